@@ -1,0 +1,1 @@
+"""What is measured: each figure of the documentation has its command here."""

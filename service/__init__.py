@@ -1,0 +1,1 @@
+"""What runs when somebody searches: the library, its command line, its HTTP service and its page."""

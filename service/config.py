@@ -1,0 +1,42 @@
+"""Settings in one typed place: flags before environment (`SMYSL_*`) before library before defaults.
+
+A flag is given to `Settings(...)` by the command line; the environment is read here; what a library
+remembers (its model) is asked for by `library.py` only where neither says anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MINI = "mini"
+"""The model that is part of the program."""
+
+PREFERRED_MODEL = "ViT-B-32-SigLIP2-256/webli"
+"""The model of the first library on a machine, where it is cached or can be downloaded."""
+
+
+def default_library() -> Path:
+    """The library folder where none is named: the user's data folder."""
+    from platformdirs import user_data_path
+
+    return user_data_path("smysl", appauthor=False) / "library"
+
+
+class Settings(BaseSettings):
+    """What can be chosen. Each field is also an environment variable: `SMYSL_` and its name."""
+
+    model_config = SettingsConfigDict(env_prefix="SMYSL_", extra="ignore", env_ignore_empty=True)
+
+    library: Path = Field(default_factory=default_library, description="folder of the library")
+    model: str | None = Field(None, description="model of a new library; an existing one remembers its own")
+    device: str | None = Field(None, description="cuda, mps or cpu; chosen by what there is")
+    precision: str | None = Field(None, pattern="^(fp32|bf16|fp16)$", description="chosen by what is fast")
+    host: str = Field("127.0.0.1", description="address that the service listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port that the service listens on")
+    upload_limit_mb: float = Field(20.0, gt=0, description="largest upload, in megabytes")
+    batch_size: int = Field(16, ge=1, le=1024, description="photographs encoded at once")
+    decode_threads: int | None = Field(None, ge=1, le=256, description="threads that decode; one a core")
+    hub_timeout_s: float = Field(5.0, gt=0, description="how long a model hub may take to answer at all")

@@ -1,0 +1,54 @@
+"""Lets a registry's torchvision import beside a CPU-only torch.
+
+The wheels of torchvision that package registries carry are compiled against the CUDA build of torch.
+Beside a CPU-only torch their compiled library does not load, so the operators `nms` and `qnms` do not
+exist, and the import stops with `operator torchvision::nms does not exist`; open_clip, timm and most of
+transformers stop with it. Nothing here calls either operator: declaring their schemas is enough.
+"""
+
+from __future__ import annotations
+
+import functools
+
+_SCHEMAS = {
+    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+
+
+@functools.cache
+def mend_torchvision() -> tuple[str, ...]:
+    """Declare the operators that torchvision lacks; call before the first import of torchvision.
+
+    Does nothing where torchvision's compiled library loads. Returns the names that were declared. The
+    declarations live as long as the process, which is why the function runs once.
+    """
+    import importlib.util
+    from pathlib import Path
+
+    import torch
+
+    found = importlib.util.find_spec("torchvision")
+    if found is None or found.origin is None:
+        return ()
+    for compiled in sorted(Path(found.origin).parent.glob("_C.*")):
+        try:
+            torch.ops.load_library(str(compiled))
+        except OSError:
+            continue
+    missing = tuple(name for name in _SCHEMAS if not _exists(name))
+    if missing:
+        _keep_alive.append(torch.library.Library("torchvision", "FRAGMENT"))
+        for name in missing:
+            _keep_alive[-1].define(_SCHEMAS[name])
+    return missing
+
+
+_keep_alive: list[object] = []
+"""torch forgets an operator when the object that declared it is collected."""
+
+
+def _exists(name: str) -> bool:
+    import torch
+
+    return hasattr(torch.ops.torchvision, name)

@@ -1,0 +1,1 @@
+"""What is fitted: the built-in model `mini` and its match."""
