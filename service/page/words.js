@@ -1,0 +1,84 @@
+/** What the page says: every sentence in one place, built from answers and errors. */
+
+const numbers = new Intl.NumberFormat("en");
+
+const CALIBRATIONS = {
+  ratings: "match fitted to people’s ratings",
+  sigmoid: "match on the model’s own scale",
+  background: "match estimated without ratings",
+};
+
+export const EMPTY_LIBRARY = {
+  title: "This library has no photographs yet",
+  text: "Add a folder of them, then search again:",
+  command: "smysl index DIR",
+};
+
+/** The window's title. */
+export function title(query) {
+  if (query.text) return `${query.text} – smysl`;
+  if (query.uploadName) return `Like ${query.uploadName} – smysl`;
+  return query.photo === null ? "smysl" : "Like this photograph – smysl";
+}
+
+/** The library in one line, from the answer of /status. */
+export function library(facts) {
+  return `${photographs(facts.photographs)} · ${facts.model?.name ?? ""}`;
+}
+
+/** How many were found among how many. */
+export function count(answer) {
+  return `${numbers.format(answer.hits.length)} of ${photographs(answer.photographs)}`;
+}
+
+/** How it was found: time, model, where the match comes from. */
+export function details(answer) {
+  const time = answer.took_ms < 1 ? "under 1 ms" : `${numbers.format(Math.round(answer.took_ms))} ms`;
+  return [time, answer.model, CALIBRATIONS[answer.calibration]].filter(Boolean).map((word) => ` · ${word}`).join("");
+}
+
+/** A doubt about hits that are shown although none of them answers the query; null where there is none. */
+export function doubt(answer, query) {
+  if (answer.answerable !== false || !answer.hits.length) return null;
+  return `${nothing(query)}: the best match is ${match(answer.best_match ?? answer.hits[0].match)}. These are the nearest.`;
+}
+
+/** The message for an answer without hits. */
+export function nothingFound(answer, query) {
+  const best = Number.isFinite(answer.best_match) ? `The best match is ${match(answer.best_match)}` : "";
+  const asked = query.minMatch > 0 ? `you asked for ${match(query.minMatch)} or more` : "";
+  return {
+    title: nothing(query),
+    text: [best, asked].filter(Boolean).join("; ") + (best || asked ? "." : ""),
+    action: query.minMatch > 0 ? "Show the nearest anyway" : undefined,
+  };
+}
+
+/** The message for a search that failed. */
+export function failure(error) {
+  if (error.kind === "unreachable") {
+    return { title: "The service cannot be reached", text: error.message, action: "Try again", urgent: true };
+  }
+  if (error.kind) return { title: "That search did not work", text: error.message, urgent: true };
+  throw error;
+}
+
+/** The message for an address whose uploaded photograph this page does not have. */
+export function lostUpload(name) {
+  return {
+    title: "That photograph is not kept",
+    text: `“${name}” was searched with from another page or before a reload. Drop, paste or choose it again.`,
+  };
+}
+
+function nothing(query) {
+  return query.text ? "Nothing here shows that" : "Nothing here looks like that";
+}
+
+function match(value) {
+  return value.toFixed(2);
+}
+
+function photographs(number) {
+  return `${numbers.format(number)} ${number === 1 ? "photograph" : "photographs"}`;
+}
