@@ -8,6 +8,7 @@ from service.models.cache import cached_only, is_on_this_machine
 from service.models.download import DownloadProgress, choose_first_model, ensure_downloaded
 from service.models.known import KnownModel, known_models, languages_of
 from service.models.names import ModelName, mini_folder, parse_name
+from service.models.reading import unreadable
 
 __all__ = [
     "DownloadProgress",
@@ -21,4 +22,5 @@ __all__ = [
     "languages_of",
     "mini_folder",
     "parse_name",
+    "unreadable",
 ]

@@ -1,0 +1,163 @@
+"""Whether a model can read a query, and the sentence for the person when it cannot.
+
+A model that reads English only gives a vector for any text, and hits that look like an answer. Two things
+are told from the text alone, in well under a millisecond: letters that are not Latin, for every such model;
+and for the built-in one, whose tokenizer is here, Latin letters that are not English: words that its
+vocabulary of English does not hold whole, beside the small words of other languages.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING
+
+from service.config import MINI, PREFERRED_MODEL
+from service.models.known import ENGLISH, known_model, languages_of
+from service.models.names import mini_folder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+READ_AT_MOST = 500
+"""Characters of a query that are looked at; the models themselves read no more."""
+
+LANGUAGE_OF_SCRIPT = {
+    "HIRAGANA": "Japanese",
+    "KATAKANA": "Japanese",
+    "HANGUL": "Korean",
+    "CJK": "Chinese",
+    "CYRILLIC": "Russian",
+    "GREEK": "Greek",
+    "ARABIC": "Arabic",
+    "HEBREW": "Hebrew",
+    "DEVANAGARI": "Hindi",
+    "THAI": "Thai",
+    "ARMENIAN": "Armenian",
+    "GEORGIAN": "Georgian",
+}
+"""First word of a letter's Unicode name -> the language to name; Japanese before Chinese, as it uses both."""
+
+# Left out are words that English has too ("die", "chat", "in", "no").
+_OTHER_SMALL_WORDS = """
+ein eine einem einen einer der das dem den des und im am auf mit zwei drei ist nicht aus bei vom zum zur über
+el los las una unos unas por con en del y al que muy
+le la les un une du dans sur avec et au aux qui deux est sous pour
+il lo gli di nel nella sul sulla che della dei due
+um uma na em com os da
+een het op met van de
+po nad pod v w z dva dve
+bir ve
+"""
+OTHER_SMALL_WORDS = frozenset(_OTHER_SMALL_WORDS.split())
+"""Articles and prepositions of German, Spanish, French, Italian, Portuguese, Dutch, Slavic and Turkish."""
+
+_ENGLISH_SMALL_WORDS = """
+a an the of with and is are at by to from his her their its for while who that this as into through near over
+under on up down two
+"""
+ENGLISH_SMALL_WORDS = frozenset(_ENGLISH_SMALL_WORDS.split())
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
+
+def unreadable(name: str, query: str) -> str | None:
+    """The sentence for a person whose query a model cannot read; None where it can, or nobody knows.
+
+    Measured on the built-in model: no false alarm on 35,000 English captions (`tests/service/models`).
+
+    Args:
+        name: the model's name as `--model` takes it.
+        query: what the person typed.
+    """
+    if languages_of(name) != ENGLISH:
+        return None
+    text = unicodedata.normalize("NFKC", query[:READ_AT_MOST])
+    words = _WORD.findall(text)
+    strange = [word for word in words if _scripts(word)]
+    if any(_is_a_word(word) for word in strange):
+        most = sum(map(len, strange)) * 2 > sum(map(len, words))
+        shown = text if most else " ".join(strange)
+        return _sentence(name, "cannot read", shown, _language("".join(strange)))
+    if name == MINI and (_is_unknown_to_mini(text) or _is_other_language(words)):
+        return _sentence(name, "may not understand", text, None)
+    return None
+
+
+def _sentence(name: str, cannot: str, text: str, language: str | None) -> str:
+    shown = " ".join(text.split())
+    shown = shown if len(shown) <= 60 else shown[:59].rstrip() + "…"
+    preferred = known_model(PREFERRED_MODEL)
+    reads = f"{language} too" if language else f"{preferred.languages if preferred else 'many languages'}"
+    return (
+        f"{name} reads English only and {cannot} “{shown}”; {PREFERRED_MODEL} reads {reads}: "
+        f"smysl index --model {PREFERRED_MODEL}."
+    )
+
+
+def _scripts(word: str) -> list[str]:
+    """The script of each letter that is not Latin, as the first word of the letter's Unicode name."""
+    letters = (letter for letter in word if unicodedata.category(letter) in {"Lu", "Ll", "Lo"})
+    scripts = [unicodedata.name(letter, "UNKNOWN").split()[0] for letter in letters]
+    return [script for script in scripts if script != "LATIN"]
+
+
+def _is_a_word(word: str) -> bool:
+    """Whether the letters that are not Latin make a word, and not a sign as in "50 µm" or "α helix"."""
+    scripts = _scripts(word)
+    return len(scripts) > 1 or bool({"CJK", "HANGUL", "HIRAGANA", "KATAKANA"} & set(scripts))
+
+
+def _language(letters: str) -> str | None:
+    if set(letters.lower()) & set("іїєґ"):
+        return "Ukrainian"
+    scripts = _scripts(letters)
+    return next((language for script, language in LANGUAGE_OF_SCRIPT.items() if script in scripts), None)
+
+
+@cache
+def _mini_tokenizer() -> Tokenizer | None:
+    from tokenizers import Tokenizer
+
+    path = mini_folder() / "tokenizer.json"
+    if not path.is_file():
+        return None
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _is_unknown_to_mini(text: str) -> bool:
+    """Whether the tokenizer knows nothing of a text, as of one that is made of emoji."""
+    tokenizer = _mini_tokenizer()
+    if tokenizer is None:
+        return False
+    tokens = tokenizer.encode(text, add_special_tokens=False).tokens
+    return bool(tokens) and all(token == "[UNK]" for token in tokens)  # noqa: S105 (a token, no password)
+
+
+def _is_other_language(words: list[str]) -> bool:
+    """Whether Latin words are likely not English.
+
+    Two kinds of evidence are counted: small words of other languages, and words that the tokenizer breaks
+    into pieces. Either alone is met in English queries too ("Los Angeles", "a wakeboarder"). English small
+    words speak against both; without any small word, as in "snezhnye gory", every word has to break, and
+    into three pieces on average.
+    """
+    tokenizer = _mini_tokenizer()
+    if tokenizer is None or len(words) < 2:
+        return False
+    lower = [word.lower() for word in words]
+    encodings = tokenizer.encode_batch(lower, add_special_tokens=False)
+    pieces = [len(encoding.tokens) for encoding in encodings]
+    small = sum(word in OTHER_SMALL_WORDS for word in lower)
+    english = sum(word in ENGLISH_SMALL_WORDS for word in lower)
+    broken = sum(
+        count > 1 and word not in OTHER_SMALL_WORDS for word, count in zip(lower, pieces, strict=True)
+    )
+    if small:
+        evidence = small + broken - 2 * english
+        return evidence >= 2 and evidence * 2 >= len(words)
+    return not english and broken == len(words) and sum(pieces) >= 3 * len(words)

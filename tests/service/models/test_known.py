@@ -1,0 +1,58 @@
+"""The list of models: every name is one that open_clip knows, with the figures it really has."""
+
+import pytest
+
+from service.config import MINI, PREFERRED_MODEL
+from service.models import known_models, languages_of, parse_name
+from service.models.known import KnownModel
+from service.torchvision_mend import mend_torchvision
+
+DOWNLOADED = [model for model in known_models() if model.repository]
+
+
+def test_starts_with_the_built_in_and_the_preferred_model() -> None:
+    assert [model.name for model in known_models()][:2] == [MINI, PREFERRED_MODEL]
+
+
+def test_names_are_unique_and_nothing_is_left_empty() -> None:
+    names = [model.name for model in known_models()]
+    assert len(set(names)) == len(names)
+    for model in known_models():
+        assert all([model.title, model.languages, model.licence, model.note, model.dimension])
+        assert (model.download_mb > 0) == (model.repository is not None)
+
+
+@pytest.mark.parametrize("model", DOWNLOADED, ids=lambda model: model.name)
+def test_is_in_the_registry_of_open_clip(model: KnownModel) -> None:
+    mend_torchvision()
+    import open_clip
+
+    parsed = parse_name(model.name)
+    source = open_clip.get_pretrained_cfg(parsed.architecture, parsed.pretrained)
+    configuration = open_clip.get_model_config(parsed.architecture)
+    assert source["hf_hub"] == f"{model.repository}/"
+    assert configuration["embed_dim"] == model.dimension
+    text = configuration["text_cfg"]
+    needed = {text[key] for key in ("hf_tokenizer_name", "hf_model_name") if text.get(key)}
+    assert set(model.tokenizers) == needed
+
+
+@pytest.mark.parametrize(
+    "model", [m for m in DOWNLOADED if "xlm" not in m.name], ids=lambda model: model.name
+)
+def test_downloads_no_less_than_its_weights(model: KnownModel) -> None:
+    # The meta device gives the exact shapes without a byte of weights.
+    mend_torchvision()
+    import open_clip
+
+    built = open_clip.create_model(parse_name(model.name).architecture, device="meta")
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in built.state_dict().values()) / 1e6
+    tokenizer = 36 if model.tokenizers else 0
+    assert weights <= model.download_mb + 1
+    assert model.download_mb <= weights + tokenizer + 1
+
+
+def test_languages() -> None:
+    assert languages_of(MINI) == "English"
+    assert "Russian" in str(languages_of(PREFERRED_MODEL))
+    assert languages_of("hf-hub:somebody/something") is None

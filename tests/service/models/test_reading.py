@@ -1,0 +1,132 @@
+"""Which queries the built-in model says it cannot read, and that it says so of no English caption."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from service.config import PREFERRED_MODEL
+from service.models import mini_folder, unreadable
+
+DATA = Path(os.environ.get("SMYSL_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
+
+needs_mini = pytest.mark.skipif(
+    not (mini_folder() / "tokenizer.json").is_file(), reason="the built-in model is not there"
+)
+
+OTHER_LANGUAGES = [
+    "ein Hund läuft im Schnee",
+    "eine Tasse Kaffee auf dem Tisch",
+    "rotes Auto auf der Straße",
+    "un perro corre por la nieve",
+    "montañas y lago",
+    "un chien court dans la neige",
+    "chat qui dort sur le canapé",
+    "due cani giocano sulla neve",
+    "uma menina de vestido rosa",
+    "een hond rent in de sneeuw",
+    "czerwony samochód na ulicy",
+    "sobaka bezhit po snegu",
+    "devochka v rozovom platie",
+    "zhenshchina chitaet knigu",
+]
+
+ENGLISH = [
+    "a cup of coffee",
+    "a chinese temple",
+    "Brandenburg Gate at night",
+    "Los Angeles skyline",
+    "Las Vegas strip at night",
+    "Rio de Janeiro",
+    "Notre Dame de Paris",
+    "Machu Picchu",
+    "wakeboarder",
+    "jiu jitsu",
+    "crème brûlée",
+    "chrysanthemum",
+    "IMG_2034",
+    "50 µm",
+    "dog 🐶",
+    "don’t look",
+    "",
+    "   ",
+    "123",
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "language"),
+    [
+        ("кот", "Russian"),
+        ("собака бежит по снегу", "Russian"),
+        ("собака біжить по снігу", "Ukrainian"),
+        ("雪地里的狗", "Chinese"),
+        ("猫", "Chinese"),
+        ("雪の中を走る犬", "Japanese"),
+        ("눈 속의 개", "Korean"),
+        ("σκύλος στο χιόνι", "Greek"),
+        ("كلب يركض في الثلج", "Arabic"),
+    ],
+)
+@pytest.mark.parametrize("model", ["mini", "ViT-B-32/laion2b_s34b_b79k"])
+def test_names_a_model_that_reads_other_letters(model: str, query: str, language: str) -> None:
+    assert unreadable(model, query) == (
+        f"{model} reads English only and cannot read “{query}”; {PREFERRED_MODEL} reads {language} too: "
+        f"smysl index --model {PREFERRED_MODEL}."
+    )
+
+
+def test_names_only_the_words_that_cannot_be_read() -> None:
+    assert "cannot read “кот”" in str(unreadable("mini", "a кот on a sofa with a dog"))
+
+
+@needs_mini
+@pytest.mark.parametrize("query", OTHER_LANGUAGES)
+def test_notices_other_languages_in_latin_letters(query: str) -> None:
+    assert f"may not understand “{query}”" in str(unreadable("mini", query))
+
+
+@needs_mini
+@pytest.mark.parametrize("query", ENGLISH)
+def test_says_nothing_of_english(query: str) -> None:
+    assert unreadable("mini", query) is None
+
+
+@needs_mini
+def test_notices_a_query_that_the_tokenizer_does_not_know() -> None:
+    assert "may not understand “🐶”" in str(unreadable("mini", "🐶"))
+
+
+@needs_mini
+def test_shortens_a_long_query() -> None:
+    sentence = str(unreadable("mini", "собака " * 2000))
+    assert "…”" in sentence
+    assert len(sentence) < 250
+
+
+@pytest.mark.parametrize("model", [PREFERRED_MODEL, "hf-hub:somebody/something", "local-dir:/somewhere"])
+def test_says_nothing_of_models_that_read_more_or_are_not_known(model: str) -> None:
+    assert unreadable(model, "кот") is None
+
+
+@needs_mini
+def test_false_alarms_on_english_captions_are_fewer_than_one_in_two_hundred() -> None:
+    captions = DATA / "flickr8k" / "captions.tsv"
+    if not captions.is_file():
+        pytest.skip(f"no captions at {captions}")
+    with captions.open(encoding="utf-8", newline="") as stream:
+        texts = [row["caption"] for row in csv.DictReader(stream, delimiter="\t")]
+    alarms = [text for text in texts if unreadable("mini", text)]
+    assert len(alarms) < 0.005 * len(texts), alarms[:20]
+
+
+@needs_mini
+def test_says_nothing_of_short_english_queries() -> None:
+    queries = DATA / "formats" / "queries.tsv"
+    if not queries.is_file():
+        pytest.skip(f"no queries at {queries}")
+    with queries.open(encoding="utf-8", newline="") as stream:
+        texts = [row["query"] for row in csv.DictReader(stream, delimiter="\t")]
+    assert texts
+    assert [text for text in texts if unreadable("mini", text)] == []
