@@ -33,19 +33,17 @@ def mend_torchvision() -> tuple[str, ...]:
         return ()
     for compiled in sorted(Path(found.origin).parent.glob("_C.*")):
         try:
-            torch.ops.load_library(str(compiled))
+            torch.ops.load_library(str(compiled))  # type: ignore[no-untyped-call]
         except OSError:
             continue
     missing = tuple(name for name in _SCHEMAS if not _exists(name))
     if missing:
-        _keep_alive.append(torch.library.Library("torchvision", "FRAGMENT"))
+        declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for name in missing:
-            _keep_alive[-1].define(_SCHEMAS[name])
+            declared.define(_SCHEMAS[name])  # type: ignore[no-untyped-call]
+        # torch forgets an operator when the object that declared it is collected.
+        setattr(torch.ops.torchvision, "_declared_by_smysl", declared)  # noqa: B010 - mypy knows no such attribute
     return missing
-
-
-_keep_alive: list[object] = []
-"""torch forgets an operator when the object that declared it is collected."""
 
 
 def _exists(name: str) -> bool:

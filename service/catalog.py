@@ -1,0 +1,476 @@
+"""SQLite: schema, migrations, transactions; photographs, their vectors and thumbnails, settings.
+
+The catalog is the truth of a library; the FAISS index is derived from it. Each transaction that changes
+what can be found raises the catalog's generation by one and stamps it on the rows that it wrote, so that
+an index of an older generation can be brought up to date by reading only what is new.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import LibraryError, NotFoundError
+
+MIGRATIONS = (
+    """
+    CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+    INSERT INTO setting VALUES ('generation', '0');
+    CREATE TABLE root (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE);
+    CREATE TABLE photograph (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        root_id INTEGER NOT NULL REFERENCES root (id),
+        folder TEXT NOT NULL,
+        name TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        modified_ns INTEGER NOT NULL,
+        content_hash BLOB NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        format TEXT NOT NULL,
+        UNIQUE (root_id, folder, name)
+    );
+    CREATE INDEX photograph_content ON photograph (content_hash);
+    CREATE TABLE thumbnail (
+        photograph_id INTEGER PRIMARY KEY REFERENCES photograph (id) ON DELETE CASCADE,
+        jpeg BLOB NOT NULL
+    );
+    CREATE TABLE vector (
+        photograph_id INTEGER NOT NULL REFERENCES photograph (id) ON DELETE CASCADE,
+        fingerprint TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (photograph_id, fingerprint)
+    );
+    CREATE INDEX vector_generation ON vector (fingerprint, generation);
+    CREATE TABLE removal (photograph_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
+    CREATE INDEX removal_generation ON removal (generation);
+    """,
+)
+"""Numbered steps; each runs in one transaction together with the record that it ran (`user_version`)."""
+
+_AT_ONCE = 500
+"""Values of one IN (...) list; SQLite allows more, this keeps statements short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder that the library was pointed at; `path` is absolute and resolved."""
+
+    id: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the catalog knows of a file, for the comparison with what is on the disk."""
+
+    id: int
+    size: int
+    modified_ns: int
+    has_vector: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file is and how it looks from outside; `folder` is relative to its root, "" for the root."""
+
+    root_id: int
+    folder: str
+    name: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the catalog says about a photograph; `content_hash` is XXH3, 128 bits, of the file."""
+
+    place: Place
+    content_hash: bytes
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A photograph ready to be written; `id` is that of the row it replaces, None for a new one.
+
+    `vector` is (dimension,) float16 of unit length, `thumbnail` a JPEG.
+    """
+
+    facts: Facts
+    vector: NDArray[np.float16]
+    thumbnail: bytes
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A photograph of the catalog."""
+
+    id: int
+    root: Path
+    folder: str
+    name: str
+    size: int
+    modified_ns: int
+    width: int
+    height: int
+    format: str
+
+    @property
+    def relative(self) -> str:
+        """Path below the root, with forward slashes."""
+        return str(PurePosixPath(self.folder) / self.name)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self.root / self.folder / self.name
+
+
+class Catalog:
+    """The SQLite file of a library. Each thread gets a connection of its own; readers never wait (WAL)."""
+
+    def __init__(self, file: Path) -> None:
+        """Open `file`, which is made where it is missing, and bring its schema up to date.
+
+        Raises `LibraryError` for a file that is no catalog or that a newer version has written.
+        """
+        self.file = file
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        try:
+            self._migrate()
+        except sqlite3.OperationalError as error:
+            raise LibraryError(f"The catalog {file} cannot be opened: {error}.") from None
+        except sqlite3.DatabaseError as error:
+            raise LibraryError(
+                f"{file} is not a catalog that can be read ({error}). Restore it from a copy, or choose another "
+                "library folder and index again."
+            ) from None
+
+    # -- connections and transactions ---------------------------------------------------------------
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # Threads of a pool end before the catalog does; `close` closes their connections.
+            connection = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._local.connection = connection
+            with self._guard:
+                self._connections.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._guard:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+        self._local = threading.local()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise LibraryError(f"The catalog {self.file} cannot be written ({error}); nothing was lost.") from None
+            raise
+
+    @contextmanager
+    def _change(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A transaction that makes a new generation."""
+        with self._transaction() as connection:
+            generation = self.generation() + 1
+            yield connection, generation
+            connection.execute("UPDATE setting SET value = ? WHERE key = 'generation'", (str(generation),))
+
+    def _migrate(self) -> None:
+        connection = self._connection
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise LibraryError(
+                f"The catalog {self.file} was written by a newer smysl (schema {version}, this one knows "
+                f"{len(MIGRATIONS)}). Upgrade smysl."
+            )
+        while version < len(MIGRATIONS):
+            with self._transaction():
+                # Another process may have been faster while this one waited for the lock.
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                if version == len(MIGRATIONS):
+                    return
+                for statement in MIGRATIONS[version].split(";"):
+                    connection.execute(statement)
+                version += 1
+                connection.execute(f"PRAGMA user_version = {version}")
+
+    # -- settings and roots -------------------------------------------------------------------------
+
+    def setting(self, key: str) -> str | None:
+        """A setting that the library remembers, or None."""
+        row = self._connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def remember(self, **settings: str) -> None:
+        """Write settings, all in one transaction."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT INTO setting VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                settings.items(),
+            )
+
+    def generation(self) -> int:
+        """How many times the photographs or vectors have been changed."""
+        return int(self.setting("generation") or 0)
+
+    def roots(self) -> list[Root]:
+        """The folders that the library was pointed at, in the order in which that happened."""
+        return [Root(row[0], Path(row[1])) for row in self._connection.execute("SELECT id, path FROM root ORDER BY id")]
+
+    def add_root(self, folder: Path) -> tuple[Root, str]:
+        """The root that holds `folder` (absolute, resolved), and the folder's path below it.
+
+        A folder inside a known root belongs to that root. A folder around known roots takes their
+        photographs over, so that no file is ever in the library twice.
+        """
+        roots = self.roots()
+        for root in roots:
+            if folder.is_relative_to(root.path):
+                return root, _relative(folder, root.path)
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO root (path) VALUES (?)", (str(folder),))
+            (identity,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+            for inner in roots:
+                if inner.path.is_relative_to(folder):
+                    prefix = _relative(inner.path, folder)
+                    connection.execute(
+                        "UPDATE photograph SET root_id = ?1, "
+                        "folder = CASE folder WHEN '' THEN ?2 ELSE ?2 || '/' || folder END WHERE root_id = ?3",
+                        (identity, prefix, inner.id),
+                    )
+                    connection.execute("DELETE FROM root WHERE id = ?", (inner.id,))
+        return Root(identity, folder), ""
+
+    # -- photographs --------------------------------------------------------------------------------
+
+    def known_in(self, root_id: int, folder: str, fingerprint: str) -> dict[str, Known]:
+        """The photographs directly in a folder, by name; `has_vector` is about `fingerprint`."""
+        rows = self._connection.execute(
+            "SELECT p.name, p.id, p.size, p.modified_ns, v.photograph_id IS NOT NULL FROM photograph p "
+            "LEFT JOIN vector v ON v.photograph_id = p.id AND v.fingerprint = ? "
+            "WHERE p.root_id = ? AND p.folder = ?",
+            (fingerprint, root_id, folder),
+        )
+        return {row[0]: Known(row[1], row[2], row[3], bool(row[4])) for row in rows}
+
+    def ids_under(self, root_id: int, folder: str) -> list[tuple[int, str]]:
+        """Id and folder of every photograph in `folder` of a root or anywhere below it ("" is all)."""
+        below = _escape(folder) + "/%" if folder else "%"
+        return self._connection.execute(
+            "SELECT id, folder FROM photograph WHERE root_id = ? AND (folder = ? OR folder LIKE ? ESCAPE '\\')",
+            (root_id, folder, below),
+        ).fetchall()
+
+    def with_content(self, content_hash: bytes) -> list[Record]:
+        """The photographs whose files have this content."""
+        return self._records("p.content_hash = ?", (content_hash,))
+
+    def write(self, entries: Sequence[Entry], fingerprint: str) -> list[int]:
+        """Add or replace photographs with facts, vector and thumbnail in one transaction; their ids."""
+        ids = []
+        with self._change() as (connection, generation):
+            for entry in entries:
+                if entry.id is not None:
+                    _forget_old_content(connection, entry.id, entry.facts.content_hash, generation)
+                identity = _write_facts(connection, entry.facts, entry.id)
+                connection.execute(
+                    "INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)",
+                    (
+                        identity,
+                        fingerprint,
+                        generation,
+                        np.ascontiguousarray(entry.vector, np.float16).tobytes(),
+                    ),
+                )
+                connection.execute("INSERT OR REPLACE INTO thumbnail VALUES (?, ?)", (identity, entry.thumbnail))
+                ids.append(identity)
+        return ids
+
+    def place(self, identity: int, place: Place) -> None:
+        """Say where a photograph's file is now, with what size and time; its content is as it was."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ? WHERE id = ?",
+                (place.root_id, place.folder, place.name, place.size, place.modified_ns, identity),
+            )
+
+    def remove(self, ids: Iterable[int]) -> int:
+        """Take photographs out of the library (never off the disk); how many there were."""
+        removed = 0
+        with self._change() as (connection, generation):
+            for identity in ids:
+                cursor = connection.execute("DELETE FROM photograph WHERE id = ?", (identity,))
+                removed += cursor.rowcount
+                connection.execute("INSERT OR REPLACE INTO removal VALUES (?, ?)", (identity, generation))
+        return removed
+
+    def count(self) -> int:
+        """How many photographs there are."""
+        (count,) = self._connection.execute("SELECT COUNT(*) FROM photograph").fetchone()
+        return int(count)
+
+    def record(self, identity: int) -> Record:
+        """One photograph; raises `NotFoundError` where there is none with this id."""
+        found = self._records("p.id = ?", (identity,))
+        if not found:
+            raise NotFoundError(f"There is no photograph {identity} in this library.")
+        return found[0]
+
+    def records(self, ids: Sequence[int]) -> dict[int, Record]:
+        """Photographs by id; ids that are gone are left out."""
+        found: dict[int, Record] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found.update({record.id: record for record in self._records(f"p.id IN ({marks})", some)})
+        return found
+
+    def thumbnail(self, identity: int) -> bytes:
+        """The JPEG made when the photograph was indexed; raises `NotFoundError`."""
+        row = self._connection.execute("SELECT jpeg FROM thumbnail WHERE photograph_id = ?", (identity,)).fetchone()
+        if row is None:
+            raise NotFoundError(f"There is no photograph {identity} in this library.")
+        return bytes(row[0])
+
+    def _records(self, condition: str, values: Sequence[object]) -> list[Record]:
+        rows = self._connection.execute(
+            "SELECT p.id, r.path, p.folder, p.name, p.size, p.modified_ns, p.width, p.height, p.format "  # noqa: S608
+            f"FROM photograph p JOIN root r ON r.id = p.root_id WHERE {condition} ORDER BY p.id",
+            tuple(values),
+        )
+        return [Record(row[0], Path(row[1]), *row[2:]) for row in rows]
+
+    # -- vectors ------------------------------------------------------------------------------------
+
+    def vector(self, identity: int, fingerprint: str) -> NDArray[np.float32]:
+        """The vector (dimension,) of one photograph; raises `NotFoundError`."""
+        row = self._connection.execute(
+            "SELECT data FROM vector WHERE photograph_id = ? AND fingerprint = ?", (identity, fingerprint)
+        ).fetchone()
+        if row is None:
+            raise NotFoundError(f"There is no photograph {identity} in this library.")
+        return np.frombuffer(row[0], np.float16).astype(np.float32)
+
+    def changes(
+        self, fingerprint: str, since: int, chunk: int = 8192
+    ) -> tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]]:
+        """What a reader at generation `since` has missed, as one consistent snapshot.
+
+        Returns the catalog's generation, the ids removed, and chunks of (ids (n,), vectors (n, dimension))
+        added or replaced. The chunks must be read to their end: the snapshot lives until then.
+        """
+        connection = sqlite3.connect(self.file, timeout=30, isolation_level=None)
+        connection.execute("BEGIN")
+        (generation,) = connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()
+        rows = connection.execute("SELECT photograph_id FROM removal WHERE generation > ?", (since,))
+        removed = [row[0] for row in rows]
+
+        def chunks() -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+            try:
+                cursor = connection.execute(
+                    "SELECT photograph_id, data FROM vector WHERE fingerprint = ? AND generation > ?",
+                    (fingerprint, since),
+                )
+                while rows := cursor.fetchmany(chunk):
+                    data = np.frombuffer(b"".join(row[1] for row in rows), np.float16).reshape(len(rows), -1)
+                    yield np.array([row[0] for row in rows], np.int64), data
+            finally:
+                connection.close()
+
+        return int(generation), removed, chunks()
+
+    def has_vector(self, identity: int, fingerprint: str) -> bool:
+        """Whether a photograph has a vector of `fingerprint`."""
+        row = self._connection.execute(
+            "SELECT 1 FROM vector WHERE photograph_id = ? AND fingerprint = ?", (identity, fingerprint)
+        ).fetchone()
+        return row is not None
+
+    def fingerprints(self) -> dict[str, int]:
+        """How many photographs have a vector of each fingerprint."""
+        return dict(self._connection.execute("SELECT fingerprint, COUNT(*) FROM vector GROUP BY fingerprint"))
+
+    def missing_vectors(self, fingerprint: str) -> int:
+        """How many photographs have no vector of `fingerprint`."""
+        (count,) = self._connection.execute(
+            "SELECT COUNT(*) FROM photograph p WHERE NOT EXISTS "
+            "(SELECT 1 FROM vector v WHERE v.photograph_id = p.id AND v.fingerprint = ?)",
+            (fingerprint,),
+        ).fetchone()
+        return int(count)
+
+    def adopt(self, model: str, fingerprint: str) -> None:
+        """Make `model` the library's model and drop the vectors of all others, in one transaction."""
+        with self._change() as (connection, _):
+            for key, value in (("model", model), ("fingerprint", fingerprint)):
+                connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+            connection.execute("DELETE FROM vector WHERE fingerprint != ?", (fingerprint,))
+
+
+def _forget_old_content(connection: sqlite3.Connection, identity: int, content_hash: bytes, generation: int) -> None:
+    """Drop the vectors, of every model, of content that the file no longer has."""
+    row = connection.execute("SELECT content_hash FROM photograph WHERE id = ?", (identity,)).fetchone()
+    if row is not None and bytes(row[0]) != content_hash:
+        connection.execute("DELETE FROM vector WHERE photograph_id = ?", (identity,))
+        connection.execute("INSERT OR REPLACE INTO removal VALUES (?, ?)", (identity, generation))
+
+
+def _write_facts(connection: sqlite3.Connection, facts: Facts, identity: int | None) -> int:
+    place = facts.place
+    values = (
+        place.root_id, place.folder, place.name, place.size, place.modified_ns,
+        facts.content_hash, facts.width, facts.height, facts.format,
+    )  # fmt: skip
+    if identity is None:
+        cursor = connection.execute(
+            "INSERT INTO photograph (root_id, folder, name, size, modified_ns, content_hash, width, height, format) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values,
+        )
+        return int(cursor.lastrowid or 0)
+    connection.execute(
+        "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ?, content_hash = ?, "
+        "width = ?, height = ?, format = ? WHERE id = ?",
+        (*values, identity),
+    )
+    return identity
+
+
+def _relative(inner: Path, outer: Path) -> str:
+    relative = inner.relative_to(outer).as_posix()
+    return "" if relative == "." else relative
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

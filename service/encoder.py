@@ -1,0 +1,250 @@
+"""Encoder: any open_clip model; texts and photographs to unit vectors of one space; its fingerprint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from service.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from service.models import DownloadProgress
+
+_PROBES = (
+    "a photo of a cat",
+    "Two dogs play in the snow, near 12 red-brick houses!",
+    "собака бежит по снегу",
+    "un café à la crème",
+    "夜の街",
+    "naïve   SPACING\tand-punctuation…",
+)
+"""Texts whose tokens tell one tokenizer from another in the fingerprint."""
+
+
+class Encoder:
+    """One CLIP on one device: photographs and texts in, L2-normalised float32 vectors out.
+
+    Made by `Encoder.load`. `fingerprint` names architecture, weights, preprocessing and tokenizer; vectors
+    of two encoders may be compared only where it is equal. `precision` and `device` change speed, not
+    meaning, and are no part of it. Safe to use from several threads: they take turns.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tokenizer: Any,
+        config: dict[str, Any],
+        device: str,
+        precision: str,
+    ) -> None:
+        import torch
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        self.name = name
+        self.device = device
+        preprocessing = PreprocessCfg(**_known_fields(PreprocessCfg, model.visual.preprocess_cfg))
+        self.fingerprint = _fingerprint(model, config, asdict(preprocessing), tokenizer)
+        self.precision = precision
+        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self.sigmoid = _sigmoid_head(model)
+        """Scale and bias of a model trained with the sigmoid loss (SigLIP), else None."""
+        model = model.to(device=device, dtype=self._dtype, memory_format=torch.channels_last).eval()
+        self._model = model.requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._transform = image_transform_v2(preprocessing, is_train=False)
+        size = preprocessing.size
+        self.photograph_side = size if isinstance(size, int) else max(size)
+        """Pixels of the tower's input; decode at least twice as many."""
+        self._trims_padding = type(getattr(model, "text", None)).__name__ == "HFTextEncoder"
+        self._lock = threading.Lock()
+        self.dimension = int(self.encode_texts(["a"]).shape[1])
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        device: str | None = None,
+        precision: str | None = None,
+        timeout_s: float = 5.0,
+        on_progress: Callable[[DownloadProgress], None] | None = None,
+    ) -> Encoder:
+        """Load the model `name`: "mini", "ARCH/PRETRAINED", "hf-hub:ORG/NAME" or "local-dir:PATH".
+
+        A model that is not on this machine is downloaded, with `on_progress` told about it. `device` is
+        cuda, mps or cpu and by default the first of these that is there; `precision` is fp32, bf16 or fp16
+        and by default the fastest that keeps the vectors (cosine with fp32 above 0.999). Raises `UsageError`
+        for an unknown name or device, `HubError` where the download fails, `ModelError` for a broken model.
+        """
+        from service.models import ensure_downloaded, parse_name
+
+        name = parse_name(name).text
+        device = _choose_device(device)
+        precision = precision or _fastest_precision(device)
+        ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
+        try:
+            model, tokenizer, config = _build(name)
+        # A broken file surfaces as whatever the loader stumbles over: KeyError, RuntimeError, OSError, ...
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+            raise ModelError(
+                f"The model {name} does not load: {reason}. Check the folder or remove the model from the cache "
+                "and try again; `smysl models` lists what can be used."
+            ) from error
+        return cls(name, model, tokenizer, config, device, precision)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (n, dimension), float32, of `texts`; what exceeds the context length is cut."""
+        import torch
+
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        with self._lock, torch.inference_mode():
+            tokens = self._tokenizer(list(texts))
+            if self._trims_padding:
+                # Padding is masked in these towers, so columns of padding alone change nothing but time.
+                used = (tokens != self._model.text.config.pad_token_id).any(dim=0)
+                tokens = tokens[:, : int(used.nonzero().max()) + 1]
+            vectors = self._model.encode_text(tokens.to(self.device), normalize=False)
+            return _unit(vectors)
+
+    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+        """An upright RGB photograph as the tower's input: (3, side, side), float32. Needs no lock."""
+        prepared: NDArray[np.float32] = self._transform(image).numpy()
+        return prepared
+
+    def encode_prepared(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Unit vectors (n, dimension), float32, of what `prepare` gave."""
+        import torch
+
+        if not prepared:
+            return np.empty((0, self.dimension), np.float32)
+        batch = torch.from_numpy(np.stack(prepared))
+        with self._lock, torch.inference_mode():
+            batch = batch.to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)
+            return _unit(self._model.encode_image(batch, normalize=False))
+
+    def encode_photographs(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Unit vectors (n, dimension), float32, of upright RGB photographs, as one batch."""
+        return self.encode_prepared([self.prepare(image) for image in images])
+
+
+def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:
+    """The open_clip model, its tokenizer and its configuration, on the CPU in float32."""
+    from service.models import mini_folder
+    from service.torchvision_mend import mend_torchvision
+
+    mend_torchvision()
+    import open_clip
+
+    identifier = f"local-dir:{mini_folder()}" if name == "mini" else name
+    schema, rest = open_clip.factory.parse_model_name(identifier)
+    with _Quiet():
+        if schema is None:
+            architecture, _, tag = rest.partition("/")
+            config = open_clip.get_model_config(architecture)
+            model = open_clip.create_model(architecture, pretrained=tag)
+            return model, open_clip.get_tokenizer(architecture), config
+        config = open_clip.factory.get_model_config(identifier)
+        overrides = _resolve_text_tower(Path(rest), config) if schema == "local-dir" else {}
+        model = open_clip.create_model(identifier, require_pretrained=True, **overrides)
+        return model, open_clip.get_tokenizer(identifier), config
+
+
+def _resolve_text_tower(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The text tower's own configuration, where it is named relative to the model's folder, made absolute."""
+    text = config.get("text_cfg", {})
+    named = text.get("hf_model_name")
+    if not named or not (folder / named / "config.json").is_file():
+        return {}
+    return {"text_cfg": {**text, "hf_model_name": str((folder / named).resolve()), "hf_model_pretrained": False}}
+
+
+def _fingerprint(model: Any, config: dict[str, Any], preprocessing: dict[str, Any], tokenizer: Any) -> str:
+    """32 hexadecimal digits (XXH3, 128 bits) over all that makes a vector what it is."""
+    import torch
+    import xxhash
+
+    digest = xxhash.xxh3_128()
+    digest.update(json.dumps([config, preprocessing], sort_keys=True, default=str).encode())
+    digest.update(np.asarray(tokenizer(list(_PROBES))).tobytes())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().to(torch.float32).contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _sigmoid_head(model: Any) -> tuple[float, float] | None:
+    bias = getattr(model, "logit_bias", None)
+    scale = getattr(model, "logit_scale", None)
+    if bias is None or scale is None:
+        return None
+    return float(scale.exp()), float(bias)
+
+
+def _unit(vectors: torch.Tensor) -> NDArray[np.float32]:
+    import torch
+
+    unit: NDArray[np.float32] = torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy()
+    return unit
+
+
+def _choose_device(asked: str | None) -> str:
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if asked is None:
+        return next(device for device, found in there.items() if found)
+    kind = asked.partition(":")[0]
+    if kind not in there:
+        raise UsageError(f"There is no device “{asked}”; choose cuda, mps or cpu.")
+    if not there[kind]:
+        raise UsageError(f"This machine has no {kind} device that torch can use; choose --device cpu.")
+    return asked
+
+
+def _fastest_precision(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return "bf16"
+    return "fp32"
+
+
+def _known_fields(settings: Any, values: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(settings)}
+    return {key: value for key, value in values.items() if key in names}
+
+
+class _Quiet:
+    """Silence what model libraries log and warn about while they load; errors still come out."""
+
+    def __enter__(self) -> None:
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(self, *exc: object) -> None:
+        self._warnings.__exit__(None, None, None)
+        logging.disable(self._level)
+
+
+def _ignore(_: object) -> None:
+    return None

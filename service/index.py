@@ -1,0 +1,156 @@
+"""FAISS over the catalog's vectors: build, bring up to date, search, save, rebuild.
+
+The index is derived. On the disk it is a FAISS file and a JSON beside it that names the encoder's
+fingerprint, the catalog's generation and a checksum; a pair that does not fit together is rebuilt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.catalog import Catalog
+
+_VERSION = 1
+_FILE = "vectors.faiss"
+_FACTS = "vectors.json"
+
+
+class VectorIndex:
+    """Exact inner-product search over unit vectors kept as float16 (FAISS `SQfp16`), ids of the catalog.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, fingerprint: str, dimension: int) -> None:
+        self.fingerprint = fingerprint
+        self.dimension = dimension
+        self.generation = 0
+        self._lock = threading.Lock()
+        self._faiss = _empty(dimension)
+
+    def __len__(self) -> int:
+        return int(self._faiss.ntotal)
+
+    @property
+    def kind(self) -> str:
+        """What FAISS calls this index."""
+        return "IDMap2,SQfp16"
+
+    @classmethod
+    def open(cls, folder: Path, catalog: Catalog, fingerprint: str, dimension: int) -> VectorIndex:
+        """The index saved in `folder` if it is sound and of this encoder, else an empty one; up to date."""
+        index = cls(fingerprint, dimension)
+        index._load(folder, newest=catalog.generation())
+        index.catch_up(catalog)
+        return index
+
+    def catch_up(self, catalog: Catalog) -> bool:
+        """Read from the catalog what has changed since this index's generation; whether anything had."""
+        if catalog.generation() == self.generation:
+            return False
+        with self._lock:
+            generation, removed, chunks = catalog.changes(self.fingerprint, self.generation)
+            if len(self):
+                self._drop(np.array(removed, np.int64))
+            fresh = len(self) == 0
+            for ids, vectors in chunks:
+                if not fresh:
+                    self._drop(ids)
+                self._faiss.add_with_ids(vectors.astype(np.float32), ids)
+            self.generation = generation
+        return True
+
+    def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The `k` nearest photographs to one unit vector (dimension,).
+
+        Returns similarities (n,) in [-1, 1], highest first, and ids (n,), with n <= k.
+        """
+        with self._lock:
+            similarities, ids = self._faiss.search(vector.reshape(1, -1).astype(np.float32), k)
+        found = ids[0] >= 0
+        return np.clip(similarities[0][found], -1.0, 1.0), ids[0][found]
+
+    def sample(self, most: int) -> NDArray[np.float32]:
+        """At most `most` vectors (n, dimension) spread evenly over the index, always the same ones."""
+        with self._lock:
+            count = len(self)
+            rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).astype(np.int64))
+            vectors = [self._faiss.index.reconstruct(int(row)) for row in rows]
+        return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the index and the facts beside it; a crash in between leaves a pair that `open` rebuilds."""
+        import faiss
+
+        with self._lock:
+            part = folder / f"{_FILE}.part"
+            faiss.write_index(self._faiss, str(part))
+            facts = {
+                "version": _VERSION,
+                "fingerprint": self.fingerprint,
+                "dimension": self.dimension,
+                "generation": self.generation,
+                "photographs": len(self),
+                "checksum": _checksum(part),
+            }
+        _replace(part, folder / _FILE)
+        part = folder / f"{_FACTS}.part"
+        part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        _replace(part, folder / _FACTS)
+
+    def _drop(self, ids: NDArray[np.int64]) -> None:
+        if len(ids):
+            self._faiss.remove_ids(ids)
+
+    def _load(self, folder: Path, newest: int) -> None:
+        import faiss
+
+        try:
+            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+            sound = (
+                facts["version"] == _VERSION
+                and facts["fingerprint"] == self.fingerprint
+                and facts["dimension"] == self.dimension
+                and facts["generation"] <= newest
+                and facts["checksum"] == _checksum(folder / _FILE)
+            )
+            # FAISS reads a file with flipped bits without a word, hence the checksum before.
+            loaded = faiss.read_index(str(folder / _FILE)) if sound else None
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+            return
+        if loaded is not None:
+            self._faiss = loaded
+            self.generation = facts["generation"]
+
+
+def _empty(dimension: int) -> Any:
+    import faiss
+
+    flat = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    return faiss.IndexIDMap2(flat)
+
+
+def _checksum(file: Path) -> str:
+    import xxhash
+
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _replace(part: Path, final: Path) -> None:
+    descriptor = os.open(part, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    part.replace(final)

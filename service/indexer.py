@@ -1,0 +1,329 @@
+"""scan -> compare -> decode -> encode -> store, as a stream of progress events.
+
+Files are read, hashed and decoded by a few threads; the tower encodes batches in the thread that consumes
+the events; each batch is one transaction. Stopped at any point, the next run goes on where this one was.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.catalog import Catalog, Entry, Facts, Known, Place, Root
+from service.errors import PhotographError
+from service.photos import is_photograph_name, open_photograph, read_file, thumbnail
+
+LINKS = "symbolic links, which are not followed"
+OTHER = "files that are no photographs by their names"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be indexed, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did. `missing` counts photographs whose files are gone and that were kept."""
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    missing: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """The folders have been walked: `to_read` files are new or look changed, `unchanged` do not."""
+
+    to_read: int
+    unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """`done` of `total` files have been dealt with."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is over."""
+
+    summary: Summary
+
+
+Event = Scanned | Advanced | Failure | Finished
+
+
+class Tower(Protocol):
+    """What indexing needs of an encoder."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what makes the vectors."""
+
+    @property
+    def photograph_side(self) -> int:
+        """Pixels of the tower's input."""
+
+    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+        """One photograph as the tower's input; called from several threads."""
+
+    def encode_prepared(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Unit vectors (n, dimension) of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    root: Root
+    folder: str
+    name: str
+    size: int
+    modified_ns: int
+    known: Known | None
+
+    @property
+    def path(self) -> Path:
+        return self.root.path / self.folder / self.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    facts: Facts
+    prepared: NDArray[np.float32]
+    thumbnail: bytes
+    id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A file whose content the catalog has: only its place, size or time is new."""
+
+    place: Place
+    id: int
+    moved: bool
+
+
+class Indexer:
+    """One run over folders of a library, for one encoder. Use `run` once."""
+
+    def __init__(self, catalog: Catalog, tower: Tower, *, batch_size: int, threads: int | None) -> None:
+        self._catalog = catalog
+        self._tower = tower
+        self._batch_size = batch_size
+        self._threads = threads or min(8, os.cpu_count() or 1)
+        self._summary = Summary()
+        self._seen: set[int] = set()
+        self._unreadable: list[tuple[int, str]] = []
+        self._claimed: set[int] = set()
+        self._claiming = threading.Lock()
+
+    def run(self, places: Sequence[tuple[Root, str]], *, prune: bool) -> Iterator[Event]:
+        """Bring `places` (a root and a folder below it) up to date in the catalog; the events tell how.
+
+        With `prune`, photographs whose files are gone leave the library; their files are gone already,
+        and no file is ever deleted here. Closing the iterator stops the run after the current batch.
+        """
+        start = time.monotonic()
+        files: list[_File] = []
+        for root, folder in places:
+            for found in self._walk(root, folder):
+                if isinstance(found, Failure):
+                    yield self._fail(found)
+                else:
+                    files.append(found)
+        yield Scanned(len(files), self._summary.unchanged)
+        yield from self._read(files)
+        self._sweep(places, prune)
+        self._summary.seconds = time.monotonic() - start
+        yield Finished(self._summary)
+
+    # -- scan and compare ---------------------------------------------------------------------------
+
+    def _walk(self, root: Root, start: str) -> Iterator[_File | Failure]:
+        pending = [start]
+        while pending:
+            folder = pending.pop()
+            try:
+                with os.scandir(root.path / folder) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError as error:
+                self._unreadable.append((root.id, folder))
+                yield Failure(str(root.path / folder), f"the folder cannot be read ({error.strerror})")
+                continue
+            known = self._catalog.known_in(root.id, folder, self._tower.fingerprint)
+            inner = []
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    self._summary.skipped[LINKS] += 1
+                elif not _is_text(entry.name):
+                    yield Failure(os.fsencode(entry.path).decode("utf-8", "replace"), "its name is not valid UTF-8")
+                elif entry.is_dir(follow_symlinks=False):
+                    inner.append(f"{folder}/{entry.name}" if folder else entry.name)
+                elif not is_photograph_name(entry.name) or not entry.is_file(follow_symlinks=False):
+                    self._summary.skipped[OTHER] += 1
+                else:
+                    yield from self._compare(root, folder, entry, known.get(entry.name))
+            pending.extend(reversed(inner))
+
+    def _compare(
+        self, root: Root, folder: str, entry: os.DirEntry[str], known: Known | None
+    ) -> Iterator[_File | Failure]:
+        try:
+            stat = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            yield Failure(entry.path, f"the file cannot be read ({error.strerror})")
+            return
+        if known is not None:
+            self._seen.add(known.id)
+            if known.has_vector and (known.size, known.modified_ns) == (stat.st_size, stat.st_mtime_ns):
+                self._summary.unchanged += 1
+                return
+        yield _File(root, folder, entry.name, stat.st_size, stat.st_mtime_ns, known)
+
+    # -- decode, encode, store ----------------------------------------------------------------------
+
+    def _read(self, files: Sequence[_File]) -> Iterator[Event]:
+        batch: list[_Decoded] = []
+        done = 0
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
+            waiting: deque[tuple[_File, Future[_Decoded | _Placed]]] = deque()
+            upcoming = iter(files)
+            try:
+                while True:
+                    # Two batches ahead keep the tower busy and bound the memory.
+                    while len(waiting) < 2 * self._batch_size and (file := next(upcoming, None)) is not None:
+                        waiting.append((file, pool.submit(self._open, file)))
+                    if not waiting:
+                        break
+                    file, future = waiting.popleft()
+                    done += 1
+                    try:
+                        outcome = future.result()
+                    except PhotographError as error:
+                        yield self._fail(Failure(str(file.path), error.message))
+                    else:
+                        if isinstance(outcome, _Placed):
+                            self._place(outcome)
+                        else:
+                            batch.append(outcome)
+                    if len(batch) >= self._batch_size:
+                        self._store(batch)
+                        batch = []
+                        yield Advanced(done, len(files))
+                self._store(batch)
+                yield Advanced(done, len(files))
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+
+    def _open(self, file: _File) -> _Decoded | _Placed:
+        """In a thread: one file read once, for its content hash and its pixels."""
+        import xxhash
+
+        content = read_file(file.path)
+        content_hash = xxhash.xxh3_128_digest(content)
+        place = Place(file.root.id, file.folder, file.name, file.size, file.modified_ns)
+        if (placed := self._known_content(file, place, content_hash)) is not None:
+            return placed
+        photograph = open_photograph(content, max_side=2 * self._tower.photograph_side)
+        facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)
+        prepared = self._tower.prepare(photograph.image)
+        return _Decoded(facts, prepared, thumbnail(photograph.image), file.known.id if file.known else None)
+
+    def _known_content(self, file: _File, place: Place, content_hash: bytes) -> _Placed | None:
+        """Recognise a file that was only touched, or moved here from a place where it no longer is."""
+        for record in self._catalog.with_content(content_hash):
+            if file.known is not None and record.id == file.known.id:
+                return _Placed(place, record.id, moved=False) if file.known.has_vector else None
+            if file.known is None and not record.path.exists() and self._claim(record.id):
+                return _Placed(place, record.id, moved=True)
+        return None
+
+    def _claim(self, identity: int) -> bool:
+        """Whether this is the first file of the run to take over a vanished photograph."""
+        with self._claiming:
+            if identity in self._claimed:
+                return False
+            self._claimed.add(identity)
+        return self._catalog.has_vector(identity, self._tower.fingerprint)
+
+    def _place(self, placed: _Placed) -> None:
+        self._catalog.place(placed.id, placed.place)
+        self._seen.add(placed.id)
+        if placed.moved:
+            self._summary.moved += 1
+        else:
+            self._summary.unchanged += 1
+
+    def _store(self, batch: Sequence[_Decoded]) -> None:
+        if not batch:
+            return
+        vectors = self._tower.encode_prepared([photograph.prepared for photograph in batch]).astype(np.float16)
+        entries = [
+            Entry(photograph.facts, vector, photograph.thumbnail, photograph.id)
+            for photograph, vector in zip(batch, vectors, strict=True)
+        ]
+        self._seen.update(self._catalog.write(entries, self._tower.fingerprint))
+        changed = sum(photograph.id is not None for photograph in batch)
+        self._summary.changed += changed
+        self._summary.added += len(batch) - changed
+
+    def _fail(self, failure: Failure) -> Failure:
+        self._summary.failed.append(failure)
+        return failure
+
+    # -- sweep --------------------------------------------------------------------------------------
+
+    def _sweep(self, places: Iterable[tuple[Root, str]], prune: bool) -> None:
+        """Count, or take out, what the catalog has below `places` and the walk did not meet."""
+        gone = [
+            identity
+            for root, start in places
+            for identity, folder in self._catalog.ids_under(root.id, start)
+            if identity not in self._seen and not self._hidden_by_failure(root.id, folder)
+        ]
+        if prune and gone:
+            self._summary.removed = self._catalog.remove(gone)
+        else:
+            self._summary.missing = len(gone)
+
+    def _hidden_by_failure(self, root_id: int, folder: str) -> bool:
+        """Whether a folder could not be looked into: what is in it is unknown, not gone."""
+        return any(
+            root_id == unreadable_root
+            and (not unreadable or folder == unreadable or folder.startswith(f"{unreadable}/"))
+            for unreadable_root, unreadable in self._unreadable
+        )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

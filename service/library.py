@@ -1,0 +1,404 @@
+"""Library: open, index, search, score, status. The one door for the command line, HTTP and notebooks.
+
+from service.library import Library
+from service.search import Query
+
+with Library.open(Path("~/photographs.smysl").expanduser()) as library:
+    for hit in library.search(Query(text="two dogs play in the snow")).hits:
+        print(f"{hit.match:.2f}", hit.photograph.path)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.catalog import Catalog, Record, Root
+from service.config import Settings
+from service.errors import ForbiddenError, LibraryError, MismatchError, NotFoundError, UsageError
+from service.indexer import Event, Finished, Indexer
+from service.lock import Writer, current_writer, writing
+from service.photos import open_photograph
+from service.scorer import Scorer, artifact_of
+from service.search import Query, SearchResult, check_text, search
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from service.encoder import Encoder
+    from service.index import VectorIndex
+    from service.models import DownloadProgress
+
+_CATALOG = "catalog.sqlite"
+_BACKGROUND = 2000
+"""Vectors of the library that a match without ratings is measured against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well one text fits one photograph: `match` in [0, 1], `similarity` the cosine in [-1, 1]."""
+
+    match: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a library is and which model it uses; `fingerprint` and `model` are None before the first run."""
+
+    library: Path
+    photographs: int
+    roots: list[Root]
+    model: str | None
+    fingerprint: str | None
+    generation: int
+    bytes: int
+    writer: Writer | None
+
+
+def load_encoder(
+    name: str, settings: Settings, on_progress: Callable[[DownloadProgress], None] | None = None
+) -> Encoder:
+    """The encoder `name` with the device and precision of `settings`; see `Encoder.load` for the errors."""
+    from service.encoder import Encoder
+
+    return Encoder.load(
+        name,
+        device=settings.device,
+        precision=settings.precision,
+        timeout_s=settings.hub_timeout_s,
+        on_progress=on_progress,
+    )
+
+
+def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None) -> Scorer:
+    """The scorer for an encoder: the ratings' match that its folder carries, or one without ratings.
+
+    `background` is a sample (n, dimension) of a library's vectors; None where there is no library.
+    """
+    from service.models import parse_name
+
+    if background is None:
+        background = np.empty((0, encoder.dimension), np.float32)
+    return Scorer(encoder, artifact_of(encoder, parse_name(encoder.name).folder), background)
+
+
+def score(encoder: Encoder, scorer: Scorer, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Score]:
+    """The match of each photograph with the text at the same place; upright RGB images.
+
+    Raises `UsageError` for an empty or overlong text.
+    """
+    for text in texts:
+        check_text(text)
+    photograph_vectors = encoder.encode_photographs(images)
+    text_vectors = encoder.encode_texts(texts)
+    similarities = np.clip((photograph_vectors * text_vectors).sum(axis=1), -1.0, 1.0)
+    return [
+        Score(float(scorer.match(vector, similarity.reshape(1), "text")[0]), float(similarity))
+        for vector, similarity in zip(text_vectors, similarities, strict=True)
+    ]
+
+
+class Library:
+    """A folder with a catalog of photographs and an index derived from it. Made by `Library.open`.
+
+    Safe to use from several threads. Any number of processes may read a library; one may write.
+    """
+
+    def __init__(self, folder: Path, catalog: Catalog, settings: Settings) -> None:
+        self.folder = folder
+        self.catalog = catalog
+        self.settings = settings
+        self._loading = threading.RLock()
+        self._encoder: Encoder | None = None
+        self._index: VectorIndex | None = None
+        self._scorer: Scorer | None = None
+        self._encode_text = lru_cache(maxsize=1024)(self._encode_one_text)
+
+    @classmethod
+    def open(cls, folder: Path, settings: Settings | None = None, *, create: bool = False) -> Library:
+        """Open the library in `folder`; with `create`, make it where it is missing.
+
+        Loads no model: that happens when one is needed. Raises `LibraryError` where there is no library,
+        or one that cannot be read.
+        """
+        file = folder / _CATALOG
+        if not file.is_file():
+            if not create:
+                raise LibraryError(
+                    f"There is no library in {folder} yet. Make one with `smysl index DIR`, where DIR is a folder of "
+                    "photographs, or name another library with --library."
+                )
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LibraryError(
+                    f"The library folder {folder} cannot be made ({error.strerror}). Name another with --library."
+                ) from None
+        return cls(folder, Catalog(file), settings or Settings(library=folder))
+
+    def close(self) -> None:
+        """Close the catalog. The library object is of no use afterwards."""
+        self.catalog.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- the model ----------------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that the library's vectors were made with, loaded at the first use.
+
+        Raises `LibraryError` before the first index run, `MismatchError` where another model is asked for
+        by flag or environment, or where the model installed is not the one that made the vectors.
+        """
+        with self._loading:
+            remembered, fingerprint = self.catalog.setting("model"), self.catalog.setting("fingerprint")
+            if remembered is None or fingerprint is None:
+                raise LibraryError(f"The library {self.folder} is empty. Fill it with `smysl index DIR`.")
+            self._check_model_asked(remembered)
+            if self._encoder is None or self._encoder.fingerprint != fingerprint:
+                encoder = load_encoder(remembered, self.settings)
+                if encoder.fingerprint != fingerprint:
+                    raise MismatchError(
+                        f"The photographs of the library {self.folder} were encoded with another version of the model "
+                        f"{remembered} than the one installed now, so its vectors cannot be compared. Encode them "
+                        f"again with `smysl index --library {self.folder}`."
+                    )
+                self._use(encoder)
+                return encoder
+            return self._encoder
+
+    def encoder_to_index(
+        self,
+        say: Callable[[str], None] = lambda sentence: None,
+        on_progress: Callable[[DownloadProgress], None] | None = None,
+    ) -> Encoder:
+        """The encoder for an index run: the model asked for, else the library's own, else the first choice.
+
+        `say` is told in a sentence what is downloaded, or that the built-in model has to do; `on_progress`
+        follows a download.
+        """
+        from service.models import choose_first_model
+
+        name = self.settings.model or self.catalog.setting("model")
+        if name is None:
+            name = choose_first_model(timeout_s=self.settings.hub_timeout_s, on_progress=on_progress, say=say)
+        with self._loading:
+            own = self._encoder
+            if own is not None and own.name == name and own.fingerprint == self.catalog.setting("fingerprint"):
+                return own
+        return load_encoder(name, self.settings, on_progress)
+
+    def _check_model_asked(self, remembered: str) -> None:
+        from service.models import parse_name
+
+        if self.settings.model is not None and parse_name(self.settings.model).text != remembered:
+            raise MismatchError(
+                f"The library {self.folder} was made with the model {remembered}, not with {self.settings.model}. "
+                f"Leave out the model (--model, SMYSL_MODEL), or encode the library's photographs again with `smysl index "
+                f"--library {self.folder} --model {self.settings.model}`."
+            )
+
+    def _use(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._index = None
+        self._scorer = None
+        self._encode_text.cache_clear()
+
+    def _current(self) -> tuple[Encoder, VectorIndex, Scorer]:
+        """Encoder, index and scorer, brought up to the catalog's generation."""
+        from service.index import VectorIndex
+
+        with self._loading:
+            encoder = self.encoder
+            if self._index is None:
+                self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
+                stale = True
+            else:
+                stale = self._index.catch_up(self.catalog)
+            if self._scorer is None or (stale and self._scorer.calibration("photograph") == "background"):
+                self._scorer = load_scorer(encoder, self._index.sample(_BACKGROUND))
+            return encoder, self._index, self._scorer
+
+    # -- index --------------------------------------------------------------------------------------
+
+    def index(
+        self,
+        folders: Sequence[Path] = (),
+        *,
+        prune: bool = False,
+        encoder: Encoder | None = None,
+    ) -> Iterator[Event]:
+        """Bring the library up to date with `folders`, or with all its roots; yields progress events.
+
+        `encoder` is what `encoder_to_index` gives, which is also what None means. Another model than the library's own
+        encodes everything again: searches are answered with the old vectors until the new ones are
+        complete. Raises `NotFoundError` for a folder that is not there, `UsageError` for a file, and
+        `BusyError` where another process is writing; what was committed before stays.
+        """
+        places = [resolve_folder(folder) for folder in folders]
+        with writing(self.folder, "smysl index"):
+            encoder = encoder or self.encoder_to_index()
+            own = self.catalog.setting("fingerprint")
+            if own is None:
+                self.catalog.remember(model=encoder.name, fingerprint=encoder.fingerprint)
+            elif own != encoder.fingerprint:
+                places.extend(root.path for root in self.catalog.roots() if root.path.is_dir())
+            if not folders:
+                places = [root.path for root in self.catalog.roots()]
+            if not places:
+                raise UsageError("Name at least one folder of photographs: smysl index DIR.")
+            indexer = Indexer(
+                self.catalog,
+                encoder,
+                batch_size=self.settings.batch_size,
+                threads=self.settings.decode_threads,
+            )
+            yield from self._run(indexer, encoder, self._distinct(places), prune)
+
+    def _run(self, indexer: Indexer, encoder: Encoder, places: list[tuple[Root, str]], prune: bool) -> Iterator[Event]:
+        for event in indexer.run(places, prune=prune):
+            if isinstance(event, Finished):
+                self._complete(encoder, places)
+            yield event
+
+    def _complete(self, encoder: Encoder, places: Sequence[tuple[Root, str]]) -> None:
+        """Switch to `encoder` if its vectors are complete now, and save the index."""
+        from service.index import VectorIndex
+
+        if self.catalog.setting("fingerprint") != encoder.fingerprint:
+            walked = {root.id for root, folder in places if folder == ""}
+            if any(root.id not in walked or not root.path.is_dir() for root in self.catalog.roots()):
+                return
+            self.catalog.adopt(encoder.name, encoder.fingerprint)
+        elif self.catalog.setting("model") != encoder.name:
+            self.catalog.remember(model=encoder.name)
+        with self._loading:
+            if self._encoder is None or self._encoder.fingerprint != encoder.fingerprint:
+                self._use(encoder)
+            if self._index is None:
+                self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
+            self._index.catch_up(self.catalog)
+            self._index.save(self.folder)
+
+    def _distinct(self, folders: Sequence[Path]) -> list[tuple[Root, str]]:
+        """Roots and folders below them, none inside another; outer folders become roots first."""
+        outer: list[Path] = []
+        for folder in sorted(set(folders), key=lambda path: len(path.parts)):
+            if not any(folder.is_relative_to(other) for other in outer):
+                outer.append(folder)
+        return [self.catalog.add_root(folder) for folder in outer]
+
+    # -- search and score ---------------------------------------------------------------------------
+
+    def search(self, query: Query) -> SearchResult:
+        """Answer a query; see `Query` for what is refused and `SearchResult` for what comes back."""
+        from service.models import unreadable
+
+        encoder, index, scorer = self._current()
+        return search(
+            query,
+            self._vector_of,
+            index,
+            scorer,
+            self.catalog,
+            model=encoder.name,
+            notice=unreadable(encoder.name, query.text) if query.text is not None else None,
+        )
+
+    def score(self, photograph: int | bytes | Path, text: str) -> Score:
+        """The match of one text and one photograph: of the library by id, or any by its file or bytes."""
+        check_text(text)
+        encoder, _, scorer = self._current()
+        if not isinstance(photograph, int):
+            image = open_photograph(photograph, max_side=2 * encoder.photograph_side).image
+            return score(encoder, scorer, [image], [text])[0]
+        vector = self.catalog.vector(photograph, encoder.fingerprint)
+        query = self._encode_text(text)
+        similarity = np.clip(vector @ query, -1.0, 1.0).astype(np.float32)
+        return Score(float(scorer.match(query, similarity.reshape(1), "text")[0]), float(similarity))
+
+    def _vector_of(self, query: Query) -> NDArray[np.float32]:
+        encoder = self.encoder
+        if query.text is not None:
+            return self._encode_text(query.text)
+        if query.photo_id is not None:
+            return self.catalog.vector(query.photo_id, encoder.fingerprint)
+        assert query.image is not None  # noqa: S101 - Query has one of the three
+        vector: NDArray[np.float32] = encoder.encode_photographs([query.image])[0]
+        return vector
+
+    def _encode_one_text(self, text: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self.encoder.encode_texts([text])[0]
+        return vector
+
+    # -- what there is ------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Facts about the library; loads no model."""
+        return Status(
+            library=self.folder,
+            photographs=self.catalog.count(),
+            roots=self.catalog.roots(),
+            model=self.catalog.setting("model"),
+            fingerprint=self.catalog.setting("fingerprint"),
+            generation=self.catalog.generation(),
+            bytes=sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file()),
+            writer=current_writer(self.folder),
+        )
+
+    def check(self) -> tuple[Encoder, VectorIndex, Scorer]:
+        """Ask the model and the index for real; what a health check rests on. Raises what is wrong."""
+        encoder, index, scorer = self._current()
+        index.search(self._encode_text("a photograph"), 1)
+        return encoder, index, scorer
+
+    def photograph(self, identity: int) -> Record:
+        """One photograph; raises `NotFoundError`."""
+        return self.catalog.record(identity)
+
+    def file_of(self, identity: int) -> Path:
+        """Where a photograph's file really is, for reading it.
+
+        Raises `NotFoundError` where the photograph or its file is gone, `ForbiddenError` where the path
+        has come to lead out of the folder that the library was pointed at.
+        """
+        record = self.catalog.record(identity)
+        try:
+            real = record.path.resolve(strict=True)
+        except (OSError, RuntimeError):
+            raise NotFoundError(
+                f"The file of photograph {identity}, {record.relative}, is not there any more; `smysl index` finds "
+                "where it went, `smysl index --prune` forgets it."
+            ) from None
+        if not real.is_relative_to(record.root):
+            raise ForbiddenError(f"The file of photograph {identity} leads out of its folder and is not shown.")
+        return real
+
+
+def resolve_folder(folder: Path) -> Path:
+    """An existing folder as an absolute path without links; raises `NotFoundError` or `UsageError`."""
+    try:
+        real = folder.expanduser().resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise NotFoundError(
+            f"There is no folder {folder}. Check the spelling, or whether the drive is there."
+        ) from None
+    if not real.is_dir():
+        raise UsageError(f"{folder} is a file; name the folder that holds the photographs.")
+    return real

@@ -1,0 +1,209 @@
+"""A file to RGB pixels, its facts and its thumbnail. Every format and every bad file ends here."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.errors import PhotographError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".webp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+    ]
+)
+"""File name endings, lower case, of what an index run tries to read."""
+
+SMALLEST_SIDE = 16
+"""Pixels; what is smaller is an icon, not a photograph."""
+
+MOST_PIXELS = 178_956_970
+"""Pixels; Pillow's own limit against decompression bombs, a picture of about 16,000 x 11,000."""
+
+MOST_BYTES = 1 << 30
+"""Bytes of one file that are read at all."""
+
+THUMBNAIL_SIDE = 384
+"""Pixels of a thumbnail's longer side."""
+
+_PAPER = (255, 255, 255)
+"""What shows through where a photograph is transparent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """A decoded photograph.
+
+    `image` is RGB in sRGB, upright, perhaps smaller than the file's picture; `width` and `height` are the
+    pixels of the file's picture, upright; `format` is Pillow's name of the file format, such as "JPEG".
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    format: str
+
+
+def is_photograph_name(name: str) -> bool:
+    """Whether a file of this name is worth trying: by its ending, without looking inside."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; raises `PhotographError` with the reason where that fails."""
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise PhotographError(f"the file is larger than {MOST_BYTES >> 30} GB")
+        content = path.read_bytes()
+    except PermissionError:
+        raise PhotographError("there is no permission to read the file") from None
+    except FileNotFoundError:
+        raise PhotographError("the file is not there") from None
+    except OSError as error:
+        raise PhotographError(f"the file cannot be read ({error.strerror or error})") from None
+    if not content:
+        raise PhotographError("the file is empty")
+    return content
+
+
+def open_photograph(source: Path | bytes, *, max_side: int | None = None) -> Photograph:
+    """Decode a photograph: first frame, upright, colours converted to sRGB, transparency laid on white.
+
+    `max_side` says how many pixels the caller needs on the shorter side; a JPEG is then decoded at the
+    smallest of its scales (1/2, 1/4, 1/8) that has them. Raises `PhotographError` whose message is the
+    reason and names no file, since an upload has none.
+    """
+    content = read_file(source) if isinstance(source, Path) else source
+    if not content:
+        raise PhotographError("the file is empty")
+    from PIL import Image, UnidentifiedImageError
+
+    _register_heif()
+    try:
+        with warnings.catch_warnings():
+            # Corrupt EXIF and large pictures: the first does not matter, the second is checked below.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content)) as opened:
+                return _decode(opened, max_side)
+    except PhotographError:
+        raise
+    except UnidentifiedImageError:
+        raise PhotographError("it is not a photograph in a format that smysl reads") from None
+    except Image.DecompressionBombError:
+        raise PhotographError(_too_many_pixels()) from None
+    # Decoders raise whatever a broken file drives them to (struct.error, SyntaxError, IndexError, ...),
+    # and one bad file must not stop the run over the others.
+    except Exception as error:  # noqa: BLE001
+        raise PhotographError(f"the file is damaged ({error})") from None
+
+
+def thumbnail(image: Image.Image) -> bytes:
+    """A JPEG of at most `THUMBNAIL_SIDE` pixels on its longer side."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=2.0)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def browser_jpeg(source: Path | bytes) -> bytes:
+    """A JPEG of the whole photograph, for formats that browsers do not show."""
+    out = io.BytesIO()
+    open_photograph(source).image.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def _decode(opened: Image.Image, max_side: int | None) -> Photograph:
+    width, height = opened.size
+    if width * height > MOST_PIXELS:
+        raise PhotographError(_too_many_pixels(width, height))
+    if min(width, height) < SMALLEST_SIDE:
+        raise PhotographError(f"it is too small to be a photograph ({width} x {height} pixels)")
+    name = opened.format or "unknown"
+    if max_side is not None and max(width, height) > max_side:
+        opened.draft("RGB", (max_side, max_side))
+    opened.load()
+    image = _to_srgb(_upright(opened))
+    # An orientation that swaps the sides shows in the decoded picture, whatever its scale.
+    if (image.width > image.height) != (width > height) and image.width != image.height:
+        width, height = height, width
+    return Photograph(image, width, height, name)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - broken EXIF says nothing about the pixels
+        return image
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    from PIL import Image, ImageCms
+
+    profile = image.info.get("icc_profile")
+    image = _eight_bits(image)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        image = Image.new("RGB", layered.size, _PAPER)
+        image.paste(layered, mask=layered.getchannel("A"))
+    elif image.mode not in ("RGB", "L", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                image = converted
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            # A profile that does not fit its pixels is ignored, as browsers do.
+            pass
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey and floating point pictures, which Pillow would clip, to 0...255."""
+    if image.mode not in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
+        return image
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(image).astype(np.float32)
+    top = 65535.0 if image.mode != "F" else max(float(np.nanmax(values)), 1e-12)
+    scaled = np.nan_to_num(values) * (255.0 / top)
+    return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+
+
+def _too_many_pixels(width: int = 0, height: int = 0) -> str:
+    size = f"{width} x {height}, " if width else ""
+    return f"it has too many pixels ({size}at most {MOST_PIXELS // 1_000_000} million)"
+
+
+def _register_heif() -> None:
+    import pillow_heif
+    from PIL import Image
+
+    if "HEIF" not in Image.OPEN:
+        pillow_heif.register_heif_opener()

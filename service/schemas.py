@@ -1,0 +1,237 @@
+"""The shapes that go over HTTP and into `--json`; field names are the product's words."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.catalog import Record
+from service.library import Library, Score
+from service.lock import Writer
+from service.scorer import Calibration
+from service.search import DEFAULT_K, MOST_K, Hit, SearchResult
+
+
+class Links(BaseModel):
+    """Where else to look."""
+
+    photo: str
+    image: str
+    thumbnail: str
+
+    @classmethod
+    def of(cls, identity: int) -> Links:
+        """The links of one photograph."""
+        base = f"/photos/{identity}"
+        return cls(photo=base, image=f"{base}/image", thumbnail=f"{base}/thumbnail")
+
+
+class PhotoOut(BaseModel):
+    """A photograph of the library."""
+
+    id: int
+    uri: str = Field(description="path of the file")
+    name: str = Field(description="name of the file")
+    width: int = Field(description="pixels, upright")
+    height: int = Field(description="pixels, upright")
+    format: str
+    bytes: int = Field(description="size of the file")
+    links: Links
+
+    @classmethod
+    def of(cls, record: Record) -> PhotoOut:
+        """From a row of the catalog."""
+        return cls.model_validate(_photograph(record))
+
+
+class HitOut(PhotoOut):
+    """A photograph that was found."""
+
+    match: float = Field(ge=0, le=1, description="how well it fits, the same scale for every query")
+    similarity: float = Field(ge=-1, le=1, description="cosine of the query's and the photograph's vectors")
+
+    @classmethod
+    def of_hit(cls, hit: Hit) -> HitOut:
+        """From a hit of the search."""
+        return cls.model_validate({**_photograph(hit.photograph), "match": hit.match, "similarity": hit.similarity})
+
+
+class SearchOut(BaseModel):
+    """The answer to a search."""
+
+    hits: list[HitOut]
+    took_ms: float
+    model: str
+    calibration: Calibration = Field(description="where the match comes from")
+    answerable: bool = Field(description="whether any photograph reached min_match")
+    best_match: float | None = Field(description="match of the nearest photograph; null in an empty library")
+    notice: str | None = Field(description="a sentence for the person, if there is something to say")
+    photographs: int = Field(description="photographs that were searched")
+
+    @classmethod
+    def of(cls, result: SearchResult) -> SearchOut:
+        """From the search's own result."""
+        return cls(
+            hits=[HitOut.of_hit(hit) for hit in result.hits],
+            took_ms=round(result.took_ms, 2),
+            model=result.model,
+            calibration=result.calibration,
+            answerable=result.answerable,
+            best_match=result.best_match,
+            notice=result.notice,
+            photographs=result.photographs,
+        )
+
+
+class SearchIn(BaseModel):
+    """A search by exactly one of `text` and `photo_id`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | None = Field(None, examples=["two dogs play in the snow"])
+    photo_id: int | None = Field(None, description="find photographs like this one of the library")
+    k: int = Field(DEFAULT_K, json_schema_extra={"minimum": 1, "maximum": MOST_K})
+    min_match: float = Field(0.0, json_schema_extra={"minimum": 0, "maximum": 1})
+
+
+class ScoreIn(BaseModel):
+    """One text and one photograph of the library."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    photo_id: int
+    text: str
+
+
+class ScoreOut(BaseModel):
+    """How well a text fits a photograph."""
+
+    match: float = Field(ge=0, le=1)
+    similarity: float = Field(ge=-1, le=1)
+
+    @classmethod
+    def of(cls, score: Score) -> ScoreOut:
+        """From the library's own score."""
+        return cls(match=score.match, similarity=score.similarity)
+
+
+class ModelOut(BaseModel):
+    """The model in use."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+    device: str
+    precision: str
+    languages: str | None
+
+
+class IndexOut(BaseModel):
+    """The vector index in use."""
+
+    kind: str = Field(description="what FAISS calls it")
+    photographs: int
+    generation: int
+
+
+class WriterOut(BaseModel):
+    """The process that is writing to the library."""
+
+    pid: int
+    host: str
+    doing: str
+    since: str
+
+    @classmethod
+    def of(cls, writer: Writer | None) -> WriterOut | None:
+        """From the lock's own note."""
+        if writer is None:
+            return None
+        return cls(pid=writer.pid, host=writer.host, doing=writer.doing, since=writer.since)
+
+
+class IndexingOut(BaseModel):
+    """How far this service's own index run is."""
+
+    done: int
+    total: int
+    failed: int
+    error: str | None = Field(description="why the run ended before its end, if it did")
+
+
+class StatusOut(BaseModel):
+    """Facts about a library; `model` and `index` are null before the first index run."""
+
+    library: str
+    photographs: int
+    roots: list[str]
+    bytes: int = Field(description="size of the library folder")
+    generation: int = Field(description="how many times the photographs have been changed")
+    model: ModelOut | None
+    calibration: Calibration | None
+    index: IndexOut | None
+    writer: WriterOut | None
+    indexing: IndexingOut | None = None
+
+    @classmethod
+    def of(cls, library: Library) -> StatusOut:
+        """Ask a library, its model and its index."""
+        status = library.status()
+        model = index = calibration = None
+        if status.model is not None:
+            encoder, vectors, scorer = library.check()
+            from service.models import languages_of
+
+            model = ModelOut(
+                name=encoder.name,
+                fingerprint=encoder.fingerprint,
+                dimension=encoder.dimension,
+                device=encoder.device,
+                precision=encoder.precision,
+                languages=languages_of(encoder.name),
+            )
+            index = IndexOut(kind=vectors.kind, photographs=len(vectors), generation=vectors.generation)
+            calibration = scorer.calibration("text")
+        return cls(
+            library=str(status.library),
+            photographs=status.photographs,
+            roots=[str(root.path) for root in status.roots],
+            bytes=status.bytes,
+            generation=status.generation,
+            model=model,
+            calibration=calibration,
+            index=index,
+            writer=WriterOut.of(status.writer),
+        )
+
+
+class HealthOut(BaseModel):
+    """The service answers, and so do its model and its index."""
+
+    status: str = Field(examples=["ok", "empty"])
+    photographs: int
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong, for a program and for a person."""
+
+    kind: str
+    message: str
+
+
+class ErrorOut(BaseModel):
+    """Every answer that is not 2xx."""
+
+    error: ErrorDetail
+
+
+def _photograph(record: Record) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "uri": str(record.path),
+        "name": record.name,
+        "width": record.width,
+        "height": record.height,
+        "format": record.format,
+        "bytes": record.size,
+        "links": Links.of(record.id),
+    }

@@ -1,0 +1,62 @@
+"""Running the HTTP service: the address, the warning, the log."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from service.errors import UsageError
+from service.library import Library, resolve_folder
+
+
+def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -> None:
+    """Serve `library` until interrupted; indexes `folders` in the background meanwhile.
+
+    The address is announced when the model answers. Raises `UsageError` where the port cannot be had,
+    `NotFoundError` for a folder that is not there.
+    """
+    import uvicorn
+
+    from service.api import create_app, is_loopback
+
+    folders = [resolve_folder(folder) for folder in folders]
+    host, port = library.settings.host, library.settings.port
+    listening = _listen(host, port)
+    port = listening.getsockname()[1]
+    if not is_loopback(host):
+        say(
+            f"Warning: listening on {host}, so everybody who reaches this machine can search and see the photographs; "
+            "smysl asks for no password."
+        )
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                say(f"smysl is at http://{_name(host)}:{port}  (stop it with Ctrl-C)")
+
+    application = create_app(library, folders=folders)
+    Server(uvicorn.Config(application, log_level="warning", server_header=False)).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UsageError(
+            f"The address {host}:{port} cannot be used ({error.strerror or error}). Another service may be there; "
+            "choose another port with --port."
+        ) from None
+    return listening
+
+
+def _name(host: str) -> str:
+    """What a person types into a browser for an address that is listened on."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, never bound to
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
