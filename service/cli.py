@@ -248,8 +248,6 @@ def retrieval(
     Each caption searches all photographs of the split; each photograph searches all captions, and is
     counted if any caption of its own is found.
     """
-    from dataclasses import asdict
-
     from eval.retrieval import evaluate
     from service.config import MINI
     from service.library import load_encoder
@@ -261,11 +259,17 @@ def retrieval(
         encoder = load_encoder(settings.model or MINI, settings, on_progress)
     with steps(errors, "Encoding") as shown:
         report = evaluate(encoder, data, split, shown)
-    facts = asdict(report)
     if as_json:
-        print_line(json.dumps(facts, indent=2))
+        print_line(json.dumps(report.as_json(), indent=2))
         return
-    _print_rows({name: f"{value:.1f}" if isinstance(value, float) else str(value) for name, value in facts.items()})
+    rows = {
+        name: f"{value:5.1f} %   (95 % interval {report.intervals[name][0]:.1f} to {report.intervals[name][1]:.1f})"
+        for name, value in report.figures.items()
+    }
+    rows["photographs"] = f"{report.photos:,} with {report.captions:,} captions, split {report.split}"
+    rows["model"] = f"{report.model}, fingerprint {report.fingerprint}"
+    rows["seconds"] = f"{report.seconds:.0f}"
+    _print_rows(rows)
 
 
 def open_named(file: Path) -> Photograph:
