@@ -14,11 +14,12 @@ const part = (name) => document.getElementById(name);
 const PATIENCE_MS = 150;
 const SLIDER_REST_MS = 200;
 const ANSWERS_KEPT = 30;
+const INDEXING_REST_MS = 1500;
 
 let query = emptyQuery();
 let hits = [];
 let pending = null;
-let libraryIsEmpty = false;
+let library = null;
 const answers = new Map();
 const viewer = new Viewer({
   findLike: (hit) => {
@@ -57,7 +58,9 @@ async function show(next, kept) {
     showAnswer(answer);
   } catch (error) {
     clearTimeout(sign);
-    if (!mine.signal.aborted) showNothing(words.failure(error), () => show(query));
+    if (mine.signal.aborted) return;
+    const isEmptyLibrary = error.kind === "library" && library?.photographs === 0;
+    showNothing(isEmptyLibrary ? words.emptyLibrary(library) : words.failure(error), () => show(query));
   }
 }
 
@@ -75,7 +78,12 @@ function reflect() {
 function showStart() {
   clear();
   part("outcome").textContent = "";
-  if (libraryIsEmpty) showMessage(words.EMPTY_LIBRARY);
+  showEmptiness();
+}
+
+function showEmptiness() {
+  part("message").hidden = true;
+  if (library?.photographs === 0) showMessage(words.emptyLibrary(library));
 }
 
 function showWaiting(refined) {
@@ -95,7 +103,7 @@ function showAnswer(answer) {
   showNote("notice", answer.notice);
   showNote("doubt", words.doubt(answer, query));
   part("more").hidden = hits.length < query.k || query.k >= STEPS_OF_K.at(-1) || hits.length >= answer.photographs;
-  if (answer.photographs === 0) return showMessage(words.EMPTY_LIBRARY);
+  if (answer.photographs === 0) return showMessage(words.emptyLibrary(library));
   if (!hits.length) showMessage(words.nothingFound(answer, query), () => go({ ...query, minMatch: 0 }, { replace: true }));
 }
 
@@ -146,12 +154,13 @@ function keyOf(some) {
   return `${addressOf(some)} ${entryOf(some)?.upload ?? ""}`;
 }
 
+// Once is enough, unless the service is reading photographs at this moment.
 async function readStatus() {
   try {
-    const facts = await status();
-    libraryIsEmpty = facts.photographs === 0;
-    part("library").textContent = words.library(facts);
-    if (libraryIsEmpty && isEmpty(query)) showMessage(words.EMPTY_LIBRARY);
+    library = await status();
+    part("library").textContent = words.library(library);
+    if (isEmpty(query)) showEmptiness();
+    if (words.isIndexing(library)) setTimeout(readStatus, INDEXING_REST_MS);
   } catch (error) {
     if (isEmpty(query)) showMessage(words.failure(error), () => location.reload());
   }

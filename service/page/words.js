@@ -3,12 +3,12 @@
 const numbers = new Intl.NumberFormat("en");
 
 const CALIBRATIONS = {
-  ratings: "match fitted to people’s ratings",
-  sigmoid: "match on the model’s own scale",
-  background: "match estimated without ratings",
+  ratings: "match fitted on people’s ratings",
+  sigmoid: "match is the model’s own probability",
+  background: "match measured against this library",
 };
 
-export const EMPTY_LIBRARY = {
+const EMPTY_LIBRARY = {
   title: "This library has no photographs yet",
   text: "Add a folder of them, then search again:",
   command: "smysl index DIR",
@@ -23,7 +23,8 @@ export function title(query) {
 
 /** The library in one line, from the answer of /status. */
 export function library(facts) {
-  return `${photographs(facts.photographs)} · ${facts.model?.name ?? ""}`;
+  const known = [photographs(facts.photographs), facts.model?.name];
+  return [...known, indexing(facts.indexing)].filter(Boolean).join(" · ");
 }
 
 /** How many were found among how many. */
@@ -54,6 +55,17 @@ export function nothingFound(answer, query) {
   };
 }
 
+/** What to say of a library without photographs: that they are on their way, or how to add them. */
+export function emptyLibrary(facts) {
+  if (!isIndexing(facts)) return EMPTY_LIBRARY;
+  return { title: "The photographs are being read", text: "The first of them can be searched in a moment." };
+}
+
+/** Whether the service is reading photographs now. */
+export function isIndexing(facts) {
+  return Boolean(facts?.indexing && !facts.indexing.error);
+}
+
 /** The message for a search that failed. */
 export function failure(error) {
   if (error.kind === "unreachable") {
@@ -69,6 +81,12 @@ export function lostUpload(name) {
     title: "That photograph is not kept",
     text: `“${name}” was searched with from another page or before a reload. Drop, paste or choose it again.`,
   };
+}
+
+function indexing(run) {
+  if (!run) return "";
+  if (run.error) return `Reading photographs stopped: ${run.error}`;
+  return run.total ? `reading ${numbers.format(run.done)} of ${numbers.format(run.total)}` : "reading folders";
 }
 
 function nothing(query) {

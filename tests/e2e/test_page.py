@@ -58,9 +58,7 @@ def open_tab(browser: Browser, service: RunningService) -> Iterator[OpenTab]:
     contexts = []
 
     def open_it(width: int = 1280, height: int = 900, **options: Any) -> Page:
-        context = browser.new_context(
-            base_url=service.url, viewport={"width": width, "height": height}, **options
-        )
+        context = browser.new_context(base_url=service.url, viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(15_000)
         contexts.append(context)
         tab = context.new_page()
@@ -93,9 +91,7 @@ def look_for(tab: Page, text: str) -> None:
 
 
 def a_hit(number: int, **facts: Any) -> dict[str, Any]:
-    links = {"photo": f"/photos/{number}"} | {
-        kind: f"/photos/{number}/{kind}" for kind in ("image", "thumbnail")
-    }
+    links = {"photo": f"/photos/{number}"} | {kind: f"/photos/{number}/{kind}" for kind in ("image", "thumbnail")}
     hit = {"id": number, "uri": f"/p/{number}.jpg", "name": f"{number}.jpg", "match": 0.5, "similarity": 0.2}
     return hit | {"width": 600, "height": 400, "format": "JPEG", "links": links} | facts
 
@@ -132,11 +128,10 @@ def hand_over(tab: Page, event: str, kind: str, content: bytes, name: str) -> No
     )
 
 
-def first_photograph(tab: Page) -> bytes:
-    """The file of the photograph that the service finds first for a cat."""
+def first_photograph(tab: Page) -> tuple[str, bytes]:
+    """Name and file of the photograph that the service finds first for a cat."""
     found = tab.request.get("/search", params={"text": "a cat", "k": 1}).json()["hits"][0]
-    content: bytes = tab.request.get(found["links"]["image"]).body()
-    return content
+    return found["name"], tab.request.get(found["links"]["image"]).body()
 
 
 def test_the_start_page_says_what_the_library_holds(tab: Page) -> None:
@@ -248,23 +243,25 @@ def test_photographs_like_a_hit_and_the_way_back(tab: Page) -> None:
 def test_a_chosen_photograph_finds_itself(tab: Page, tmp_path: Path) -> None:
     tab.goto("/")
     photograph = tmp_path / "мой кот.jpg"
-    photograph.write_bytes(first_photograph(tab))
+    name, content = first_photograph(tab)
+    photograph.write_bytes(content)
     tab.set_input_files("#file", photograph)
     expect(tab.locator("#chip-name")).to_have_text("мой кот.jpg")
-    expect(hits(tab).first).to_contain_text("cat")
+    expect(hits(tab).first).to_contain_text(name)
 
 
 @pytest.mark.parametrize(("event", "carrier"), [("drop", "dataTransfer"), ("paste", "clipboardData")])
 def test_a_photograph_can_be_dropped_and_pasted(tab: Page, event: str, carrier: str) -> None:
     tab.goto("/")
-    hand_over(tab, event, carrier, first_photograph(tab), "handed.jpg")
+    name, content = first_photograph(tab)
+    hand_over(tab, event, carrier, content, "handed.jpg")
     expect(tab.locator("#chip-name")).to_have_text("handed.jpg")
-    expect(hits(tab).first).to_contain_text("cat")
+    expect(hits(tab).first).to_contain_text(name)
 
 
 def test_a_reload_says_that_an_uploaded_photograph_is_gone(tab: Page) -> None:
     tab.goto("/")
-    hand_over(tab, "drop", "dataTransfer", first_photograph(tab), "handed.jpg")
+    hand_over(tab, "drop", "dataTransfer", first_photograph(tab)[1], "handed.jpg")
     expect(hits(tab)).to_have_count(5)
     tab.reload()
     expect(tab.locator("#message")).to_contain_text("handed.jpg")
@@ -396,6 +393,22 @@ def test_an_empty_library_says_how_to_fill_it(tab: Page) -> None:
     expect(tab.locator("#message")).to_contain_text("smysl index DIR")
     look_for(tab, "a cat")
     expect(tab.locator("#message")).to_contain_text("smysl index DIR")
+
+
+def test_photographs_that_are_being_read_are_counted(tab: Page) -> None:
+    progress = iter([{"done": 0, "total": 0}, {"done": 20, "total": 26}])
+
+    def answer(route: Route) -> None:
+        indexing = next(progress, None)
+        facts = {"photographs": indexing["done"] if indexing else 26, "model": None, "indexing": indexing}
+        fulfill(route, facts)
+
+    tab.route("**/status", answer)
+    tab.goto("/")
+    expect(tab.locator("#message-title")).to_have_text("The photographs are being read")
+    expect(tab.locator("#library")).to_contain_text("reading 20 of 26")
+    expect(tab.locator("#message")).to_be_hidden()
+    expect(tab.locator("#library")).to_have_text("26 photographs")
 
 
 def test_an_empty_box_asks_for_words(tab: Page) -> None:
