@@ -24,8 +24,11 @@ CONFIGURATION = "open_clip_config.json"
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt")
 """Any one of these files makes a tokenizer."""
 
+TOKENIZER_CONFIGURATION = "config.json"
+"""transformers asks for it first and must either have it or know that the repository has none."""
+
 TOKENIZER_FILES = (
-    "config.json",
+    TOKENIZER_CONFIGURATION,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -93,6 +96,8 @@ def text_parts(parsed: ModelName) -> list[Part]:
 
 def find_in_cache(part: Part) -> Path | None:
     """The cached and whole file of a part, or None."""
+    if part.role == "tokenizer" and not is_answered(part.repository, TOKENIZER_CONFIGURATION):
+        return None
     for choice in part.choices:
         path = cached_file(part.repository, choice)
         if path is not None and _is_whole(path):
@@ -106,6 +111,13 @@ def cached_file(repository: str, file: str) -> Path | None:
 
     found = try_to_load_from_cache(repository, file)
     return Path(found) if isinstance(found, str) else None
+
+
+def is_answered(repository: str, file: str) -> bool:
+    """Whether the cache has a file, or knows that the repository has none of this name."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return try_to_load_from_cache(repository, file) is not None
 
 
 @contextmanager

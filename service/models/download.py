@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from service.config import MINI, PREFERRED_MODEL
 from service.errors import HubError, ModelError, NotFoundError
 from service.models.cache import (
     CONFIGURATION,
+    TOKENIZER_CONFIGURATION,
     TOKENIZER_FILES,
     Part,
     cached_file,
@@ -96,9 +98,7 @@ def ensure_downloaded(name: str, *, timeout_s: float = 5.0, on_progress: OnProgr
         _fetch_all(parsed, wanted, timeout_s, report)
 
 
-def choose_first_model(
-    *, timeout_s: float, on_progress: OnProgress | None = None, say: Callable[[str], None]
-) -> str:
+def choose_first_model(*, timeout_s: float, on_progress: OnProgress | None = None, say: Callable[[str], None]) -> str:
     """The model for the first library on a machine, downloaded and ready.
 
     Args:
@@ -180,7 +180,21 @@ def _plan(parsed: ModelName, timeout_s: float) -> list[_WantedFile]:
                 _fetch(parsed, file, timeout_s, lambda number: None)
     for part in text_parts(parsed):
         add(part)
+        if part.role == "tokenizer" and (part.repository, TOKENIZER_CONFIGURATION) not in wanted:
+            _remember_absence(part.repository, TOKENIZER_CONFIGURATION, timeout_s)
     return list(wanted.values())
+
+
+def _remember_absence(repository: str, file: str, timeout_s: float) -> None:
+    """Have huggingface_hub note in its cache that a repository has no such file.
+
+    Without the note, transformers takes a file that is not cached for one that it has to ask the hub for.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    with suppress(EntryNotFoundError):
+        hf_hub_download(repository, file, etag_timeout=timeout_s)
 
 
 def _files_of(parsed: ModelName, part: Part, info: ModelInfo) -> list[_WantedFile]:
@@ -249,9 +263,7 @@ def _fetch(
     """Download one file into the hub's cache and check it; a wrong one is removed."""
     from huggingface_hub import hf_hub_download
 
-    path = Path(
-        hf_hub_download(file.repository, file.name, etag_timeout=timeout_s, tqdm_class=counting_bar(count))
-    )
+    path = Path(hf_hub_download(file.repository, file.name, etag_timeout=timeout_s, tqdm_class=counting_bar(count)))
     check()
     if not _is_right(file, path):
         _remove(path)

@@ -99,7 +99,11 @@ def hub_errors(model: str) -> Iterator[None]:
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise no_answer(model, f"cannot be reached ({_short(error)})") from error
     except OSError as error:
-        raise no_answer(model, f"sent something that could not be stored ({_short(error)})") from error
+        # huggingface_hub's own check of a file's length raises an OSError without a number.
+        what = (
+            "sent a file that is not whole" if error.errno is None else f"sent what cannot be stored ({_short(error)})"
+        )
+        raise no_answer(model, what) from error
     except (ValueError, TypeError, KeyError) as error:
         raise no_answer(model, "gave an answer that is none of a model hub's") from error
 

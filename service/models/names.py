@@ -74,9 +74,7 @@ def parse_name(name: str) -> ModelName:
 
 def _parse_hub(repository: str) -> ModelName:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository, flags=re.ASCII):
-        raise UsageError(
-            f"“{HUB_PREFIX}{repository}” does not name a model of the hub; write {HUB_PREFIX}ORG/NAME."
-        )
+        raise UsageError(f"“{HUB_PREFIX}{repository}” does not name a model of the hub; write {HUB_PREFIX}ORG/NAME.")
     return ModelName("hub", HUB_PREFIX + repository, repository=repository)
 
 
@@ -100,8 +98,7 @@ def _parse_registry(architecture: str, pretrained: str) -> ModelName:
     if tag not in tags:
         close = get_close_matches(tag, tags, n=3, cutoff=0.3) or tags[:3]
         raise UsageError(
-            f"{architecture} has no weights “{pretrained}”{_or_rather(close)}; "
-            "`smysl models` lists what can be chosen."
+            f"{architecture} has no weights “{pretrained}”{_or_rather(close)}; `smysl models` lists what can be chosen."
         )
     return ModelName("registry", f"{architecture}/{tag}", architecture=architecture, pretrained=tag)
 

@@ -154,9 +154,7 @@ def _is_other_language(words: list[str]) -> bool:
     pieces = [len(encoding.tokens) for encoding in encodings]
     small = sum(word in OTHER_SMALL_WORDS for word in lower)
     english = sum(word in ENGLISH_SMALL_WORDS for word in lower)
-    broken = sum(
-        count > 1 and word not in OTHER_SMALL_WORDS for word, count in zip(lower, pieces, strict=True)
-    )
+    broken = sum(count > 1 and word not in OTHER_SMALL_WORDS for word, count in zip(lower, pieces, strict=True))
     if small:
         evidence = small + broken - 2 * english
         return evidence >= 2 and evidence * 2 >= len(words)
