@@ -23,7 +23,8 @@ let library = null;
 const answers = new Map();
 const viewer = new Viewer({
   findLike: (hit) => {
-    part("outcome").focus();
+    // Scrolling here would be what the browser remembers for the way back.
+    part("outcome").focus({ preventScroll: true });
     go({ ...emptyQuery(query), photo: hit.id });
   },
   closed: (index) => focusHit(part("hits"), index),
@@ -68,7 +69,7 @@ function reflect() {
   document.body.dataset.view = isEmpty(query) ? "start" : "results";
   document.title = words.title(query);
   part("text").value = query.text;
-  part("text").placeholder = query.photo !== null || query.uploadName ? "or describe a scene" : "Describe a scene";
+  part("text").placeholder = query.photo !== null || query.uploadName ? "or words" : "Describe a scene";
   part("k").value = query.k;
   part("min-match").value = query.minMatch;
   part("min-match-value").textContent = query.minMatch.toFixed(2);
@@ -96,6 +97,7 @@ function showWaiting(refined) {
 }
 
 function showAnswer(answer) {
+  if (answer.photographs === 0) return showNothing(words.emptyLibrary(library));
   clear({ keepTiles: true });
   hits = answer.hits;
   showHits(part("hits"), hits, (index) => viewer.open(hits, index));
@@ -103,7 +105,6 @@ function showAnswer(answer) {
   showNote("notice", answer.notice);
   showNote("doubt", words.doubt(answer, query));
   part("more").hidden = hits.length < query.k || query.k >= STEPS_OF_K.at(-1) || hits.length >= answer.photographs;
-  if (answer.photographs === 0) return showMessage(words.emptyLibrary(library));
   if (!hits.length) showMessage(words.nothingFound(answer, query), () => go({ ...query, minMatch: 0 }, { replace: true }));
 }
 

@@ -201,6 +201,33 @@ def test_tiles_have_their_final_size_before_a_thumbnail_is_there(tab: Page) -> N
         assert box["width"] / box["height"] == pytest.approx(width / height, rel=0.02)
 
 
+def test_nothing_jumps_while_an_address_loads(tab: Page) -> None:
+    tab.add_init_script(
+        """window.shift = 0;
+        const add = (list) => list.getEntries().forEach((entry) => (window.shift += entry.value));
+        new PerformanceObserver(add).observe({type: "layout-shift", buffered: true});"""
+    )
+    tab.goto("/?text=a+cat&k=10")
+    expect(tab.locator("#hits .frame.loaded").first).to_be_visible()
+    tab.wait_for_load_state("networkidle")
+    assert tab.evaluate("window.shift") < 0.02
+
+
+def test_the_way_back_leads_to_the_same_place(open_tab: OpenTab) -> None:
+    tab = open_tab(height=400)
+    tab.goto("/?text=a+cat&k=10")
+    expect(hits(tab)).to_have_count(10)
+    hits(tab).last.click()
+    place = tab.evaluate("scrollY")
+    assert place > 100
+    tab.click("#viewer-like")
+    expect(tab.locator("#chip")).to_be_visible()
+    assert tab.evaluate("scrollY") == 0
+    tab.go_back()
+    expect(tab.locator("#text")).to_have_value("a cat")
+    tab.wait_for_function("place => Math.abs(scrollY - place) < 60", arg=place)
+
+
 def test_a_hit_opens_large_and_the_keyboard_walks_through(tab: Page) -> None:
     tab.goto("/?text=a+cat")
     expect(hits(tab)).to_have_count(5)
