@@ -8,8 +8,6 @@
 
 FROM python:3.12-slim AS build
 
-# Wheels of torch without CUDA, which would add gigabytes. Another index, or a mirror of this one, can be given.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG MODEL=mini
 
 ENV PIP_NO_CACHE_DIR=1 \
@@ -20,7 +18,9 @@ RUN python -m venv /opt/smysl
 ENV PATH=/opt/smysl/bin:$PATH
 
 # Before the source, so that a change of the source does not download it again.
-RUN pip install --index-url "$TORCH_INDEX" torch==2.13.0 torchvision==0.28.0
+# uv knows where the wheels of torch without CUDA are, which would add gigabytes.
+RUN pip install uv==0.13.9 \
+    && uv pip install --python /opt/smysl/bin/python --torch-backend=cpu torch==2.13.0 torchvision==0.28.0
 
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./

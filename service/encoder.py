@@ -99,7 +99,8 @@ class Encoder:
             model, tokenizer, config = _build(name)
         # A broken file surfaces as whatever the loader stumbles over: KeyError, RuntimeError, OSError, ...
         except Exception as error:
-            reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+            said = str(error).strip().splitlines()
+            reason = said[0][:300].rstrip(".") if said else type(error).__name__
             raise ModelError(
                 f"The model {name} does not load: {reason}. Check the folder or remove the model from the cache "
                 "and try again; `smysl models` lists what can be used."
@@ -144,7 +145,7 @@ class Encoder:
 
 def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:
     """The open_clip model, its tokenizer and its configuration, on the CPU in float32."""
-    from service.models import mini_folder
+    from service.models import cached_only, mini_folder
     from service.torchvision_mend import mend_torchvision
 
     mend_torchvision()
@@ -152,7 +153,8 @@ def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:
 
     identifier = f"local-dir:{mini_folder()}" if name == "mini" else name
     schema, rest = open_clip.factory.parse_model_name(identifier)
-    with _Quiet():
+    # What a load needs is here by now; a hub that hangs must not be asked again.
+    with _Quiet(), cached_only():
         if schema is None:
             architecture, _, tag = rest.partition("/")
             config = open_clip.get_model_config(architecture)

@@ -89,17 +89,6 @@ def known_models() -> list[KnownModel]:
             tokenizers=("timm/ViT-SO400M-16-SigLIP2-256",),
         ),
         KnownModel(
-            name="xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k",
-            title="CLIP with a multilingual text tower",
-            languages="100 languages, Russian among them",
-            licence="MIT",
-            download_mb=1474,
-            dimension=512,
-            note="Many languages under the MIT licence.",
-            repository="laion/CLIP-ViT-B-32-xlm-roberta-base-laion5B-s13B-b90k",
-            tokenizers=("xlm-roberta-base",),
-        ),
-        KnownModel(
             name="ViT-B-32/laion2b_s34b_b79k",
             title="CLIP, base, patches of 32",
             languages=ENGLISH,
