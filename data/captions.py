@@ -1,0 +1,174 @@
+"""Photographs with captions and with people's ratings, as typed rows that were checked on the way in.
+
+A folder of data holds `images/` and tab-separated tables with a header, UTF-8, quoted as in RFC 4180:
+
+- `captions.tsv`: `image`, `caption_id`, `split`, `caption`;
+- `crowd_ratings.tsv`: `image`, `caption_id`, `yes`, `no` (how many people said that the caption fits);
+- `expert_ratings.tsv`: `image`, `caption_id`, `expert1`, `expert2`, `expert3` (each 1 to 4).
+
+Every fault is a DataError that names the file, the row (the header is row 1) and the column.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import DataError
+
+CAPTIONS = "captions.tsv"
+CROWD_RATINGS = "crowd_ratings.tsv"
+EXPERT_RATINGS = "expert_ratings.tsv"
+IMAGES = "images"
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One sentence about one photograph."""
+
+    caption_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CaptionedPhotograph:
+    """A photograph of the data with its captions, in the order of the file."""
+
+    name: str
+    path: Path
+    split: str
+    captions: tuple[Caption, ...]
+
+
+@dataclass(frozen=True)
+class CrowdRating:
+    """How many people said that the caption describes the photograph, and how many that it does not."""
+
+    image: str
+    caption_id: str
+    yes: int
+    no: int
+
+    @property
+    def share(self) -> float:
+        """Share of yes, 0 to 1."""
+        return self.yes / (self.yes + self.no)
+
+
+@dataclass(frozen=True)
+class ExpertRating:
+    """Three judgements from 1 (does not describe the photograph) to 4 (describes it)."""
+
+    image: str
+    caption_id: str
+    scores: tuple[int, int, int]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the three judgements, 1 to 4."""
+        return sum(self.scores) / len(self.scores)
+
+
+def read_captions(folder: Path, split: str | None = None) -> list[CaptionedPhotograph]:
+    """Read `captions.tsv` of a folder of data, in the order of the file; all splits, or one.
+
+    Raises DataError for a missing file, column or photograph, an empty cell, a caption_id that is used
+    twice, a photograph that stands in two splits, and a split that the file does not have.
+    """
+    file = folder / CAPTIONS
+    captions: dict[str, list[Caption]] = {}
+    splits: dict[str, str] = {}
+    seen: set[str] = set()
+    for row, cells in _rows(file, ("image", "caption_id", "split", "caption")):
+        for column, cell in cells.items():
+            if not cell.strip():
+                raise _fault(file, row, column, "the cell is empty")
+        name, caption_id = cells["image"], cells["caption_id"]
+        if name not in captions:
+            _photograph(folder, file, row, name)
+        if caption_id in seen:
+            raise _fault(file, row, "caption_id", f"{caption_id!r} was already used")
+        if splits.setdefault(name, cells["split"]) != cells["split"]:
+            raise _fault(file, row, "split", f"{name!r} already stands in split {splits[name]!r}")
+        seen.add(caption_id)
+        captions.setdefault(name, []).append(Caption(caption_id, cells["caption"]))
+    if split is not None and split not in splits.values():
+        known = ", ".join(sorted(set(splits.values()))) or "none"
+        raise DataError(f"{file}, column split: no row is of split {split!r}; the file has: {known}.")
+    return [
+        CaptionedPhotograph(name, folder / IMAGES / name, splits[name], tuple(group))
+        for name, group in captions.items()
+        if split is None or splits[name] == split
+    ]
+
+
+def read_crowd_ratings(folder: Path) -> list[CrowdRating]:
+    """Read `crowd_ratings.tsv`; DataError for a missing file or column, a count below 0, a row without votes."""
+    file = folder / CROWD_RATINGS
+    ratings = []
+    for row, cells in _rows(file, ("image", "caption_id", "yes", "no")):
+        yes, no = (_whole(file, row, column, cells[column], 0, 1_000_000) for column in ("yes", "no"))
+        if yes + no == 0:
+            raise _fault(file, row, "yes", "nobody voted, so there is no share of yes")
+        ratings.append(CrowdRating(cells["image"], cells["caption_id"], yes, no))
+    return ratings
+
+
+def read_expert_ratings(folder: Path) -> list[ExpertRating]:
+    """Read `expert_ratings.tsv`; DataError for a missing file or column and a judgement outside 1 to 4."""
+    file = folder / EXPERT_RATINGS
+    columns = ("expert1", "expert2", "expert3")
+    ratings = []
+    for row, cells in _rows(file, ("image", "caption_id", *columns)):
+        first, second, third = (_whole(file, row, column, cells[column], 1, 4) for column in columns)
+        ratings.append(ExpertRating(cells["image"], cells["caption_id"], (first, second, third)))
+    return ratings
+
+
+def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a table as (number of the row, cells of `columns`)."""
+    if not file.is_file():
+        raise DataError(f"{file} is missing: a folder of data holds {IMAGES}/ and {CAPTIONS}.")
+    row = 1
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter="\t", strict=True)
+            header = next(reader, [])
+            missing = [column for column in columns if column not in header]
+            if missing:
+                raise DataError(f"{file}, row 1: the column {missing[0]} is missing; found: {', '.join(header)}.")
+            places = {column: header.index(column) for column in columns}
+            for row, cells in enumerate(reader, start=2):
+                if len(cells) != len(header):
+                    raise DataError(
+                        f"{file}, row {row}: {len(cells)} cells where the header has {len(header)}; "
+                        "check its tabs and quotes."
+                    )
+                yield row, {column: cells[place] for column, place in places.items()}
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}, after row {row}: the text is not UTF-8; save the table as UTF-8.") from error
+    except csv.Error as error:
+        raise DataError(f"{file}, after row {row}: {error}; check the quotes.") from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _photograph(folder: Path, file: Path, row: int, name: str) -> None:
+    images = folder / IMAGES
+    path = images / name
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise _fault(file, row, "image", f"{name!r} leaves the folder {IMAGES}/")
+    if not path.is_file():
+        raise _fault(file, row, "image", f"there is no photograph {name!r} in {images}")
+
+
+def _whole(file: Path, row: int, column: str, cell: str, low: int, high: int) -> int:
+    if not cell.strip().isdecimal() or not low <= int(cell) <= high:
+        raise _fault(file, row, column, f"{cell!r} is no whole number from {low} to {high}")
+    return int(cell)
+
+
+def _fault(file: Path, row: int, column: str, what: str) -> DataError:
+    return DataError(f"{file}, row {row}, column {column}: {what}.")

@@ -1,0 +1,179 @@
+"""How well texts find their photographs and photographs their texts, on photographs with captions.
+
+`t2i_rK` is the share, in percent, of captions whose photograph is among the first K of all photographs of
+the split. `i2t_rK` is the share of photographs that have at least one of their own captions among the first
+K of all captions of the split. Ties are counted against the model: whatever scores as much as the right
+answer stands before it, so that an encoder that says the same of everything finds nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.captions import CaptionedPhotograph, read_captions
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
+
+Vectors = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+DEPTHS = (1, 5, 10)
+CHUNK = 1024
+"""Queries compared at once: 1,024 × 35,000 similarities are 140 MB."""
+PHOTOGRAPH_BATCH = 16
+TEXT_BATCH = 128
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class RetrievalReport:
+    """Figures of one model on one split; `intervals` are bootstrap 95 % intervals over photographs."""
+
+    figures: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    photos: int
+    captions: int
+    seconds: float
+    model: str
+    fingerprint: str
+    split: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The six figures first and flat, then what they were measured on, for `--json` and for tables."""
+        return {
+            **{name: round(value, 2) for name, value in self.figures.items()},
+            "intervals": {name: [round(end, 2) for end in ends] for name, ends in self.intervals.items()},
+            "photos": self.photos,
+            "captions": self.captions,
+            "seconds": round(self.seconds, 1),
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "split": self.split,
+        }
+
+
+def ranks(text_vectors: Vectors, photo_vectors: Vectors, photo_of_text: Integers) -> tuple[Integers, Integers]:
+    """How many wrong answers stand before the right one, for each text and for each photograph.
+
+    `text_vectors` (n, d) and `photo_vectors` (m, d) are unit vectors, `photo_of_text` (n,) gives the row of
+    each text's photograph. Returns int64 (n,) over photographs and int64 (m,) over the captions of other
+    photographs, counted from the photograph's best caption; 0 is found first. Raises ValueError where a
+    photograph has no text.
+    """
+    if len(np.unique(photo_of_text)) != len(photo_vectors):
+        raise ValueError("each photograph needs at least one text, and each text a photograph")
+    of_texts = np.empty(len(text_vectors), dtype=np.int64)
+    for first in range(0, len(text_vectors), CHUNK):
+        rows = slice(first, first + CHUNK)
+        similarity = text_vectors[rows] @ photo_vectors.T
+        own = np.take_along_axis(similarity, photo_of_text[rows, None], axis=1)
+        of_texts[rows] = (similarity >= own).sum(axis=1) - 1
+    of_photographs = np.empty(len(photo_vectors), dtype=np.int64)
+    for first in range(0, len(photo_vectors), CHUNK):
+        rows = slice(first, first + CHUNK)
+        similarity = photo_vectors[rows] @ text_vectors.T
+        mine = photo_of_text[None, :] == np.arange(first, first + len(similarity))[:, None]
+        best = np.where(mine, similarity, -np.inf).max(axis=1, keepdims=True)
+        of_photographs[rows] = ((similarity >= best) & ~mine).sum(axis=1)
+    return of_texts, of_photographs
+
+
+def recalls(text_vectors: Vectors, photo_vectors: Vectors, photo_of_text: Integers) -> dict[str, float]:
+    """`t2i_r1`, `t2i_r5`, `t2i_r10`, `i2t_r1`, `i2t_r5`, `i2t_r10` in percent; arguments as for `ranks`."""
+    of_texts, of_photographs = ranks(text_vectors, photo_vectors, photo_of_text)
+    return _figures(of_texts, of_photographs)
+
+
+def bootstrap_intervals(
+    of_texts: Integers, of_photographs: Integers, photo_of_text: Integers, *, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile intervals of the six figures, drawing photographs with all their captions.
+
+    The photographs that are searched stay the same; what is drawn again is the queries.
+    """
+    generator = np.random.default_rng(seed)
+    count = len(of_photographs)
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    texts_of = np.bincount(photo_of_text, minlength=count)
+    intervals = {}
+    for depth in DEPTHS:
+        hits = np.bincount(photo_of_text, weights=of_texts < depth, minlength=count)
+        intervals[f"t2i_r{depth}"] = _interval(drawn @ hits / (drawn @ texts_of))
+    for depth in DEPTHS:
+        intervals[f"i2t_r{depth}"] = _interval(drawn @ (of_photographs < depth) / count)
+    return intervals
+
+
+def evaluate(
+    encoder: Encoder, folder: Path, split: str, on_progress: Callable[[int, int], None] | None = None
+) -> RetrievalReport:
+    """Measure an encoder on one split of a folder with `images/` and `captions.tsv`.
+
+    `on_progress` is called with the photographs and captions done and their number in all. Raises DataError
+    for a fault of the data and PhotographError for a photograph that cannot be read.
+    """
+    started = time.monotonic()
+    photographs = read_captions(folder, split)
+    texts = [caption.text for photograph in photographs for caption in photograph.captions]
+    photo_of_text = np.repeat(np.arange(len(photographs)), [len(each.captions) for each in photographs])
+    report = _Progress(on_progress, len(photographs) + len(texts))
+    photo_vectors = encode_photographs(encoder, photographs, report.add)
+    text_rows = []
+    for first in range(0, len(texts), TEXT_BATCH):
+        text_rows.append(encoder.encode_texts(texts[first : first + TEXT_BATCH]))
+        report.add(len(text_rows[-1]))
+    of_texts, of_photographs = ranks(np.concatenate(text_rows), photo_vectors, photo_of_text)
+    return RetrievalReport(
+        figures=_figures(of_texts, of_photographs),
+        intervals=bootstrap_intervals(of_texts, of_photographs, photo_of_text),
+        photos=len(photographs),
+        captions=len(texts),
+        seconds=time.monotonic() - started,
+        model=encoder.name,
+        fingerprint=encoder.fingerprint,
+        split=split,
+    )
+
+
+def encode_photographs(
+    encoder: Encoder, photographs: list[CaptionedPhotograph], on_done: Callable[[int], None]
+) -> Vectors:
+    """Vectors float32 (m, d) of photographs, read as the service reads them, a batch at a time."""
+    from service.photos import open_photograph
+
+    rows = []
+    for first in range(0, len(photographs), PHOTOGRAPH_BATCH):
+        batch = photographs[first : first + PHOTOGRAPH_BATCH]
+        rows.append(encoder.encode_photographs([open_photograph(each.path).image for each in batch]))
+        on_done(len(batch))
+    return np.concatenate(rows)
+
+
+class _Progress:
+    """Adds up what is done for a callback that wants (done, in all)."""
+
+    def __init__(self, callback: Callable[[int, int], None] | None, total: int) -> None:
+        self._callback, self._total, self._done = callback, total, 0
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._callback is not None:
+            self._callback(self._done, self._total)
+
+
+def _figures(of_texts: Integers, of_photographs: Integers) -> dict[str, float]:
+    figures = {f"t2i_r{depth}": 100 * float(np.mean(of_texts < depth)) for depth in DEPTHS}
+    return figures | {f"i2t_r{depth}": 100 * float(np.mean(of_photographs < depth)) for depth in DEPTHS}
+
+
+def _interval(shares: npt.NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.percentile(100 * shares, [2.5, 97.5])
+    return float(low), float(high)
