@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +20,9 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import SmyslError, TooLargeError, UsageError
+from service.errors import NotFoundError, PhotographError, SmyslError, TooLargeError, UsageError
+from service.guard import OwnName, UploadLimit, error_answer, is_loopback
 from service.indexer import Advanced, Failure, Finished, Scanned
 from service.library import Library
 from service.photos import browser_jpeg, open_photograph
@@ -60,9 +59,10 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+_PATIENCE_S = 8.0
+"""Seconds that an index run has to come to an end when the service stops; a container's engine waits ten."""
 _UPLOAD_SIDE = 1024
 """Pixels on the shorter side that are kept of an uploaded JPEG; more than twice any tower's input."""
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 KParameter = Annotated[int, Query(description="hits", json_schema_extra={"minimum": 1, "maximum": MOST_K})]
 MatchParameter = Annotated[
@@ -93,10 +93,9 @@ def create_app(library: Library, *, folders: Sequence[Path] = ()) -> FastAPI:
         responses=_ERRORS,
         redoc_url=None,
     )
-    app.add_middleware(_UploadLimit, limit=int(library.settings.upload_limit_mb * 1_000_000))
+    app.add_middleware(UploadLimit, limit=int(library.settings.upload_limit_mb * 1_000_000))
     if is_loopback(library.settings.host):
-        # A foreign page could otherwise point its own name at this address and read the photographs.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(_LOOPBACK))
+        app.add_middleware(OwnName)
     _add_search(app, library)
     _add_photographs(app, library)
     _add_state(app, library, indexing)
@@ -127,7 +126,8 @@ def _add_search(app: FastAPI, library: Library) -> None:
         min_match: Annotated[float, Form(json_schema_extra={"minimum": 0, "maximum": 1})] = 0.0,
     ) -> SearchOut:
         """Find the photographs that are like an uploaded one."""
-        image = open_photograph(photo.file.read(), max_side=_UPLOAD_SIDE).image
+        with _named("The upload cannot be used as a photograph"):
+            image = open_photograph(photo.file.read(), max_side=_UPLOAD_SIDE).image
         return SearchOut.of(library.search(LibraryQuery(image=image, k=k, min_match=min_match)))
 
     @app.post("/score", tags=["search"], openapi_extra=_score_body())
@@ -139,12 +139,13 @@ def _add_search(app: FastAPI, library: Library) -> None:
                 if photo is None or isinstance(photo, str) or not isinstance(text, str):
                     raise UsageError("A score needs the two form fields `photo` (a file) and `text`.")
                 content = await photo.read()
-            return ScoreOut.of(await run_in_threadpool(library.score, content, text))
+            with _named("The upload cannot be used as a photograph"):
+                return ScoreOut.of(await run_in_threadpool(library.score, content, text))
         try:
             asked = ScoreIn.model_validate(json.loads(await request.body()))
         except ValidationError as error:
-            raise UsageError(_first_fault(error.errors())) from None
-        except ValueError:
+            raise UsageError(_sentence(error.errors()[0])) from None
+        except (ValueError, RecursionError):
             raise UsageError('A score needs JSON such as {"photo_id": 1, "text": "a cat"}, or a form.') from None
         return ScoreOut.of(await run_in_threadpool(library.score, asked.photo_id, asked.text))
 
@@ -155,6 +156,7 @@ def _add_photographs(app: FastAPI, library: Library) -> None:
         """Facts about one photograph."""
         return PhotoOut.of(library.photograph(photo_id))
 
+    @app.head("/photos/{photo_id}/image", include_in_schema=False)
     @app.get(
         "/photos/{photo_id}/image",
         tags=["photographs"],
@@ -167,7 +169,8 @@ def _add_photographs(app: FastAPI, library: Library) -> None:
         media_type = _MEDIA_TYPES.get(record.format)
         headers = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'"}
         if media_type is None:
-            return Response(browser_jpeg(path), media_type="image/jpeg", headers=headers)
+            with _named(f"The file of photograph {photo_id} cannot be shown"):
+                return Response(browser_jpeg(path), media_type="image/jpeg", headers=headers)
         return FileResponse(
             path,
             media_type=media_type,
@@ -176,6 +179,7 @@ def _add_photographs(app: FastAPI, library: Library) -> None:
             headers=headers,
         )
 
+    @app.head("/photos/{photo_id}/thumbnail", include_in_schema=False)
     @app.get(
         "/photos/{photo_id}/thumbnail",
         tags=["photographs"],
@@ -188,7 +192,7 @@ def _add_photographs(app: FastAPI, library: Library) -> None:
 
         jpeg = library.catalog.thumbnail(photo_id)
         headers = {"etag": f'"{xxhash.xxh3_64_hexdigest(jpeg)}"', "cache-control": "private, max-age=60"}
-        if request.headers.get("if-none-match") == headers["etag"]:
+        if _has_copy(request, headers["etag"]):
             return Response(status_code=304, headers=headers)
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
@@ -212,6 +216,7 @@ def _add_state(app: FastAPI, library: Library, indexing: _Indexing) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers=_HEADERS | {"cache-control": "no-cache"})
@@ -222,21 +227,28 @@ def _add_page(app: FastAPI) -> None:
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(SmyslError)
     async def known(request: Request, error: SmyslError) -> JSONResponse:
-        return _error(error.http_status, error.kind, error.message)
+        return error_answer(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return _error(422, UsageError.kind, _first_fault(error.errors()))
+        return error_answer(UsageError(_sentence(error.errors()[0])), status=422)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        kinds = {404: "not_found", 413: TooLargeError.kind}
-        message = "There is nothing at this address." if error.status_code == 404 else str(error.detail)
-        return _error(error.status_code, kinds.get(error.status_code, UsageError.kind), message)
+        known: SmyslError
+        if error.status_code == 404:
+            known = NotFoundError("There is nothing at this address; /docs lists the addresses that there are.")
+        elif error.status_code == 405:
+            known = UsageError(f"{request.method} is not answered at this address; /docs says what is.")
+        elif error.status_code == 413:
+            known = TooLargeError(str(error.detail))
+        else:
+            known = UsageError(f"The request cannot be read: {str(error.detail).rstrip('.')}.")
+        return error_answer(known, status=error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
-        return _error(500, SmyslError.kind, "Something went wrong in the service; its log says what.")
+        return error_answer(SmyslError("Something went wrong in the service; its log says what."))
 
 
 class _Indexing:
@@ -257,7 +269,7 @@ class _Indexing:
     def stop(self) -> None:
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_PATIENCE_S)
 
     def progress(self) -> IndexingOut | None:
         return self._progress
@@ -286,55 +298,41 @@ class _Indexing:
         except SmyslError as error:
             log.error(error.message)
             progress.error = error.message
+        except Exception:
+            # A thread has nobody above it who would say that it is dead.
+            log.exception("the index run ended")
+            progress.error = "The index run ended by a fault in smysl; the service's log says which."
 
 
-class _UploadLimit:
-    """Cuts a request's body off as soon as more than `limit` bytes have come, or are announced."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._limit:
-            await _error(413, TooLargeError.kind, self._sentence())(scope, receive, send)
-            return
-        await self._app(scope, self._counted(receive), send)
-
-    def _counted(self, receive: Receive) -> Callable[[], Any]:
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                # FastAPI lets an HTTPException through while it reads a body, and no other error.
-                raise HTTPException(413, self._sentence())
-            return message
-
-        return counted
-
-    def _sentence(self) -> str:
-        return (
-            f"The upload is larger than {self._limit / 1e6:g} MB; send a smaller photograph, or raise "
-            "SMYSL_UPLOAD_LIMIT_MB."
-        )
-
-
-def _error(status: int, kind: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"kind": kind, "message": message}}, status_code=status)
-
-
-def _first_fault(faults: Sequence[Any]) -> str:
-    """One sentence for the first thing that a validator found."""
-    fault = faults[0]
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """One sentence for what a validator found."""
     where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "body", "path"))
-    return f"{where or 'The request'}: {fault['msg']}."
+    if fault["type"] == "json_invalid":
+        return f"The body is not JSON ({fault['ctx']['error']}, at character {where})."
+    if not where:
+        return 'The body must be JSON such as {"text": "a cat"}, sent with the content type application/json.'
+    if fault["type"] == "missing":
+        return f"`{where}` is missing; /docs says what this address needs."
+    if fault["type"] == "extra_forbidden":
+        return f"`{where}` is not known here; /docs lists what is."
+    if "UploadFile" in fault["msg"]:
+        return f"`{where}` must be a file of the form."
+    return f"`{where}`: {fault['msg']}."
+
+
+def _has_copy(request: Request, etag: str) -> bool:
+    """Whether the browser already has what `etag` names; what lies between may have made its mark weak."""
+    known = [mark.strip().removeprefix("W/") for mark in request.headers.get("if-none-match", "").split(",")]
+    return etag in known or "*" in known
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Make a sentence of the reason why a photograph cannot be read, which by itself names none."""
+    try:
+        yield
+    except PhotographError as error:
+        raise PhotographError(f"{what}: {error.message}.") from None
 
 
 def _picture(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -356,13 +354,3 @@ def _score_body() -> dict[str, Any]:
             },
         }
     }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

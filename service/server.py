@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from service.errors import UsageError
@@ -18,7 +20,8 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
     """
     import uvicorn
 
-    from service.api import create_app, is_loopback
+    from service.api import create_app
+    from service.guard import is_loopback
 
     folders = [resolve_folder(folder) for folder in folders]
     host, port = library.settings.host, library.settings.port
@@ -37,7 +40,12 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
                 say(f"smysl is at http://{_name(host)}:{port}  (stop it with Ctrl-C)")
 
     application = create_app(library, folders=folders)
-    Server(uvicorn.Config(application, log_level="warning", server_header=False)).run(sockets=[listening])
+    server = Server(uvicorn.Config(application, log_level="warning", server_header=False))
+    with closing(listening), suppress(KeyboardInterrupt):
+        if library.status().model is not None:
+            # Here a model that does not load is a sentence; inside the server it would be a traceback.
+            library.check()
+        server.run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -46,12 +54,16 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listening.close()
-        raise UsageError(
-            f"The address {host}:{port} cannot be used ({error.strerror or error}). Another service may be there; "
-            "choose another port with --port."
-        ) from None
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            advice = "Another service is there; stop it, or choose another port with --port (0 takes any free one)."
+        elif isinstance(error, PermissionError):
+            advice = "Choose a port from 1024 up with --port."
+        else:
+            advice = "Choose an address of this machine with --host, such as 127.0.0.1."
+        raise UsageError(f"The address {host}:{port} cannot be listened on ({reason}). {advice}") from None
     return listening
 
 

@@ -1,0 +1,105 @@
+"""What stands before every request: its size, and the name that it was sent to.
+
+Both answer by themselves, as `{"error": {"kind", "message"}}`, before anything of the service is asked.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import ForbiddenError, SmyslError, TooLargeError
+
+_MOST_DIGITS = 18
+"""Digits of a length that are worth reading; more is over every limit."""
+
+
+class UploadLimit:
+    """Cuts a request's body off as soon as more than `limit` bytes have come, or are announced."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a counted body, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > self._limit):
+            await error_answer(TooLargeError(self._sentence()))(scope, receive, send)
+            return
+        await self._app(scope, self._counted(receive), send)
+
+    def _counted(self, receive: Receive) -> Callable[[], Any]:
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                # FastAPI lets an HTTPException through while it reads a body, and no other error. What is
+                # left of the body is not read, so the connection cannot be used again.
+                raise HTTPException(TooLargeError.http_status, self._sentence(), {"connection": "close"})
+            return message
+
+        return counted
+
+    def _sentence(self) -> str:
+        return (
+            f"The upload is larger than {self._limit / 1e6:g} MB; send a smaller photograph, or raise "
+            "SMYSL_UPLOAD_LIMIT_MB."
+        )
+
+
+class OwnName:
+    """Refuses requests that were sent to another name than this machine's own.
+
+    A foreign page could otherwise point its own name at the loopback address and read the photographs.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "http":
+            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+            if not is_loopback(without_port(host)):
+                refusal = ForbiddenError(
+                    f"This service answers this machine only, not the name {host!r}; open it as http://localhost, or "
+                    "start it with --host to let others in."
+                )
+                await error_answer(refusal)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def without_port(host: str) -> str:
+    """The name or address in a `Host` header: `[::1]:8000` is `::1`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def error_answer(
+    error: SmyslError, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The one shape in which an error leaves over HTTP; `status` where it is another than the error's own."""
+    body = {"error": {"kind": error.kind, "message": error.message}}
+    return JSONResponse(body, status_code=status or error.http_status, headers=headers)
