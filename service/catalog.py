@@ -342,7 +342,7 @@ class Catalog:
 
     def record(self, identity: int) -> Record:
         """One photograph; raises `NotFoundError` where there is none with this id."""
-        found = self._records("p.id = ?", (identity,))
+        found = self._records("p.id = ?", (_storable(identity),))
         if not found:
             raise NotFoundError(f"There is no photograph {identity} in this library.")
         return found[0]
@@ -358,7 +358,9 @@ class Catalog:
 
     def thumbnail(self, identity: int) -> bytes:
         """The JPEG made when the photograph was indexed; raises `NotFoundError`."""
-        row = self._connection.execute("SELECT jpeg FROM thumbnail WHERE photograph_id = ?", (identity,)).fetchone()
+        row = self._connection.execute(
+            "SELECT jpeg FROM thumbnail WHERE photograph_id = ?", (_storable(identity),)
+        ).fetchone()
         if row is None:
             raise NotFoundError(f"There is no photograph {identity} in this library.")
         return bytes(row[0])
@@ -376,7 +378,7 @@ class Catalog:
     def vector(self, identity: int, fingerprint: str) -> NDArray[np.float32]:
         """The vector (dimension,) of one photograph; raises `NotFoundError`."""
         row = self._connection.execute(
-            "SELECT data FROM vector WHERE photograph_id = ? AND fingerprint = ?", (identity, fingerprint)
+            "SELECT data FROM vector WHERE photograph_id = ? AND fingerprint = ?", (_storable(identity), fingerprint)
         ).fetchone()
         if row is None:
             raise NotFoundError(f"There is no photograph {identity} in this library.")
@@ -474,3 +476,8 @@ def _relative(inner: Path, outer: Path) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _storable(identity: int) -> int:
+    """An id as SQLite can hold it; -1, which is nobody's, for one that is too large for it."""
+    return identity if abs(identity) < 1 << 63 else -1

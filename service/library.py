@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -311,6 +312,9 @@ class Library:
         from service.models import unreadable
 
         encoder, index, scorer = self._current()
+        notice = unreadable(encoder.name, query.text) if query.text is not None else None
+        if not len(index):
+            notice = f"The library {self.folder} holds no photographs yet. Fill it with `smysl index DIR`."
         return search(
             query,
             self._vector_of,
@@ -318,7 +322,7 @@ class Library:
             scorer,
             self.catalog,
             model=encoder.name,
-            notice=unreadable(encoder.name, query.text) if query.text is not None else None,
+            notice=notice,
         )
 
     def score(self, photograph: int | bytes | Path, text: str) -> Score:
@@ -358,7 +362,7 @@ class Library:
             model=self.catalog.setting("model"),
             fingerprint=self.catalog.setting("fingerprint"),
             generation=self.catalog.generation(),
-            bytes=sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file()),
+            bytes=_bytes_in(self.folder),
             writer=current_writer(self.folder),
         )
 
@@ -389,6 +393,15 @@ class Library:
         if not real.is_relative_to(record.root):
             raise ForbiddenError(f"The file of photograph {identity} leads out of its folder and is not shown.")
         return real
+
+
+def _bytes_in(folder: Path) -> int:
+    size = 0
+    for file in folder.iterdir():
+        # A writer's note and the halves of an index come and go.
+        with suppress(FileNotFoundError):
+            size += file.stat().st_size if file.is_file() else 0
+    return size
 
 
 def resolve_folder(folder: Path) -> Path:

@@ -40,7 +40,9 @@ class Query:
     def __post_init__(self) -> None:
         given = [name for name in ("text", "photo_id", "image") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise UsageError("A search needs one thing to look for: a text, or a photograph.")
+            raise UsageError(
+                f"A search needs one thing to look for, a text or a photograph; it was given {len(given)}."
+            )
         if self.text is not None:
             check_text(self.text)
         if not 1 <= self.k <= MOST_K:
@@ -86,7 +88,15 @@ def check_text(text: str) -> None:
     if not text.strip():
         raise UsageError("The text is empty; say what the photograph should show.")
     if len(text) > MOST_CHARACTERS:
-        raise UsageError(f"The text has {len(text):,} characters; at most {MOST_CHARACTERS:,} are searched.")
+        raise UsageError(
+            f"The text has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are searched; shorten it."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            "The text holds characters that are none (half of a pair, or bytes that are not UTF-8)."
+        ) from None
 
 
 def search(
