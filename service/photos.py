@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,17 +35,27 @@ SUFFIXES = frozenset(
 )
 """File name endings, lower case, of what an index run tries to read."""
 
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
+"""Pillow's readers that may look at a file (JPEG hands over to MPO); others run programs, as EPS does."""
+
 SMALLEST_SIDE = 16
 """Pixels; what is smaller is an icon, not a photograph."""
 
 MOST_PIXELS = 178_956_970
 """Pixels; Pillow's own limit against decompression bombs, a picture of about 16,000 x 11,000."""
 
+MOST_STRETCH = 100
+"""Longer side over shorter side; a tower that scales the shorter side would blow a longer strip up."""
+
 MOST_BYTES = 1 << 30
 """Bytes of one file that are read at all."""
 
 THUMBNAIL_SIDE = 384
 """Pixels of a thumbnail's longer side."""
+
+_ORIENTATION = 0x0112
+_ON_ITS_SIDE = (5, 6, 7, 8)
+"""EXIF tag, and those of its values that swap width and height."""
 
 _PAPER = (255, 255, 255)
 """What shows through where a photograph is transparent."""
@@ -72,8 +83,11 @@ def is_photograph_name(name: str) -> bool:
 def read_file(path: Path) -> bytes:
     """The bytes of a file; raises `PhotographError` with the reason where that fails."""
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
+        facts = path.stat()
+        # A pipe keeps its reader waiting and a device may never end.
+        if not stat.S_ISREG(facts.st_mode):
+            raise PhotographError("it is not a file")
+        if facts.st_size > MOST_BYTES:
             raise PhotographError(f"the file is larger than {MOST_BYTES >> 30} GB")
         content = path.read_bytes()
     except PermissionError:
@@ -104,7 +118,7 @@ def open_photograph(source: Path | bytes, *, max_side: int | None = None) -> Pho
         with warnings.catch_warnings():
             # Corrupt EXIF and large pictures: the first does not matter, the second is checked below.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as opened:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
                 return _decode(opened, max_side)
     except PhotographError:
         raise
@@ -140,15 +154,17 @@ def _decode(opened: Image.Image, max_side: int | None) -> Photograph:
         raise PhotographError(_too_many_pixels(width, height))
     if min(width, height) < SMALLEST_SIDE:
         raise PhotographError(f"it is too small to be a photograph ({width} x {height} pixels)")
+    if max(width, height) > MOST_STRETCH * min(width, height):
+        raise PhotographError(f"one side is more than a hundred times the other ({width} x {height} pixels)")
     name = opened.format or "unknown"
     if max_side is not None and max(width, height) > max_side:
         opened.draft("RGB", (max_side, max_side))
     opened.load()
-    image = _to_srgb(_upright(opened))
-    # An orientation that swaps the sides shows in the decoded picture, whatever its scale.
-    if (image.width > image.height) != (width > height) and image.width != image.height:
+    upright = _upright(opened)
+    # Decoding at a reduced scale may make a square of what is not quite one, so sides do not tell.
+    if upright is not opened and opened.getexif().get(_ORIENTATION) in _ON_ITS_SIDE:
         width, height = height, width
-    return Photograph(image, width, height, name)
+    return Photograph(_to_srgb(upright), width, height, name)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,0 +1,421 @@
+"""What comes out of a file: upright RGB pixels in sRGB with their facts, or a reason.
+
+Pixels are compared with what the picture is known to show, never with what an earlier version gave.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from service.errors import PhotographError
+from service.photos import (
+    MOST_PIXELS,
+    SMALLEST_SIDE,
+    THUMBNAIL_SIDE,
+    browser_jpeg,
+    is_photograph_name,
+    open_photograph,
+    read_file,
+    thumbnail,
+)
+
+
+def encoded(image: Image.Image, form: str, **settings: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, form, **settings)
+    return out.getvalue()
+
+
+def pixels(source: Path | bytes) -> NDArray[np.int16]:
+    return np.asarray(open_photograph(source).image).astype(np.int16)
+
+
+def quarters(size: tuple[int, int] = (120, 80)) -> Image.Image:
+    """Red, green over blue, yellow: no turn and no mirror leaves it as it is."""
+    width, height = size
+    image = Image.new("RGB", size, "red")
+    image.paste("green", (width // 2, 0, width, height // 2))
+    image.paste("blue", (0, height // 2, width // 2, height))
+    image.paste("yellow", (width // 2, height // 2, width, height))
+    return image
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is and holds nothing more."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    facts = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", facts) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+# -- every file of the collection of formats -----------------------------------------------------------
+
+REFUSED = {
+    "jpeg/digikam-unicode.jpg": "too small to be a photograph (7 x 5 pixels)",
+    "other/multipage.tiff": "too small to be a photograph (10 x 10 pixels)",
+    "broken/text.jpg": "not a photograph",
+    "broken/truncated.jpg": "truncated",
+    "broken/zero-bytes.jpg": "empty",
+    "png/bomb-30000x30000.png": "too many pixels",
+}
+"""Files with the name of a photograph that are refused, and a part of the reason."""
+
+
+def expected_sizes(formats: Path) -> dict[str, tuple[int, int]]:
+    """Width and height of each file that the collection's own table calls indexed."""
+    sizes = {}
+    for line in (formats / "README.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) == 5 and cells[0].startswith("`") and cells[3].startswith("indexed"):
+            width, height = cells[4].rstrip(" |").split(" x ")
+            sizes[cells[0].strip("`")] = int(width), int(height)
+    return sizes
+
+
+def test_every_file_of_the_collection_comes_to_what_its_table_says(shared_data: Path) -> None:
+    formats = shared_data / "formats"
+    sizes = expected_sizes(formats)
+    assert len(sizes) > 70
+    opened = set()
+    for file in sorted(path for path in formats.rglob("*") if path.is_file() and is_photograph_name(path.name)):
+        name = file.relative_to(formats).as_posix()
+        if name in REFUSED:
+            with pytest.raises(PhotographError) as refusal:
+                open_photograph(file, max_side=448)
+            assert REFUSED[name] in refusal.value.message
+            continue
+        photograph = open_photograph(file, max_side=448)
+        assert photograph.image.mode == "RGB", name
+        assert (photograph.width, photograph.height) == sizes[name], name
+        opened.add(name)
+    not_read_yet = {name for name in sizes if name.startswith(("jxl/", "raw/")) and name != "raw/colorchart.jpg"}
+    assert opened == set(sizes) - not_read_yet - set(REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("name", "tried"),
+    [
+        ("a.jpg", True), ("A.JPEG", True), ("b.HEIC", True), ("c.avif", True), ("d.tiff", True), ("e.mpo", True),
+        ("f.jxl", False), ("g.dng", False), ("h.jpg.xmp", False), ("i.mov", False), ("jpg", False), (".jpg", False),
+    ],
+)  # fmt: skip
+def test_the_ending_says_what_is_tried(name: str, tried: bool) -> None:
+    assert is_photograph_name(name) is tried
+
+
+# -- orientation ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["landscape", "portrait"])
+def test_all_eight_orientations_come_out_like_the_first(shared_data: Path, shape: str) -> None:
+    folder = shared_data / "formats" / "orientation"
+    first = pixels(folder / f"{shape}_1.jpg")
+    for number in range(2, 9):
+        turned = pixels(folder / f"{shape}_{number}.jpg")
+        assert turned.shape == first.shape, number
+        # The pictures differ in the number drawn on them; a wrong turn differs by more than forty.
+        assert np.abs(turned - first).mean() < 6, number
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("max_side", [None, 40])
+def test_orientation_holds_when_decoded_smaller(orientation: int, max_side: int | None) -> None:
+    upright = quarters((960, 640))
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpositions that EXIF's numbers undo
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photograph = open_photograph(encoded(stored, "JPEG", exif=exif), max_side=max_side)
+    assert (photograph.width, photograph.height) == (960, 640)
+    seen = np.asarray(photograph.image.resize((960, 640))).astype(int)
+    for y, x in ((100, 100), (100, 800), (500, 100), (500, 800)):
+        assert np.abs(seen[y, x] - np.asarray(upright)[y, x]).max() < 30, (y, x)
+
+
+def test_a_nearly_square_photograph_on_its_side_keeps_its_two_sides_apart() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(Image.new("RGB", (1000, 999)), "JPEG", exif=exif)
+    photograph = open_photograph(content, max_side=100)
+    assert photograph.image.width == photograph.image.height, "decoded smaller, the difference is gone"
+    assert (photograph.width, photograph.height) == (999, 1000)
+
+
+def test_an_orientation_that_does_not_exist_is_ignored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    assert open_photograph(encoded(quarters(), "JPEG", exif=exif)).width == 120
+
+
+def test_a_heic_that_says_twice_how_it_is_turned_is_turned_once(shared_data: Path) -> None:
+    photograph = open_photograph(shared_data / "formats" / "heif" / "iphone-rotated.heic")
+    assert photograph.image.size == (photograph.width, photograph.height) == (3024, 4032)
+
+
+# -- colours -------------------------------------------------------------------------------------------
+
+# XYZ of the primaries of Adobe RGB (1998) and Display P3, adapted to D50 (columns red, green, blue).
+TO_XYZ = {
+    "adobe-rgb": [[0.6097559, 0.2052401, 0.1492240], [0.3111242, 0.6256560, 0.0632197],
+                  [0.0194811, 0.0608902, 0.7448387]],
+    "display-p3": [[0.5151215, 0.2919778, 0.1571045], [0.2411957, 0.6922455, 0.0665741],
+                   [-0.0010507, 0.0418854, 0.7840881]],
+}  # fmt: skip
+XYZ_TO_SRGB = [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540],
+               [0.0719453, -0.2289914, 1.4052427]]  # fmt: skip
+
+
+def in_srgb(colours: NDArray[np.int16], space: str) -> NDArray[np.float64]:
+    """Colours (n, 3), 0...255, of a space in sRGB, by its published primaries and curve."""
+    values = colours / 255.0
+    if space == "adobe-rgb":
+        linear = values**2.19921875
+    else:
+        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    light = np.clip(linear @ np.array(TO_XYZ[space]).T @ np.array(XYZ_TO_SRGB).T, 0, 1)
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055) * 255
+
+
+@pytest.mark.parametrize(
+    ("name", "space"), [("photos/blue-dress-adobergb.jpg", "adobe-rgb"), ("jpeg/display-p3.jpg", "display-p3")]
+)
+def test_colour_profiles_are_converted_to_srgb(shared_data: Path, name: str, space: str) -> None:
+    file = shared_data / "formats" / name
+    with Image.open(file) as stored:
+        before = np.asarray(stored.convert("RGB")).reshape(-1, 3)[::997].astype(np.int16)
+    after = pixels(file).reshape(-1, 3)[::997]
+    wanted = in_srgb(before, space)
+    assert np.abs(after - wanted).mean() < 1.5
+    assert np.abs(after - before).mean() > 2 * np.abs(after - wanted).mean(), "the profile changes something"
+
+
+def test_a_converted_photograph_carries_no_profile_into_its_thumbnail(shared_data: Path) -> None:
+    photograph = open_photograph(shared_data / "formats" / "jpeg" / "display-p3.jpg")
+    with Image.open(io.BytesIO(thumbnail(photograph.image))) as small:
+        assert b"P3" not in small.info.get("icc_profile", b"").replace(b"\0", b"")
+
+
+@pytest.mark.parametrize("profile", [b"no profile at all", b""])
+def test_a_broken_profile_leaves_the_colours_as_they_are(profile: bytes) -> None:
+    seen = pixels(encoded(quarters(), "PNG", icc_profile=profile))
+    assert seen[10, 10].tolist() == [255, 0, 0]
+
+
+def test_a_profile_of_another_colour_model_is_ignored() -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    seen = pixels(encoded(Image.new("L", (40, 40), 128), "PNG", icc_profile=srgb))
+    assert seen[20, 20].tolist() == [128, 128, 128]
+
+
+@pytest.mark.parametrize("name", ["jpeg/cmyk-adobe.jpg", "other/cmyk.tif"])
+def test_cmyk_is_not_inverted(shared_data: Path, name: str) -> None:
+    """Red letters on black: dark on the whole, and what is bright is red."""
+    seen = pixels(shared_data / "formats" / name)
+    assert np.median(seen) < 80
+    red, green, blue = seen.reshape(-1, 3)[seen.reshape(-1, 3).max(axis=1) > 150].mean(axis=0)
+    assert red > green + 60
+    assert red > blue + 60
+
+
+# -- depth, transparency, frames -----------------------------------------------------------------------
+
+
+def test_sixteen_bit_grey_is_scaled_not_cut(shared_data: Path) -> None:
+    file = shared_data / "formats" / "other" / "grey-16bit.tif"
+    with Image.open(file) as stored:
+        wanted = np.asarray(stored).astype(np.float64) / 257
+    seen = pixels(file)
+    assert np.abs(seen[..., 0] - wanted).max() <= 1
+    assert seen.min() < 250, "not all white"
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_a_ramp_of_sixteen_bits_stays_a_ramp(form: str) -> None:
+    ramp = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (32, 1))
+    seen = pixels(encoded(Image.fromarray(ramp), form))
+    assert np.abs(seen[16, :, 0] - np.arange(256)).max() <= 1
+
+
+def test_floating_point_grey_is_scaled_to_its_brightest() -> None:
+    ramp = np.tile(np.linspace(0, 3.5, 256, dtype=np.float32), (32, 1))
+    ramp[0, 0] = np.nan
+    seen = pixels(encoded(Image.fromarray(ramp), "TIFF"))
+    assert np.abs(seen[16, :, 0] - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_transparency_is_laid_on_white(form: str) -> None:
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 32, 64))
+    image.paste((0, 0, 0, 128), (48, 0, 64, 64))
+    seen = pixels(encoded(image, form, lossless=True) if form == "WEBP" else encoded(image, form))
+    assert seen[32, 10].tolist() == [0, 0, 255]
+    assert seen[32, 40].tolist() == [255, 255, 255]
+    assert np.abs(seen[32, 60] - 127).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["LA", "P", "L", "RGB", "1"])
+def test_every_way_to_be_transparent_is_laid_on_white(mode: str) -> None:
+    if mode == "LA":
+        content = encoded(Image.new("LA", (40, 40), (0, 0)), "PNG")
+    else:
+        key: object = (0, 0, 0) if mode == "RGB" else 0
+        content = encoded(Image.new(mode, (40, 40), 0), "PNG", transparency=key)
+    assert pixels(content)[20, 20].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_the_first_frame_is_taken(form: str) -> None:
+    frames = [Image.new("RGB", (48, 48), colour) for colour in ("red", "lime", "blue")]
+    content = encoded(frames[0], form, save_all=True, append_images=frames[1:])
+    assert np.abs(pixels(content)[24, 24] - [255, 0, 0]).max() < 10
+
+
+# -- how large -----------------------------------------------------------------------------------------
+
+
+def test_a_jpeg_is_decoded_no_larger_than_needed_and_no_smaller() -> None:
+    photograph = open_photograph(encoded(quarters((1600, 1200)), "JPEG"), max_side=256)
+    assert photograph.image.size == (400, 300)
+    assert (photograph.width, photograph.height) == (1600, 1200)
+
+
+def test_without_a_side_all_pixels_come() -> None:
+    assert open_photograph(encoded(quarters((1600, 1200)), "JPEG")).image.size == (1600, 1200)
+
+
+@pytest.mark.parametrize(("side", "accepted"), [(SMALLEST_SIDE, True), (SMALLEST_SIDE - 1, False)])
+def test_an_icon_is_no_photograph(side: int, accepted: bool) -> None:
+    content = encoded(Image.new("RGB", (40, side)), "PNG")
+    if accepted:
+        assert open_photograph(content).height == side
+    else:
+        with pytest.raises(PhotographError, match=r"too small .*40 x 15 pixels"):
+            open_photograph(content)
+
+
+@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (MOST_PIXELS // 10_000 + 1, 10_000)])
+def test_a_bomb_is_refused_by_its_header(width: int, height: int) -> None:
+    with pytest.raises(PhotographError, match="too many pixels"):
+        open_photograph(png_header(width, height))
+
+
+@pytest.mark.parametrize(("width", "height"), [(11_000_000, 16), (16, 1_000_000)])
+def test_a_thread_of_pixels_is_refused_before_a_tower_blows_it_up(width: int, height: int) -> None:
+    with pytest.raises(PhotographError, match="hundred times"):
+        open_photograph(png_header(width, height))
+
+
+def test_a_panorama_thirty_thousand_pixels_wide_is_a_photograph() -> None:
+    photograph = open_photograph(encoded(Image.new("RGB", (30_000, 400)), "JPEG"), max_side=448)
+    assert (photograph.width, photograph.height) == (30_000, 400)
+
+
+def test_a_thumbnail_fits_and_keeps_its_shape() -> None:
+    with Image.open(io.BytesIO(thumbnail(quarters((1200, 800))))) as small:
+        assert small.format == "JPEG"
+        assert small.size == (THUMBNAIL_SIDE, THUMBNAIL_SIDE * 2 // 3)
+
+
+def test_a_thumbnail_enlarges_nothing() -> None:
+    with Image.open(io.BytesIO(thumbnail(quarters((60, 40))))) as small:
+        assert small.size == (60, 40)
+
+
+def test_a_browser_gets_a_jpeg_of_the_whole_photograph() -> None:
+    with Image.open(io.BytesIO(browser_jpeg(encoded(quarters((900, 600)), "TIFF")))) as shown:
+        assert (shown.format, shown.size) == ("JPEG", (900, 600))
+
+
+# -- what is refused, and why --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"])
+def test_a_file_cut_off_is_refused(form: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8))
+    open_photograph(encoded(noise, "PNG"))  # makes HEIF known to Pillow, for writing too
+    content = encoded(noise, form)
+    assert open_photograph(content).format == form
+    with pytest.raises(PhotographError):
+        open_photograph(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"Dear diary, today I took no photograph.", "not a photograph"),
+        (b"\xff\xd8\xff\xe0", "photograph|damaged"),
+        (b"\0" * 10_000, "not a photograph"),
+        (b"GIF89a", "photograph|damaged"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nshowpage\n", "not a photograph"),
+    ],
+)
+def test_what_is_no_photograph_gets_a_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(PhotographError, match=reason):
+        open_photograph(content)
+
+
+def test_random_damage_never_raises_anything_else() -> None:
+    random = np.random.default_rng(1)
+    originals = [encoded(quarters(), form) for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")]
+    for number in range(300):
+        content = bytearray(originals[number % len(originals)])
+        for position in random.integers(0, len(content), 8):
+            content[position] = int(random.integers(0, 256))
+        try:
+            assert open_photograph(bytes(content)).image.mode == "RGB"
+        except PhotographError as error:
+            assert error.message
+
+
+def test_a_missing_file_and_a_folder_are_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(PhotographError, match="not there"):
+        open_photograph(tmp_path / "gone.jpg")
+    with pytest.raises(PhotographError, match="not a file"):
+        open_photograph(tmp_path)
+
+
+def a_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe.jpg")
+    return folder / "pipe.jpg"
+
+
+def an_endless_device(folder: Path) -> Path:
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    return folder / "zero.jpg"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+@pytest.mark.parametrize("made", [a_pipe, an_endless_device])
+def test_what_never_ends_is_not_read(tmp_path: Path, made: Callable[[Path], Path]) -> None:
+    with pytest.raises(PhotographError, match="not a file"):
+        read_file(made(tmp_path))
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        pytest.skip("the superuser may read everything")
+    file = tmp_path / "secret.jpg"
+    file.write_bytes(b"x")
+    file.chmod(0)
+    with pytest.raises(PhotographError, match="permission"):
+        read_file(file)
+
+
+def test_an_upload_of_bytes_gives_what_the_file_gives(tmp_path: Path) -> None:
+    content = encoded(quarters(), "PNG")
+    (tmp_path / "a.png").write_bytes(content)
+    assert np.array_equal(pixels(content), pixels(tmp_path / "a.png"))
