@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from service.errors import SmyslError, UsageError
+from service.errors import NotFoundError, SmyslError, UsageError
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -33,13 +34,13 @@ _INTERRUPTED = 130
 
 LibraryOption = Annotated[
     Optional[Path],  # noqa: UP045 - Typer reads the annotation at run time
-    typer.Option("--library", "-l", help="Folder of the library.  [default: SMYSL_LIBRARY, or your data folder]"),
+    typer.Option("--library", "-l", help="Folder of the library; else SMYSL_LIBRARY, else your data folder."),
 ]
 ModelOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH."),
 ]
-DeviceOption = Annotated[Optional[str], typer.Option(help="cuda, mps or cpu.  [default: the first there is]")]  # noqa: UP045
+DeviceOption = Annotated[Optional[str], typer.Option(help="cuda, mps or cpu; else the first there is.")]  # noqa: UP045
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -59,15 +60,20 @@ def index(
     No file is ever changed or deleted. Stopped with Ctrl-C, the next run goes on where this one was.
     Another --model than the library's own encodes all its photographs again.
     """
+    from service.library import resolve_folder
     from service.progress import describe, download, follow_index
 
     errors = _errors()
     settings = _settings(library=library, model=model, device=device)
+    # Before a model is loaded, perhaps downloaded: a folder that is not there is known at once.
+    named = [resolve_folder(folder) for folder in folders or ()]
     try:
-        with _open(settings, create=True) as opened:
+        with _open(settings, create=bool(named)) as opened:
+            if not named and not opened.status().roots:
+                raise UsageError("Name at least one folder of photographs: smysl index DIR.")
             with download(errors) as on_progress:
                 encoder = opened.encoder_to_index(say=_say, on_progress=on_progress)
-            summary = follow_index(errors, opened.index(folders or (), prune=prune, encoder=encoder))
+            summary = follow_index(errors, opened.index(named, prune=prune, encoder=encoder))
             print_line(describe(summary))
             kept = opened.status()
             print_line(f"The library {kept.library} holds {kept.photographs:,} photographs (model {kept.model}).")
@@ -117,7 +123,7 @@ def search(
     for hit in result.hits:
         separator = "  " if sys.stdout.isatty() else "\t"
         print_line(f"{hit.match:.3f}{separator}{hit.photograph.path}")
-    if not result.hits:
+    if not result.hits and result.photographs:
         best = f" The nearest has a match of {result.best_match:.3f}." if result.best_match is not None else ""
         _say(f"Nothing here shows that.{best}")
 
@@ -139,7 +145,7 @@ def score(
     Uses the model of the library if there is one, else the built-in one.
     """
     from service.library import score as score_pairs
-    from service.pairs import score_table
+    from service.pairs import read_pairs, score_lines
 
     settings = _settings(library=library, model=model, device=device)
     if pairs is not None:
@@ -147,18 +153,21 @@ def score(
             raise UsageError("Give either a photograph and a text, or --pairs FILE.tsv.")
         from service.progress import steps
 
+        table = read_pairs(pairs)
         with steps(_errors(), "Scoring") as shown:
             encoder, scorer = _scorer(settings)
-            table = score_table(pairs, encoder, scorer, shown)
-        table.to_csv(sys.stdout, sep="\t", index=False, float_format="%.6f")
+            # A bar on the terminal takes over standard output while it is there.
+            lines = list(score_lines(table, encoder, scorer, shown))
+        print_line("\n".join(lines))
         return
     if image is None or text is None:
         raise UsageError('Name a photograph and a text: smysl score FILE "a red flower".')
     from service.search import check_text
 
     check_text(text)
-    photograph = open_named(image)
+    _check_there(image)
     encoder, scorer = _scorer(settings)
+    photograph = open_named(image, max_side=2 * encoder.photograph_side)
     print_line(f"{score_pairs(encoder, scorer, [photograph.image], [text])[0].match:.3f}")
 
 
@@ -168,8 +177,11 @@ def serve(
         list[Path] | None,
         typer.Argument(metavar="[DIR]...", help="Folders to index in the background first."),
     ] = None,
-    host: Annotated[Optional[str], typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,  # noqa: UP045
-    port: Annotated[Optional[int], typer.Option(help="Port to listen on.  [default: 8000]")] = None,  # noqa: UP045
+    host: Annotated[Optional[str], typer.Option(help="Address to listen on; else SMYSL_HOST, else 127.0.0.1.")] = None,  # noqa: UP045
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen on, 0 for any free one; else SMYSL_PORT, else 8000."),
+    ] = None,
     library: LibraryOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
@@ -203,7 +215,7 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
         "index": f"{facts.index.kind}, {facts.index.photographs:,} photographs" if facts.index else "none yet",
         "writing": f"process {facts.writer.pid} ({facts.writer.doing})" if facts.writer else "nobody",
     }  # fmt: skip
-    _print_rows(rows)
+    _print_rows({name: value for name, value in rows.items() if value})
 
 
 @app.command()
@@ -228,10 +240,9 @@ def models(as_json: JsonOption = False) -> None:
         table.add_row(model.name, size, model.languages, model.licence, "yes" if here[model.name] else "no")
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
-    console.print(
+    _say(
         "\nAny other CLIP of open_clip can be named too: ARCH/PRETRAINED, hf-hub:ORG/NAME, local-dir:PATH.\n"
-        "Choose with: smysl index --model NAME",
-        highlight=False,
+        "Choose with: smysl index --model NAME"
     )
 
 
@@ -272,20 +283,26 @@ def retrieval(
     _print_rows(rows)
 
 
-def open_named(file: Path) -> Photograph:
-    """Decode a photograph that a person named; the error names it too."""
+def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
+    """Decode a photograph that a person named; the error names it too. `max_side` as for `open_photograph`."""
     from service.errors import PhotographError
     from service.photos import open_photograph
 
+    _check_there(file)
     try:
-        return open_photograph(file)
+        return open_photograph(file, max_side=max_side)
     except PhotographError as error:
         raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
 
 
+def _check_there(file: Path) -> None:
+    if not file.exists():
+        raise NotFoundError(f"There is no file {file}. Check the spelling.")
+
+
 def print_line(text: str) -> None:
     """Print to standard output, whatever characters a file name has."""
-    sys.stdout.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+    sys.stdout.write(text + "\n")
 
 
 def _settings(**flags: Any) -> Settings:
@@ -298,7 +315,9 @@ def _settings(**flags: Any) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
-        raise UsageError(f"--{name} (or SMYSL_{name.upper()}) is {fault['input']!r}: {fault['msg']}.") from None
+        variable = f"SMYSL_{name.upper()}"
+        asked = f"--{name} (or {variable})" if name in flags else variable
+        raise UsageError(f"{asked} is {str(fault['input'])!r}: {fault['msg']}.") from None
 
 
 def _open(settings: Settings, *, create: bool = False) -> Library:
@@ -310,16 +329,13 @@ def _open(settings: Settings, *, create: bool = False) -> Library:
 def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:
     """Encoder and scorer of the library, or of the model asked for where there is no library."""
     from service.config import MINI
-    from service.errors import LibraryError
-    from service.library import load_encoder, load_scorer
+    from service.library import Library, load_encoder, load_scorer
 
-    if settings.model is None:
-        try:
-            with _open(settings) as opened:
+    if settings.model is None and Library.is_in(settings.library.expanduser()):
+        with _open(settings) as opened:
+            if opened.status().model is not None:
                 encoder, _, scorer = opened.check()
                 return encoder, scorer
-        except LibraryError:
-            settings = settings.model_copy(update={"model": MINI})
     encoder = load_encoder(settings.model or MINI, settings)
     return encoder, load_scorer(encoder)
 
@@ -343,8 +359,12 @@ def _print_rows(rows: dict[str, str]) -> None:
 
 def main() -> None:
     """Run the command; the one place where errors become text and exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal of another encoding shows a question mark instead of ending the command.
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        app(prog_name="smysl")
     except SmyslError as error:
         _say(f"smysl: {error.message}")
         sys.exit(error.exit_code)

@@ -7,6 +7,7 @@ remembers (its model) is asked for by `library.py` only where neither says anyth
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,10 +34,12 @@ class Settings(BaseSettings):
     library: Path = Field(default_factory=default_library, description="folder of the library")
     model: str | None = Field(None, description="model of a new library; an existing one remembers its own")
     device: str | None = Field(None, description="cuda, mps or cpu; chosen by what there is")
-    precision: str | None = Field(None, pattern="^(fp32|bf16|fp16)$", description="chosen by what is fast")
+    precision: Literal["fp32", "bf16", "fp16"] | None = Field(None, description="chosen by what is fast")
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the service listens on")
-    upload_limit_mb: float = Field(20.0, gt=0, description="largest upload, in megabytes")
+    upload_limit_mb: float = Field(20.0, gt=0, allow_inf_nan=False, description="largest upload, in megabytes")
     batch_size: int = Field(16, ge=1, le=1024, description="photographs encoded at once")
     decode_threads: int | None = Field(None, ge=1, le=256, description="threads that decode; one a core")
-    hub_timeout_s: float = Field(5.0, gt=0, description="how long a model hub may take to answer at all")
+    hub_timeout_s: float = Field(
+        5.0, gt=0, allow_inf_nan=False, description="how long a model hub may take to answer at all"
+    )

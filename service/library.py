@@ -131,8 +131,7 @@ class Library:
         Loads no model: that happens when one is needed. Raises `LibraryError` where there is no library,
         or one that cannot be read.
         """
-        file = folder / _CATALOG
-        if not file.is_file():
+        if not cls.is_in(folder):
             if not create:
                 raise LibraryError(
                     f"There is no library in {folder} yet. Make one with `smysl index DIR`, where DIR is a folder of "
@@ -144,7 +143,12 @@ class Library:
                 raise LibraryError(
                     f"The library folder {folder} cannot be made ({error.strerror}). Name another with --library."
                 ) from None
-        return cls(folder, Catalog(file), settings or Settings(library=folder))
+        return cls(folder, Catalog(folder / _CATALOG), settings or Settings(library=folder))
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether there is a library in `folder`."""
+        return (folder / _CATALOG).is_file()
 
     def close(self) -> None:
         """Close the catalog. The library object is of no use afterwards."""
@@ -211,8 +215,8 @@ class Library:
         if self.settings.model is not None and parse_name(self.settings.model).text != remembered:
             raise MismatchError(
                 f"The library {self.folder} was made with the model {remembered}, not with {self.settings.model}. "
-                f"Leave out the model (--model, SMYSL_MODEL), or encode the library's photographs again with `smysl index "
-                f"--library {self.folder} --model {self.settings.model}`."
+                f"Leave out the model (--model, SMYSL_MODEL), or encode the library's photographs again with `smysl "
+                f"index --library {self.folder} --model {self.settings.model}`."
             )
 
     def _use(self, encoder: Encoder) -> None:

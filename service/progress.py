@@ -65,8 +65,10 @@ class Steps:
         if total and (now - self._told >= _EVERY_S):
             self._told = now
             rate = done / (now - self._start)
-            left = f", {(total - done) / rate:.0f} s left" if rate else ""
-            self._console.print(f"{self._what}: {done} of {total}, {rate:.0f}/s{left}", highlight=False, soft_wrap=True)
+            line = f"{self._what}: {done:,} of {total:,}, {rate:,.1f}/s"
+            if 0 < done < total:
+                line += f", {(total - done) / rate:,.0f} s left"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -116,7 +118,8 @@ def follow_index(console: Console, events: Iterable[Event]) -> Summary:
             elif isinstance(event, Finished):
                 summary = event.summary
             elif isinstance(event, Failure):
-                console.print(f"  cannot index {event.path}: {event.reason}", highlight=False, markup=False, soft_wrap=True)
+                line = f"  cannot index {event.path}: {event.reason}"
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
     return summary
 
 

@@ -95,7 +95,7 @@ def check_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise UsageError(
-            "The text holds characters that are none (half of a pair, or bytes that are not UTF-8)."
+            "The text is not Unicode: it holds half of a character, or bytes that are not UTF-8; type it again."
         ) from None
 
 
