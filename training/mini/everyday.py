@@ -1,0 +1,88 @@
+"""The second check: short everyday queries over photographs that are nothing like Flickr8k.
+
+Retrieval on Flickr8k asks for whole sentences about people and dogs. These queries are what people type:
+"a cat", "red ship", "receipt". The photographs are the samples that scikit-image and scikit-learn carry and,
+where the folder is there, `formats/` beside the training data with its `queries.tsv`.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from service.errors import DataError
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
+
+SAMPLE_QUERIES = (
+    ("a cup of coffee", "coffee.png"),
+    ("a cat", "cat.png"),
+    ("a motorcycle in a garage", "motorcycle.png"),
+    ("a chinese temple", "chinese-temple.jpg"),
+    ("a red flower", "flower.jpg"),
+    ("a brick wall", "brick-wall.png"),
+)
+
+
+@dataclass(frozen=True)
+class EverydayReport:
+    """Place of the right photograph (1 is first) for each query of one collection."""
+
+    name: str
+    photographs: int
+    places: dict[str, int]
+
+    def recall(self, depth: int) -> float:
+        """Percent of the queries that find their photograph among the first `depth`."""
+        return 100 * float(np.mean([place <= depth for place in self.places.values()]))
+
+    def as_json(self) -> dict[str, Any]:
+        """Figures and the places behind them."""
+        return {
+            "photographs": self.photographs,
+            "queries": len(self.places),
+            "r1": round(self.recall(1), 1),
+            "r5": round(self.recall(5), 1),
+            "places": self.places,
+        }
+
+
+def sample_check(encoder: Encoder) -> EverydayReport:
+    """Search the sample photographs of the installed packages."""
+    from data.samples import sample_photographs
+
+    return _check("samples", encoder, SAMPLE_QUERIES, {each.name: each.source for each in sample_photographs()})
+
+
+def formats_check(encoder: Encoder, folder: Path) -> EverydayReport:
+    """Search `photos/` of a folder with the queries of its `queries.tsv` (`query`, `image`)."""
+    file = folder / "queries.tsv"
+    if not file.is_file():
+        raise DataError(f"{file} is missing: the folder holds photos/ and queries.tsv.")
+    with file.open(encoding="utf-8", newline="") as stream:
+        queries = [(row["query"], row["image"]) for row in csv.DictReader(stream, delimiter="\t")]
+    photographs = {f"photos/{path.name}": path for path in sorted((folder / "photos").glob("*.jpg"))}
+    return _check("formats", encoder, queries, photographs)
+
+
+def _check(
+    name: str,
+    encoder: Encoder,
+    queries: tuple[tuple[str, str], ...] | list[tuple[str, str]],
+    photographs: dict[str, Path],
+) -> EverydayReport:
+    from service.photos import open_photograph
+
+    vectors = encoder.encode_photographs([open_photograph(path).image for path in photographs.values()])
+    similarity = encoder.encode_texts([query for query, _ in queries]) @ vectors.T
+    rows = {key: row for row, key in enumerate(photographs)}
+    places = {
+        query: int((scores >= scores[rows[image]]).sum())
+        for (query, image), scores in zip(queries, similarity, strict=True)
+    }
+    return EverydayReport(name, len(photographs), places)

@@ -1,0 +1,255 @@
+"""The training loop: a symmetric contrastive loss over captions and pseudo-photographs, in two phases.
+
+First the heads alone on the features of both frozen towers, then heads and text tower together. The image
+tower stays frozen throughout, so its features are read from a table. What an epoch draws depends on the
+seed and the epoch's number alone, and a checkpoint is written after each epoch: an interrupted run goes on
+with the numbers it would have had.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.mini.classes import ClassPhotographs, ClassText
+from training.mini.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 192
+"""Texts encoded at once; within a batch they are sorted by length, so that little padding is computed."""
+LARGEST_SCALE = math.log(100)
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Token ids int64 (n, length), padded at the end, and how many of each row are real, (n,)."""
+
+    ids: torch.Tensor
+    lengths: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All that is trained on.
+
+    `features` float32 or float16 (views, photographs, width), standardised; `texts` the captions, then the
+    texts for the classes; `pooled_texts` (n, width) their features by the text tower as it came;
+    `captions_of` the rows of each photograph's captions; `class_texts` and `class_photographs` the
+    pseudo-photographs, empty and None without them.
+    """
+
+    features: torch.Tensor
+    texts: TextTable
+    pooled_texts: torch.Tensor
+    captions_of: Sequence[Sequence[int]]
+    class_texts: Sequence[ClassText]
+    class_photographs: ClassPhotographs | None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs with one set of rates; a text rate of 0 keeps the text tower frozen."""
+
+    name: str
+    epochs: int
+    head_rate: float
+    text_rate: float
+
+
+def phases_of(settings: Settings) -> list[Phase]:
+    """The two phases of the recipe."""
+    return [
+        Phase("heads", settings.warm_epochs, settings.warm_rate, 0.0),
+        Phase("heads and text tower", settings.epochs, settings.head_rate, settings.text_rate),
+    ]
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str], length: int) -> TextTable:
+    """Token ids of texts, cut at `length` tokens and padded to the longest."""
+    import torch
+
+    coded = tokenizer(list(texts), truncation=True, max_length=length, padding=True, return_tensors="np")
+    ids = torch.from_numpy(np.asarray(coded["input_ids"], dtype=np.int64))
+    return TextTable(ids, torch.from_numpy(np.asarray(coded["attention_mask"]).sum(axis=1)))
+
+
+def pool_texts(network: Any, table: TextTable, rows: torch.Tensor) -> torch.Tensor:
+    """Pooled features float32 (n, width) of some rows of a table, before the text's head."""
+    import torch
+
+    order = rows[torch.argsort(table.lengths[rows])]
+    parts = []
+    for chunk in torch.split(order, CHUNK):
+        ids = table.ids[chunk, : int(table.lengths[chunk].max())]
+        mask = (ids != network.text.config.pad_token_id).long()
+        output = network.text.transformer(input_ids=ids, attention_mask=mask)
+        parts.append(network.text.pooler(output, mask))
+    inverse = torch.argsort(torch.argsort(table.lengths[rows]))
+    return torch.cat(parts)[inverse]
+
+
+def epoch_batches(captions_of: Sequence[Sequence[int]], batch: int, seed: int) -> list[list[tuple[int, int]]]:
+    """(photograph, caption) pairs of one epoch: each caption once, and no photograph twice in a batch.
+
+    Two captions of one photograph in a batch would be taken for each other's wrong answers.
+    """
+    generator = np.random.default_rng(seed)
+    shuffled = [generator.permutation(list(rows)) for rows in captions_of]
+    batches = []
+    for turn in range(max(len(rows) for rows in captions_of)):
+        order = [each for each in generator.permutation(len(captions_of)) if turn < len(shuffled[each])]
+        pairs = [(int(each), int(shuffled[each][turn])) for each in order]
+        batches += [pairs[first : first + batch] for first in range(0, len(pairs), batch)]
+    return [pairs for pairs in batches if len(pairs) > 1]
+
+
+def contrastive_loss(photographs: torch.Tensor, texts: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
+    """The symmetric cross-entropy of CLIP over pairs in order; both are (n, d), normalised here."""
+    import torch
+    from torch.nn import functional
+
+    scale = log_scale.clamp(max=LARGEST_SCALE).exp()
+    logits = scale * functional.normalize(photographs) @ functional.normalize(texts).T
+    right = torch.arange(len(logits))
+    return (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
+
+
+def fit(
+    network: Any,
+    examples: Examples,
+    settings: Settings,
+    checkpoint: Path,
+    *,
+    on_step: Callable[[str, int, int, float], None] | None = None,
+    on_epoch: Callable[[str, int], None] | None = None,
+) -> None:
+    """Train `network` in place, going on from `checkpoint` where it exists.
+
+    `on_step` is called with the phase's name, the steps done, the steps of the phase, and the loss;
+    `on_epoch` after each epoch with the phase's name and the epochs done.
+    """
+    import torch
+
+    state: dict[str, Any] = {"phase": 0, "epoch": 0, "optimizer": None}
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        network.load_state_dict(state["network"], strict=False)
+    for number, phase in enumerate(phases_of(settings)):
+        if number < state["phase"]:
+            continue
+        trainer = _Trainer(network, examples, settings, phase)
+        if number == state["phase"] and state["optimizer"] is not None:
+            trainer.optimizer.load_state_dict(state["optimizer"])
+        for epoch in range(state["epoch"] if number == state["phase"] else 0, phase.epochs):
+            trainer.run_epoch(epoch, settings.seed + 1000 * number + epoch, on_step)
+            _save_checkpoint(checkpoint, network, trainer.optimizer, number, epoch + 1)
+            if on_epoch is not None:
+                on_epoch(phase.name, epoch + 1)
+
+
+class _Trainer:
+    """One phase: its optimizer, its schedule, and where the texts' features come from."""
+
+    def __init__(self, network: Any, examples: Examples, settings: Settings, phase: Phase) -> None:
+        import torch
+
+        self.network, self.examples, self.settings, self.phase = network, examples, settings, phase
+        frozen = phase.text_rate == 0
+        network.text.transformer.requires_grad_(not frozen)
+        heads = [*network.visual.head.parameters(), *network.text.proj.parameters()]
+        groups = [
+            {"params": heads, "rate": phase.head_rate, "weight_decay": settings.weight_decay},
+            {"params": [network.logit_scale], "rate": phase.head_rate, "weight_decay": 0.0},
+        ]
+        if not frozen:
+            # The table of words stays as it is: the captions use a tenth of it, and moving that tenth alone
+            # would tear it from the words that only queries use.
+            network.text.transformer.embeddings.requires_grad_(False)
+            tower = list(network.text.transformer.encoder.parameters())
+            groups.append({"params": tower, "rate": phase.text_rate, "weight_decay": 0.01})
+        self.optimizer = torch.optim.AdamW(groups, lr=phase.head_rate, betas=(0.9, 0.98))
+        self.pooled = examples.pooled_texts if frozen else None
+
+    def run_epoch(self, epoch: int, seed: int, on_step: Callable[[str, int, int, float], None] | None) -> None:
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        self.network.train()
+        self.network.visual.trunk.eval()
+        self.network.text.transformer.eval()
+        self.network.visual.head.mlp.drop1.p = self.settings.dropout
+        batches = epoch_batches(self.examples.captions_of, self.settings.batch, seed)
+        steps = self.phase.epochs * len(batches)
+        for position, pairs in enumerate(batches):
+            step = epoch * len(batches) + position
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["rate"] * schedule(step, steps)
+            loss = self._step(pairs, generator)
+            if on_step is not None:
+                on_step(self.phase.name, step + 1, steps, loss)
+        self.network.eval()
+
+    def _step(self, pairs: list[tuple[int, int]], generator: torch.Generator) -> float:
+        import torch
+
+        examples = self.examples
+        photographs = torch.tensor([photograph for photograph, _ in pairs])
+        views = torch.randint(len(examples.features), (len(pairs),), generator=generator)
+        features = examples.features[views, photographs].float()
+        rows = torch.tensor([caption for _, caption in pairs])
+        if examples.class_photographs is not None:
+            chosen = self._draw_classes(generator)
+            offset = len(examples.texts.ids) - len(examples.class_texts)
+            pseudo = examples.class_photographs.draw([examples.class_texts[each].classes for each in chosen], generator)
+            features = torch.cat([features, pseudo])
+            rows = torch.cat([rows, torch.tensor(chosen) + offset])
+        pooled = self.pooled[rows] if self.pooled is not None else pool_texts(self.network, examples.texts, rows)
+        network = self.network
+        loss = contrastive_loss(network.visual.head(features), network.text.proj(pooled), network.logit_scale)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _draw_classes(self, generator: torch.Generator) -> list[int]:
+        """Texts for distinct classes: two texts of one class would be taken for each other's wrong answers."""
+        import torch
+
+        taken: set[int] = set()
+        chosen: list[int] = []
+        for candidate in torch.randperm(len(self.examples.class_texts), generator=generator).tolist():
+            classes = self.examples.class_texts[candidate].classes
+            if taken.isdisjoint(classes):
+                taken.update(classes)
+                chosen.append(candidate)
+            if len(chosen) == self.settings.class_pairs:
+                break
+        return chosen
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the peak rate: rises over the first twentieth of the steps, then falls as a cosine to 0."""
+    rise = max(1, steps // 20)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def _save_checkpoint(file: Path, network: Any, optimizer: torch.optim.Optimizer, phase: int, epoch: int) -> None:
+    """Write what a run needs to go on; the frozen image tower is not part of it."""
+    import torch
+
+    trained = {name: value for name, value in network.state_dict().items() if ".trunk." not in name}
+    state = {"phase": phase, "epoch": epoch, "network": trained, "optimizer": optimizer.state_dict()}
+    part = file.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(file)

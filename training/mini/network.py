@@ -1,0 +1,127 @@
+"""Both towers with their heads as one open_clip model, so that what is trained is what is shipped.
+
+The photograph's head is a two-layer perceptron and the text's head a linear map. Two exact identities let
+them start where frozen towers would leave them:
+
+- gelu(x) − gelu(−x) = x, so a perceptron whose first layer is [L; −L] and whose second is [I, −I] begins
+  as the linear map L;
+- both heads work best on features with mean 0 and deviation 1. On the photograph's side this scaling folds
+  into the first layer, on the text's side into the weight and bias of the tower's last LayerNorm, because
+  the mean over tokens is linear.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from service.torchvision_mend import mend_torchvision
+from training.mini.settings import Settings
+from training.mini.towers import ImageTower, TextTower
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG = "open_clip_config.json"
+
+
+def write_configs(folder: Path, image: ImageTower, text: TextTower, settings: Settings) -> None:
+    """Write everything of an open_clip folder but the weights: its config, the text tower's, the tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text.transformer.config.save_pretrained(folder)
+    text.tokenizer.model_max_length = settings.context_length
+    text.tokenizer.save_pretrained(folder)
+    (folder / CONFIG).write_text(json.dumps(open_clip_config(image, settings), indent=2) + "\n", encoding="utf-8")
+
+
+def open_clip_config(image: ImageTower, settings: Settings) -> dict[str, Any]:
+    """The `open_clip_config.json`; "." stands for the folder that the file lies in."""
+    return {
+        "model_cfg": {
+            "embed_dim": settings.dimension,
+            "vision_cfg": {
+                "timm_model_name": image.architecture,
+                "timm_model_pretrained": False,
+                "timm_pool": "avg",
+                "timm_proj": "mlp",
+                "timm_proj_bias": True,
+                "image_size": image.side,
+            },
+            "text_cfg": {
+                "hf_model_name": ".",
+                "hf_tokenizer_name": ".",
+                "hf_model_pretrained": False,
+                "hf_pooler_type": "mean_pooler",
+                "hf_proj_type": "linear",
+                "context_length": settings.context_length,
+            },
+        },
+        "preprocess_cfg": {
+            "mean": list(image.mean),
+            "std": list(image.std),
+            "interpolation": "bicubic",
+            "resize_mode": "squash",
+        },
+    }
+
+
+def build_network(folder: Path) -> Any:
+    """The open_clip model of a folder written by `write_configs`, with random weights."""
+    mend_torchvision()
+    import open_clip
+
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+    text = {**config["text_cfg"], "hf_model_name": str(folder.resolve())}
+    return open_clip.CustomTextCLIP(config["embed_dim"], config["vision_cfg"], text)
+
+
+def fill_towers(network: Any, image: ImageTower, text: TextTower) -> None:
+    """Copy the pretrained towers into the open_clip model and freeze the photograph's."""
+    network.visual.trunk.load_state_dict(image.trunk.state_dict())
+    network.visual.trunk.requires_grad_(False)
+    network.text.transformer.load_state_dict(text.transformer.state_dict())
+
+
+def start_heads(network: Any, temperature: float, seed: int) -> None:
+    """Start the photograph's head as a linear map with orthogonal rows and the text's head likewise."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    mlp, proj = network.visual.head.mlp, network.text.proj
+    size, width = proj.out_features, mlp.fc1.in_features
+    linear = torch.empty(size, width)
+    torch.nn.init.orthogonal_(linear, generator=generator)
+    unit = torch.eye(size)
+    with torch.no_grad():
+        mlp.fc1.weight.copy_(torch.cat([linear, -linear]))
+        mlp.fc2.weight.copy_(torch.cat([unit, -unit], dim=1))
+        mlp.fc1.bias.zero_()
+        mlp.fc2.bias.zero_()
+        torch.nn.init.orthogonal_(proj.weight, generator=generator)
+        network.logit_scale.fill_(math.log(1 / temperature))
+
+
+def fold_into_first_layer(layer: torch.nn.Linear, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+    """Make a layer that expects (x − mean) / deviation take x itself; `mean`, `deviation` are (in,)."""
+    import torch
+
+    with torch.no_grad():
+        layer.weight.div_(deviation)
+        layer.bias.sub_(layer.weight @ mean)
+
+
+def fold_into_layer_norm(norm: torch.nn.LayerNorm, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+    """Make a last LayerNorm put out (x − mean) / deviation instead of x; `mean`, `deviation` are (width,)."""
+    import torch
+
+    with torch.no_grad():
+        norm.weight.div_(deviation)
+        norm.bias.sub_(mean).div_(deviation)
+
+
+def last_layer_norm(network: Any) -> torch.nn.LayerNorm:
+    """The LayerNorm whose output the text tower pools."""
+    norm: torch.nn.LayerNorm = network.text.transformer.encoder.layer[-1].output.LayerNorm
+    return norm

