@@ -286,10 +286,11 @@ class Catalog:
 
     def ids_under(self, root_id: int, folder: str) -> list[tuple[int, str]]:
         """Id and folder of every photograph in `folder` of a root or anywhere below it ("" is all)."""
-        below = _escape(folder) + "/%" if folder else "%"
+        # LIKE would take Trip and trip for one name.
         return self._connection.execute(
-            "SELECT id, folder FROM photograph WHERE root_id = ? AND (folder = ? OR folder LIKE ? ESCAPE '\\')",
-            (root_id, folder, below),
+            "SELECT id, folder FROM photograph WHERE root_id = ?1 "
+            "AND (?2 = '' OR folder = ?2 OR substr(folder, 1, length(?2) + 1) = ?2 || '/')",
+            (root_id, folder),
         ).fetchall()
 
     def with_content(self, content_hash: bytes) -> list[Record]:
@@ -472,10 +473,6 @@ def _write_facts(connection: sqlite3.Connection, facts: Facts, identity: int | N
 def _relative(inner: Path, outer: Path) -> str:
     relative = inner.relative_to(outer).as_posix()
     return "" if relative == "." else relative
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _storable(identity: int) -> int:

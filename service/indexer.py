@@ -7,6 +7,7 @@ the events; each batch is one transaction. Stopped at any point, the next run go
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections import Counter, deque
@@ -248,21 +249,25 @@ class Indexer:
         content = read_file(file.path)
         content_hash = xxhash.xxh3_128_digest(content)
         place = Place(file.root.id, file.folder, file.name, file.size, file.modified_ns)
-        if (placed := self._known_content(file, place, content_hash)) is not None:
-            return placed
+        identity, same = self._recognise(file, content_hash)
+        if identity is not None and same and self._catalog.has_vector(identity, self._tower.fingerprint):
+            return _Placed(place, identity, moved=file.known is None)
         photograph = open_photograph(content, max_side=2 * self._tower.photograph_side)
         facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)
         prepared = self._tower.prepare(photograph.image)
-        return _Decoded(facts, prepared, thumbnail(photograph.image), file.known.id if file.known else None)
+        return _Decoded(facts, prepared, thumbnail(photograph.image), identity)
 
-    def _known_content(self, file: _File, place: Place, content_hash: bytes) -> _Placed | None:
-        """Recognise a file that was only touched, or moved here from a place where it no longer is."""
+    def _recognise(self, file: _File, content_hash: bytes) -> tuple[int | None, bool]:
+        """The photograph that a file is, None for a new one, and whether it is known with this content.
+
+        Known content is that of a file only touched, or moved here from a place where it no longer is.
+        """
         for record in self._catalog.with_content(content_hash):
             if file.known is not None and record.id == file.known.id:
-                return _Placed(place, record.id, moved=False) if file.known.has_vector else None
-            if file.known is None and not record.path.exists() and self._claim(record.id):
-                return _Placed(place, record.id, moved=True)
-        return None
+                return record.id, True
+            if file.known is None and _is_gone(record.path) and self._claim(record.id):
+                return record.id, True
+        return (file.known.id if file.known else None), False
 
     def _claim(self, identity: int) -> bool:
         """Whether this is the first file of the run to take over a vanished photograph."""
@@ -270,7 +275,7 @@ class Indexer:
             if identity in self._claimed:
                 return False
             self._claimed.add(identity)
-        return self._catalog.has_vector(identity, self._tower.fingerprint)
+        return True
 
     def _place(self, placed: _Placed) -> None:
         self._catalog.place(placed.id, placed.place)
@@ -327,3 +332,13 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether no walk can meet a photograph here any more; where nobody can say, it is not gone."""
+    try:
+        return os.path.realpath(path) != str(path) or not stat.S_ISREG(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
