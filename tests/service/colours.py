@@ -1,0 +1,64 @@
+"""An encoder whose vectors can be foretold: a photograph is where its mean colour points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+NAMES = {
+    "red": (255, 0, 0),
+    "green": (0, 255, 0),
+    "blue": (0, 0, 255),
+    "yellow": (255, 255, 0),
+    "cyan": (0, 255, 255),
+    "magenta": (255, 0, 255),
+    "white": (255, 255, 255),
+}
+
+
+@dataclass(eq=False)
+class ColourEncoder:
+    """Does what `service.encoder.Encoder` does, for colours; `encoded` counts the photographs."""
+
+    name: str = "mini"
+    fingerprint: str = "colours"
+    dimension: int = 4
+    sigmoid: tuple[float, float] | None = None
+    device: str = "cpu"
+    precision: str = "fp32"
+    photograph_side: int = 32
+    encoded: int = 0
+    texts: list[str] = field(default_factory=list)
+
+    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+        assert image.mode == "RGB"
+        return np.asarray(image, np.float32).mean(axis=(0, 1))
+
+    def encode_prepared(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        self.encoded += len(prepared)
+        return self._unit(np.stack(prepared))
+
+    def encode_photographs(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        return self.encode_prepared([self.prepare(image) for image in images])
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += texts
+        return self._unit(np.array([NAMES.get(text, (1, 2, 3)) for text in texts], np.float32))
+
+    def _unit(self, colours: NDArray[np.float32]) -> NDArray[np.float32]:
+        vectors = np.zeros((len(colours), self.dimension), np.float32)
+        vectors[:, :3] = colours
+        vectors[:, 3] = 1.0
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def paint(file: Path, colour: str | tuple[int, int, int], size: tuple[int, int] = (48, 32)) -> Path:
+    """Make a photograph of one colour, with its folders."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(file, quality=95)
+    return file
