@@ -7,6 +7,7 @@ an index of an older generation can be brought up to date by reading only what i
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,6 +53,11 @@ MIGRATIONS = (
     CREATE INDEX vector_generation ON vector (fingerprint, generation);
     CREATE TABLE removal (photograph_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
     CREATE INDEX removal_generation ON removal (generation);
+    """,
+    """
+    CREATE TABLE history (generation INTEGER PRIMARY KEY, stamp TEXT NOT NULL);
+    INSERT INTO history SELECT CAST(value AS INTEGER), hex(randomblob(8)) FROM setting
+        WHERE key = 'generation' AND value != '0';
     """,
 )
 """Numbered steps; each runs in one transaction together with the record that it ran (`user_version`)."""
@@ -205,6 +211,7 @@ class Catalog:
             generation = self.generation() + 1
             yield connection, generation
             connection.execute("UPDATE setting SET value = ? WHERE key = 'generation'", (str(generation),))
+            connection.execute("INSERT OR REPLACE INTO history VALUES (?, ?)", (generation, secrets.token_hex(8)))
 
     def _migrate(self) -> None:
         connection = self._connection
@@ -243,6 +250,16 @@ class Catalog:
     def generation(self) -> int:
         """How many times the photographs or vectors have been changed."""
         return int(self.setting("generation") or 0)
+
+    def stamp(self, generation: int) -> str | None:
+        """What tells a generation from one of the same number in another catalog, or in an older copy of this one.
+
+        "" before the first change, None for a generation that this catalog has not seen.
+        """
+        if generation == 0:
+            return ""
+        row = self._connection.execute("SELECT stamp FROM history WHERE generation = ?", (generation,)).fetchone()
+        return None if row is None else str(row[0])
 
     def roots(self) -> list[Root]:
         """The folders that the library was pointed at, in the order in which that happened."""

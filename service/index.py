@@ -1,7 +1,8 @@
 """FAISS over the catalog's vectors: build, bring up to date, search, save, rebuild.
 
 The index is derived. On the disk it is a FAISS file and a JSON beside it that names the encoder's
-fingerprint, the catalog's generation and a checksum; a pair that does not fit together is rebuilt.
+fingerprint, the catalog's generation with its stamp, and a checksum; a pair that does not fit together, or
+that another catalog has left behind, is rebuilt.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.catalog import Catalog
+from service.errors import LibraryError
 
 _VERSION = 1
 _FILE = "vectors.faiss"
@@ -32,6 +34,7 @@ class VectorIndex:
         self.fingerprint = fingerprint
         self.dimension = dimension
         self.generation = 0
+        self._stamp: str | None = ""
         self._lock = threading.Lock()
         self._faiss = _empty(dimension)
 
@@ -47,15 +50,20 @@ class VectorIndex:
     def open(cls, folder: Path, catalog: Catalog, fingerprint: str, dimension: int) -> VectorIndex:
         """The index saved in `folder` if it is sound and of this encoder, else an empty one; up to date."""
         index = cls(fingerprint, dimension)
-        index._load(folder, newest=catalog.generation())
+        index._load(folder, catalog)
         index.catch_up(catalog)
         return index
 
     def catch_up(self, catalog: Catalog) -> bool:
         """Read from the catalog what has changed since this index's generation; whether anything had."""
-        if catalog.generation() == self.generation:
+        newest = catalog.generation()
+        if newest == self.generation and catalog.stamp(newest) == self._stamp:
             return False
         with self._lock:
+            if catalog.stamp(self.generation) != self._stamp:
+                # Somebody has put another catalog, or an older copy, in the place of the one known here.
+                self._faiss = _empty(self.dimension)
+                self.generation = 0
             generation, removed, chunks = catalog.changes(self.fingerprint, self.generation)
             if len(self):
                 self._drop(np.array(removed, np.int64))
@@ -65,6 +73,7 @@ class VectorIndex:
                     self._drop(ids)
                 self._faiss.add_with_ids(vectors.astype(np.float32), ids)
             self.generation = generation
+            self._stamp = catalog.stamp(generation)
         return True
 
     def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -86,7 +95,20 @@ class VectorIndex:
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write the index and the facts beside it; a crash in between leaves a pair that `open` rebuilds."""
+        """Write the index and the facts beside it; a crash in between leaves a pair that `open` rebuilds.
+
+        Raises `LibraryError` where the folder does not take it.
+        """
+        try:
+            self._save(folder)
+        # FAISS raises a RuntimeError where a file cannot be written.
+        except (OSError, RuntimeError) as error:
+            raise LibraryError(
+                f"The index of the library {folder} cannot be saved ({error}). No photograph was lost; see to the "
+                "disk and its free space, then run `smysl index` again."
+            ) from None
+
+    def _save(self, folder: Path) -> None:
         import faiss
 
         with self._lock:
@@ -97,6 +119,7 @@ class VectorIndex:
                 "fingerprint": self.fingerprint,
                 "dimension": self.dimension,
                 "generation": self.generation,
+                "stamp": self._stamp,
                 "photographs": len(self),
                 "checksum": _checksum(part),
             }
@@ -109,7 +132,7 @@ class VectorIndex:
         if len(ids):
             self._faiss.remove_ids(ids)
 
-    def _load(self, folder: Path, newest: int) -> None:
+    def _load(self, folder: Path, catalog: Catalog) -> None:
         import faiss
 
         try:
@@ -118,7 +141,8 @@ class VectorIndex:
                 facts["version"] == _VERSION
                 and facts["fingerprint"] == self.fingerprint
                 and facts["dimension"] == self.dimension
-                and facts["generation"] <= newest
+                and facts["stamp"] is not None
+                and catalog.stamp(int(facts["generation"])) == facts["stamp"]
                 and facts["checksum"] == _checksum(folder / _FILE)
             )
             # FAISS reads a file with flipped bits without a word, hence the checksum before.
@@ -127,7 +151,7 @@ class VectorIndex:
             return
         if loaded is not None:
             self._faiss = loaded
-            self.generation = facts["generation"]
+            self.generation, self._stamp = int(facts["generation"]), facts["stamp"]
 
 
 def _empty(dimension: int) -> Any:
