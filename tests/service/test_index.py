@@ -1,0 +1,329 @@
+"""The index is derived from the catalog: whatever happens to its files, answers stay those of the vectors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.catalog import Catalog, Entry, Facts, Place
+from service.errors import LibraryError
+from service.index import VectorIndex
+
+DIMENSION = 16
+MODEL = "model"
+Vectors = NDArray[np.float32]
+
+
+def unit(vectors: Vectors) -> Vectors:
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+class Shelf:
+    """A catalog of photographs that are nothing but vectors."""
+
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        self.folder = folder
+        self.catalog = Catalog(folder / "catalog.sqlite")
+        self.random = np.random.default_rng(seed)
+        self.root, _ = self.catalog.add_root(folder)
+        self.truth: dict[int, NDArray[np.float16]] = {}
+        self.made = 0
+
+    def vector(self) -> NDArray[np.float16]:
+        return unit(self.random.normal(size=DIMENSION)).astype(np.float16)
+
+    def entry(self, identity: int | None = None, vector: NDArray[np.float16] | None = None) -> Entry:
+        self.made += 1
+        name = f"{identity or f'new-{self.made}'}.jpg"
+        place = Place(self.root.id, "", name, 1, self.made)
+        facts = Facts(place, self.made.to_bytes(16, "big"), 10, 10, "JPEG")
+        return Entry(facts, self.vector() if vector is None else vector, b"jpeg", identity)
+
+    def add(self, count: int, fingerprint: str = MODEL) -> list[int]:
+        entries = [self.entry() for _ in range(count)]
+        ids = self.catalog.write(entries, fingerprint)
+        if fingerprint == MODEL:
+            self.truth.update(zip(ids, (entry.vector for entry in entries), strict=True))
+        return ids
+
+    def change(self, ids: list[int]) -> None:
+        entries = [self.entry(identity) for identity in ids]
+        self.catalog.write(entries, MODEL)
+        self.truth.update(zip(ids, (entry.vector for entry in entries), strict=True))
+
+    def remove(self, ids: list[int]) -> None:
+        self.catalog.remove(ids)
+        for identity in ids:
+            self.truth.pop(identity, None)
+
+    def open(self) -> VectorIndex:
+        return VectorIndex.open(self.folder, self.catalog, MODEL, DIMENSION)
+
+    def answers(self, query: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+        """What a plain comparison with every vector gives."""
+        ids = np.array(sorted(self.truth), np.int64)
+        if not len(ids):
+            return np.empty(0, np.float32), ids
+        similarities = np.stack([self.truth[int(identity)] for identity in ids]).astype(np.float32) @ query
+        order = np.argsort(-similarities, kind="stable")[:k]
+        return similarities[order], ids[order]
+
+    def check(self, index: VectorIndex) -> None:
+        """The index finds for some queries what the plain comparison finds."""
+        assert len(index) == len(self.truth)
+        assert index.generation == self.catalog.generation()
+        for _ in range(3):
+            query = unit(self.random.normal(size=DIMENSION))
+            similarities, ids = index.search(query, 10)
+            wanted, wanted_ids = self.answers(query, 10)
+            assert similarities == pytest.approx(wanted, abs=1e-5)
+            assert ids.tolist() == wanted_ids.tolist()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    shelf = Shelf(tmp_path)
+    yield shelf
+    shelf.catalog.close()
+
+
+def answers_equal(one: VectorIndex, other: VectorIndex) -> None:
+    """Two indexes give the same answers, to the last bit and in the same order."""
+    for query in unit(np.random.default_rng(9).normal(size=(5, DIMENSION))):
+        for left, right in zip(one.search(query, 20), other.search(query, 20), strict=True):
+            assert np.array_equal(left, right)
+
+
+# -- search --------------------------------------------------------------------------------------------
+
+
+def test_search_equals_a_comparison_with_every_vector(shelf: Shelf) -> None:
+    shelf.add(300)
+    shelf.check(shelf.open())
+
+
+def test_hits_come_best_first_and_no_more_than_there_are(shelf: Shelf) -> None:
+    shelf.add(3)
+    similarities, ids = shelf.open().search(unit(np.ones(DIMENSION, np.float32)), 200)
+    assert len(ids) == len(set(ids.tolist())) == 3
+    assert (np.diff(similarities) <= 0).all()
+
+
+def test_an_empty_index_finds_nothing(shelf: Shelf) -> None:
+    similarities, ids = shelf.open().search(unit(np.ones(DIMENSION, np.float32)), 5)
+    assert len(similarities) == len(ids) == 0
+
+
+def test_a_vector_is_found_by_itself_with_a_similarity_of_one_and_no_more(shelf: Shelf) -> None:
+    (identity, *_) = shelf.add(50)
+    similarities, ids = shelf.open().search(shelf.catalog.vector(identity, MODEL), 1)
+    assert ids.tolist() == [identity]
+    assert 0.999 < similarities[0] <= 1.0
+
+
+def test_vectors_of_another_model_are_never_found(shelf: Shelf) -> None:
+    shelf.add(10)
+    shelf.add(10, "other")
+    shelf.check(shelf.open())
+
+
+def test_a_sample_is_spread_evenly_and_always_the_same(shelf: Shelf) -> None:
+    shelf.add(100)
+    index = shelf.open()
+    stored = np.stack([shelf.truth[identity] for identity in sorted(shelf.truth)]).astype(np.float32)
+    sample = index.sample(5)
+    assert np.array_equal(sample, index.sample(5))
+    assert sample == pytest.approx(stored[[0, 24, 49, 74, 99]], abs=1e-6)
+    assert index.sample(1000).shape == (100, DIMENSION)
+    assert VectorIndex("empty", DIMENSION).sample(5).shape == (0, DIMENSION)
+
+
+# -- catching up ---------------------------------------------------------------------------------------
+
+
+def test_an_open_index_sees_what_was_added_changed_and_removed(shelf: Shelf) -> None:
+    ids = shelf.add(30)
+    index = shelf.open()
+    assert not index.catch_up(shelf.catalog), "nothing has happened yet"
+    shelf.add(5)
+    shelf.change(ids[:4])
+    shelf.remove(ids[10:20])
+    assert index.catch_up(shelf.catalog)
+    shelf.check(index)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_catching_up_equals_a_rebuild_whatever_has_happened(tmp_path: Path, seed: int) -> None:
+    shelf = Shelf(tmp_path, seed)
+    index = shelf.open()
+    for _ in range(25):
+        ids = sorted(shelf.truth)
+        some = [int(identity) for identity in shelf.random.permutation(ids)[: shelf.random.integers(1, 8)]]
+        deed = shelf.random.integers(0, 5)
+        if deed <= 1 or not some:
+            shelf.add(int(shelf.random.integers(1, 9)))
+        elif deed == 2:
+            shelf.change(some)
+        elif deed == 3:
+            shelf.remove(some)
+        else:
+            index.catch_up(shelf.catalog)
+        if shelf.random.random() < 0.2:
+            index.save(shelf.folder)
+            index = shelf.open()
+    index.catch_up(shelf.catalog)
+    shelf.check(index)
+    rebuilt = VectorIndex(MODEL, DIMENSION)
+    rebuilt.catch_up(shelf.catalog)
+    shelf.check(rebuilt)
+    shelf.catalog.close()
+
+
+def test_changes_come_in_chunks_of_any_size(shelf: Shelf) -> None:
+    shelf.add(10)
+    generation, removed, chunks = shelf.catalog.changes(MODEL, 0, chunk=3)
+    sizes = [(len(ids), vectors.shape) for ids, vectors in chunks]
+    assert sizes == [(3, (3, DIMENSION))] * 3 + [(1, (1, DIMENSION))]
+    assert (generation, removed) == (1, [])
+
+
+def test_a_catalog_that_goes_back_in_time_is_read_anew(shelf: Shelf, tmp_path: Path) -> None:
+    """Somebody puts an older copy of the catalog back under a service that runs."""
+    other = tmp_path / "older"
+    other.mkdir()
+    older = Shelf(other, seed=1)
+    older.add(4)
+    index = shelf.open()
+    for _ in range(3):
+        shelf.add(2)
+    index.catch_up(shelf.catalog)
+    index.catch_up(older.catalog)
+    older.check(index)
+    older.catalog.close()
+
+
+# -- on the disk ---------------------------------------------------------------------------------------
+
+
+def saved(shelf: Shelf) -> VectorIndex:
+    ids = shelf.add(40)
+    shelf.remove(ids[5:9])
+    index = shelf.open()
+    index.save(shelf.folder)
+    return index
+
+
+def test_a_saved_index_answers_the_same_without_reading_the_vectors(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = saved(shelf)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the vectors were read again")
+
+    monkeypatch.setattr(shelf.catalog, "changes", refuse)
+    answers_equal(shelf.open(), index)
+
+
+def test_saving_leaves_no_parts_behind(shelf: Shelf) -> None:
+    saved(shelf)
+    names = {file.name for file in shelf.folder.iterdir()}
+    assert {"vectors.faiss", "vectors.json"} <= names
+    assert not [name for name in names if name.endswith(".part")]
+
+
+def edit(folder: Path, **changes: object) -> None:
+    facts = json.loads((folder / "vectors.json").read_text(encoding="utf-8"))
+    (folder / "vectors.json").write_text(json.dumps(facts | changes), encoding="utf-8")
+
+
+def flip(file: Path, position: float) -> None:
+    content = bytearray(file.read_bytes())
+    content[int(len(content) * position)] ^= 0x10
+    file.write_bytes(content)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+FAISS, JSON = "vectors.faiss", "vectors.json"
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "first bytes flipped": lambda folder: flip(folder / FAISS, 0.0),
+    "a bit of a vector flipped": lambda folder: flip(folder / FAISS, 0.5),
+    "a bit of an id flipped": lambda folder: flip(folder / FAISS, 0.95),
+    "index cut off": lambda folder: cut(folder / FAISS),
+    "index empty": lambda folder: (folder / FAISS).write_bytes(b""),
+    "index gone": lambda folder: (folder / FAISS).unlink(),
+    "a folder for an index": lambda folder: ((folder / FAISS).unlink(), (folder / FAISS).mkdir()),
+    "facts gone": lambda folder: (folder / JSON).unlink(),
+    "facts cut off": lambda folder: cut(folder / JSON),
+    "facts of no kind": lambda folder: (folder / JSON).write_text("[1]"),
+    "facts no text": lambda folder: (folder / JSON).write_bytes(b"\xff\xfe\0"),
+    "both gone": lambda folder: ((folder / FAISS).unlink(), (folder / JSON).unlink()),
+    "another model": lambda folder: edit(folder, fingerprint="other"),
+    "another dimension": lambda folder: edit(folder, dimension=8),
+    "another version": lambda folder: edit(folder, version=0),
+    "a generation to come": lambda folder: edit(folder, generation=99),
+    "a generation that is a word": lambda folder: edit(folder, generation="two"),
+    "another checksum": lambda folder: edit(folder, checksum="0" * 32),
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGE))
+def test_a_damaged_index_is_rebuilt_and_answers_the_same(shelf: Shelf, damage: str) -> None:
+    saved(shelf)
+    DAMAGE[damage](shelf.folder)
+    shelf.check(shelf.open())
+
+
+def test_facts_that_claim_a_later_generation_hide_no_photograph(shelf: Shelf) -> None:
+    """A flipped digit in the facts must not make the index skip what it has missed."""
+    shelf.add(10)
+    index = shelf.open()
+    index.save(shelf.folder)
+    shelf.add(10)
+    edit(shelf.folder, generation=2)
+    shelf.check(shelf.open())
+
+
+def test_an_index_of_an_older_generation_catches_up(shelf: Shelf) -> None:
+    saved(shelf)
+    shelf.change(sorted(shelf.truth)[:5])
+    shelf.add(5)
+    shelf.check(shelf.open())
+
+
+def test_an_index_of_another_catalog_is_not_believed(shelf: Shelf, tmp_path: Path) -> None:
+    """The catalog was lost and made anew; the index that outlived it names the same model."""
+    saved(shelf)
+    other = tmp_path / "anew"
+    other.mkdir()
+    anew = Shelf(other, seed=5)
+    for _ in range(4):
+        anew.add(10)
+    for name in (FAISS, JSON):
+        (shelf.folder / name).rename(other / name)
+    anew.check(anew.open())
+    anew.catalog.close()
+
+
+def test_a_crash_between_the_two_files_is_seen(shelf: Shelf) -> None:
+    saved(shelf)
+    older = (shelf.folder / JSON).read_bytes()
+    shelf.add(7)
+    shelf.open().save(shelf.folder)
+    (shelf.folder / JSON).write_bytes(older)
+    shelf.check(shelf.open())
+
+
+def test_a_folder_that_takes_no_index_gets_a_sentence(shelf: Shelf) -> None:
+    shelf.add(3)
+    (shelf.folder / f"{FAISS}.part").mkdir()
+    with pytest.raises(LibraryError, match=r"index .* cannot be saved"):
+        shelf.open().save(shelf.folder)
