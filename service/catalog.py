@@ -156,8 +156,10 @@ class Catalog:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
+        opened = False
         try:
             self._migrate()
+            opened = True
         except sqlite3.OperationalError as error:
             raise LibraryError(f"The catalog {file} cannot be opened: {error}.") from None
         except sqlite3.DatabaseError as error:
@@ -165,6 +167,10 @@ class Catalog:
                 f"{file} is not a catalog that can be read ({error}). Restore it from a copy, or choose another "
                 "library folder and index again."
             ) from None
+        finally:
+            # What could not be opened is not left open.
+            if not opened:
+                self.close()
 
     # -- connections and transactions ---------------------------------------------------------------
 

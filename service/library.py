@@ -10,11 +10,12 @@ with Library.open(Path("~/photographs.smysl").expanduser()) as library:
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -122,7 +123,7 @@ class Library:
         self._encoder: Encoder | None = None
         self._index: VectorIndex | None = None
         self._scorer: Scorer | None = None
-        self._encode_text = lru_cache(maxsize=1024)(self._encode_one_text)
+        self._encode_text = lru_cache(maxsize=1024)(_encode_text)
 
     @classmethod
     def open(cls, folder: Path, settings: Settings | None = None, *, create: bool = False) -> Library:
@@ -321,7 +322,7 @@ class Library:
             notice = f"The library {self.folder} holds no photographs yet. Fill it with `smysl index DIR`."
         return search(
             query,
-            self._vector_of,
+            partial(self._vector_of, encoder),
             index,
             scorer,
             self.catalog,
@@ -337,22 +338,18 @@ class Library:
             image = open_photograph(photograph, max_side=2 * encoder.photograph_side).image
             return score(encoder, scorer, [image], [text])[0]
         vector = self.catalog.vector(photograph, encoder.fingerprint)
-        query = self._encode_text(text)
+        query = self._encode_text(encoder, text)
         similarity = np.clip(vector @ query, -1.0, 1.0).astype(np.float32)
         return Score(float(scorer.match(query, similarity.reshape(1), "text")[0]), float(similarity))
 
-    def _vector_of(self, query: Query) -> NDArray[np.float32]:
-        encoder = self.encoder
+    def _vector_of(self, encoder: Encoder, query: Query) -> NDArray[np.float32]:
+        # The encoder of the index in use, which another process may be replacing just now.
         if query.text is not None:
-            return self._encode_text(query.text)
+            return self._encode_text(encoder, query.text)
         if query.photo_id is not None:
             return self.catalog.vector(query.photo_id, encoder.fingerprint)
         assert query.image is not None  # noqa: S101 - Query has one of the three
         vector: NDArray[np.float32] = encoder.encode_photographs([query.image])[0]
-        return vector
-
-    def _encode_one_text(self, text: str) -> NDArray[np.float32]:
-        vector: NDArray[np.float32] = self.encoder.encode_texts([text])[0]
         return vector
 
     # -- what there is ------------------------------------------------------------------------------
@@ -373,7 +370,7 @@ class Library:
     def check(self) -> tuple[Encoder, VectorIndex, Scorer]:
         """Ask the model and the index for real; what a health check rests on. Raises what is wrong."""
         encoder, index, scorer = self._current()
-        index.search(self._encode_text("a photograph"), 1)
+        index.search(self._encode_text(encoder, "a photograph"), 1)
         return encoder, index, scorer
 
     def photograph(self, identity: int) -> Record:
@@ -408,6 +405,11 @@ def _bytes_in(folder: Path) -> int:
     return size
 
 
+def _encode_text(encoder: Encoder, text: str) -> NDArray[np.float32]:
+    vector: NDArray[np.float32] = encoder.encode_texts([text])[0]
+    return vector
+
+
 def resolve_folder(folder: Path) -> Path:
     """An existing folder as an absolute path without links; raises `NotFoundError` or `UsageError`."""
     try:
@@ -418,4 +420,9 @@ def resolve_folder(folder: Path) -> Path:
         ) from None
     if not real.is_dir():
         raise UsageError(f"{folder} is a file; name the folder that holds the photographs.")
+    try:
+        str(real).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(real).decode("utf-8", "replace")
+        raise UsageError(f"The name of the folder {shown} is not valid UTF-8; rename it and try again.") from None
     return real
