@@ -1,0 +1,309 @@
+"""The catalog is the truth: what is written is there, whole or not at all, for every reader."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.catalog import MIGRATIONS, Catalog, Entry, Facts, Place
+from service.errors import LibraryError, NotFoundError
+
+MODEL = "model"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    yield catalog
+    catalog.close()
+
+
+def entry(catalog: Catalog, name: str, content: int = 0, identity: int | None = None) -> Entry:
+    root, folder = catalog.add_root(Path("/photographs/all"))
+    place = Place(root.id, folder, name, 100, 1_700_000_000_123_456_789)
+    vector = np.zeros(4, np.float16)
+    vector[content % 4] = 1
+    facts = Facts(place, content.to_bytes(16, "big"), 640, 480, "JPEG")
+    return Entry(facts, vector, b"thumbnail", identity)
+
+
+def test_what_is_written_is_read_as_it_was(catalog: Catalog) -> None:
+    (identity,) = catalog.write([entry(catalog, "a b.jpg", 1)], MODEL)
+    record = catalog.record(identity)
+    assert record.path == Path("/photographs/all/a b.jpg")
+    assert record.relative == "a b.jpg"
+    assert (record.size, record.modified_ns) == (100, 1_700_000_000_123_456_789)
+    assert (record.width, record.height, record.format) == (640, 480, "JPEG")
+    assert catalog.vector(identity, MODEL).tolist() == [0, 1, 0, 0]
+    assert catalog.vector(identity, MODEL).dtype == np.float32
+    assert catalog.thumbnail(identity) == b"thumbnail"
+    assert catalog.count() == 1
+
+
+def test_it_is_still_there_when_opened_again(tmp_path: Path) -> None:
+    first = Catalog(tmp_path / "catalog.sqlite")
+    (identity,) = first.write([entry(first, "a.jpg", 1)], MODEL)
+    first.remember(model="mini")
+    first.close()
+    second = Catalog(tmp_path / "catalog.sqlite")
+    assert second.record(identity).name == "a.jpg"
+    assert second.setting("model") == "mini"
+    assert second.setting("never written") is None
+    second.close()
+
+
+def test_each_change_makes_one_generation(catalog: Catalog) -> None:
+    assert catalog.generation() == 0
+    ids = catalog.write([entry(catalog, "a.jpg", 1), entry(catalog, "b.jpg", 2)], MODEL)
+    assert catalog.generation() == 1
+    catalog.remove(ids[:1])
+    assert catalog.generation() == 2
+    catalog.remember(anything="x")
+    catalog.place(ids[1], Place(1, "", "c.jpg", 1, 1))
+    assert catalog.generation() == 2, "nothing that can be found has changed"
+
+
+def test_generations_of_two_catalogs_differ_although_their_numbers_do_not(catalog: Catalog, tmp_path: Path) -> None:
+    other = Catalog(tmp_path / "other.sqlite")
+    for shelf in (catalog, other):
+        shelf.write([entry(shelf, "a.jpg")], MODEL)
+    assert catalog.generation() == other.generation() == 1
+    assert catalog.stamp(0) == other.stamp(0) == ""
+    assert catalog.stamp(1) == catalog.stamp(1) != other.stamp(1)
+    assert catalog.stamp(2) is None
+    other.close()
+
+
+def test_ids_are_never_used_again(catalog: Catalog) -> None:
+    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(3)], MODEL)
+    catalog.remove(ids)
+    assert catalog.write([entry(catalog, "new.jpg", 9)], MODEL)[0] > max(ids)
+
+
+def test_removing_takes_vector_and_thumbnail_along(catalog: Catalog) -> None:
+    ids = catalog.write([entry(catalog, "a.jpg", 1), entry(catalog, "b.jpg", 2)], MODEL)
+    assert catalog.remove([ids[0], 999]) == 1
+    for ask in (
+        lambda: catalog.record(ids[0]), lambda: catalog.vector(ids[0], MODEL), lambda: catalog.thumbnail(ids[0])
+    ):  # fmt: skip
+        with pytest.raises(NotFoundError, match=f"no photograph {ids[0]} "):
+            ask()
+    assert catalog.fingerprints() == {MODEL: 1}
+
+
+@pytest.mark.parametrize("identity", [0, -1, 77, 2**63 - 1, 2**63, 10**30, -(2**63), -(10**30)])
+def test_an_id_of_nobody_gets_a_sentence(catalog: Catalog, identity: int) -> None:
+    for ask in (catalog.record, catalog.thumbnail, lambda number: catalog.vector(number, MODEL)):
+        with pytest.raises(NotFoundError, match="no photograph"):
+            ask(identity)
+
+
+def test_many_photographs_are_asked_for_at_once(catalog: Catalog) -> None:
+    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(1201)], MODEL)
+    found = catalog.records([*ids, 99_999])
+    assert set(found) == set(ids)
+    assert found[ids[700]].name == "700.jpg"
+
+
+def test_a_batch_that_fails_leaves_nothing(catalog: Catalog) -> None:
+    good = entry(catalog, "a.jpg", 1)
+    twice = replace(good, facts=replace(good.facts, content_hash=b"other"))
+    with pytest.raises(sqlite3.IntegrityError):
+        catalog.write([good, twice], MODEL)
+    assert catalog.count() == 0
+    assert catalog.generation() == 0
+    assert catalog.fingerprints() == {}
+
+
+def test_new_content_drops_the_vectors_of_every_model(catalog: Catalog) -> None:
+    (identity,) = catalog.write([entry(catalog, "a.jpg", 1)], MODEL)
+    catalog.write([entry(catalog, "a.jpg", 1, identity)], "other")
+    assert catalog.fingerprints() == {MODEL: 1, "other": 1}, "the same content keeps both"
+    catalog.write([entry(catalog, "a.jpg", 2, identity)], "other")
+    assert catalog.fingerprints() == {"other": 1}
+    assert catalog.missing_vectors(MODEL) == 1
+    assert not catalog.has_vector(identity, MODEL)
+
+
+def test_adoption_drops_the_vectors_of_other_models(catalog: Catalog) -> None:
+    (identity,) = catalog.write([entry(catalog, "a.jpg", 1)], MODEL)
+    catalog.write([entry(catalog, "a.jpg", 1, identity)], "other")
+    catalog.adopt("new model", "other")
+    assert catalog.fingerprints() == {"other": 1}
+    assert (catalog.setting("model"), catalog.setting("fingerprint")) == ("new model", "other")
+
+
+def test_a_folder_does_not_hold_what_only_looks_like_it(catalog: Catalog) -> None:
+    """Case, percent signs and underscores are part of a name, not patterns."""
+    root, _ = catalog.add_root(Path("/r"))
+    folders = ["Trip", "Trip/x", "trip/x", "Trip2/x", "tr%/x", "tr_p/x", "", "Тест/x", "тест/x", "it's/x"]
+    for number, folder in enumerate(folders):
+        facts = Facts(Place(root.id, folder, "a.jpg", 1, 1), bytes([number]), 9, 9, "JPEG")
+        catalog.write([Entry(facts, np.zeros(4, np.float16), b"")], MODEL)
+
+    def under(folder: str) -> list[str]:
+        return [found for _, found in catalog.ids_under(root.id, folder)]
+
+    assert under("Trip") == ["Trip", "Trip/x"]
+    assert under("tr%") == ["tr%/x"]
+    assert under("tr_p") == ["tr_p/x"]
+    assert under("Тест") == ["Тест/x"]
+    assert under("it's") == ["it's/x"]
+    assert len(under("")) == len(folders)
+
+
+# -- roots ---------------------------------------------------------------------------------------------
+
+
+def test_a_root_is_added_once(catalog: Catalog) -> None:
+    first, _ = catalog.add_root(Path("/a/b"))
+    again, below = catalog.add_root(Path("/a/b"))
+    assert (first, below) == (again, "")
+    assert catalog.roots() == [first]
+
+
+def test_a_folder_inside_a_root_belongs_to_it(catalog: Catalog) -> None:
+    outer, _ = catalog.add_root(Path("/a"))
+    assert catalog.add_root(Path("/a/b c/d")) == (outer, "b c/d")
+
+
+def test_a_folder_around_roots_takes_their_photographs_over(catalog: Catalog) -> None:
+    for root in ("/a/one", "/a/two/deep", "/ab"):
+        known, _ = catalog.add_root(Path(root))
+        for folder in ("", "x"):
+            facts = Facts(Place(known.id, folder, "p.jpg", 1, 1), root.encode(), 9, 9, "JPEG")
+            catalog.write([Entry(facts, np.zeros(4, np.float16), b"")], MODEL)
+    outer, _ = catalog.add_root(Path("/a"))
+    assert {root.path for root in catalog.roots()} == {Path("/a"), Path("/ab")}
+    records = catalog.records(list(range(1, 10))).values()
+    assert {record.path for record in records} == {
+        Path(root) / name for root in ("/a/one", "/a/two/deep", "/ab") for name in ("p.jpg", "x/p.jpg")
+    }
+    assert sorted(record.relative for record in records if record.root == outer.path) == [
+        "one/p.jpg", "one/x/p.jpg", "two/deep/p.jpg", "two/deep/x/p.jpg"
+    ]  # fmt: skip
+
+
+# -- readers and writers -------------------------------------------------------------------------------
+
+
+def test_a_reader_sees_the_last_committed_generation_while_another_writes(catalog: Catalog) -> None:
+    catalog.write([entry(catalog, "a.jpg", 1)], MODEL)
+    reader = Catalog(catalog.file)
+    with catalog._change() as (connection, generation):
+        connection.execute("DELETE FROM photograph")
+        assert generation == 2
+        assert (reader.count(), reader.generation()) == (1, 1)
+    assert (reader.count(), reader.generation()) == (0, 2)
+    reader.close()
+
+
+def test_changes_are_one_snapshot_although_somebody_writes_in_between(catalog: Catalog) -> None:
+    catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(4)], MODEL)
+    generation, _, chunks = catalog.changes(MODEL, 0, chunk=2)
+    first, _ = next(chunks)
+    catalog.write([entry(catalog, "late.jpg", 9)], MODEL)
+    rest = [identity for ids, _ in chunks for identity in ids.tolist()]
+    assert generation == 1
+    assert len(first) + len(rest) == 4
+
+
+def test_many_threads_may_read(catalog: Catalog) -> None:
+    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(20)], MODEL)
+    found: list[str] = []
+
+    def read() -> None:
+        for identity in ids:
+            found.append(catalog.record(identity).name)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 160
+
+
+# -- files that are no catalog -------------------------------------------------------------------------
+
+
+def test_a_catalog_of_a_newer_smysl_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.sqlite"
+    Catalog(file).close()
+    connection = sqlite3.connect(file)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(LibraryError, match="newer smysl") as refusal:
+        Catalog(file)
+    assert "Upgrade smysl" in refusal.value.message
+    assert str(file) in refusal.value.message
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_catalog_is_brought_up_to_date_with_all_that_it_holds(tmp_path: Path, version: int) -> None:
+    file = tmp_path / "catalog.sqlite"
+    connection = sqlite3.connect(file)
+    for migration in MIGRATIONS[:version]:
+        connection.executescript(migration)
+    connection.execute("UPDATE setting SET value = '3' WHERE key = 'generation'")
+    connection.execute("INSERT INTO setting VALUES ('model', 'mini')")
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.commit()
+    connection.close()
+    catalog = Catalog(file)
+    assert catalog.setting("model") == "mini"
+    assert catalog.generation() == 3
+    assert catalog.stamp(3)
+    catalog.write([entry(catalog, "a.jpg")], MODEL)
+    catalog.close()
+
+
+def test_opening_a_new_catalog_in_many_threads_makes_it_once(tmp_path: Path) -> None:
+    failures: list[BaseException] = []
+
+    def make() -> None:
+        try:
+            Catalog(tmp_path / "catalog.sqlite").close()
+        except LibraryError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+@pytest.mark.parametrize("content", [b"This is a diary, not a database. " * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_that_is_no_database_gets_a_sentence_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "catalog.sqlite"
+    file.write_bytes(content)
+    with pytest.raises(LibraryError, match="is not a catalog that can be read") as refusal:
+        Catalog(file)
+    assert "Restore it" in refusal.value.message
+    assert file.read_bytes() == content
+
+
+def test_a_folder_in_the_place_of_a_catalog_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").mkdir()
+    with pytest.raises(LibraryError, match="cannot be opened"):
+        Catalog(tmp_path / "catalog.sqlite")
+
+
+def test_a_catalog_that_somebody_holds_is_not_waited_for_for_ever(catalog: Catalog) -> None:
+    catalog._connection.execute("PRAGMA busy_timeout = 50")
+    holder = sqlite3.connect(catalog.file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LibraryError, match=r"cannot be written .*; nothing was lost"):
+        catalog.remember(model="x")
+    holder.execute("ROLLBACK")
+    holder.close()
+    catalog.remember(model="x")
+    assert catalog.setting("model") == "x"

@@ -1,0 +1,433 @@
+"""A library through its one door: open, index, search, score, change the model, status."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import service.library
+from service.config import Settings
+from service.errors import (
+    BusyError,
+    ForbiddenError,
+    LibraryError,
+    MismatchError,
+    NotFoundError,
+    PhotographError,
+    SmyslError,
+    UsageError,
+)
+from service.indexer import Advanced, Finished, Summary
+from service.library import Library, resolve_folder
+from service.lock import writing
+from service.search import Query
+from tests.service.colours import NAMES, ColourEncoder, paint
+
+
+class Models:
+    """The models that can be loaded, by name, in the place of those that weigh something."""
+
+    def __init__(self) -> None:
+        self.known = {"mini": ColourEncoder()}
+        self.loaded: list[str] = []
+
+    def load(self, name: str, settings: Settings, on_progress: object = None) -> ColourEncoder:
+        self.loaded.append(name)
+        return self.known[name]
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> Models:
+    models = Models()
+    monkeypatch.setattr(service.library, "load_encoder", models.load)
+    monkeypatch.setattr(service.library, "artifact_of", lambda encoder, folder: None)
+    return models
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "photographs"
+    for name in ("red", "green", "blue", "yellow"):
+        paint(folder / f"{name}.png", name)
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path: Path, models: Models) -> Iterator[Library]:
+    with opened(tmp_path / "library") as library:
+        yield library
+
+
+def opened(folder: Path, model: str | None = "mini") -> Library:
+    return Library.open(folder, Settings(library=folder, model=model, batch_size=2), create=True)
+
+
+def index(library: Library, *folders: Path, prune: bool = False) -> Summary:
+    return [event.summary for event in library.index(folders, prune=prune) if isinstance(event, Finished)][0]
+
+
+def found(library: Library, text: str, k: int = 5) -> list[str]:
+    return [hit.photograph.name for hit in library.search(Query(text=text, k=k)).hits]
+
+
+# -- open ----------------------------------------------------------------------------------------------
+
+
+def test_there_is_no_library_until_one_is_made(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="There is no library in .* yet. Make one with `smysl index DIR`"):
+        Library.open(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_in_the_place_of_a_library_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(LibraryError, match="cannot be made"):
+        Library.open(tmp_path / "file", create=True)
+    with pytest.raises(LibraryError, match="cannot be made"):
+        Library.open(tmp_path / "file" / "below", create=True)
+
+
+def test_an_empty_library_says_how_to_fill_it(library: Library) -> None:
+    with pytest.raises(LibraryError, match="is empty. Fill it with `smysl index DIR`"):
+        library.search(Query(text="red"))
+    with pytest.raises(UsageError, match="Name at least one folder"):
+        index(library)
+    assert library.status().photographs == 0
+
+
+# -- index and search ----------------------------------------------------------------------------------
+
+
+def test_search_finds_what_a_text_says(library: Library, photographs: Path) -> None:
+    assert index(library, photographs).added == 4
+    result = library.search(Query(text="red", k=3))
+    assert [hit.photograph.name for hit in result.hits] == ["red.png", "yellow.png", "green.png"]
+    assert result.hits[0].similarity == pytest.approx(1, abs=1e-3)
+    assert (result.model, result.photographs, result.answerable) == ("mini", 4, True)
+    assert found(library, "blue")[0] == "blue.png"
+
+
+def test_search_by_a_photograph_of_the_library_leaves_it_out(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    (identity,) = [hit.photograph.id for hit in library.search(Query(text="yellow", k=1)).hits]
+    for k in (1, 2, 3, 4, 200):
+        hits = library.search(Query(photo_id=identity, k=k)).hits
+        assert len(hits) == min(k, 3)
+        assert identity not in [hit.photograph.id for hit in hits]
+    with pytest.raises(NotFoundError, match="no photograph 99"):
+        library.search(Query(photo_id=99))
+
+
+def test_search_by_an_upload_finds_its_like(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    hits = library.search(Query(image=Image.new("RGB", (90, 40), (0, 250, 10)))).hits
+    assert hits[0].photograph.name == "green.png"
+
+
+def test_new_photographs_are_found_at_once(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    assert "cyan.png" not in found(library, "cyan")
+    paint(photographs / "cyan.png", "cyan")
+    (photographs / "red.png").unlink()
+    index(library, prune=True)
+    assert found(library, "cyan")[0] == "cyan.png"
+    assert "red.png" not in found(library, "red")
+
+
+def test_a_reader_sees_what_a_writer_of_another_process_commits(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    with opened(library.folder, None) as reader:
+        assert len(found(reader, "white", 200)) == 4
+        for number in range(4):
+            paint(photographs / f"white {number}.png", (255, 255, 250 - number))
+        run = library.index([photographs])
+        next(event for event in run if isinstance(event, Advanced))
+        assert len(found(reader, "white", 200)) == 6, "one batch of two is committed"
+        list(run)
+        assert len(found(reader, "white", 200)) == 8
+
+
+def test_a_second_writer_is_told_who_holds_the_library(library: Library, photographs: Path) -> None:
+    run = library.index([photographs])
+    next(run)
+    with pytest.raises(BusyError, match=f"process {os.getpid()} .*smysl index"):
+        index(library, photographs)
+    writer = library.status().writer
+    assert writer is not None
+    assert writer.pid == os.getpid()
+    run.close()  # type: ignore[attr-defined]
+    assert library.status().writer is None
+    assert index(library, photographs).added == 4
+
+
+def test_folders_inside_each_other_in_one_run_make_one_root(library: Library, photographs: Path) -> None:
+    paint(photographs / "deep" / "a.png", "white")
+    assert index(library, photographs / "deep", photographs, photographs).added == 5
+    assert [root.path for root in library.status().roots] == [photographs]
+
+
+def test_a_folder_reached_by_a_link_is_the_folder(library: Library, photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(photographs)
+    index(library, photographs)
+    assert index(library, tmp_path / "link").unchanged == 4
+    assert library.status().photographs == 4
+
+
+def test_folders_that_cannot_be_used_get_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file.jpg").write_bytes(b"x")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(NotFoundError, match="There is no folder .*gone"):
+        resolve_folder(tmp_path / "gone")
+    with pytest.raises(NotFoundError, match="There is no folder .*loop"):
+        resolve_folder(tmp_path / "loop")
+    with pytest.raises(UsageError, match="is a file"):
+        resolve_folder(tmp_path / "file.jpg")
+    with pytest.raises(NotFoundError):
+        resolve_folder(Path("x" * 5000))
+
+
+def test_a_folder_whose_name_is_no_utf8_gets_a_sentence(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this disk takes no such names")
+    with pytest.raises(UsageError, match="caf\ufffd is not valid UTF-8"):
+        resolve_folder(folder)
+
+
+def test_a_root_that_is_gone_is_named_and_keeps_its_photographs(
+    library: Library, photographs: Path, tmp_path: Path
+) -> None:
+    other = paint(tmp_path.resolve() / "other" / "a.png", "white").parent
+    index(library, photographs, other)
+    shutil.rmtree(photographs)
+    summary = index(library, prune=True)
+    assert [failure.path for failure in summary.failed] == [str(photographs)]
+    assert (summary.removed, library.status().photographs) == (0, 5)
+
+
+# -- score ---------------------------------------------------------------------------------------------
+
+
+def test_a_score_is_that_of_the_search(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    hit = library.search(Query(text="red")).hits[0]
+    for photograph in (hit.photograph.id, hit.photograph.path, hit.photograph.path.read_bytes()):
+        scored = library.score(photograph, "red")
+        assert scored.match == pytest.approx(hit.match, abs=2e-3)
+        assert scored.similarity == pytest.approx(hit.similarity, abs=2e-3)
+    with pytest.raises(UsageError, match="empty"):
+        library.score(hit.photograph.id, "  ")
+    with pytest.raises(PhotographError):
+        library.score(b"no photograph", "red")
+    with pytest.raises(NotFoundError):
+        library.score(99, "red")
+
+
+# -- another model -------------------------------------------------------------------------------------
+
+OTHER = "ViT-B-32-SigLIP2-256/webli"
+"""A name that `parse_name` knows; the weights are those of the test."""
+
+
+@pytest.fixture
+def changing(library: Library, photographs: Path, models: Models) -> Library:
+    """A library of `mini`, and another model that has more dimensions."""
+    models.known[OTHER] = ColourEncoder(OTHER, "others", dimension=6)
+    index(library, photographs)
+    return library
+
+
+def test_the_model_is_remembered_and_another_is_refused(changing: Library) -> None:
+    with opened(changing.folder, None) as again:
+        assert found(again, "red")[0] == "red.png"
+    with opened(changing.folder, OTHER) as another, pytest.raises(MismatchError) as refusal:
+        another.search(Query(text="red"))
+    assert f"was made with the model mini, not with {OTHER}" in refusal.value.message
+    assert "smysl index" in refusal.value.message
+
+
+def test_old_vectors_answer_until_the_new_ones_are_complete(changing: Library) -> None:
+    with opened(changing.folder, None) as reader, opened(changing.folder, OTHER) as writer:
+        before = found(reader, "red")
+        for event in writer.index():
+            if not isinstance(event, Finished):
+                assert found(reader, "red") == before
+                assert reader.search(Query(text="red")).model == "mini"
+        result = reader.search(Query(text="red"))
+        assert result.model == OTHER
+        assert [hit.photograph.name for hit in result.hits] == before
+        assert writer.catalog.fingerprints() == {"others": 4}
+
+
+def test_a_change_that_is_interrupted_keeps_the_old_model_and_goes_on_later(changing: Library, models: Models) -> None:
+    with opened(changing.folder, OTHER) as writer:
+        run = writer.index()
+        next(event for event in run if isinstance(event, Advanced))
+        run.close()  # type: ignore[attr-defined]
+    with opened(changing.folder, None) as reader:
+        assert found(reader, "red")[0] == "red.png"
+        assert reader.status().model == "mini"
+        assert reader.catalog.fingerprints() == {"colours": 4, "others": 2}
+    with opened(changing.folder, OTHER) as writer:
+        summary = index(writer)
+        assert (summary.changed, summary.unchanged) == (2, 2), "half of it was done before"
+        assert writer.status().model == OTHER
+    assert models.known[OTHER].encoded == 4
+
+
+def test_a_change_waits_for_a_root_that_is_gone(changing: Library, photographs: Path, tmp_path: Path) -> None:
+    other = paint(tmp_path.resolve() / "other" / "white.png", "white").parent
+    index(changing, other)
+    other.rename(tmp_path / "unplugged")
+    with opened(changing.folder, OTHER) as writer:
+        index(writer)
+        assert writer.status().model == "mini"
+        (tmp_path / "unplugged").rename(other)
+        index(writer)
+        assert writer.status().model == OTHER
+        assert writer.catalog.fingerprints() == {"others": 5}
+
+
+def test_a_new_folder_with_another_model_changes_the_whole_library(changing: Library, tmp_path: Path) -> None:
+    other = paint(tmp_path.resolve() / "other" / "white.png", "white").parent
+    with opened(changing.folder, OTHER) as writer:
+        summary = index(writer, other)
+        assert (summary.added, summary.changed) == (1, 4)
+        assert writer.catalog.fingerprints() == {"others": 5}
+        assert found(writer, "white")[0] == "white.png"
+
+
+def test_a_photograph_that_was_away_at_the_change_comes_back_under_its_id(
+    changing: Library, photographs: Path, tmp_path: Path
+) -> None:
+    (identity,) = [hit.photograph.id for hit in changing.search(Query(text="red", k=1)).hits]
+    (photographs / "red.png").rename(tmp_path / "away.png")
+    with opened(changing.folder, OTHER) as writer:
+        assert index(writer).missing == 1
+        assert "red.png" not in found(writer, "red")
+        (tmp_path / "away.png").rename(photographs / "back.png")
+        index(writer)
+        hit = writer.search(Query(text="red")).hits[0]
+        assert (hit.photograph.id, hit.photograph.name) == (identity, "back.png")
+
+
+def test_the_same_model_with_other_weights_is_refused_and_mended_by_an_index_run(
+    changing: Library, models: Models
+) -> None:
+    models.known["mini"] = ColourEncoder("mini", "newer colours")
+    with opened(changing.folder, None) as library:
+        with pytest.raises(MismatchError) as refusal:
+            library.search(Query(text="red"))
+        assert "another version of the model mini" in refusal.value.message
+        assert f"smysl index --library {changing.folder}" in refusal.value.message
+        assert index(library).changed == 4
+        assert found(library, "red")[0] == "red.png"
+
+
+def test_a_query_is_never_answered_with_the_vector_of_another_model(changing: Library, models: Models) -> None:
+    """The model changes while a text is being encoded; neither that query nor the next mixes the two."""
+    old = models.known["mini"]
+    real = old.encode_texts
+
+    def slow(texts: list[str]) -> np.ndarray:
+        vectors = real(texts)
+        old.encode_texts = real  # type: ignore[method-assign]
+        with opened(changing.folder, OTHER) as writer:
+            index(writer)
+        other = threading.Thread(target=found, args=(reader, "green"))
+        other.start()
+        other.join()
+        return vectors
+
+    with opened(changing.folder, None) as reader:
+        old.encode_texts = slow  # type: ignore[method-assign]
+        assert found(reader, "red")[0] == "red.png"
+        again = reader.search(Query(text="red"))
+        assert (again.model, again.hits[0].photograph.name) == (OTHER, "red.png")
+    assert models.known[OTHER].texts.count("red") == 1
+
+
+def test_texts_are_encoded_once(library: Library, photographs: Path, models: Models) -> None:
+    index(library, photographs)
+    for text in ("red", "blue", "red", "red"):
+        found(library, text)
+    assert models.known["mini"].texts == ["red", "blue"]
+
+
+# -- what there is -------------------------------------------------------------------------------------
+
+
+def test_status_loads_no_model(library: Library, photographs: Path, models: Models) -> None:
+    index(library, photographs)
+    models.loaded.clear()
+    with opened(library.folder, None) as again:
+        status = again.status()
+    assert (status.photographs, status.model, status.fingerprint, status.writer) == (4, "mini", "colours", None)
+    assert status.bytes > 1000
+    assert models.loaded == []
+
+
+def test_check_asks_the_model_and_the_index(library: Library, photographs: Path, models: Models) -> None:
+    with pytest.raises(LibraryError):
+        library.check()
+    index(library, photographs)
+    encoder, vectors, scorer = library.check()
+    assert (encoder.name, len(vectors), scorer.calibration("text")) == ("mini", 4, "background")
+
+
+def test_a_file_is_shown_only_from_where_it_was_indexed(library: Library, photographs: Path, tmp_path: Path) -> None:
+    index(library, photographs)
+    ids = {hit.photograph.name: hit.photograph.id for hit in library.search(Query(text="red")).hits}
+    assert library.file_of(ids["red.png"]) == photographs / "red.png"
+    secret = tmp_path / "secret.png"
+    shutil.copy(photographs / "red.png", secret)
+    (photographs / "red.png").unlink()
+    with pytest.raises(NotFoundError, match="red.png, is not there any more"):
+        library.file_of(ids["red.png"])
+    (photographs / "red.png").symlink_to(secret)
+    with pytest.raises(ForbiddenError, match="leads out of its folder"):
+        library.file_of(ids["red.png"])
+    with pytest.raises(NotFoundError):
+        library.file_of(12345)
+
+
+def test_many_threads_may_search_while_one_indexes(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def search() -> None:
+        try:
+            while not stop.is_set():
+                for name in NAMES:
+                    hits = library.search(Query(text=name, k=200)).hits
+                    assert len({hit.photograph.id for hit in hits}) == len(hits) >= 4
+        except (AssertionError, SmyslError, RuntimeError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(12):
+        paint(photographs / f"{number}.png", (number * 20, 30, 60))
+    index(library, photographs)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(found(library, "red", 200)) == 16
+
+
+def test_writing_elsewhere_does_not_stop_reading(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    with writing(library.folder, "another run"):
+        assert found(library, "red")[0] == "red.png"
