@@ -61,7 +61,7 @@ def index(
     Another --model than the library's own encodes all its photographs again.
     """
     from service.library import resolve_folder
-    from service.progress import describe, download, follow_index
+    from service.progress import count, describe, download, follow_index
 
     errors = _errors()
     settings = _settings(library=library, model=model, device=device)
@@ -76,7 +76,7 @@ def index(
             summary = follow_index(errors, opened.index(named, prune=prune, encoder=encoder))
             print_line(describe(summary))
             kept = opened.status()
-            print_line(f"The library {kept.library} holds {kept.photographs:,} photographs (model {kept.model}).")
+            print_line(f"The library {kept.library} holds {count(kept.photographs)} (model {kept.model}).")
             if kept.fingerprint != encoder.fingerprint:
                 raise UsageError(
                     f"The library still answers with the model {kept.model}: one of its folders is not there, so its "

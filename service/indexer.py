@@ -23,7 +23,7 @@ from PIL import Image
 
 from service.catalog import Catalog, Entry, Facts, Known, Place, Root
 from service.errors import PhotographError
-from service.photos import is_photograph_name, open_photograph, read_file, thumbnail
+from service.photos import THUMBNAIL_SIDE, is_photograph_name, open_photograph, read_file, thumbnail
 
 LINKS = "symbolic links, which are not followed"
 OTHER = "files that are no photographs by their names"
@@ -252,7 +252,7 @@ class Indexer:
         identity, same = self._recognise(file, content_hash)
         if identity is not None and same and self._catalog.has_vector(identity, self._tower.fingerprint):
             return _Placed(place, identity, moved=file.known is None)
-        photograph = open_photograph(content, max_side=2 * self._tower.photograph_side)
+        photograph = open_photograph(content, max_side=max(2 * self._tower.photograph_side, THUMBNAIL_SIDE))
         facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)
         prepared = self._tower.prepare(photograph.image)
         return _Decoded(facts, prepared, thumbnail(photograph.image), identity)

@@ -123,6 +123,11 @@ def follow_index(console: Console, events: Iterable[Event]) -> Summary:
     return summary
 
 
+def count(photographs: int) -> str:
+    """How many photographs, in words."""
+    return "1 photograph" if photographs == 1 else f"{photographs:,} photographs"
+
+
 def describe(summary: Summary) -> str:
     """The summary of an index run in a few lines."""
     parts = [
@@ -135,6 +140,8 @@ def describe(summary: Summary) -> str:
     ]
     lines = [f"{', '.join(part for part in parts if part)}, in {summary.seconds:.1f} s"]
     if summary.missing:
-        lines.append(f"{summary.missing:,} photographs are not where they were; --prune takes them out of the library")
+        many = f"{summary.missing:,} photographs are not where they were; --prune takes them out of the library"
+        one = "1 photograph is not where it was; --prune takes it out of the library"
+        lines.append(one if summary.missing == 1 else many)
     lines += [f"skipped {count:,} {what}" for what, count in summary.skipped.items()]
     return "\n".join(lines)
