@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from service.models import DownloadProgress
 
+_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""What torch calls them."""
+
 _PROBES = (
     "a photo of a cat",
     "Two dogs play in the snow, near 12 red-brick houses!",
@@ -58,7 +61,7 @@ class Encoder:
         preprocessing = PreprocessCfg(**_known_fields(PreprocessCfg, model.visual.preprocess_cfg))
         self.fingerprint = _fingerprint(model, config, asdict(preprocessing), tokenizer)
         self.precision = precision
-        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self._dtype = getattr(torch, _PRECISIONS[precision])
         self.sigmoid = _sigmoid_head(model)
         """Scale and bias of a model trained with the sigmoid loss (SigLIP), else None."""
         model = model.to(device=device, dtype=self._dtype, memory_format=torch.channels_last).eval()
@@ -87,13 +90,15 @@ class Encoder:
         A model that is not on this machine is downloaded, with `on_progress` told about it. `device` is
         cuda, mps or cpu and by default the first of these that is there; `precision` is fp32, bf16 or fp16
         and by default the fastest that keeps the vectors (cosine with fp32 above 0.999). Raises `UsageError`
-        for an unknown name or device, `HubError` where the download fails, `ModelError` for a broken model.
+        for an unknown name, device or precision, `HubError` where the download fails, `ModelError` for a broken model.
         """
         from service.models import ensure_downloaded, parse_name
 
         name = parse_name(name).text
         device = _choose_device(device)
         precision = precision or _fastest_precision(device)
+        if precision not in _PRECISIONS:
+            raise UsageError(f"There is no precision “{precision}”; choose fp32, bf16 or fp16.")
         ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
         try:
             model, tokenizer, config = _build(name)
@@ -215,6 +220,10 @@ def _choose_device(asked: str | None) -> str:
         raise UsageError(f"There is no device “{asked}”; choose cuda, mps or cpu.")
     if not there[kind]:
         raise UsageError(f"This machine has no {kind} device that torch can use; choose --device cpu.")
+    try:
+        torch.empty(1, device=asked)
+    except (RuntimeError, AssertionError):
+        raise UsageError(f"There is no device “{asked}” on this machine; choose cuda, mps or cpu.") from None
     return asked
 
 
