@@ -70,7 +70,8 @@ def opened(folder: Path, model: str | None = "mini") -> Library:
 
 
 def index(library: Library, *folders: Path, prune: bool = False) -> Summary:
-    return [event.summary for event in library.index(folders, prune=prune) if isinstance(event, Finished)][0]
+    (summary,) = [event.summary for event in library.index(folders, prune=prune) if isinstance(event, Finished)]
+    return summary
 
 
 def found(library: Library, text: str, k: int = 5) -> list[str]:
@@ -81,7 +82,7 @@ def found(library: Library, text: str, k: int = 5) -> list[str]:
 
 
 def test_there_is_no_library_until_one_is_made(tmp_path: Path) -> None:
-    with pytest.raises(LibraryError, match="There is no library in .* yet. Make one with `smysl index DIR`"):
+    with pytest.raises(LibraryError, match=r"There is no library in .* yet. Make one with `smysl index DIR`"):
         Library.open(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -95,7 +96,7 @@ def test_a_file_in_the_place_of_a_library_gets_a_sentence(tmp_path: Path) -> Non
 
 
 def test_an_empty_library_says_how_to_fill_it(library: Library) -> None:
-    with pytest.raises(LibraryError, match="is empty. Fill it with `smysl index DIR`"):
+    with pytest.raises(LibraryError, match=r"is empty. Fill it with `smysl index DIR`"):
         library.search(Query(text="red"))
     with pytest.raises(UsageError, match="Name at least one folder"):
         index(library)
@@ -183,9 +184,9 @@ def test_a_folder_reached_by_a_link_is_the_folder(library: Library, photographs:
 def test_folders_that_cannot_be_used_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file.jpg").write_bytes(b"x")
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(NotFoundError, match="There is no folder .*gone"):
+    with pytest.raises(NotFoundError, match=r"There is no folder .*gone"):
         resolve_folder(tmp_path / "gone")
-    with pytest.raises(NotFoundError, match="There is no folder .*loop"):
+    with pytest.raises(NotFoundError, match=r"There is no folder .*loop"):
         resolve_folder(tmp_path / "loop")
     with pytest.raises(UsageError, match="is a file"):
         resolve_folder(tmp_path / "file.jpg")
@@ -391,7 +392,7 @@ def test_a_file_is_shown_only_from_where_it_was_indexed(library: Library, photog
     secret = tmp_path / "secret.png"
     shutil.copy(photographs / "red.png", secret)
     (photographs / "red.png").unlink()
-    with pytest.raises(NotFoundError, match="red.png, is not there any more"):
+    with pytest.raises(NotFoundError, match=r"red.png, is not there any more"):
         library.file_of(ids["red.png"])
     (photographs / "red.png").symlink_to(secret)
     with pytest.raises(ForbiddenError, match="leads out of its folder"):

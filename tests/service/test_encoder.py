@@ -1,0 +1,248 @@
+"""Vectors of unit length that depend on nothing but what goes in, and a fingerprint of what makes them.
+
+The random CLIP shows the mechanics; `mini`, where its weights are, that they hold for a real model.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.encoder import Encoder
+from service.errors import ModelError, NotFoundError, UsageError
+from service.models import mini_folder
+
+TEXTS = [
+    "a cat",
+    "two dogs play in the snow, and a third one looks on from behind a fence",
+    "a",
+    "красный цветок",
+    "🐶",
+]
+
+
+def pictures(count: int = 5) -> list[Image.Image]:
+    random = np.random.default_rng(4)
+    shapes = [(64, 48), (300, 200), (31, 90), (500, 500), (17, 16)]
+    return [
+        Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8))
+        for width, height in (shapes * count)[:count]
+    ]
+
+
+@pytest.fixture(scope="module")
+def mini() -> Encoder:
+    if not list(mini_folder().glob("*.safetensors")):
+        pytest.skip("the built-in model has not been trained here; `make mini` does that")
+    return Encoder.load("mini", device="cpu", precision="fp32")
+
+
+@pytest.fixture(params=["tiny", "mini"])
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    encoder: Encoder = request.getfixturevalue(request.param)
+    return encoder
+
+
+# -- vectors -------------------------------------------------------------------------------------------
+
+
+def test_vectors_are_of_unit_length_and_of_one_dimension(encoder: Encoder) -> None:
+    for vectors in (encoder.encode_texts(TEXTS), encoder.encode_photographs(pictures())):
+        assert vectors.shape == (5, encoder.dimension)
+        assert vectors.dtype == np.float32
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+
+
+def test_a_batch_gives_what_its_members_give_alone(encoder: Encoder) -> None:
+    together = encoder.encode_photographs(pictures())
+    alone = np.concatenate([encoder.encode_photographs([picture]) for picture in pictures()])
+    assert together == pytest.approx(alone, abs=2e-4)
+    together = encoder.encode_texts(TEXTS)
+    alone = np.concatenate([encoder.encode_texts([text]) for text in TEXTS])
+    assert together == pytest.approx(alone, abs=2e-4)
+    assert not np.allclose(together[0], together[1], atol=1e-3), "different texts have different vectors"
+
+
+def test_preparing_first_gives_the_same(encoder: Encoder) -> None:
+    prepared = [encoder.prepare(picture) for picture in pictures()]
+    side = encoder.photograph_side
+    assert {(one.shape, one.dtype.name) for one in prepared} == {((3, side, side), "float32")}
+    assert np.array_equal(encoder.encode_prepared(prepared), encoder.encode_photographs(pictures()))
+
+
+def test_nothing_in_gives_nothing_out(encoder: Encoder) -> None:
+    for vectors in (encoder.encode_texts([]), encoder.encode_photographs([]), encoder.encode_prepared([])):
+        assert vectors.shape == (0, encoder.dimension)
+        assert vectors.dtype == np.float32
+
+
+@pytest.mark.parametrize("text", ["x" * 1000, "cat " * 250, "ы" * 1000, "\0", "\n", "<|endoftext|>", "[PAD]", "[CLS]"])
+def test_odd_texts_have_vectors_too(encoder: Encoder, text: str) -> None:
+    vector = encoder.encode_texts([text])
+    assert np.isfinite(vector).all()
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_trimming_the_padding_changes_nothing(mini: Encoder) -> None:
+    assert mini._trims_padding
+    trimmed = mini.encode_texts(TEXTS)
+    mini._trims_padding = False
+    try:
+        whole = mini.encode_texts(TEXTS)
+    finally:
+        mini._trims_padding = True
+    assert trimmed == pytest.approx(whole, abs=1e-5)
+
+
+def test_bf16_keeps_the_vectors(encoder: Encoder, tiny_folder: Path) -> None:
+    name = encoder.name
+    quick = Encoder.load(name, device="cpu", precision="bf16")
+    assert (quick.precision, quick.fingerprint) == ("bf16", encoder.fingerprint)
+    for one, other in (
+        (quick.encode_texts(TEXTS), encoder.encode_texts(TEXTS)),
+        (quick.encode_photographs(pictures()), encoder.encode_photographs(pictures())),
+    ):
+        assert one.dtype == np.float32
+        assert (one * other).sum(axis=1).min() >= 0.999
+
+
+# -- loading -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu", "", "CPU", "cpu:x", "cuda:", "cpu cpu"])
+def test_an_unknown_device_gets_a_sentence(tiny_folder: Path, device: str) -> None:
+    with pytest.raises(UsageError, match=r"device .*; choose"):
+        Encoder.load(f"local-dir:{tiny_folder}", device=device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps", "cuda:0"])
+def test_a_device_that_is_not_there_gets_a_sentence(tiny_folder: Path, device: str) -> None:
+    import torch
+
+    if {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[device.partition(":")[0]]:
+        pytest.skip(f"this machine has {device}")
+    with pytest.raises(UsageError, match=r"This machine has no .* device"):
+        Encoder.load(f"local-dir:{tiny_folder}", device=device)
+
+
+def test_an_unknown_precision_gets_a_sentence(tiny_folder: Path) -> None:
+    with pytest.raises(UsageError, match="precision “int4”; choose fp32, bf16 or fp16"):
+        Encoder.load(f"local-dir:{tiny_folder}", device="cpu", precision="int4")
+
+
+def test_the_device_is_chosen_where_none_is_named(tiny: Encoder, tiny_folder: Path) -> None:
+    chosen = Encoder.load(f"local-dir:{tiny_folder}")
+    assert chosen.device in {"cuda", "mps", "cpu"}
+    assert chosen.precision in {"fp32", "bf16", "fp16"}
+    assert chosen.fingerprint == tiny.fingerprint
+
+
+def damaged(folder: Path, name: str, content: bytes | None) -> None:
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["open_clip_config.json", "open_clip_model.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff" * 100, b"{}"])
+def test_a_broken_model_gets_a_sentence(tmp_path: Path, tiny_folder: Path, name: str, content: bytes | None) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    damaged(folder, name, content)
+    with pytest.raises((ModelError, NotFoundError)) as refusal:
+        Encoder.load(f"local-dir:{folder}", device="cpu")
+    assert str(folder) in refusal.value.message
+    assert "\n" not in refusal.value.message
+
+
+def test_a_folder_that_is_not_there_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises((ModelError, NotFoundError), match="none"):
+        Encoder.load(f"local-dir:{tmp_path / 'none'}", device="cpu")
+
+
+# -- fingerprint ---------------------------------------------------------------------------------------
+
+
+def one_weight(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "open_clip_model.safetensors")
+    name = "visual.proj"
+    weights[name] = weights[name].clone()
+    weights[name][0, 0] += 1e-3
+    save_file(weights, folder / "open_clip_model.safetensors")
+
+
+def configuration(folder: Path, part: str, name: str, value: object) -> None:
+    file = folder / "open_clip_config.json"
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    facts[part][name] = value
+    file.write_text(json.dumps(facts), encoding="utf-8")
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "one weight": one_weight,
+    "a mean": lambda folder: configuration(folder, "preprocess_cfg", "mean", [0.5, 0.5, 0.51]),
+    "a deviation": lambda folder: configuration(folder, "preprocess_cfg", "std", [0.5, 0.5, 0.49]),
+    "how to resize": lambda folder: configuration(folder, "preprocess_cfg", "resize_mode", "shortest"),
+    "how to interpolate": lambda folder: configuration(folder, "preprocess_cfg", "interpolation", "bilinear"),
+    "activation": lambda folder: configuration(folder, "model_cfg", "quick_gelu", True),
+}
+
+
+@pytest.mark.parametrize("change", list(CHANGES))
+def test_the_fingerprint_changes_with_all_that_makes_a_vector(
+    tiny: Encoder, tmp_path: Path, tiny_folder: Path, change: str
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    CHANGES[change](folder)
+    other = Encoder.load(f"local-dir:{folder}", device="cpu", precision="fp32")
+    assert len(tiny.fingerprint) == len(other.fingerprint) == 32
+    assert other.fingerprint != tiny.fingerprint
+
+
+def test_the_fingerprint_of_a_copy_is_the_same(tiny: Encoder, tmp_path: Path, tiny_folder: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "elsewhere and else named")
+    assert Encoder.load(f"local-dir:{folder}", device="cpu", precision="fp32").fingerprint == tiny.fingerprint
+
+
+def test_the_fingerprint_changes_with_the_tokenizer(tmp_path: Path) -> None:
+    """Same weights, same configuration: only which number stands for which word differs."""
+    from tests.e2e.tiny_model import tiny_model, tiny_tokenizer
+
+    fingerprints = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, content in (tiny_model("tokenizer") | tiny_tokenizer()).items():
+            (folder / name).write_bytes(content)
+        if number:
+            words = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+            vocabulary = words["model"]["vocab"]
+            vocabulary["a"], vocabulary["cat"] = vocabulary["cat"], vocabulary["a"]
+            (folder / "tokenizer.json").write_text(json.dumps(words), encoding="utf-8")
+        fingerprints.append(Encoder.load(f"local-dir:{folder}", device="cpu", precision="fp32").fingerprint)
+    assert fingerprints[0] != fingerprints[1]
+
+
+def test_mini_copied_elsewhere_keeps_its_fingerprint(mini: Encoder, tmp_path: Path) -> None:
+    """Its text tower is named relative to its folder, wherever the program is installed."""
+    folder = shutil.copytree(mini_folder(), tmp_path / "copy")
+    copied = Encoder.load(f"local-dir:{folder}", device="cpu", precision="fp32")
+    assert copied.fingerprint == mini.fingerprint
+    assert copied.encode_texts(TEXTS) == pytest.approx(mini.encode_texts(TEXTS), abs=1e-5)
+
+
+def test_mini_knows_a_cat_from_a_coffee(mini: Encoder, samples: Path) -> None:
+    files = {file.stem: file for file in samples.iterdir()}
+    chosen = [next(file for stem, file in files.items() if word in stem) for word in ("cat", "coffee")]
+    images = [Image.open(file).convert("RGB") for file in chosen]
+    similarity = mini.encode_texts(["a cat", "a cup of coffee"]) @ mini.encode_photographs(images).T
+    assert similarity[0, 0] > similarity[0, 1]
+    assert similarity[1, 1] > similarity[1, 0]

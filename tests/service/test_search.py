@@ -1,0 +1,195 @@
+"""What may be asked, and the way from a query to its hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.catalog import Catalog, Entry, Facts, Place
+from service.errors import UsageError
+from service.index import VectorIndex
+from service.scorer import Logistic, Scorer, ScorerArtifact
+from service.search import MOST_CHARACTERS, MOST_K, Query, SearchResult, search
+from tests.service.colours import ColourEncoder
+
+# -- what may be asked ---------------------------------------------------------------------------------
+
+
+def test_a_query_asks_for_five_hits_of_any_match() -> None:
+    query = Query(text="a red flower")
+    assert (query.k, query.min_match, query.kind) == (5, 0.0, "text")
+    assert Query(photo_id=1).kind == Query(image=Image.new("RGB", (9, 9))).kind == "photograph"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"text": "a", "photo_id": 1}, {"text": "a", "image": Image.new("RGB", (9, 9))},
+     {"photo_id": 1, "image": Image.new("RGB", (9, 9))}],
+)  # fmt: skip
+def test_a_query_is_about_one_thing(asked: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="one thing to look for"):
+        Query(**asked)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t \r", "\u00a0\u2003\u3000"])
+def test_an_empty_text_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="empty; say what the photograph should show"):
+        Query(text=text)
+
+
+@pytest.mark.parametrize("text", ["a", "x" * 1000, "я" * 1000, "🐶" * 1000, "  padded  ", "a\0b", "'\"%;--"])
+def test_texts_up_to_the_limit_are_taken_as_they_are(text: str) -> None:
+    assert Query(text=text).text == text
+
+
+@pytest.mark.parametrize("length", [MOST_CHARACTERS + 1, 10_000])
+def test_a_longer_text_is_refused_with_both_numbers(length: int) -> None:
+    with pytest.raises(UsageError) as refusal:
+        Query(text="x" * length)
+    assert f"{length:,} characters" in refusal.value.message
+    assert "1,000" in refusal.value.message
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "caf\udce9"])
+def test_half_a_character_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        Query(text=text)
+
+
+@pytest.mark.parametrize("k", [1, MOST_K])
+def test_k_within_its_limits(k: int) -> None:
+    assert Query(text="a", k=k).k == k
+
+
+@pytest.mark.parametrize("k", [0, -1, MOST_K + 1, 10**9])
+def test_k_beyond_its_limits_is_refused(k: int) -> None:
+    with pytest.raises(UsageError, match=f"k is {k}; it must be from 1 to 200"):
+        Query(text="a", k=k)
+
+
+@pytest.mark.parametrize("min_match", [0.0, 0.5, 1.0])
+def test_min_match_within_its_limits(min_match: float) -> None:
+    assert Query(text="a", min_match=min_match).min_match == min_match
+
+
+@pytest.mark.parametrize("min_match", [-0.1, 1.1, float("nan"), float("inf"), float("-inf")])
+def test_min_match_beyond_its_limits_is_refused(min_match: float) -> None:
+    with pytest.raises(UsageError, match="must be from 0 to 1"):
+        Query(text="a", min_match=min_match)
+
+
+# -- from a query to its hits --------------------------------------------------------------------------
+
+
+@dataclass
+class Shelf:
+    """Photographs at angles of 0, 10, 20, ... degrees to what is asked for."""
+
+    catalog: Catalog
+    index: VectorIndex
+    ids: list[int]
+
+    def vector(self, query: Query) -> NDArray[np.float32]:
+        if query.photo_id is not None:
+            return self.catalog.vector(query.photo_id, "angles")
+        return np.array([1, 0], np.float32)
+
+    def search(self, query: Query, scorer: Scorer | None = None) -> SearchResult:
+        if scorer is None:
+            artifact = ScorerArtifact("colours", Logistic(10.0, -5.0), Logistic(10.0, -9.0))
+            scorer = Scorer(ColourEncoder(), artifact, np.empty((0, 2), np.float32))
+        return search(query, self.vector, self.index, scorer, self.catalog, model="angles", notice="a notice")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    root, _ = catalog.add_root(tmp_path)
+    angles = np.radians(np.arange(0, 100, 10))
+    entries = [
+        Entry(
+            Facts(Place(root.id, "", f"{degrees * 10}.jpg", 1, 1), bytes([degrees]), 10, 10, "JPEG"),
+            np.array([np.cos(angle), np.sin(angle)], np.float16),
+            b"",
+        )
+        for degrees, angle in enumerate(angles)
+    ]
+    ids = catalog.write(entries, "angles")
+    yield Shelf(catalog, VectorIndex.open(tmp_path, catalog, "angles", 2), ids)
+    catalog.close()
+
+
+def names(result: SearchResult) -> list[str]:
+    return [hit.photograph.name for hit in result.hits]
+
+
+def test_hits_come_nearest_first_with_their_facts(shelf: Shelf) -> None:
+    result = shelf.search(Query(text="a", k=3))
+    assert names(result) == ["0.jpg", "10.jpg", "20.jpg"]
+    assert [hit.similarity for hit in result.hits] == pytest.approx(np.cos(np.radians([0, 10, 20])), abs=1e-3)
+    assert [hit.match for hit in result.hits] == sorted((hit.match for hit in result.hits), reverse=True)
+    assert (result.model, result.notice, result.photographs) == ("angles", "a notice", 10)
+    assert result.calibration == "ratings"
+    assert result.took_ms > 0
+
+
+def test_min_match_cuts_and_the_best_is_still_told(shelf: Shelf) -> None:
+    everything = shelf.search(Query(text="a", k=10))
+    fourth = everything.hits[3].match
+    assert names(shelf.search(Query(text="a", k=10, min_match=fourth))) == names(everything)[:4]
+    nothing = shelf.search(Query(text="a", min_match=1.0))
+    assert nothing.hits == []
+    assert not nothing.answerable
+    assert nothing.best_match == pytest.approx(everything.hits[0].match)
+
+
+def test_a_photograph_that_is_asked_about_is_no_answer(shelf: Shelf) -> None:
+    middle = shelf.ids[4]
+    result = shelf.search(Query(photo_id=middle, k=2))
+    assert set(names(result)) == {"30.jpg", "50.jpg"}
+    assert len(shelf.search(Query(photo_id=middle, k=200)).hits) == 9
+    assert result.best_match == pytest.approx(result.hits[0].match)
+
+
+def test_it_is_left_out_even_where_its_copies_come_before_it(shelf: Shelf) -> None:
+    """Copies have the same vector, so the photograph itself need not be the first candidate, nor one at all."""
+    root, _ = shelf.catalog.add_root(Path("/copies"))
+    vector = shelf.catalog.vector(shelf.ids[0], "angles").astype(np.float16)
+    copies = [
+        Entry(Facts(Place(root.id, "", f"copy {number}.jpg", 1, 1), b"c", 10, 10, "JPEG"), vector, b"")
+        for number in range(5)
+    ]
+    added = shelf.catalog.write(copies, "angles")
+    shelf.index.catch_up(shelf.catalog)
+    for identity in (shelf.ids[0], *added):
+        result = shelf.search(Query(photo_id=identity, k=3))
+        assert len(result.hits) == 3
+        assert identity not in [hit.photograph.id for hit in result.hits]
+
+
+def test_texts_and_photographs_have_matches_of_their_own(shelf: Shelf) -> None:
+    text = shelf.search(Query(text="a", k=1)).hits[0]
+    image = shelf.search(Query(image=Image.new("RGB", (9, 9)), k=1)).hits[0]
+    assert text.similarity == image.similarity
+    assert text.match > image.match
+
+
+def test_a_photograph_removed_a_moment_ago_is_left_out(shelf: Shelf) -> None:
+    shelf.catalog.remove(shelf.ids[:2])
+    assert names(shelf.search(Query(text="a", k=3))) == ["20.jpg"]
+
+
+def test_an_empty_library_answers_with_nothing(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    shelf = Shelf(catalog, VectorIndex("angles", 2), [])
+    for scorer in (None, Scorer(ColourEncoder(), None, np.empty((0, 2), np.float32))):
+        result = shelf.search(Query(text="a"), scorer)
+        assert (result.hits, result.best_match, result.answerable, result.photographs) == ([], None, False, 0)
+    catalog.close()
