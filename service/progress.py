@@ -42,16 +42,22 @@ class _Rate(ProgressColumn):
 class Steps:
     """Progress of a known number of steps; on a terminal a bar, elsewhere a line every few seconds."""
 
-    def __init__(self, console: Console, what: str, columns: Iterable[ProgressColumn] | None = None) -> None:
+    def __init__(self, console: Console, what: str, *, of_bytes: bool = False) -> None:
         self._console = console
         self._what = what
+        self._of_bytes = of_bytes
         self._start = time.monotonic()
         self._told = self._start
         self._bar: Progress | None = None
         if console.is_terminal:
-            columns = columns or (MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+            columns = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(), _Rate())
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), *columns, console=console
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                *columns,
+                TimeRemainingColumn(),
+                console=console,
             )
             self._task = self._bar.add_task(what, total=None)
             self._bar.start()
@@ -66,6 +72,8 @@ class Steps:
             self._told = now
             rate = done / (now - self._start)
             line = f"{self._what}: {done:,} of {total:,}, {rate:,.1f}/s"
+            if self._of_bytes:
+                line = f"{self._what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {rate / 1e6:,.1f} MB/s"
             if 0 < done < total:
                 line += f", {(total - done) / rate:,.0f} s left"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -94,8 +102,7 @@ def download(console: Console) -> Iterator[Callable[[DownloadProgress], None]]:
     def tell(progress: DownloadProgress) -> None:
         nonlocal shown
         if progress.stage == "start":
-            columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-            shown = Steps(console, f"Downloading {progress.model}", columns)
+            shown = Steps(console, f"Downloading {progress.model}", of_bytes=True)
         if shown is not None:
             shown(progress.done_bytes, progress.total_bytes)
 

@@ -1,0 +1,111 @@
+"""Settings: which source wins, and what a person is told of a bad value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.config import Settings, default_library
+from tests.service.test_cli import Run, told
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch: pytest.MonkeyPatch, exact: None) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"SMYSL_{name.upper()}", raising=False)
+
+
+def test_a_flag_comes_before_the_environment_and_that_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (Settings().port, Settings(port=1).port) == (8000, 1)
+    monkeypatch.setenv("SMYSL_PORT", "2")
+    assert (Settings().port, Settings(port=1).port) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "meant"),
+    [
+        ("library", "/photographs/library", Path("/photographs/library")),
+        ("model", "mini", "mini"),
+        ("device", "cpu", "cpu"),
+        ("precision", "bf16", "bf16"),
+        ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104
+        ("port", "9", 9),
+        ("upload_limit_mb", "0.5", 0.5),
+        ("batch_size", "4", 4),
+        ("decode_threads", "3", 3),
+        ("hub_timeout_s", "1.5", 1.5),
+    ],
+)
+def test_every_setting_has_a_variable(monkeypatch: pytest.MonkeyPatch, name: str, written: str, meant: object) -> None:
+    assert getattr(Settings(), name) != meant
+    monkeypatch.setenv(f"SMYSL_{name.upper()}", written)
+    assert getattr(Settings(), name) == meant
+
+
+def test_all_settings_are_tested_here() -> None:
+    marks = test_every_setting_has_a_variable.pytestmark  # type: ignore[attr-defined]
+    assert {case[0] for case in marks[0].args[1]} == Settings.model_fields.keys()
+
+
+def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMYSL_PORT", "")
+    monkeypatch.setenv("SMYSL_MODEL", "")
+    assert (Settings().port, Settings().model) == (8000, None)
+
+
+def test_the_default_library_is_in_the_data_folder_of_the_person(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_library().is_relative_to(tmp_path)
+    assert Settings().library == default_library()
+    assert not default_library().exists()
+
+
+def test_it_listens_on_loopback_and_takes_20_mb_unless_told_otherwise() -> None:
+    assert (Settings().host, Settings().upload_limit_mb) == ("127.0.0.1", 20)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("SMYSL_PORT", "eight", "--port (or SMYSL_PORT) is 'eight': Input should be a valid integer"),
+        ("SMYSL_PORT", "70000", "--port (or SMYSL_PORT) is '70000': Input should be less than or equal to 65535"),
+        ("SMYSL_PRECISION", "fp8", "SMYSL_PRECISION is 'fp8': Input should be 'fp32', 'bf16' or 'fp16'"),
+        ("SMYSL_UPLOAD_LIMIT_MB", "-1", "SMYSL_UPLOAD_LIMIT_MB is '-1': Input should be greater than 0"),
+        ("SMYSL_UPLOAD_LIMIT_MB", "inf", "SMYSL_UPLOAD_LIMIT_MB is 'inf': Input should be a finite number"),
+        ("SMYSL_BATCH_SIZE", "0", "SMYSL_BATCH_SIZE is '0': Input should be greater than or equal to 1"),
+        ("SMYSL_DECODE_THREADS", "x", "SMYSL_DECODE_THREADS is 'x'"),
+        ("SMYSL_HUB_TIMEOUT_S", "nan", "SMYSL_HUB_TIMEOUT_S is 'nan'"),
+    ],
+)
+def test_a_bad_variable_is_named(
+    smysl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    sentence = told(smysl("serve", "--library", tmp_path), 2)
+    assert says in sentence
+    assert "--upload" not in sentence
+
+
+def test_a_bad_flag_is_named_and_wins_over_a_good_variable(
+    smysl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SMYSL_PORT", "8000")
+    assert "--port (or SMYSL_PORT) is '-1'" in told(smysl("serve", "--port", -1, "--library", tmp_path), 2)
+
+
+def test_the_library_remembers_its_model_until_a_variable_says_another(
+    smysl: Run, monkeypatch: pytest.MonkeyPatch, shelf: object
+) -> None:
+    from tests.service.conftest import Shelf
+
+    assert isinstance(shelf, Shelf)
+    monkeypatch.setenv("SMYSL_LIBRARY", str(shelf.library))
+    assert smysl("search", "a cat").code == 0
+    monkeypatch.setenv("SMYSL_MODEL", shelf.model)
+    assert smysl("search", "a cat").code == 0
+    monkeypatch.setenv("SMYSL_MODEL", "ViT-B-32-SigLIP2-256/webli")
+    assert "was made with the model" in told(smysl("search", "a cat"), 1)
