@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,15 @@ def test_catching_up_equals_a_rebuild_whatever_has_happened(tmp_path: Path, seed
     shelf.catalog.close()
 
 
+def test_a_photograph_written_again_as_it_was_is_found_once(shelf: Shelf) -> None:
+    one = shelf.entry()
+    (identity,) = shelf.catalog.write([one], MODEL)
+    index = shelf.open()
+    shelf.catalog.write([replace(one, id=identity)], MODEL)
+    index.catch_up(shelf.catalog)
+    assert len(index) == 1
+
+
 def test_changes_come_in_chunks_of_any_size(shelf: Shelf) -> None:
     shelf.add(10)
     generation, removed, chunks = shelf.catalog.changes(MODEL, 0, chunk=3)
@@ -296,6 +306,16 @@ def test_an_index_of_an_older_generation_catches_up(shelf: Shelf) -> None:
     saved(shelf)
     shelf.change(sorted(shelf.truth)[:5])
     shelf.add(5)
+    shelf.check(shelf.open())
+
+
+def test_an_index_of_another_model_is_not_believed(shelf: Shelf) -> None:
+    entries = [shelf.entry() for _ in range(10)]
+    ids = shelf.catalog.write(entries, "other")
+    own = [replace(entry, id=identity, vector=shelf.vector()) for entry, identity in zip(entries, ids, strict=True)]
+    shelf.catalog.write(own, MODEL)
+    shelf.truth = {identity: entry.vector for entry, identity in zip(own, ids, strict=True)}
+    VectorIndex.open(shelf.folder, shelf.catalog, "other", DIMENSION).save(shelf.folder)
     shelf.check(shelf.open())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +148,15 @@ def test_a_photograph_that_breaks_keeps_its_row_and_is_named(shelf: Shelf) -> No
     assert shelf.catalog.count() == 1
 
 
+def test_another_model_encodes_what_is_unchanged_for_the_first(shelf: Shelf) -> None:
+    paint(shelf.photographs / "a.jpg", "red")
+    shelf.index()
+    shelf.tower = ColourEncoder(fingerprint="other")
+    assert counts(shelf.index()) == {"changed": 1}
+    assert counts(shelf.index()) == {"unchanged": 1}
+    assert shelf.catalog.fingerprints() == {"colours": 1, "other": 1}
+
+
 # -- moves and copies ----------------------------------------------------------------------------------
 
 
@@ -181,7 +191,17 @@ def test_a_copy_is_a_photograph_of_its_own(shelf: Shelf) -> None:
     assert len(shelf.ids()) == 2
 
 
-def test_one_that_vanished_and_two_copies_of_it_make_one_move(shelf: Shelf) -> None:
+def test_one_that_vanished_and_two_copies_of_it_make_one_move(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where two threads look for the original at the same moment."""
+    both = threading.Barrier(2, timeout=30)
+    real = service.indexer._is_gone
+
+    def together(path: Path) -> bool:
+        gone = real(path)
+        both.wait()
+        return gone
+
+    monkeypatch.setattr(service.indexer, "_is_gone", together)
     file = paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     (identity,) = shelf.ids().values()

@@ -357,6 +357,23 @@ def test_a_query_is_never_answered_with_the_vector_of_another_model(changing: Li
     assert models.known[OTHER].texts.count("red") == 1
 
 
+def test_the_vector_of_a_query_belongs_to_the_index_that_it_is_sought_in(
+    changing: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model changes after the index was taken up and before the query is encoded."""
+    with opened(changing.folder, None) as reader:
+        real = reader._current
+
+        def then_change() -> tuple[object, ...]:
+            taken = real()
+            with opened(changing.folder, OTHER) as writer:
+                index(writer)
+            return taken
+
+        monkeypatch.setattr(reader, "_current", then_change)
+        assert found(reader, "red")[0] == "red.png"
+
+
 def test_texts_are_encoded_once(library: Library, photographs: Path, models: Models) -> None:
     index(library, photographs)
     for text in ("red", "blue", "red", "red"):

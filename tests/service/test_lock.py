@@ -26,6 +26,7 @@ def test_the_writer_is_known_while_it_writes_and_not_after(tmp_path: Path) -> No
         assert (writer.pid, writer.host, writer.doing) == (os.getpid(), socket.gethostname(), "smysl index")
         assert "T" in writer.since
     assert current_writer(tmp_path) is None
+    assert not (tmp_path / "writer.json").exists()
 
 
 def test_a_second_writer_is_told_who_holds_the_library(tmp_path: Path) -> None:
