@@ -154,8 +154,8 @@ def score(
         from service.progress import steps
 
         table = read_pairs(pairs)
+        encoder, scorer = _scorer(settings)
         with steps(_errors(), "Scoring") as shown:
-            encoder, scorer = _scorer(settings)
             # A bar on the terminal takes over standard output while it is there.
             lines = list(score_lines(table, encoder, scorer, shown))
         print_line("\n".join(lines))

@@ -150,5 +150,5 @@ def describe(summary: Summary) -> str:
         many = f"{summary.missing:,} photographs are not where they were; --prune takes them out of the library"
         one = "1 photograph is not where it was; --prune takes it out of the library"
         lines.append(one if summary.missing == 1 else many)
-    lines += [f"skipped {count:,} {what}" for what, count in summary.skipped.items()]
+    lines += [f"skipped {what}: {count:,}" for what, count in summary.skipped.items()]
     return "\n".join(lines)

@@ -122,6 +122,6 @@ def test_a_summary_says_what_happened_and_nothing_else() -> None:
     assert describe(summary).splitlines() == [
         "0 added, 1 changed, 2 moved, 0 unchanged, 0 removed, 0 failed, in 0.0 s",
         "3 photographs are not where they were; --prune takes them out of the library",
-        "skipped 4 symbolic links",
+        "skipped symbolic links: 4",
     ]
     assert [count(0), count(1), count(20_000)] == ["0 photographs", "1 photograph", "20,000 photographs"]
