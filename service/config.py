@@ -34,7 +34,9 @@ class Settings(BaseSettings):
     library: Path = Field(default_factory=default_library, description="folder of the library")
     model: str | None = Field(None, description="model of a new library; an existing one remembers its own")
     device: str | None = Field(None, description="cuda, mps or cpu; chosen by what there is")
-    precision: Literal["fp32", "bf16", "fp16"] | None = Field(None, description="chosen by what is fast")
+    precision: Literal["fp32", "bf16", "fp16"] | None = Field(
+        None, description="fp32, bf16 or fp16; chosen by what is fast"
+    )
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the service listens on")
     upload_limit_mb: float = Field(20.0, gt=0, allow_inf_nan=False, description="largest upload, in megabytes")

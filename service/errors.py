@@ -59,7 +59,7 @@ class NotFoundError(SmyslError):
 
 
 class ForbiddenError(SmyslError):
-    """A path leaves the folders that the library was pointed at."""
+    """A path leaves the folders that the library was pointed at, or a request names another machine."""
 
     kind = "forbidden"
     exit_code = 2
