@@ -96,8 +96,7 @@ class Encoder:
 
         name = parse_name(name).text
         device = _choose_device(device)
-        precision = precision or _fastest_precision(device)
-        if precision not in _PRECISIONS:
+        if precision is not None and precision not in _PRECISIONS:
             raise UsageError(f"There is no precision “{precision}”; choose fp32, bf16 or fp16.")
         ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
         try:
@@ -110,7 +109,7 @@ class Encoder:
                 f"The model {name} does not load: {reason}. Check the folder or remove the model from the cache "
                 "and try again; `smysl models` lists what can be used."
             ) from error
-        return cls(name, model, tokenizer, config, device, precision)
+        return cls(name, model, tokenizer, config, device, precision or _fastest_precision(device, model))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (n, dimension), float32, of `texts`; what exceeds the context length is cut."""
@@ -227,12 +226,18 @@ def _choose_device(asked: str | None) -> str:
     return asked
 
 
-def _fastest_precision(device: str) -> str:
+def _fastest_precision(device: str, model: Any) -> str:
+    """The fastest precision that keeps a model's vectors.
+
+    Transformers keep theirs in bf16. The many normalised convolutions of an EfficientNet do not: over 200
+    photographs the cosine with fp32 had a median of 0.9986 and a minimum of 0.992.
+    """
     import torch
 
+    convolutional = any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
     if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return "bf16" if not convolutional and torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device == "cpu" and not convolutional and torch.cpu._is_avx512_bf16_supported():
         return "bf16"
     return "fp32"
 
