@@ -33,6 +33,8 @@ from data.captions import CROWD_RATINGS, CaptionedPhotograph, CrowdRating, read_
 from service.errors import DataError, ModelError, SmyslError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from service.encoder import Encoder
 
 Numbers = npt.NDArray[np.float64]
@@ -194,14 +196,18 @@ def rated_pairs(
 
 def _crops(encoder: Encoder, photographs: Sequence[CaptionedPhotograph]) -> npt.NDArray[np.float32]:
     """Vectors of one random crop of each photograph, every second one mirrored on average."""
+    from eval.retrieval import PHOTOGRAPH_BATCH
     from service.photos import open_photograph
     from training.mini.views import view_of
 
+    def crop(position: int) -> Image.Image:
+        image = open_photograph(photographs[position].path).image
+        return view_of(image, 2, encoder.photograph_side, np.random.default_rng((0, position)))
+
     rows = []
-    for position, each in enumerate(photographs):
-        generator = np.random.default_rng((0, position))
-        image = open_photograph(each.path).image
-        rows.append(encoder.encode_photographs([view_of(image, 2, encoder.photograph_side, generator)]))
+    for first in range(0, len(photographs), PHOTOGRAPH_BATCH):
+        last = min(first + PHOTOGRAPH_BATCH, len(photographs))
+        rows.append(encoder.encode_photographs([crop(position) for position in range(first, last)]))
     return np.concatenate(rows)
 
 

@@ -204,6 +204,8 @@ def test_a_run_learns_writes_a_model_and_goes_on_where_it_stopped(tiny_run: Path
     assert [entry["epoch"] for entry in straight["validation"]][-1] == SETTINGS.epochs
     written = json.loads((tmp_path / "straight" / "metrics.json").read_text())
     assert written["settings"] == dataclasses.asdict(SETTINGS)
+    card = (tmp_path / "straight" / "README.md").read_text()
+    assert f"{straight['test']['t2i_r5']:.1f} (" in card and "{" not in card
     match = json.loads((tmp_path / "straight" / "match.json").read_text())
     encoder = Encoder.load(f"local-dir:{tmp_path / 'straight'}")
     assert match["fingerprint"] == encoder.fingerprint and match["slope"] > 0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from training.mini.recipe import Report
 
 METRICS = "metrics.json"
+CARD = "README.md"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +43,8 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
     """Make `mini` in `out` and return what `metrics.json` there says."""
     import torch
 
+    from data.captions import read_captions
+    from training.mini.card import model_card
     from training.mini.recipe import make_mini
     from training.mini.towers import load_image_tower, load_text_tower
 
@@ -56,6 +59,8 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
         "seconds": round(time.monotonic() - started),
     }
     (out / METRICS).write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    trained_on = len(read_captions(data, "train")) - settings.validation
+    (out / CARD).write_text(model_card(figures, trained_on), encoding="utf-8")
     return figures
 
 

@@ -33,4 +33,6 @@ def write_weights(network: Any, mean: torch.Tensor, deviation: torch.Tensor, fol
     }
     part = folder / f"{WEIGHTS}.part"
     save_file(halved, part, metadata={"format": "pt"})
+    # safetensors writes for the owner alone; the folder is read by whoever runs the service.
+    part.chmod(0o644)
     part.replace(folder / WEIGHTS)

