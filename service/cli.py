@@ -79,8 +79,9 @@ def index(
             print_line(f"The library {kept.library} holds {count(kept.photographs)} (model {kept.model}).")
             if kept.fingerprint != encoder.fingerprint:
                 raise UsageError(
-                    f"The library still answers with the model {kept.model}: one of its folders is not there, so its "
-                    f"photographs could not be encoded with {encoder.name}. Run the command again when it is back."
+                    f"The library still answers with the model {kept.model}: one of its folders is not there or cannot "
+                    f"be read, so its photographs could not be encoded with {encoder.name}. Run the command again when "
+                    "it is back."
                 )
     except KeyboardInterrupt:
         errors.print("Stopped. What was indexed stays; run the command again to go on.")

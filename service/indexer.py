@@ -141,6 +141,11 @@ class Indexer:
         self._claimed: set[int] = set()
         self._claiming = threading.Lock()
 
+    @property
+    def saw_everything(self) -> bool:
+        """Whether every folder could be looked into."""
+        return not self._unreadable
+
     def run(self, places: Sequence[tuple[Root, str]], *, prune: bool) -> Iterator[Event]:
         """Bring `places` (a root and a folder below it) up to date in the catalog; the events tell how.
 

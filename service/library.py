@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -27,7 +27,7 @@ from service.catalog import Catalog, Record, Root
 from service.config import Settings
 from service.errors import ForbiddenError, LibraryError, MismatchError, NotFoundError, UsageError
 from service.indexer import Event, Finished, Indexer
-from service.lock import Writer, current_writer, writing
+from service.lock import Writer, check_free, current_writer, writing
 from service.photos import open_photograph
 from service.scorer import Scorer, artifact_of
 from service.search import Query, SearchResult, check_text, search
@@ -197,10 +197,11 @@ class Library:
         """The encoder for an index run: the model asked for, else the library's own, else the first choice.
 
         `say` is told in a sentence what is downloaded, or that the built-in model has to do; `on_progress`
-        follows a download.
+        follows a download. Raises `BusyError` where another process is writing.
         """
         from service.models import choose_first_model
 
+        check_free(self.folder)
         name = self.settings.model or self.catalog.setting("model")
         if name is None:
             name = choose_first_model(timeout_s=self.settings.hub_timeout_s, on_progress=on_progress, say=say)
@@ -280,15 +281,18 @@ class Library:
     def _run(self, indexer: Indexer, encoder: Encoder, places: list[tuple[Root, str]], prune: bool) -> Iterator[Event]:
         for event in indexer.run(places, prune=prune):
             if isinstance(event, Finished):
-                self._complete(encoder, places)
+                walked = {root.id for root, folder in places if folder == ""} if indexer.saw_everything else set()
+                self._complete(encoder, walked)
             yield event
 
-    def _complete(self, encoder: Encoder, places: Sequence[tuple[Root, str]]) -> None:
-        """Switch to `encoder` if its vectors are complete now, and save the index."""
+    def _complete(self, encoder: Encoder, walked: Collection[int]) -> None:
+        """Switch to `encoder` if its vectors are complete now, and save the index.
+
+        They are complete when all roots have been walked from end to end; `walked` are the ids of these.
+        """
         from service.index import VectorIndex
 
         if self.catalog.setting("fingerprint") != encoder.fingerprint:
-            walked = {root.id for root, folder in places if folder == ""}
             if any(root.id not in walked or not root.path.is_dir() for root in self.catalog.roots()):
                 return
             self.catalog.adopt(encoder.name, encoder.fingerprint)

@@ -45,11 +45,7 @@ def writing(folder: Path, doing: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        holder = _who(folder) or "another process"
-        raise BusyError(
-            f"The library {folder} is being written to by {holder}. Searching goes on; wait until that run has "
-            "ended, or stop it, before starting another."
-        ) from None
+        raise _busy(folder, _who(folder)) from None
     except OSError as error:
         raise LibraryError(f"The library {folder} cannot be written to ({error.strerror or error}).") from None
     try:
@@ -60,6 +56,12 @@ def writing(folder: Path, doing: str) -> Iterator[None]:
     finally:
         (folder / _WHO).unlink(missing_ok=True)
         lock.release()
+
+
+def check_free(folder: Path) -> None:
+    """Raise `BusyError` where somebody writes to the library: better before a model is loaded than after."""
+    if (writer := current_writer(folder)) is not None:
+        raise _busy(folder, writer)
 
 
 def current_writer(folder: Path) -> Writer | None:
@@ -76,6 +78,13 @@ def current_writer(folder: Path) -> Writer | None:
         return _who(folder)
     except OSError:
         return None
+
+
+def _busy(folder: Path, writer: Writer | None) -> BusyError:
+    return BusyError(
+        f"The library {folder} is being written to by {writer or 'another process'}. Searching goes on; wait until "
+        "that run has ended, or stop it, before starting another."
+    )
 
 
 def _who(folder: Path) -> Writer | None:

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -296,6 +297,26 @@ def test_a_change_waits_for_a_root_that_is_gone(changing: Library, photographs: 
         index(writer)
         assert writer.status().model == OTHER
         assert writer.catalog.fingerprints() == {"others": 5}
+
+
+def test_a_change_waits_for_a_folder_that_cannot_be_read(
+    changing: Library, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = paint(photographs.resolve() / "closed" / "white.png", "white").parent
+    index(changing, photographs)
+    scandir = os.scandir
+
+    def refuse(folder: Path) -> Any:
+        if Path(folder) == closed:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    with opened(changing.folder, OTHER) as writer, monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse)
+        index(writer)
+        assert writer.status().model == "mini"
+    with opened(changing.folder, None) as reader:
+        assert found(reader, "white")[0] == "white.png"
 
 
 def test_a_new_folder_with_another_model_changes_the_whole_library(changing: Library, tmp_path: Path) -> None:
