@@ -259,8 +259,8 @@ class Library:
         `BusyError` where another process is writing; what was committed before stays.
         """
         places = [resolve_folder(folder) for folder in folders]
+        encoder = encoder or self.encoder_to_index()
         with writing(self.folder, "smysl index"):
-            encoder = encoder or self.encoder_to_index()
             own = self.catalog.setting("fingerprint")
             if own is None:
                 self.catalog.remember(model=encoder.name, fingerprint=encoder.fingerprint)
