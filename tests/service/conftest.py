@@ -49,6 +49,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def standing(tmp_path_factory: pytest.TempPathFactory, pictures: Path, tiny: Encoder) -> Shelf:
+    """Photographs and a library of them that all tests read and none changes."""
+    shelf = Shelf(tmp_path_factory.mktemp("standing") / "library", pictures, tiny.name)
+    with shelf.open() as library:
+        for _ in library.index([pictures], encoder=tiny):
+            pass
+    return shelf
+
+
 @pytest.fixture
 def empty_shelf(tmp_path: Path, pictures: Path, tiny_folder: Path) -> Shelf:
     """Photographs that no library holds yet."""

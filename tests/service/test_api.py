@@ -34,15 +34,23 @@ def client_of(app: FastAPI) -> TestClient:
     return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
 
-@pytest.fixture
-def library(shelf: Shelf) -> Iterator[Library]:
-    with shelf.open(upload_limit_mb=0.1) as opened:
+@pytest.fixture(scope="module")
+def library(standing: Shelf) -> Iterator[Library]:
+    """A library to ask and not to change."""
+    with standing.open(upload_limit_mb=0.1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def client(library: Library) -> Iterator[TestClient]:
+    with client_of(create_app(library)) as opened:
         yield opened
 
 
 @pytest.fixture
-def client(library: Library) -> Iterator[TestClient]:
-    with client_of(create_app(library)) as opened:
+def own_client(shelf: Shelf) -> Iterator[TestClient]:
+    """A service over a library of the test's own, whose files may be changed."""
+    with shelf.open() as library, client_of(create_app(library)) as opened:
         yield opened
 
 
@@ -71,12 +79,12 @@ def refused(answer: httpx.Response, status: int, kind: str) -> str:
 # -- search -----------------------------------------------------------------------------------------
 
 
-def test_search_by_text(client: TestClient, shelf: Shelf) -> None:
+def test_search_by_text(client: TestClient, standing: Shelf) -> None:
     answer = client.get("/search", params={"text": "two dogs play in the snow", "k": 3}).json()
     assert answer.keys() == {
         "hits", "took_ms", "model", "calibration", "answerable", "best_match", "notice", "photographs",
     }  # fmt: skip
-    assert (answer["model"], answer["photographs"], answer["answerable"]) == (shelf.model, 5, True)
+    assert (answer["model"], answer["photographs"], answer["answerable"]) == (standing.model, 5, True)
     assert len(answer["hits"]) == 3
     matches = [hit["match"] for hit in answer["hits"]]
     assert matches == sorted(matches, reverse=True)
@@ -84,7 +92,7 @@ def test_search_by_text(client: TestClient, shelf: Shelf) -> None:
     for hit in answer["hits"]:
         assert 0 <= hit["match"] <= 1
         assert -1 <= hit["similarity"] <= 1
-        assert hit["uri"] == str(shelf.photographs / hit["name"])
+        assert hit["uri"] == str(standing.photographs / hit["name"])
         assert (hit["width"], hit["height"]) == (80, 60)
         assert hit["bytes"] == Path(hit["uri"]).stat().st_size
         assert hit["links"]["image"] == f"/photos/{hit['id']}/image"
@@ -103,10 +111,10 @@ def test_search_like_a_photograph_of_the_library_leaves_it_out(client: TestClien
     assert {hit["name"] for hit in answer["hits"]} == known.keys() - {"wood.jpg"}
 
 
-def test_search_by_upload_finds_that_photograph(client: TestClient, shelf: Shelf) -> None:
+def test_search_by_upload_finds_that_photograph(client: TestClient, standing: Shelf) -> None:
     for name in ("wood.jpg", "moss.tif", "snow.webp", "clay.heic"):
         form = {"k": "1", "min_match": "0"}
-        with (shelf.photographs / name).open("rb") as file:
+        with (standing.photographs / name).open("rb") as file:
             answer = client.post("/search/image", files={"photo": (name, file)}, data=form).json()
         assert [hit["name"] for hit in answer["hits"]] == [name]
         assert answer["hits"][0]["similarity"] > 0.99
@@ -199,11 +207,11 @@ def test_whatever_is_asked_gets_an_answer_or_a_sentence(
 # -- score ------------------------------------------------------------------------------------------
 
 
-def test_score_by_id_and_by_upload_agree(client: TestClient, shelf: Shelf) -> None:
+def test_score_by_id_and_by_upload_agree(client: TestClient, standing: Shelf) -> None:
     photo_id = ids(client)["sand.png"]
     by_id = client.post("/score", json={"photo_id": photo_id, "text": "a cat"}).json()
     assert by_id.keys() == {"match", "similarity"}
-    files = {"photo": (shelf.photographs / "sand.png").read_bytes()}
+    files = {"photo": (standing.photographs / "sand.png").read_bytes()}
     uploaded = client.post("/score", files=files, data={"text": "a cat"}).json()
     assert uploaded["similarity"] == pytest.approx(by_id["similarity"], abs=2e-3)
     hits = client.get("/search", params={"text": "a cat"}).json()["hits"]
@@ -262,10 +270,10 @@ def test_uploads_that_are_no_photograph(client: TestClient, content: bytes, says
         assert says in message
 
 
-def test_an_upload_of_too_many_pixels(shelf: Shelf) -> None:
+def test_an_upload_of_too_many_pixels(standing: Shelf) -> None:
     out = io.BytesIO()
     Image.new("1", (30_000, 30_000)).save(out, "PNG")
-    with shelf.open() as library, client_of(create_app(library)) as client:
+    with standing.open() as library, client_of(create_app(library)) as client:
         message = refused(client.post("/search/image", files={"photo": out.getvalue()}), 415, "photograph")
     assert "too many pixels" in message
 
@@ -333,30 +341,30 @@ def test_a_length_of_thousands_of_digits(client: TestClient) -> None:
 # -- photographs ------------------------------------------------------------------------------------
 
 
-def test_facts_of_a_photograph(client: TestClient, shelf: Shelf) -> None:
+def test_facts_of_a_photograph(client: TestClient, standing: Shelf) -> None:
     facts = client.get(f"/photos/{ids(client)['clay.heic']}").json()
-    assert facts["uri"] == str(shelf.photographs / "clay.heic")
+    assert facts["uri"] == str(standing.photographs / "clay.heic")
     assert (facts["name"], facts["format"], facts["width"], facts["height"]) == ("clay.heic", "HEIF", 80, 60)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("wood.jpg", "jpeg"), ("sand.png", "png"), ("snow.webp", "webp")])
 def test_formats_that_browsers_show_are_sent_as_they_are(
-    client: TestClient, shelf: Shelf, name: str, kind: str
+    client: TestClient, standing: Shelf, name: str, kind: str
 ) -> None:
     answer = client.get(f"/photos/{ids(client)[name]}/image")
     assert answer.headers["content-type"] == f"image/{kind}"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert name in answer.headers["content-disposition"]
-    assert answer.content == (shelf.photographs / name).read_bytes()
+    assert answer.content == (standing.photographs / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["moss.tif", "clay.heic"])
-def test_formats_that_browsers_do_not_show_are_sent_as_jpeg(client: TestClient, shelf: Shelf, name: str) -> None:
+def test_formats_that_browsers_do_not_show_are_sent_as_jpeg(client: TestClient, standing: Shelf, name: str) -> None:
     answer = client.get(f"/photos/{ids(client)[name]}/image")
     assert answer.headers["content-type"] == "image/jpeg"
     sent = Image.open(io.BytesIO(answer.content))
     assert sent.format == "JPEG"
-    with Image.open(shelf.photographs / name) as original:
+    with Image.open(standing.photographs / name) as original:
         difference = np.asarray(sent, float) - np.asarray(original.convert("RGB"), float)
     assert np.abs(difference).mean() < 6
 
@@ -417,33 +425,33 @@ def test_head_has_the_headers_of_get(client: TestClient, name: str, what: str) -
     assert client.head("/photos/99/image").status_code == 404
 
 
-def test_part_of_an_image(client: TestClient, shelf: Shelf) -> None:
+def test_part_of_an_image(client: TestClient, standing: Shelf) -> None:
     answer = client.get(f"/photos/{ids(client)['wood.jpg']}/image", headers={"range": "bytes=10-19"})
     assert answer.status_code == 206
-    assert answer.content == (shelf.photographs / "wood.jpg").read_bytes()[10:20]
+    assert answer.content == (standing.photographs / "wood.jpg").read_bytes()[10:20]
 
 
-def test_a_file_that_is_gone(client: TestClient, shelf: Shelf) -> None:
-    known = ids(client)
+def test_a_file_that_is_gone(own_client: TestClient, shelf: Shelf) -> None:
+    known = ids(own_client)
     for name in ("wood.jpg", "moss.tif"):
         (shelf.photographs / name).unlink()
-        message = refused(client.get(f"/photos/{known[name]}/image"), 404, "not_found")
+        message = refused(own_client.get(f"/photos/{known[name]}/image"), 404, "not_found")
         assert name in message
         assert "smysl index" in message
-        thumbnail = client.get(f"/photos/{known[name]}/thumbnail")
+        thumbnail = own_client.get(f"/photos/{known[name]}/thumbnail")
         assert Image.open(io.BytesIO(thumbnail.content)).format == "JPEG"
-        assert client.get(f"/photos/{known[name]}").status_code == 200
+        assert own_client.get(f"/photos/{known[name]}").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["wood.jpg", "moss.tif"])
 def test_a_photograph_that_became_a_link_out_of_its_folder(
-    client: TestClient, shelf: Shelf, tmp_path: Path, name: str
+    own_client: TestClient, shelf: Shelf, tmp_path: Path, name: str
 ) -> None:
-    photo_id = ids(client)[name]
+    photo_id = ids(own_client)[name]
     secret = save_picture(tmp_path / f"secret{Path(name).suffix}", 9)
     (shelf.photographs / name).unlink()
     (shelf.photographs / name).symlink_to(secret)
-    message = refused(client.get(f"/photos/{photo_id}/image"), 403, "forbidden")
+    message = refused(own_client.get(f"/photos/{photo_id}/image"), 403, "forbidden")
     assert "secret" not in message
     assert str(photo_id) in message
 
@@ -456,17 +464,17 @@ def test_a_folder_that_became_a_link_to_elsewhere(shelf: Shelf, tmp_path: Path) 
         refused(client.get(f"/photos/{ids(client)['wood.jpg']}/image"), 403, "forbidden")
 
 
-def test_a_link_that_leads_in_a_circle(client: TestClient, shelf: Shelf) -> None:
-    photo_id = ids(client)["wood.jpg"]
+def test_a_link_that_leads_in_a_circle(own_client: TestClient, shelf: Shelf) -> None:
+    photo_id = ids(own_client)["wood.jpg"]
     (shelf.photographs / "wood.jpg").unlink()
     (shelf.photographs / "wood.jpg").symlink_to(shelf.photographs / "wood.jpg")
-    refused(client.get(f"/photos/{photo_id}/image"), 404, "not_found")
+    refused(own_client.get(f"/photos/{photo_id}/image"), 404, "not_found")
 
 
-def test_a_file_that_became_no_photograph(client: TestClient, shelf: Shelf) -> None:
-    photo_id = ids(client)["moss.tif"]
+def test_a_file_that_became_no_photograph(own_client: TestClient, shelf: Shelf) -> None:
+    photo_id = ids(own_client)["moss.tif"]
     (shelf.photographs / "moss.tif").write_bytes(b"root:x:0:0")
-    message = refused(client.get(f"/photos/{photo_id}/image"), 415, "photograph")
+    message = refused(own_client.get(f"/photos/{photo_id}/image"), 415, "photograph")
     assert message.startswith(f"The file of photograph {photo_id} cannot be shown: ")
 
 
@@ -548,8 +556,8 @@ def test_names_of_other_machines(client: TestClient, host: str) -> None:
         assert "--host" in message
 
 
-def test_a_service_for_others_answers_to_every_name(shelf: Shelf) -> None:
-    with shelf.open(host="0.0.0.0") as library, client_of(create_app(library)) as client:  # noqa: S104
+def test_a_service_for_others_answers_to_every_name(standing: Shelf) -> None:
+    with standing.open(host="0.0.0.0") as library, client_of(create_app(library)) as client:  # noqa: S104
         assert client.get("/health", headers={"host": "photographs.example"}).status_code == 200
 
 
@@ -573,12 +581,12 @@ def test_a_fault_of_ours_is_a_sentence_too(client: TestClient, monkeypatch: pyte
 # -- state ------------------------------------------------------------------------------------------
 
 
-def test_health_and_status(client: TestClient, shelf: Shelf) -> None:
+def test_health_and_status(client: TestClient, standing: Shelf) -> None:
     assert client.get("/health").json() == {"status": "ok", "photographs": 5}
     status = client.get("/status").json()
-    assert (status["library"], status["photographs"]) == (str(shelf.library), 5)
-    assert status["roots"] == [str(shelf.photographs)]
-    assert status["model"]["name"] == shelf.model
+    assert (status["library"], status["photographs"]) == (str(standing.library), 5)
+    assert status["roots"] == [str(standing.photographs)]
+    assert status["model"]["name"] == standing.model
     assert (status["model"]["dimension"], status["model"]["precision"]) == (16, "fp32")
     assert status["index"]["photographs"] == 5
     assert (status["writer"], status["indexing"]) == (None, None)

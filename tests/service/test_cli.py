@@ -125,34 +125,34 @@ def test_index_where_another_process_writes(shelf: Shelf, smysl: Run) -> None:
 # -- search -----------------------------------------------------------------------------------------
 
 
-def test_search_prints_match_and_file_separated_by_a_tab(shelf: Shelf, smysl: Run) -> None:
-    done = smysl("search", "two dogs play in the snow", "--library", shelf.library)
+def test_search_prints_match_and_file_separated_by_a_tab(standing: Shelf, smysl: Run) -> None:
+    done = smysl("search", "two dogs play in the snow", "--library", standing.library)
     assert (done.code, done.err) == (0, "")
     rows = [line.split("\t") for line in done.out.splitlines()]
-    assert {Path(file) for _, file in rows} == set(shelf.photographs.iterdir())
+    assert {Path(file) for _, file in rows} == set(standing.photographs.iterdir())
     matches = [float(match) for match, _ in rows]
     assert matches == sorted(matches, reverse=True)
     assert all(0 <= match <= 1 for match in matches)
 
 
-def test_search_prints_json(shelf: Shelf, smysl: Run) -> None:
-    done = smysl("search", "a cat", "-k", 2, "--json", "--library", shelf.library)
+def test_search_prints_json(standing: Shelf, smysl: Run) -> None:
+    done = smysl("search", "a cat", "-k", 2, "--json", "--library", standing.library)
     assert (done.code, done.err) == (0, "")
     answer = json.loads(done.out)
     assert len(answer["hits"]) == 2
-    assert answer["model"] == shelf.model
+    assert answer["model"] == standing.model
     assert answer["photographs"] == 5
     assert Path(answer["hits"][0]["uri"]).is_file()
 
 
-def test_search_with_a_photograph_finds_that_photograph(shelf: Shelf, smysl: Run) -> None:
+def test_search_with_a_photograph_finds_that_photograph(standing: Shelf, smysl: Run) -> None:
     for name in ("wood.jpg", "moss.tif", "clay.heic"):
-        done = smysl("search", "--image", shelf.photographs / name, "-k", 1, "--library", shelf.library)
+        done = smysl("search", "--image", standing.photographs / name, "-k", 1, "--library", standing.library)
         assert done.out.rstrip().endswith(name)
 
 
-def test_search_that_nothing_answers_prints_nothing_but_a_sentence(shelf: Shelf, smysl: Run) -> None:
-    done = smysl("search", "a cat", "--min-match", 1, "--library", shelf.library)
+def test_search_that_nothing_answers_prints_nothing_but_a_sentence(standing: Shelf, smysl: Run) -> None:
+    done = smysl("search", "a cat", "--min-match", 1, "--library", standing.library)
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("Nothing here shows that. The nearest has a match of 0.")
 
@@ -183,12 +183,12 @@ def test_search_in_a_library_of_an_empty_folder_says_how_to_fill_it(
         (["a cat", "--device", "abacus"], "choose cuda, mps or cpu"),
     ],
 )
-def test_search_for_what_cannot_be_searched(shelf: Shelf, smysl: Run, arguments: list[str], says: str) -> None:
-    assert says in told(smysl("search", "--library", shelf.library, *arguments), 2)
+def test_search_for_what_cannot_be_searched(standing: Shelf, smysl: Run, arguments: list[str], says: str) -> None:
+    assert says in told(smysl("search", "--library", standing.library, *arguments), 2)
 
 
-def test_search_with_two_questions_at_once(shelf: Shelf, smysl: Run) -> None:
-    done = smysl("search", "a cat", "--image", shelf.photographs / "wood.jpg", "--library", shelf.library)
+def test_search_with_two_questions_at_once(standing: Shelf, smysl: Run) -> None:
+    done = smysl("search", "a cat", "--image", standing.photographs / "wood.jpg", "--library", standing.library)
     assert "one thing to look for" in told(done, 2)
 
 
@@ -219,11 +219,13 @@ def test_a_library_that_is_broken_is_never_passed_over(shelf: Shelf, smysl: Run,
     assert "catalog.sqlite" in told(smysl(*arguments, "--library", shelf.library), 1)
 
 
-def test_a_library_of_another_model_says_what_to_do(shelf: Shelf, smysl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_of_another_model_says_what_to_do(
+    standing: Shelf, smysl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SMYSL_MODEL", "ViT-B-32-SigLIP2-256/webli")
-    sentence = told(smysl("search", "a cat", "--library", shelf.library), 1)
-    assert f"made with the model {shelf.model}, not with ViT-B-32-SigLIP2-256/webli" in sentence
-    assert f"smysl index --library {shelf.library} --model ViT-B-32-SigLIP2-256/webli" in sentence
+    sentence = told(smysl("search", "a cat", "--library", standing.library), 1)
+    assert f"made with the model {standing.model}, not with ViT-B-32-SigLIP2-256/webli" in sentence
+    assert f"smysl index --library {standing.library} --model ViT-B-32-SigLIP2-256/webli" in sentence
 
 
 @pytest.mark.parametrize("command", [("search", "a cat"), ("serve",), ("score", "{photo}", "a cat")])
@@ -243,16 +245,16 @@ def test_a_library_whose_model_is_gone_says_which(
 # -- score ------------------------------------------------------------------------------------------
 
 
-def test_score_is_one_number(shelf: Shelf, smysl: Run) -> None:
-    done = smysl("score", shelf.photographs / "wood.jpg", "a cat", "--library", shelf.library)
+def test_score_is_one_number(standing: Shelf, smysl: Run) -> None:
+    done = smysl("score", standing.photographs / "wood.jpg", "a cat", "--library", standing.library)
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{float(done.out):.3f}\n"
     assert 0 <= float(done.out) <= 1
 
 
-def test_score_takes_the_model_that_it_is_told(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_score_takes_the_model_that_it_is_told(standing: Shelf, smysl: Run, tmp_path: Path) -> None:
     done = smysl(
-        "score", shelf.photographs / "wood.jpg", "a cat", "--model", shelf.model, "--library", tmp_path / "none"
+        "score", standing.photographs / "wood.jpg", "a cat", "--model", standing.model, "--library", tmp_path / "none"
     )
     assert done.code == 0
     assert 0 <= float(done.out) <= 1
@@ -288,22 +290,22 @@ def test_score_of_a_table_with_a_fault_prints_no_half_of_it(shelf: Shelf, smysl:
     ],
 )
 def test_score_of_what_cannot_be_scored(
-    shelf: Shelf, smysl: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, says: str
+    standing: Shelf, smysl: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, says: str
 ) -> None:
-    monkeypatch.chdir(shelf.photographs)
-    assert says in told(smysl("score", *arguments, "--library", shelf.library), code)
+    monkeypatch.chdir(standing.photographs)
+    assert says in told(smysl("score", *arguments, "--library", standing.library), code)
 
 
 # -- status, models, the rest -----------------------------------------------------------------------
 
 
-def test_status_says_what_there_is(shelf: Shelf, smysl: Run) -> None:
-    done = smysl("status", "--library", shelf.library)
+def test_status_says_what_there_is(standing: Shelf, smysl: Run) -> None:
+    done = smysl("status", "--library", standing.library)
     assert (done.code, done.err) == (0, "")
     rows = dict(line.split(maxsplit=1) for line in done.out.splitlines())
     assert rows["photographs"] == "5"
-    assert rows["folders"] == str(shelf.photographs)
-    assert rows["model"] == f"{shelf.model} (cpu, fp32)"
+    assert rows["folders"] == str(standing.photographs)
+    assert rows["model"] == f"{standing.model} (cpu, fp32)"
     assert rows["writing"] == "nobody"
 
 
