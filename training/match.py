@@ -4,8 +4,8 @@
 
 **A text and a photograph.** The crowd of Flickr8k was asked whether a caption describes a photograph; the
 map is the logistic function of the cosine that best predicts a single vote. Rows that pair a photograph with
-its own caption stay in: they are votes like the others, and they hold most of the yes. Without them the map
-would never have seen what it is to call a match.
+its own caption stay in: they are votes like the others, and they hold two in five of the unanimous yes, which
+is what the upper end of the map has to learn from.
 
 **Two photographs.** Their cosines live on another scale, so they get a map of their own, from the same
 votes: where people say that a caption of photograph B describes photograph A, the two show the same scene as
