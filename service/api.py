@@ -17,6 +17,7 @@ from fastapi import FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -86,12 +87,13 @@ def create_app(library: Library, *, folders: Sequence[Path] = ()) -> FastAPI:
         yield
         await run_in_threadpool(indexing.stop)
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="smysl",
         summary="Search for photographs by meaning",
         lifespan=lifespan,
         responses=_ERRORS,
         redoc_url=None,
+        favicon_url="/page/icon.svg",
     )
     app.add_middleware(UploadLimit, limit=int(library.settings.upload_limit_mb * 1_000_000))
     if is_loopback(library.settings.host):

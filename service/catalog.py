@@ -12,136 +12,17 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import LibraryError, NotFoundError
-
-MIGRATIONS = (
-    """
-    CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-    INSERT INTO setting VALUES ('generation', '0');
-    CREATE TABLE root (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE);
-    CREATE TABLE photograph (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        root_id INTEGER NOT NULL REFERENCES root (id),
-        folder TEXT NOT NULL,
-        name TEXT NOT NULL,
-        size INTEGER NOT NULL,
-        modified_ns INTEGER NOT NULL,
-        content_hash BLOB NOT NULL,
-        width INTEGER NOT NULL,
-        height INTEGER NOT NULL,
-        format TEXT NOT NULL,
-        UNIQUE (root_id, folder, name)
-    );
-    CREATE INDEX photograph_content ON photograph (content_hash);
-    CREATE TABLE thumbnail (
-        photograph_id INTEGER PRIMARY KEY REFERENCES photograph (id) ON DELETE CASCADE,
-        jpeg BLOB NOT NULL
-    );
-    CREATE TABLE vector (
-        photograph_id INTEGER NOT NULL REFERENCES photograph (id) ON DELETE CASCADE,
-        fingerprint TEXT NOT NULL,
-        generation INTEGER NOT NULL,
-        data BLOB NOT NULL,
-        PRIMARY KEY (photograph_id, fingerprint)
-    );
-    CREATE INDEX vector_generation ON vector (fingerprint, generation);
-    CREATE TABLE removal (photograph_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
-    CREATE INDEX removal_generation ON removal (generation);
-    """,
-    """
-    CREATE TABLE history (generation INTEGER PRIMARY KEY, stamp TEXT NOT NULL);
-    INSERT INTO history SELECT CAST(value AS INTEGER), hex(randomblob(8)) FROM setting
-        WHERE key = 'generation' AND value != '0';
-    """,
-)
-"""Numbered steps; each runs in one transaction together with the record that it ran (`user_version`)."""
+from service.migrations import MIGRATIONS
+from service.records import Entry, Facts, Known, Place, Record, Root
 
 _AT_ONCE = 500
 """Values of one IN (...) list; SQLite allows more, this keeps statements short."""
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """A folder that the library was pointed at; `path` is absolute and resolved."""
-
-    id: int
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the catalog knows of a file, for the comparison with what is on the disk."""
-
-    id: int
-    size: int
-    modified_ns: int
-    has_vector: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a file is and how it looks from outside; `folder` is relative to its root, "" for the root."""
-
-    root_id: int
-    folder: str
-    name: str
-    size: int
-    modified_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the catalog says about a photograph; `content_hash` is XXH3, 128 bits, of the file."""
-
-    place: Place
-    content_hash: bytes
-    width: int
-    height: int
-    format: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A photograph ready to be written; `id` is that of the row it replaces, None for a new one.
-
-    `vector` is (dimension,) float16 of unit length, `thumbnail` a JPEG.
-    """
-
-    facts: Facts
-    vector: NDArray[np.float16]
-    thumbnail: bytes
-    id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A photograph of the catalog."""
-
-    id: int
-    root: Path
-    folder: str
-    name: str
-    size: int
-    modified_ns: int
-    width: int
-    height: int
-    format: str
-
-    @property
-    def relative(self) -> str:
-        """Path below the root, with forward slashes."""
-        return str(PurePosixPath(self.folder) / self.name)
-
-    @property
-    def path(self) -> Path:
-        """Where the file is."""
-        return self.root / self.folder / self.name
 
 
 class Catalog:

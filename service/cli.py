@@ -145,8 +145,8 @@ def score(
 
     Uses the model of the library if there is one, else the built-in one.
     """
-    from service.library import score as score_pairs
     from service.pairs import read_pairs, score_lines
+    from service.search import score as score_pairs
 
     settings = _settings(library=library, model=model, device=device)
     if pairs is not None:
@@ -262,7 +262,7 @@ def retrieval(
     """
     from eval.retrieval import evaluate
     from service.config import MINI
-    from service.library import load_encoder
+    from service.encoder import load_encoder
     from service.progress import download, steps
 
     errors = _errors()
@@ -330,7 +330,9 @@ def _open(settings: Settings, *, create: bool = False) -> Library:
 def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:
     """Encoder and scorer of the library, or of the model asked for where there is no library."""
     from service.config import MINI
-    from service.library import Library, load_encoder, load_scorer
+    from service.encoder import load_encoder
+    from service.library import Library
+    from service.scorer import load_scorer
 
     if settings.model is None and Library.is_in(settings.library.expanduser()):
         with _open(settings) as opened:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from service.config import Settings
     from service.models import DownloadProgress
 
 _PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -145,6 +146,19 @@ class Encoder:
     def encode_photographs(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Unit vectors (n, dimension), float32, of upright RGB photographs, as one batch."""
         return self.encode_prepared([self.prepare(image) for image in images])
+
+
+def load_encoder(
+    name: str, settings: Settings, on_progress: Callable[[DownloadProgress], None] | None = None
+) -> Encoder:
+    """The encoder `name` with the device and precision of `settings`; see `Encoder.load` for the errors."""
+    return Encoder.load(
+        name,
+        device=settings.device,
+        precision=settings.precision,
+        timeout_s=settings.hub_timeout_s,
+        on_progress=on_progress,
+    )
 
 
 def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:

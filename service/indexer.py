@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.catalog import Catalog, Entry, Facts, Known, Place, Root
+from service.catalog import Catalog
 from service.errors import PhotographError
 from service.photos import THUMBNAIL_SIDE, is_photograph_name, open_photograph, read_file, thumbnail
+from service.records import Entry, Facts, Known, Place, Root
 
 LINKS = "symbolic links, which are not followed"
 OTHER = "files that are no photographs by their names"

@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog import Catalog, Record, Root
+from service.catalog import Catalog
 from service.config import Settings
+from service.encoder import load_encoder
 from service.errors import ForbiddenError, LibraryError, MismatchError, NotFoundError, UsageError
 from service.indexer import Event, Finished, Indexer
 from service.lock import Writer, check_free, current_writer, writing
 from service.photos import open_photograph
-from service.scorer import Scorer, artifact_of
-from service.search import Query, SearchResult, check_text, search
+from service.records import Record, Root
+from service.scorer import Scorer, load_scorer
+from service.search import Query, Score, SearchResult, check_text, score, search
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from service.encoder import Encoder
     from service.index import VectorIndex
     from service.models import DownloadProgress
@@ -42,14 +42,6 @@ if TYPE_CHECKING:
 _CATALOG = "catalog.sqlite"
 _BACKGROUND = 2000
 """Vectors of the library that a match without ratings is measured against."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How well one text fits one photograph: `match` in [0, 1], `similarity` the cosine in [-1, 1]."""
-
-    match: float
-    similarity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,49 +56,6 @@ class Status:
     generation: int
     bytes: int
     writer: Writer | None
-
-
-def load_encoder(
-    name: str, settings: Settings, on_progress: Callable[[DownloadProgress], None] | None = None
-) -> Encoder:
-    """The encoder `name` with the device and precision of `settings`; see `Encoder.load` for the errors."""
-    from service.encoder import Encoder
-
-    return Encoder.load(
-        name,
-        device=settings.device,
-        precision=settings.precision,
-        timeout_s=settings.hub_timeout_s,
-        on_progress=on_progress,
-    )
-
-
-def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None) -> Scorer:
-    """The scorer for an encoder: the ratings' match that its folder carries, or one without ratings.
-
-    `background` is a sample (n, dimension) of a library's vectors; None where there is no library.
-    """
-    from service.models import parse_name
-
-    if background is None:
-        background = np.empty((0, encoder.dimension), np.float32)
-    return Scorer(encoder, artifact_of(encoder, parse_name(encoder.name).folder), background)
-
-
-def score(encoder: Encoder, scorer: Scorer, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Score]:
-    """The match of each photograph with the text at the same place; upright RGB images.
-
-    Raises `UsageError` for an empty or overlong text.
-    """
-    for text in texts:
-        check_text(text)
-    photograph_vectors = encoder.encode_photographs(images)
-    text_vectors = encoder.encode_texts(texts)
-    similarities = np.clip((photograph_vectors * text_vectors).sum(axis=1), -1.0, 1.0)
-    return [
-        Score(float(scorer.match(vector, similarity.reshape(1), "text")[0]), float(similarity))
-        for vector, similarity in zip(text_vectors, similarities, strict=True)
-    ]
 
 
 class Library:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from service.errors import DataError, PhotographError, UsageError
 from service.photos import open_photograph
-from service.search import check_text
+from service.search import check_text, score
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
@@ -78,8 +78,6 @@ def score_lines(
 
     Raises `DataError` that names the row of a photograph that cannot be read.
     """
-    from service.library import score
-
     yield f"{table.header}\tmatch"
     for start in range(0, len(table.pairs), _AT_ONCE):
         pairs = table.pairs[start : start + _AT_ONCE]

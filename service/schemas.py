@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.catalog import Record
-from service.library import Library, Score
+from service.library import Library
 from service.lock import Writer
+from service.records import Record
 from service.scorer import Calibration
-from service.search import DEFAULT_K, MOST_K, Hit, SearchResult
+from service.search import DEFAULT_K, MOST_K, Hit, Score, SearchResult
 
 
 class Links(BaseModel):

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import MismatchError, ModelError
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
 
 QueryKind = Literal["text", "photograph"]
 Calibration = Literal["ratings", "sigmoid", "background"]
@@ -115,6 +118,18 @@ def artifact_of(encoder: Encoded, folder: Path | None) -> ScorerArtifact | None:
     if folder is None or not (folder / "match.json").is_file():
         return None
     return ScorerArtifact.load(folder / "match.json", encoder.fingerprint)
+
+
+def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None) -> Scorer:
+    """The scorer for an encoder: the ratings' match that its folder carries, or one without ratings.
+
+    `background` is a sample (n, dimension) of a library's vectors; None where there is no library.
+    """
+    from service.models import parse_name
+
+    if background is None:
+        background = np.empty((0, encoder.dimension), np.float32)
+    return Scorer(encoder, artifact_of(encoder, parse_name(encoder.name).folder), background)
 
 
 def _logistic(facts: dict[str, float]) -> Logistic:

@@ -1,22 +1,26 @@
-"""Query -> candidates -> match -> hits. The same path for a text, a photograph of the library, an upload."""
+"""Query -> candidates -> match -> hits, the same path for a text, a photograph of the library and an upload;
+and the match of photographs with texts, without a search."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog import Catalog, Record
+from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
+from service.records import Record
 from service.scorer import Calibration, QueryKind, Scorer
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from service.encoder import Encoder
 
 DEFAULT_K = 5
 MOST_K = 200
@@ -83,6 +87,14 @@ class SearchResult:
     photographs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well one text fits one photograph: `match` in [0, 1], `similarity` the cosine in [-1, 1]."""
+
+    match: float
+    similarity: float
+
+
 def check_text(text: str) -> None:
     """Raise `UsageError` for a text that cannot be searched or scored."""
     if not text.strip():
@@ -135,3 +147,19 @@ def search(
         notice=notice,
         photographs=len(index),
     )
+
+
+def score(encoder: Encoder, scorer: Scorer, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Score]:
+    """The match of each photograph with the text at the same place; upright RGB images.
+
+    Raises `UsageError` for an empty or overlong text.
+    """
+    for text in texts:
+        check_text(text)
+    photograph_vectors = encoder.encode_photographs(images)
+    text_vectors = encoder.encode_texts(texts)
+    similarities = np.clip((photograph_vectors * text_vectors).sum(axis=1), -1.0, 1.0)
+    return [
+        Score(float(scorer.match(vector, similarity.reshape(1), "text")[0]), float(similarity))
+        for vector, similarity in zip(text_vectors, similarities, strict=True)
+    ]

@@ -113,7 +113,7 @@ def figures_of(pairs: RatedPairs, matches: Numbers) -> dict[str, float]:
 
     `brier_base` is what the mean share alone would score; `ece` has 15 bins of equal width.
     """
-    from scipy.stats import kendalltau  # type: ignore[import-untyped]
+    from scipy.stats import kendalltau
 
     votes = pairs.yes + pairs.no
     base = pairs.yes.sum() / votes.sum()

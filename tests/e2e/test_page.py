@@ -445,6 +445,12 @@ def test_an_empty_box_asks_for_words(tab: Page) -> None:
     expect(tab.locator("#text")).to_be_focused()
 
 
+def test_the_description_of_the_api_needs_no_network(tab: Page) -> None:
+    tab.goto("/docs")
+
+    expect(tab.locator(".opblock-summary-path", has_text="/search/image")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [360, 1280, 2560])
 def test_nothing_is_wider_than_the_window(open_tab: OpenTab, width: int) -> None:
     tab = open_tab(width=width)

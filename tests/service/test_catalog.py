@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.catalog import MIGRATIONS, Catalog, Entry, Facts, Place
+from service.catalog import Catalog
 from service.errors import LibraryError, NotFoundError
+from service.migrations import MIGRATIONS
+from service.records import Entry, Facts, Place
 
 MODEL = "model"
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.catalog import Catalog, Entry, Facts, Place
+from service.catalog import Catalog
 from service.errors import LibraryError
 from service.index import VectorIndex
+from service.records import Entry, Facts, Place
 
 DIMENSION = 16
 MODEL = "model"

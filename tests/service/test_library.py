@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import service.library
+import service.scorer
 from service.config import Settings
 from service.errors import (
     BusyError,
@@ -48,7 +49,7 @@ class Models:
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models()
     monkeypatch.setattr(service.library, "load_encoder", models.load)
-    monkeypatch.setattr(service.library, "artifact_of", lambda encoder, folder: None)
+    monkeypatch.setattr(service.scorer, "artifact_of", lambda encoder, folder: None)
     return models
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from service.errors import DataError
-from service.library import score
 from service.pairs import read_pairs, score_lines
 from service.photos import open_photograph
 from service.scorer import Logistic, Scorer, ScorerArtifact
+from service.search import score
 from tests.service.pictures import save_picture
 
 if TYPE_CHECKING:

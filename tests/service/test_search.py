@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.catalog import Catalog, Entry, Facts, Place
+from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
+from service.records import Entry, Facts, Place
 from service.scorer import Logistic, Scorer, ScorerArtifact
 from service.search import MOST_CHARACTERS, MOST_K, Query, SearchResult, search
 from tests.service.colours import ColourEncoder

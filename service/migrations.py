@@ -1,0 +1,41 @@
+"""The schema of the catalog, as numbered steps from an empty file to the newest version."""
+
+from __future__ import annotations
+
+MIGRATIONS = (
+    """
+    CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+    INSERT INTO setting VALUES ('generation', '0');
+    CREATE TABLE root (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE);
+    CREATE TABLE photograph (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        root_id INTEGER NOT NULL REFERENCES root (id),
+        folder TEXT NOT NULL,
+        name TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        modified_ns INTEGER NOT NULL,
+        content_hash BLOB NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        format TEXT NOT NULL,
+        UNIQUE (root_id, folder, name)
+    );
+    CREATE INDEX photograph_content ON photograph (content_hash);
+    CREATE TABLE thumbnail (
+        photograph_id INTEGER PRIMARY KEY REFERENCES photograph (id) ON DELETE CASCADE,
+        jpeg BLOB NOT NULL
+    );
+    CREATE TABLE vector (
+        photograph_id INTEGER NOT NULL REFERENCES photograph (id) ON DELETE CASCADE,
+        fingerprint TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (photograph_id, fingerprint)
+    );
+    CREATE INDEX vector_generation ON vector (fingerprint, generation);
+    CREATE TABLE removal (photograph_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
+    CREATE INDEX removal_generation ON removal (generation);
+    CREATE TABLE history (generation INTEGER PRIMARY KEY, stamp TEXT NOT NULL);
+    """,
+)
+"""Numbered steps; each runs in one transaction together with the record that it ran (`user_version`)."""

@@ -1,0 +1,87 @@
+"""What goes into the catalog and what comes out of it, as typed rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder that the library was pointed at; `path` is absolute and resolved."""
+
+    id: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the catalog knows of a file, for the comparison with what is on the disk."""
+
+    id: int
+    size: int
+    modified_ns: int
+    has_vector: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file is and how it looks from outside; `folder` is relative to its root, "" for the root."""
+
+    root_id: int
+    folder: str
+    name: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the catalog says about a photograph; `content_hash` is XXH3, 128 bits, of the file."""
+
+    place: Place
+    content_hash: bytes
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A photograph ready to be written; `id` is that of the row it replaces, None for a new one.
+
+    `vector` is (dimension,) float16 of unit length, `thumbnail` a JPEG.
+    """
+
+    facts: Facts
+    vector: NDArray[np.float16]
+    thumbnail: bytes
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A photograph of the catalog."""
+
+    id: int
+    root: Path
+    folder: str
+    name: str
+    size: int
+    modified_ns: int
+    width: int
+    height: int
+    format: str
+
+    @property
+    def relative(self) -> str:
+        """Path below the root, with forward slashes."""
+        return str(PurePosixPath(self.folder) / self.name)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self.root / self.folder / self.name
