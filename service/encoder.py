@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.errors import ModelError, UsageError
+from service.memory import keep_memory
 
 if TYPE_CHECKING:
     import torch
@@ -100,6 +101,8 @@ class Encoder:
         if precision is not None and precision not in _PRECISIONS:
             raise UsageError(f"There is no precision “{precision}”; choose fp32, bf16 or fp16.")
         ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
+        if device == "cpu":
+            keep_memory()
         try:
             model, tokenizer, config = _build(name)
         # A broken file surfaces as whatever the loader stumbles over: KeyError, RuntimeError, OSError, ...
