@@ -44,11 +44,13 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
     import torch
 
     from data.captions import read_captions
+    from service.memory import keep_memory
     from training.mini.card import model_card
     from training.mini.recipe import make_mini
     from training.mini.towers import load_image_tower, load_text_tower
 
     torch.set_num_threads(threads)
+    keep_memory()
     started = time.monotonic()
     image, text = load_image_tower(), load_text_tower(settings.context_length)
     validation = make_mini(data, out, cache, image, text, settings, report)
