@@ -19,8 +19,12 @@ from service.errors import SmyslError
 from training.mini.settings import Settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from training.mini.recipe import Report
 
+_EVERY_S = 30.0
+"""Seconds between two lines where there is no terminal."""
 METRICS = "metrics.json"
 CARD = "README.md"
 
@@ -105,11 +109,18 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _progress() -> Iterator[Report]:
-    """A progress bar with one line for each step of the recipe."""
+    """A progress bar with one line for each step of the recipe; in a pipe a plain line now and then."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
     from rich.progress import Progress, TaskID, TimeElapsedColumn, TimeRemainingColumn
 
     tasks: dict[str, TaskID] = {}
-    with Progress(*Progress.get_default_columns()[:-1], TimeElapsedColumn(), TimeRemainingColumn()) as bar:
+    columns = (*Progress.get_default_columns()[:-1], TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
 
         def report(what: str, done: int, total: int) -> None:
             name = what.partition(", ")[0]
@@ -118,6 +129,18 @@ def _progress() -> Iterator[Report]:
             bar.update(tasks[name], completed=done, total=total, description=what)
 
         yield report
+
+
+def _lines(console: Console) -> Report:
+    told = 0.0
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal told
+        if done == total or time.monotonic() - told >= _EVERY_S:
+            told = time.monotonic()
+            console.print(f"{what}: {done:,} of {total:,}", highlight=False, soft_wrap=True)
+
+    return report
 
 
 if __name__ == "__main__":
