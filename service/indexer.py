@@ -23,9 +23,17 @@ from PIL import Image
 
 from service.catalog import Catalog
 from service.errors import PhotographError
-from service.photos import THUMBNAIL_SIDE, is_photograph_name, open_photograph, read_file, thumbnail
+from service.photos import (
+    THUMBNAIL_SIDE,
+    is_photograph_name,
+    is_unread_photograph_name,
+    open_photograph,
+    read_file,
+    thumbnail,
+)
 from service.records import Entry, Facts, Known, Place, Root
 
+UNREAD = "RAW and JPEG XL photographs, which smysl cannot read yet"
 LINKS = "symbolic links, which are not followed"
 OTHER = "files that are no photographs by their names"
 
@@ -191,6 +199,8 @@ class Indexer:
                     yield Failure(os.fsencode(entry.path).decode("utf-8", "replace"), "its name is not valid UTF-8")
                 elif entry.is_dir(follow_symlinks=False):
                     inner.append(f"{folder}/{entry.name}" if folder else entry.name)
+                elif is_unread_photograph_name(entry.name):
+                    self._summary.skipped[UNREAD] += 1
                 elif not is_photograph_name(entry.name) or not entry.is_file(follow_symlinks=False):
                     self._summary.skipped[OTHER] += 1
                 else:

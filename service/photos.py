@@ -35,6 +35,15 @@ SUFFIXES = frozenset(
 )
 """File name endings, lower case, of what an index run tries to read."""
 
+UNREAD_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("jxl", "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "mrw", "nef"),
+        *("nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
+    )
+)
+"""Endings of photographs that smysl cannot read: JPEG XL and the cameras' RAW formats."""
+
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
 """Pillow's readers that may look at a file (JPEG hands over to MPO); others run programs, as EPS does."""
 
@@ -78,6 +87,11 @@ class Photograph:
 def is_photograph_name(name: str) -> bool:
     """Whether a file of this name is worth trying: by its ending, without looking inside."""
     return Path(name).suffix.lower() in SUFFIXES
+
+
+def is_unread_photograph_name(name: str) -> bool:
+    """Whether a file of this name is a photograph in a format that smysl cannot read."""
+    return Path(name).suffix.lower() in UNREAD_SUFFIXES
 
 
 def read_file(path: Path) -> bytes:
