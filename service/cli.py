@@ -235,7 +235,8 @@ def models(as_json: JsonOption = False) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("model", "download", "reads", "licence", "on this machine"):
-        table.add_column(heading, overflow="fold")
+        # A name that is broken over two lines cannot be copied.
+        table.add_column(heading, overflow="fold", no_wrap=heading == "model")
     for model in known:
         size = f"{model.download_mb:,} MB" if model.download_mb else "none"
         table.add_row(model.name, size, model.languages, model.licence, "yes" if here[model.name] else "no")
