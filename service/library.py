@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from service.catalog import Catalog
 from service.config import Settings
 from service.encoder import load_encoder
-from service.errors import ForbiddenError, LibraryError, MismatchError, NotFoundError, UsageError
+from service.errors import ForbiddenError, LibraryError, MismatchError, ModelError, NotFoundError, UsageError
 from service.indexer import Event, Finished, Indexer
 from service.lock import Writer, check_free, current_writer, writing
 from service.photos import open_photograph
@@ -127,7 +127,7 @@ class Library:
                 raise LibraryError(f"The library {self.folder} is empty. Fill it with `smysl index DIR`.")
             self._check_model_asked(remembered)
             if self._encoder is None or self._encoder.fingerprint != fingerprint:
-                encoder = load_encoder(remembered, self.settings)
+                encoder = self._load_remembered(remembered)
                 if encoder.fingerprint != fingerprint:
                     raise MismatchError(
                         f"The photographs of the library {self.folder} were encoded with another version of the model "
@@ -137,6 +137,16 @@ class Library:
                 self._use(encoder)
                 return encoder
             return self._encoder
+
+    def _load_remembered(self, model: str) -> Encoder:
+        try:
+            return load_encoder(model, self.settings)
+        except NotFoundError as error:
+            # Nothing that was asked for is missing; what the library lives on is.
+            raise ModelError(
+                f"The library {self.folder} was made with the model {model}, which is gone: {error.message} Or encode "
+                f"its photographs with another: `smysl index --library {self.folder} --model NAME`."
+            ) from None
 
     def encoder_to_index(
         self,

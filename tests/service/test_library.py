@@ -21,6 +21,7 @@ from service.errors import (
     ForbiddenError,
     LibraryError,
     MismatchError,
+    ModelError,
     NotFoundError,
     PhotographError,
     SmyslError,
@@ -256,6 +257,16 @@ def test_the_model_is_remembered_and_another_is_refused(changing: Library) -> No
         another.search(Query(text="red"))
     assert f"was made with the model mini, not with {OTHER}" in refusal.value.message
     assert "smysl index" in refusal.value.message
+
+
+def test_a_library_whose_model_is_gone_says_so(changing: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*arguments: object) -> ColourEncoder:
+        raise NotFoundError("The model's folder /models/mine does not exist.")
+
+    with opened(changing.folder, None) as library, monkeypatch.context() as patched:
+        patched.setattr(service.library, "load_encoder", gone)
+        with pytest.raises(ModelError, match=r"made with the model mini, which is gone: The model's folder"):
+            library.search(Query(text="red"))
 
 
 def test_old_vectors_answer_until_the_new_ones_are_complete(changing: Library) -> None:
