@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -118,7 +119,8 @@ def no_answer(model: str, what: str) -> UnreachableError:
 
 
 def _short(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+    """The first line of what went wrong, without the number that only the system knows."""
+    lines = re.sub(r"^\[Errno -?\d+\] ", "", str(error).strip()).splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
