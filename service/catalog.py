@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 from service.errors import LibraryError, NotFoundError
 from service.migrations import MIGRATIONS
 from service.records import Entry, Facts, Known, Place, Record, Root
+
+_PATIENCE_S = 30.0
+"""Seconds that a writer waits for another's transaction to end."""
 
 _AT_ONCE = 500
 """Values of one IN (...) list; SQLite allows more, this keeps statements short."""
@@ -60,8 +64,8 @@ class Catalog:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             # Threads of a pool end before the catalog does; `close` closes their connections.
-            connection = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection = sqlite3.connect(self.file, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+            _use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.connection = connection
@@ -297,7 +301,7 @@ class Catalog:
         Returns the catalog's generation, the ids removed, and chunks of (ids (n,), vectors (n, dimension))
         added or replaced. The chunks must be read to their end: the snapshot lives until then.
         """
-        connection = sqlite3.connect(self.file, timeout=30, isolation_level=None)
+        connection = sqlite3.connect(self.file, timeout=_PATIENCE_S, isolation_level=None)
         connection.execute("BEGIN")
         (generation,) = connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()
         rows = connection.execute("SELECT photograph_id FROM removal WHERE generation > ?", (since,))
@@ -343,6 +347,22 @@ class Catalog:
             for key, value in (("model", model), ("fingerprint", fingerprint)):
                 connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
             connection.execute("DELETE FROM vector WHERE fingerprint != ?", (fingerprint,))
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers go on beside a writer; the file remembers it.
+
+    The first change of a new file needs it alone, and SQLite does not wait for that by itself.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _forget_old_content(connection: sqlite3.Connection, identity: int, content_hash: bytes, generation: int) -> None:
