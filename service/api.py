@@ -81,8 +81,6 @@ def create_app(library: Library, *, folders: Sequence[Path] = ()) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if library.status().model is not None:
-            await run_in_threadpool(library.check)
         indexing.start()
         yield
         await run_in_threadpool(indexing.stop)

@@ -328,19 +328,6 @@ class Catalog:
         ).fetchone()
         return row is not None
 
-    def fingerprints(self) -> dict[str, int]:
-        """How many photographs have a vector of each fingerprint."""
-        return dict(self._connection.execute("SELECT fingerprint, COUNT(*) FROM vector GROUP BY fingerprint"))
-
-    def missing_vectors(self, fingerprint: str) -> int:
-        """How many photographs have no vector of `fingerprint`."""
-        (count,) = self._connection.execute(
-            "SELECT COUNT(*) FROM photograph p WHERE NOT EXISTS "
-            "(SELECT 1 FROM vector v WHERE v.photograph_id = p.id AND v.fingerprint = ?)",
-            (fingerprint,),
-        ).fetchone()
-        return int(count)
-
     def adopt(self, model: str, fingerprint: str) -> None:
         """Make `model` the library's model and drop the vectors of all others, in one transaction."""
         with self._change() as (connection, _):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from service.errors import NotFoundError, SmyslError, UsageError
+from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -78,7 +78,7 @@ def index(
             kept = opened.status()
             print_line(f"The library {kept.library} holds {count(kept.photographs)} (model {kept.model}).")
             if kept.fingerprint != encoder.fingerprint:
-                raise UsageError(
+                raise LibraryError(
                     f"The library still answers with the model {kept.model}: one of its folders is not there or cannot "
                     f"be read, so its photographs could not be encoded with {encoder.name}. Run the command again when "
                     "it is back."

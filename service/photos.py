@@ -6,6 +6,7 @@ import io
 import stat
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,13 +128,10 @@ def open_photograph(source: Path | bytes, *, max_side: int | None = None) -> Pho
         raise PhotographError("the file is empty")
     from PIL import Image, UnidentifiedImageError
 
-    _register_heif()
+    _prepare_pillow()
     try:
-        with warnings.catch_warnings():
-            # Corrupt EXIF and large pictures: the first does not matter, the second is checked below.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
-                return _decode(opened, max_side)
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+            return _decode(opened, max_side)
     except PhotographError:
         raise
     except UnidentifiedImageError:
@@ -231,9 +229,13 @@ def _too_many_pixels(width: int = 0, height: int = 0) -> str:
     return f"it has too many pixels ({size}at most {MOST_PIXELS // 1_000_000} million)"
 
 
-def _register_heif() -> None:
+@cache
+def _prepare_pillow() -> None:
+    """Teach Pillow HEIF and keep its warnings to itself, once: filters are the process's, and threads decode."""
     import pillow_heif
     from PIL import Image
 
-    if "HEIF" not in Image.OPEN:
-        pillow_heif.register_heif_opener()
+    pillow_heif.register_heif_opener()
+    # Broken EXIF says nothing about the pixels, and their number is checked in `_decode`.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from service.config import Settings
-from service.models import mini_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,7 +93,6 @@ def test_settings_of_the_image_are_ones_that_the_program_reads() -> None:
     assert ("COPY", f"--from=build --chown=smysl:smysl {models} {models}") in instructions(-1)
 
 
-@pytest.mark.skipif(not (mini_folder() / "open_clip_config.json").is_file(), reason="mini is not there")
 def test_the_step_that_puts_the_weights_in_works() -> None:
     (step,) = [rest for name, rest in instructions(0) if name == "RUN" and "ensure_downloaded" in rest]
     program = step.removeprefix('python -c "').removesuffix('" "$MODEL"')

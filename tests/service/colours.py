@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from service.catalog import Catalog
 
 NAMES = {
     "red": (255, 0, 0),
@@ -62,3 +66,9 @@ def paint(file: Path, colour: str | tuple[int, int, int], size: tuple[int, int] 
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(file, quality=95)
     return file
+
+
+def vectors_of(catalog: Catalog) -> dict[str, int]:
+    """How many photographs have a vector of each fingerprint, asked of the file itself."""
+    with closing(sqlite3.connect(catalog.file)) as connection:
+        return dict(connection.execute("SELECT fingerprint, COUNT(*) FROM vector GROUP BY fingerprint"))

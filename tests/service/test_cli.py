@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -240,6 +241,26 @@ def test_a_library_whose_model_is_gone_says_which(
     (model / "open_clip_config.json").unlink()
     arguments = [part.format(photo=empty_shelf.photographs / "wood.jpg") for part in command]
     assert str(model) in told(smysl(*arguments, "--library", empty_shelf.library), 1)
+
+
+def test_a_change_of_model_that_has_to_wait_says_so(
+    empty_shelf: Shelf, smysl: Run, tmp_path: Path, tiny_folder: Path
+) -> None:
+    other = tmp_path / "other-model"
+    shutil.copytree(tiny_folder, other)
+    config = other / "open_clip_config.json"
+    config.write_text(config.read_text(encoding="utf-8").replace("squash", "shortest"), encoding="utf-8")
+    drive = tmp_path / "drive"
+    shutil.copytree(empty_shelf.photographs, drive)
+    library = ("--library", empty_shelf.library)
+    smysl("index", empty_shelf.photographs, drive, *library, "--model", f"local-dir:{tiny_folder}")
+    drive.rename(tmp_path / "unplugged")
+
+    answer = smysl("index", *library, "--model", f"local-dir:{other}")
+
+    assert answer.code == 1
+    assert f"still answers with the model local-dir:{tiny_folder}: one of its folders is not there" in answer.err
+    assert smysl("search", "a cat", *library).code == 0
 
 
 # -- score ------------------------------------------------------------------------------------------

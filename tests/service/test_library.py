@@ -31,7 +31,7 @@ from service.indexer import Advanced, Finished, Summary
 from service.library import Library, resolve_folder
 from service.lock import writing
 from service.search import Query
-from tests.service.colours import NAMES, ColourEncoder, paint
+from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of
 
 
 class Models:
@@ -279,7 +279,7 @@ def test_old_vectors_answer_until_the_new_ones_are_complete(changing: Library) -
         result = reader.search(Query(text="red"))
         assert result.model == OTHER
         assert [hit.photograph.name for hit in result.hits] == before
-        assert writer.catalog.fingerprints() == {"others": 4}
+        assert vectors_of(writer.catalog) == {"others": 4}
 
 
 def test_a_change_that_is_interrupted_keeps_the_old_model_and_goes_on_later(changing: Library, models: Models) -> None:
@@ -290,7 +290,7 @@ def test_a_change_that_is_interrupted_keeps_the_old_model_and_goes_on_later(chan
     with opened(changing.folder, None) as reader:
         assert found(reader, "red")[0] == "red.png"
         assert reader.status().model == "mini"
-        assert reader.catalog.fingerprints() == {"colours": 4, "others": 2}
+        assert vectors_of(reader.catalog) == {"colours": 4, "others": 2}
     with opened(changing.folder, OTHER) as writer:
         summary = index(writer)
         assert (summary.changed, summary.unchanged) == (2, 2), "half of it was done before"
@@ -308,7 +308,7 @@ def test_a_change_waits_for_a_root_that_is_gone(changing: Library, photographs: 
         (tmp_path / "unplugged").rename(other)
         index(writer)
         assert writer.status().model == OTHER
-        assert writer.catalog.fingerprints() == {"others": 5}
+        assert vectors_of(writer.catalog) == {"others": 5}
 
 
 def test_a_change_waits_for_a_folder_that_cannot_be_read(
@@ -336,7 +336,7 @@ def test_a_new_folder_with_another_model_changes_the_whole_library(changing: Lib
     with opened(changing.folder, OTHER) as writer:
         summary = index(writer, other)
         assert (summary.added, summary.changed) == (1, 4)
-        assert writer.catalog.fingerprints() == {"others": 5}
+        assert vectors_of(writer.catalog) == {"others": 5}
         assert found(writer, "white")[0] == "white.png"
 
 

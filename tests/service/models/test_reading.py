@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from service.config import PREFERRED_MODEL
-from service.models import mini_folder, unreadable
+from service.models import unreadable
 
 DATA = Path(os.environ.get("SMYSL_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
-
-needs_mini = pytest.mark.skipif(
-    not (mini_folder() / "tokenizer.json").is_file(), reason="the built-in model is not there"
-)
 
 OTHER_LANGUAGES = [
     "ein Hund läuft im Schnee",
@@ -81,24 +77,20 @@ def test_names_only_the_words_that_cannot_be_read() -> None:
     assert "cannot read “кот”" in str(unreadable("mini", "a кот on a sofa with a dog"))
 
 
-@needs_mini
 @pytest.mark.parametrize("query", OTHER_LANGUAGES)
 def test_notices_other_languages_in_latin_letters(query: str) -> None:
     assert f"may not understand “{query}”" in str(unreadable("mini", query))
 
 
-@needs_mini
 @pytest.mark.parametrize("query", ENGLISH)
 def test_says_nothing_of_english(query: str) -> None:
     assert unreadable("mini", query) is None
 
 
-@needs_mini
 def test_notices_a_query_that_the_tokenizer_does_not_know() -> None:
     assert "may not understand “🐶”" in str(unreadable("mini", "🐶"))
 
 
-@needs_mini
 def test_shortens_a_long_query() -> None:
     sentence = str(unreadable("mini", "собака " * 2000))
     assert "…”" in sentence
@@ -110,7 +102,6 @@ def test_says_nothing_of_models_that_read_more_or_are_not_known(model: str) -> N
     assert unreadable(model, "кот") is None
 
 
-@needs_mini
 def test_false_alarms_on_english_captions_are_fewer_than_one_in_two_hundred() -> None:
     captions = DATA / "flickr8k" / "captions.tsv"
     if not captions.is_file():
@@ -121,7 +112,6 @@ def test_false_alarms_on_english_captions_are_fewer_than_one_in_two_hundred() ->
     assert len(alarms) < 0.005 * len(texts), alarms[:20]
 
 
-@needs_mini
 def test_says_nothing_of_short_english_queries() -> None:
     queries = DATA / "formats" / "queries.tsv"
     if not queries.is_file():
