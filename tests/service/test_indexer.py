@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import service.indexer
 from service.catalog import Catalog
 from service.indexer import LINKS, OTHER, UNREAD, Advanced, Event, Failure, Finished, Indexer, Scanned, Summary
-from tests.service.colours import ColourEncoder, paint
+from tests.service.colours import ColourEncoder, paint, vectors_of
 
 
 class Shelf:
@@ -154,7 +154,7 @@ def test_another_model_encodes_what_is_unchanged_for_the_first(shelf: Shelf) -> 
     shelf.tower = ColourEncoder(fingerprint="other")
     assert counts(shelf.index()) == {"changed": 1}
     assert counts(shelf.index()) == {"unchanged": 1}
-    assert shelf.catalog.fingerprints() == {"colours": 1, "other": 1}
+    assert vectors_of(shelf.catalog) == {"colours": 1, "other": 1}
 
 
 # -- moves and copies ----------------------------------------------------------------------------------
