@@ -6,12 +6,25 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
 
 from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
+from service.terminal import (
+    INTERRUPTED,
+    DeviceOption,
+    JsonOption,
+    LibraryOption,
+    ModelOption,
+    errors_console,
+    print_line,
+    print_rows,
+    say,
+    settings_of,
+)
+from service.workbench import eval_app
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -27,21 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-eval_app = typer.Typer(help="Measure the quality of a model or of the match.", no_args_is_help=True)
 app.add_typer(eval_app, name="eval")
-
-_INTERRUPTED = 130
-
-LibraryOption = Annotated[
-    Optional[Path],  # noqa: UP045 - Typer reads the annotation at run time
-    typer.Option("--library", "-l", help="Folder of the library; else SMYSL_LIBRARY, else your data folder."),
-]
-ModelOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(help="mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH."),
-]
-DeviceOption = Annotated[Optional[str], typer.Option(help="cuda, mps or cpu; else the first there is.")]  # noqa: UP045
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.command()
@@ -63,8 +62,8 @@ def index(
     from service.library import resolve_folder
     from service.progress import count, describe, download, follow_index
 
-    errors = _errors()
-    settings = _settings(library=library, model=model, device=device)
+    errors = errors_console()
+    settings = settings_of(library=library, model=model, device=device)
     # Before a model is loaded, perhaps downloaded: a folder that is not there is known at once.
     named = [resolve_folder(folder) for folder in folders or ()]
     try:
@@ -72,7 +71,7 @@ def index(
             if not named and not opened.status().roots:
                 raise UsageError("Name at least one folder of photographs: smysl index DIR.")
             with download(errors) as on_progress:
-                encoder = opened.encoder_to_index(say=_say, on_progress=on_progress)
+                encoder = opened.encoder_to_index(say=say, on_progress=on_progress)
             summary = follow_index(errors, opened.index(named, prune=prune, encoder=encoder))
             print_line(describe(summary))
             kept = opened.status()
@@ -85,7 +84,7 @@ def index(
                 )
     except KeyboardInterrupt:
         errors.print("Stopped. What was indexed stays; run the command again to go on.")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     if summary.failed and not (summary.added or summary.changed or summary.moved or summary.unchanged):
         raise typer.Exit(1)
 
@@ -112,7 +111,7 @@ def search(
     elif text is None:
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
     query = Query(text=text, image=pixels, k=k, min_match=min_match)
-    with _open(_settings(library=library, device=device)) as opened:
+    with _open(settings_of(library=library, device=device)) as opened:
         result = opened.search(query)
     if as_json:
         from service.schemas import SearchOut
@@ -120,13 +119,13 @@ def search(
         print_line(SearchOut.of(result).model_dump_json(indent=2))
         return
     if result.notice:
-        _say(result.notice)
+        say(result.notice)
     for hit in result.hits:
         separator = "  " if sys.stdout.isatty() else "\t"
         print_line(f"{hit.match:.3f}{separator}{hit.photograph.path}")
     if not result.hits and result.photographs:
         best = f" The nearest has a match of {result.best_match:.3f}." if result.best_match is not None else ""
-        _say(f"Nothing here shows that.{best}")
+        say(f"Nothing here shows that.{best}")
 
 
 @app.command()
@@ -148,7 +147,7 @@ def score(
     from service.pairs import read_pairs, score_lines
     from service.search import score as score_pairs
 
-    settings = _settings(library=library, model=model, device=device)
+    settings = settings_of(library=library, model=model, device=device)
     if pairs is not None:
         if image is not None or text is not None:
             raise UsageError("Give either a photograph and a text, or --pairs FILE.tsv.")
@@ -156,7 +155,7 @@ def score(
 
         table = read_pairs(pairs)
         encoder, scorer = _scorer(settings)
-        with steps(_errors(), "Scoring") as shown:
+        with steps(errors_console(), "Scoring") as shown:
             # A bar on the terminal takes over standard output while it is there.
             lines = list(score_lines(table, encoder, scorer, shown))
         print_line("\n".join(lines))
@@ -190,9 +189,9 @@ def serve(
     """Answer searches over HTTP, with a page at / and the API's description at /docs."""
     from service.server import run
 
-    settings = _settings(library=library, model=model, device=device, host=host, port=port)
+    settings = settings_of(library=library, model=model, device=device, host=host, port=port)
     with _open(settings, create=bool(folders)) as opened:
-        run(opened, folders or (), say=_say)
+        run(opened, folders or (), say=say)
 
 
 @app.command()
@@ -200,7 +199,7 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
     """What the library holds, which model it uses, and who is writing to it."""
     from service.schemas import StatusOut
 
-    with _open(_settings(library=library, device=device)) as opened:
+    with _open(settings_of(library=library, device=device)) as opened:
         facts = StatusOut.of(opened)
     if as_json:
         print_line(facts.model_dump_json(indent=2))
@@ -216,7 +215,7 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
         "index": f"{facts.index.kind}, {facts.index.photographs:,} photographs" if facts.index else "none yet",
         "writing": f"process {facts.writer.pid} ({facts.writer.doing})" if facts.writer else "nobody",
     }  # fmt: skip
-    _print_rows({name: value for name, value in rows.items() if value})
+    print_rows({name: value for name, value in rows.items() if value})
 
 
 @app.command()
@@ -242,47 +241,10 @@ def models(as_json: JsonOption = False) -> None:
         table.add_row(model.name, size, model.languages, model.licence, "yes" if here[model.name] else "no")
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
-    _say(
+    say(
         "\nAny other CLIP of open_clip can be named too: ARCH/PRETRAINED, hf-hub:ORG/NAME, local-dir:PATH.\n"
         "Choose with: smysl index --model NAME"
     )
-
-
-@eval_app.command()
-def retrieval(
-    data: Annotated[Path, typer.Option(help="Folder with images/ and captions.tsv.")],
-    split: Annotated[str, typer.Option(help="Which rows of captions.tsv.")] = "test",
-    model: ModelOption = None,
-    device: DeviceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Recall at 1, 5 and 10, text to photograph and photograph to text, in percent.
-
-    Each caption searches all photographs of the split; each photograph searches all captions, and is
-    counted if any caption of its own is found.
-    """
-    from eval.retrieval import evaluate
-    from service.config import MINI
-    from service.encoder import load_encoder
-    from service.progress import download, steps
-
-    errors = _errors()
-    settings = _settings(model=model, device=device)
-    with download(errors) as on_progress:
-        encoder = load_encoder(settings.model or MINI, settings, on_progress)
-    with steps(errors, "Encoding") as shown:
-        report = evaluate(encoder, data, split, shown)
-    if as_json:
-        print_line(json.dumps(report.as_json(), indent=2))
-        return
-    rows = {
-        name: f"{value:5.1f} %   (95 % interval {report.intervals[name][0]:.1f} to {report.intervals[name][1]:.1f})"
-        for name, value in report.figures.items()
-    }
-    rows["photographs"] = f"{report.photos:,} with {report.captions:,} captions, split {report.split}"
-    rows["model"] = f"{report.model}, fingerprint {report.fingerprint}"
-    rows["seconds"] = f"{report.seconds:.0f}"
-    _print_rows(rows)
 
 
 def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
@@ -300,26 +262,6 @@ def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
 def _check_there(file: Path) -> None:
     if not file.exists():
         raise NotFoundError(f"There is no file {file}. Check the spelling.")
-
-
-def print_line(text: str) -> None:
-    """Print to standard output, whatever characters a file name has."""
-    sys.stdout.write(text + "\n")
-
-
-def _settings(**flags: Any) -> Settings:
-    from pydantic import ValidationError
-
-    from service.config import Settings
-
-    try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = str(fault["loc"][0])
-        variable = f"SMYSL_{name.upper()}"
-        asked = f"--{name} (or {variable})" if name in flags else variable
-        raise UsageError(f"{asked} is {str(fault['input'])!r}: {fault['msg']}.") from None
 
 
 def _open(settings: Settings, *, create: bool = False) -> Library:
@@ -344,23 +286,6 @@ def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:
     return encoder, load_scorer(encoder)
 
 
-def _errors() -> Console:
-    return Console(stderr=True)
-
-
-def _say(sentence: str) -> None:
-    _errors().print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def _print_rows(rows: dict[str, str]) -> None:
-    width = max(len(name) for name in rows)
-    for name, value in rows.items():
-        first, *more = value.split("\n")
-        print_line(f"{name:<{width}}  {first}")
-        for line in more:
-            print_line(f"{'':<{width}}  {line}")
-
-
 def main() -> None:
     """Run the command; the one place where errors become text and exit codes."""
     for stream in (sys.stdout, sys.stderr):
@@ -370,5 +295,5 @@ def main() -> None:
     try:
         app(prog_name="smysl")
     except SmyslError as error:
-        _say(f"smysl: {error.message}")
+        say(f"smysl: {error.message}")
         sys.exit(error.exit_code)

@@ -1,0 +1,74 @@
+"""What every command shares: its options, its settings from flags, and how it speaks on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from service.errors import UsageError
+
+if TYPE_CHECKING:
+    from service.config import Settings
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it (128 and the signal's number)."""
+
+LibraryOption = Annotated[
+    Optional[Path],  # noqa: UP045 - Typer reads the annotation at run time
+    typer.Option("--library", "-l", help="Folder of the library; else SMYSL_LIBRARY, else your data folder."),
+]
+ModelOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH."),
+]
+DeviceOption = Annotated[Optional[str], typer.Option(help="cuda, mps or cpu; else the first there is.")]  # noqa: UP045
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def print_line(text: str) -> None:
+    """Print to standard output, whatever characters a file name has."""
+    sys.stdout.write(text + "\n")
+
+
+def settings_of(**flags: Any) -> Settings:
+    """Settings with the flags over them that were given; `None` is one that was not.
+
+    Raises:
+        UsageError: a value that cannot be; the sentence names the flag and its variable.
+    """
+    from pydantic import ValidationError
+
+    from service.config import Settings
+
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        variable = f"SMYSL_{name.upper()}"
+        asked = f"--{name} (or {variable})" if name in flags else variable
+        raise UsageError(f"{asked} is {str(fault['input'])!r}: {fault['msg']}.") from None
+
+
+def errors_console() -> Console:
+    """The console of everything that is not a result: progress, notices, errors (standard error)."""
+    return Console(stderr=True)
+
+
+def say(sentence: str) -> None:
+    """Tell the person a sentence on standard error, as it is: no markup, no folding."""
+    errors_console().print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_rows(rows: dict[str, str]) -> None:
+    """Print names and values to standard output in two columns; the lines of a value stand below one another."""
+    width = max(len(name) for name in rows)
+    for name, value in rows.items():
+        first, *more = value.split("\n")
+        print_line(f"{name:<{width}}  {first}")
+        for line in more:
+            print_line(f"{'':<{width}}  {line}")
