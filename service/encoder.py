@@ -56,12 +56,12 @@ class Encoder:
         precision: str,
     ) -> None:
         import torch
-        from open_clip.transform import PreprocessCfg, image_transform_v2
+        from open_clip.transform import image_transform_v2
 
         self.name = name
         self.device = device
-        preprocessing = PreprocessCfg(**_known_fields(PreprocessCfg, model.visual.preprocess_cfg))
-        self.fingerprint = _fingerprint(model, config, asdict(preprocessing), tokenizer)
+        preprocessing = preprocessing_of(model)
+        self.fingerprint = fingerprint_of(model, tokenizer, config)
         self.precision = precision
         self._dtype = getattr(torch, _PRECISIONS[precision])
         self.sigmoid = _sigmoid_head(model)
@@ -73,7 +73,6 @@ class Encoder:
         size = preprocessing.size
         self.photograph_side = size if isinstance(size, int) else max(size)
         """Pixels of the tower's input; decode at least twice as many."""
-        self._trims_padding = type(getattr(model, "text", None)).__name__ == "HFTextEncoder"
         self._lock = threading.Lock()
         self.dimension = int(self.encode_texts(["a"]).shape[1])
 
@@ -94,25 +93,15 @@ class Encoder:
         and by default the fastest that keeps the vectors (cosine with fp32 above 0.999). Raises `UsageError`
         for an unknown name, device or precision, `HubError` where the download fails, `ModelError` for a broken model.
         """
-        from service.models import ensure_downloaded, parse_name
+        from service.models import parse_name
 
         name = parse_name(name).text
-        device = _choose_device(device)
+        device = choose_device(device)
         if precision is not None and precision not in _PRECISIONS:
             raise UsageError(f"There is no precision “{precision}”; choose fp32, bf16 or fp16.")
-        ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
         if device == "cpu":
             keep_memory()
-        try:
-            model, tokenizer, config = _build(name)
-        # A broken file surfaces as whatever the loader stumbles over: KeyError, RuntimeError, OSError, ...
-        except Exception as error:
-            said = str(error).strip().splitlines()
-            reason = said[0][:300].rstrip(".") if said else type(error).__name__
-            raise ModelError(
-                f"The model {name} does not load: {reason}. Check the folder or remove the model from the cache "
-                "and try again; `smysl models` lists what can be used."
-            ) from error
+        model, tokenizer, config = load_network(name, timeout_s=timeout_s, on_progress=on_progress)
         return cls(name, model, tokenizer, config, device, precision or _fastest_precision(device, model))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -123,10 +112,7 @@ class Encoder:
             return np.empty((0, self.dimension), np.float32)
         with self._lock, torch.inference_mode():
             tokens = self._tokenizer(list(texts))
-            if self._trims_padding:
-                # Padding is masked in these towers, so columns of padding alone change nothing but time.
-                used = (tokens != self._model.text.config.pad_token_id).any(dim=0)
-                tokens = tokens[:, : int(used.nonzero().max()) + 1]
+            tokens = without_padding(self._model, tokens)
             vectors = self._model.encode_text(tokens.to(self.device), normalize=False)
             return _unit(vectors)
 
@@ -164,6 +150,48 @@ def load_encoder(
     )
 
 
+def load_network(
+    name: str, *, timeout_s: float = 5.0, on_progress: Callable[[DownloadProgress], None] | None = None
+) -> tuple[Any, Any, dict[str, Any]]:
+    """The open_clip model `name`, its tokenizer and its configuration (`model_cfg`), on the CPU in float32.
+
+    A model that is not on this machine is downloaded. Raises `UsageError` for an unknown name, `HubError`
+    where the download fails, `ModelError` for a broken model.
+    """
+    from service.models import ensure_downloaded, parse_name
+
+    name = parse_name(name).text
+    ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
+    try:
+        return _build(name)
+    # A broken file surfaces as whatever the loader stumbles over: KeyError, RuntimeError, OSError, ...
+    except Exception as error:
+        said = str(error).strip().splitlines()
+        reason = said[0][:300].rstrip(".") if said else type(error).__name__
+        raise ModelError(
+            f"The model {name} does not load: {reason}. Check the folder or remove the model from the cache "
+            "and try again; `smysl models` lists what can be used."
+        ) from error
+
+
+def without_padding(model: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Tokens (n, length) of an open_clip model without the columns that are padding for all of them.
+
+    Only for text towers that mask padding (those of transformers), where it changes nothing but time.
+    """
+    if type(getattr(model, "text", None)).__name__ != "HFTextEncoder":
+        return tokens
+    used = (tokens != model.text.config.pad_token_id).any(dim=0)
+    return tokens[:, : int(used.nonzero().max()) + 1]
+
+
+def preprocessing_of(model: Any) -> Any:
+    """How photographs become the tower's input: open_clip's `PreprocessCfg` of a model that it loaded."""
+    from open_clip.transform import PreprocessCfg
+
+    return PreprocessCfg(**_known_fields(PreprocessCfg, model.visual.preprocess_cfg))
+
+
 def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:
     """The open_clip model, its tokenizer and its configuration, on the CPU in float32."""
     from service.models import cached_only, mini_folder
@@ -196,11 +224,12 @@ def _resolve_text_tower(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     return {"text_cfg": {**text, "hf_model_name": str((folder / named).resolve()), "hf_model_pretrained": False}}
 
 
-def _fingerprint(model: Any, config: dict[str, Any], preprocessing: dict[str, Any], tokenizer: Any) -> str:
-    """32 hexadecimal digits (XXH3, 128 bits) over all that makes a vector what it is."""
+def fingerprint_of(model: Any, tokenizer: Any, config: dict[str, Any]) -> str:
+    """32 hexadecimal digits (XXH3, 128 bits) over all that makes a vector of an open_clip model what it is."""
     import torch
     import xxhash
 
+    preprocessing = asdict(preprocessing_of(model))
     digest = xxhash.xxh3_128()
     digest.update(json.dumps([config, preprocessing], sort_keys=True, default=str).encode())
     digest.update(np.asarray(tokenizer(list(_PROBES))).tobytes())
@@ -225,7 +254,8 @@ def _unit(vectors: torch.Tensor) -> NDArray[np.float32]:
     return unit
 
 
-def _choose_device(asked: str | None) -> str:
+def choose_device(asked: str | None) -> str:
+    """The device asked for, or the first there is of cuda, mps and cpu; `UsageError` for one that is not there."""
     import torch
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from service.encoder import Encoder
+from service.encoder import Encoder, without_padding
 from service.errors import ModelError, NotFoundError, UsageError
 from service.models import mini_folder
 
@@ -87,15 +88,17 @@ def test_odd_texts_have_vectors_too(encoder: Encoder, text: str) -> None:
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_trimming_the_padding_changes_nothing(mini: Encoder) -> None:
-    assert mini._trims_padding
+def test_trimming_the_padding_changes_nothing(mini: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     trimmed = mini.encode_texts(TEXTS)
-    mini._trims_padding = False
-    try:
-        whole = mini.encode_texts(TEXTS)
-    finally:
-        mini._trims_padding = True
-    assert trimmed == pytest.approx(whole, abs=1e-5)
+    widths = []
+
+    def keep_all(model: object, tokens: torch.Tensor) -> torch.Tensor:
+        widths.append((tokens.shape[1], without_padding(model, tokens).shape[1]))
+        return tokens
+
+    monkeypatch.setattr("service.encoder.without_padding", keep_all)
+    assert trimmed == pytest.approx(mini.encode_texts(TEXTS), abs=1e-5)
+    assert widths[0][0] > widths[0][1]
 
 
 @pytest.mark.parametrize(("model", "precision"), [("tiny", None), ("tiny", "bf16"), ("mini", None)])
