@@ -24,7 +24,7 @@ from service.terminal import (
     say,
     settings_of,
 )
-from service.workbench import eval_app
+from service.workbench import eval_app, train_app
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -41,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(eval_app, name="eval")
+app.add_typer(train_app, name="train")
 
 
 @app.command()

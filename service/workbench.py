@@ -1,4 +1,4 @@
-"""The commands of the workbench: what measures models. `service/cli.py` hangs them under `smysl`."""
+"""The commands of the workbench: what measures and trains models. `service/cli.py` hangs them under `smysl`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from typing import Annotated
 
 import typer
 
-from service.terminal import DeviceOption, JsonOption, ModelOption, errors_console, print_line, print_rows, settings_of
+from service.terminal import (
+    INTERRUPTED,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    errors_console,
+    print_line,
+    print_rows,
+    say,
+    settings_of,
+)
 
 eval_app = typer.Typer(help="Measure the quality of a model or of the match.", no_args_is_help=True)
+train_app = typer.Typer(help="Fit a model to your own photographs.", no_args_is_help=True)
 
 
 @eval_app.command()
@@ -48,3 +59,62 @@ def retrieval(
     rows["model"] = f"{report.model}, fingerprint {report.fingerprint}"
     rows["seconds"] = f"{report.seconds:.0f}"
     print_rows(rows)
+
+
+@train_app.command()
+def encoder(
+    pairs: Annotated[Path, typer.Option(help="Table (TSV) with the columns image, text and perhaps split.")],
+    images: Annotated[Path, typer.Option(help="Folder that the table's paths are relative to.")],
+    base: Annotated[str, typer.Option(help="Model to start from; named as for smysl index --model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model; an unfinished run in it goes on.")],
+    lock: Annotated[str, typer.Option(help="What stays as it is: none or photographs (LiT, much faster).")] = "none",
+    epochs: Annotated[int, typer.Option(help="How often every text is seen, about.")] = 5,
+    batch: Annotated[int, typer.Option(help="Pairs in a step; each is told from all others.")] = 64,
+    rate: Annotated[float, typer.Option(help="Peak learning rate; 0: 1e-5, with locked photographs 5e-5.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW; norms, biases and embeddings have none.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of the photographs, where there is no split.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    device: DeviceOption = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over instead of going on or keeping a finished model.")
+    ] = False,
+) -> None:
+    """Fine-tune a model on photographs and texts of your own; the best epoch becomes a local-dir model.
+
+    Prints the recalls of the validation photographs after every epoch; epoch 0 is the base model. Where no
+    epoch is better, nothing is written and the exit code is 1. Stopped with Ctrl-C, the same command goes on
+    after the last whole epoch.
+    """
+    from service.progress import download, steps
+    from training.encoder import describe_epoch, describe_outcome, train_encoder
+    from training.pairs import read_pair_table
+    from training.trainer import Settings
+
+    console = errors_console()
+    machine = settings_of(device=device)
+    settings = Settings(
+        lock=lock, epochs=epochs, batch=batch, rate=rate, weight_decay=weight_decay, validation=validation, seed=seed
+    )
+    table = read_pair_table(pairs, images)
+    try:
+        with download(console) as on_download:
+            outcome = train_encoder(
+                table,
+                base,
+                out,
+                settings,
+                device=machine.device,
+                fresh=fresh,
+                threads=machine.decode_threads,
+                timeout_s=machine.hub_timeout_s,
+                on_download=on_download,
+                stage=lambda what: steps(console, what),
+                say=say,
+                on_epoch=lambda epoch: print_line(describe_epoch(epoch)),
+            )
+    except KeyboardInterrupt:
+        console.print("Stopped. Whole epochs are kept; run the command again to go on.")
+        raise typer.Exit(INTERRUPTED) from None
+    print_line(describe_outcome(outcome))
+    if outcome.best == 0:
+        raise typer.Exit(1)

@@ -1,0 +1,200 @@
+"""`smysl train encoder`: any open_clip model, fine-tuned on a person's own photographs and texts.
+
+Whole, or with the photograph's tower locked (LiT, Zhai et al. 2022): then every photograph is encoded once,
+as it is, and what remains to be trained is how texts are read. What an epoch draws depends on the seed and
+its number alone, and a checkpoint follows each epoch: an interrupted run goes on with the numbers that it
+would have had.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eval.retrieval import DEPTHS
+from service.encoder import choose_device, fingerprint_of, load_network
+from service.memory import keep_memory
+from service.models import parse_name
+from training.model_folder import check_model, stored_halves, write_model
+from training.pairs import PairedPhotograph, PairTable, describe_faults, split_photographs, without_unreadable
+from training.run_folder import RunFolder
+from training.trainer import Settings, Stage, Trainer, side_of, silent
+from training.validation import goodness
+
+if TYPE_CHECKING:
+    from service.models import DownloadProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Figures of the validation photographs after an epoch; epoch 0 is the base model and has no loss."""
+
+    epoch: int
+    loss: float | None
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All epochs of a run and the best of them; where that is 0, nothing was written."""
+
+    epochs: list[Epoch]
+    best: int
+    folder: Path
+
+
+def train_encoder(
+    table: PairTable,
+    base: str,
+    out: Path,
+    settings: Settings,
+    *,
+    device: str | None = None,
+    fresh: bool = False,
+    threads: int | None = None,
+    timeout_s: float = 5.0,
+    on_download: Callable[[DownloadProgress], None] | None = None,
+    stage: Stage = silent,
+    say: Callable[[str], None] = lambda sentence: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Outcome:
+    """Fine-tune the model `base` on a table and write the best epoch to `out` as a `local-dir` model.
+
+    An unfinished run of the same settings, pairs and base in `out` goes on from its last epoch, unless `fresh`.
+    Nothing is written where no epoch is better than the base model on the validation photographs.
+
+    Raises:
+        UsageError: `out` is something else or another run; the learning rate is too high.
+        ModelError: the base does not load, or cannot be written.
+        DataError: too few photographs can be used.
+        BusyError: another process is training into `out`.
+    """
+    folder = RunFolder(out)
+    folder.check(fresh=fresh)
+    device = choose_device(device)
+    if device == "cpu":
+        keep_memory()
+    name = parse_name(base)
+    network, tokenizer, config = load_network(name.text, timeout_s=timeout_s, on_progress=on_download)
+    threads = threads or os.cpu_count() or 1
+    with stage("Checking photographs") as shown:
+        table = without_unreadable(table, side_of(network), threads, shown)
+    for line in describe_faults(table.faults):
+        say(line)
+    train, validation = split_photographs(table, settings.validation, settings.seed)
+    fingerprint = fingerprint_of(network, tokenizer, config)
+    halves = stored_halves(name.folder)
+    with folder.held():
+        state = folder.begin(_key(settings, fingerprint, train, validation), fresh=fresh)
+        trainer = Trainer(network, tokenizer, train, validation, settings, device, threads, stage)
+        history = _run(trainer, folder, state, say, on_epoch)
+        best = _best_of(history)
+        if best:
+            network.load_state_dict(folder.best(best), strict=False)
+            write_model(folder.inside / "model", network, tokenizer, config, halves)
+            written = check_model(folder.inside / "model", tokenizer, trainer.texts[:100])
+            facts = {"base": name.text, "base_fingerprint": fingerprint, "fingerprint": written}
+            facts |= _facts(settings, table, train, validation, history, best)
+            folder.publish(folder.inside / "model", facts)
+    folder.close()
+    return Outcome(history, best, folder.out)
+
+
+def describe_epoch(epoch: Epoch) -> str:
+    """An epoch in one line."""
+    ways = {"t2i": "text to photograph", "i2t": "photograph to text"}
+    found = []
+    for way, words in ways.items():
+        shares = " / ".join(format(epoch.figures[f"{way}_r{depth}"], ".1f") for depth in DEPTHS)
+        found.append(f"{words} {shares}")
+    note = "the base model; recall at 1 / 5 / 10 in percent" if epoch.loss is None else f"loss {epoch.loss:.3f}"
+    return f"epoch {epoch.epoch}: {', '.join(found)} ({note})"
+
+
+def describe_outcome(outcome: Outcome) -> str:
+    """What came of a run, and what to do next."""
+    if outcome.best == 0:
+        return (
+            "No epoch was better than the base model, so nothing was written. More pairs, a smaller --rate or "
+            "--lock photographs may help."
+        )
+    before, after = (goodness(outcome.epochs[number].figures)[0] for number in (0, outcome.best))
+    return (
+        f"Epoch {outcome.best} was the best: a mean recall at 5 of {after:.1f} % instead of {before:.1f} %.\n"
+        f"Use it with: smysl index --model local-dir:{outcome.folder}"
+    )
+
+
+def _run(
+    trainer: Trainer,
+    folder: RunFolder,
+    state: dict[str, Any] | None,
+    say: Callable[[str], None],
+    on_epoch: Callable[[Epoch], None],
+) -> list[Epoch]:
+    """Run the epochs that are not done yet, with a checkpoint after each; all epochs."""
+    if state is None:
+        history = [Epoch(0, None, trainer.measure())]
+    else:
+        trainer.network.load_state_dict(state["network"], strict=False)
+        trainer.optimizer.load_state_dict(state["optimizer"])
+        history = [Epoch(**each) for each in state["history"]]
+        say(f"Going on after epoch {history[-1].epoch} of {trainer.settings.epochs}.")
+    for epoch in history:
+        on_epoch(epoch)
+    while len(history) <= trainer.settings.epochs:
+        number = len(history)
+        history.append(Epoch(number, trainer.run_epoch(number), trainer.measure()))
+        best = _best_of(history)
+        if best == number:
+            folder.keep_best(number, trainer.trained())
+        folder.save(
+            {
+                "network": trainer.trained(),
+                "optimizer": trainer.optimizer.state_dict(),
+                "history": [asdict(each) for each in history],
+            }
+        )
+        folder.forget_all_but(best)
+        on_epoch(history[-1])
+    return history
+
+
+def _best_of(history: list[Epoch]) -> int:
+    """The number of the best epoch, the earliest of equals."""
+    return max(history, key=lambda each: (goodness(each.figures), -each.epoch)).epoch
+
+
+def _key(
+    settings: Settings, fingerprint: str, train: list[PairedPhotograph], validation: list[PairedPhotograph]
+) -> dict[str, Any]:
+    """What makes two runs the same one."""
+    import xxhash
+
+    pairs = [[[each.name, *each.texts] for each in side] for side in (train, validation)]
+    digest = xxhash.xxh3_128_hexdigest(repr(pairs).encode())
+    return {**asdict(settings), "rate": settings.peak_rate, "base": fingerprint, "pairs": digest}
+
+
+def _facts(
+    settings: Settings,
+    table: PairTable,
+    train: list[PairedPhotograph],
+    validation: list[PairedPhotograph],
+    history: list[Epoch],
+    best: int,
+) -> dict[str, Any]:
+    """What `training.json` says of a run."""
+    counts = {
+        name: {"photographs": len(side), "texts": sum(len(each.texts) for each in side)}
+        for name, side in (("train", train), ("validation", validation))
+    }
+    return {
+        "settings": asdict(settings) | {"rate": settings.peak_rate},
+        "pairs": counts | {"rows_left_out": len(table.faults)},
+        "epochs": [asdict(each) for each in history],
+        "best_epoch": best,
+    }

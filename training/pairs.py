@@ -1,0 +1,231 @@
+"""The table of photographs and texts that a person trains an encoder on, checked on the way in.
+
+A few bad rows are left out and named; what makes the rest of the table unsure (no such column, quotes that do
+not close, another encoding) is an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from service.errors import DataError, NotFoundError, PhotographError
+from service.photos import open_photograph
+from service.progress import count
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+TRAIN = "train"
+VALIDATION = "validation"
+FEWEST = 2
+"""Photographs on either side: one alone has no wrong answers."""
+
+_NEEDED = ("image", "text")
+_NO_SPLIT = "an empty cell"
+
+
+@dataclass(frozen=True, slots=True)
+class PairedPhotograph:
+    """A photograph with its texts in the order of the table; `row` is its first (the header is row 1).
+
+    `split` is "train", "validation" or, in a table without that column, empty.
+    """
+
+    name: str
+    path: Path
+    row: int
+    split: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairTable:
+    """The photographs of a table that can be used, and a sentence for every row that cannot."""
+
+    file: Path
+    photographs: tuple[PairedPhotograph, ...]
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    row: int
+    image: str
+    text: str
+    split: str
+
+
+def read_pair_table(file: Path, images: Path) -> PairTable:
+    """Read a UTF-8 table with the columns `image`, `text` and perhaps `split`, separated by tabs, quoted as RFC 4180.
+
+    `image` is a path relative to the folder `images`. Photographs are looked for, not opened. Raises
+    NotFoundError for a missing file or folder, DataError for a table that cannot be read as one, or none of
+    whose rows can be used.
+    """
+    for place, kind in ((file, "file"), (images, "folder")):
+        if not (place.is_dir() if kind == "folder" else place.is_file()):
+            raise NotFoundError(f"There is no {kind} {place}. Check the spelling.")
+    faults: list[str] = []
+    found: dict[str, PairedPhotograph] = {}
+    for row in _rows(file, faults):
+        name = os.path.normpath(row.image) if row.image.strip() else ""
+        fault = _fault(row, name, images, found.get(name))
+        if fault:
+            faults.append(f"row {row.row}, column {fault}")
+        elif name not in found:
+            found[name] = PairedPhotograph(name, images / name, row.row, row.split, (row.text.strip(),))
+        elif (text := row.text.strip()) not in found[name].texts:
+            found[name] = replace(found[name], texts=(*found[name].texts, text))
+    return _usable(PairTable(file, tuple(found.values()), tuple(faults)))
+
+
+def without_unreadable(table: PairTable, side: int, threads: int, on_progress: Callable[[int, int], None]) -> PairTable:
+    """Open every photograph once and leave those out that cannot be read, better now than after an hour.
+
+    `side` is as for `read_photographs`. Raises DataError where none is left.
+    """
+    kept, faults = [], list(table.faults)
+
+    def reason(photograph: PairedPhotograph) -> str | None:
+        try:
+            open_photograph(photograph.path, max_side=side)
+        except PhotographError as error:
+            return error.message
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done, (photograph, fault) in enumerate(
+            zip(table.photographs, pool.map(reason, table.photographs), strict=True), start=1
+        ):
+            if fault is None:
+                kept.append(photograph)
+            else:
+                faults.append(f"row {photograph.row}, column image: {photograph.name!r} cannot be used: {fault}.")
+            on_progress(done, len(table.photographs))
+    return _usable(replace(table, photographs=tuple(kept), faults=tuple(faults)))
+
+
+def split_photographs(
+    table: PairTable, share: float, seed: int
+) -> tuple[list[PairedPhotograph], list[PairedPhotograph]]:
+    """The photographs to train on and those to validate on, in the order of the table.
+
+    As the column `split` says; without it, `share` of the photographs (not of the rows) is drawn with the
+    seed. Raises DataError where either side has fewer than two photographs.
+    """
+    photographs = table.photographs
+    if any(photograph.split for photograph in photographs):
+        sides = {name: [each for each in photographs if each.split == name] for name in (TRAIN, VALIDATION)}
+        for name, members in sides.items():
+            if len(members) < FEWEST:
+                has = f"only one photograph of split {name}" if members else f"no photograph of split {name}"
+                raise DataError(f"{table.file}, column split: there is {has}; at least {FEWEST} are needed.")
+        return sides[TRAIN], sides[VALIDATION]
+    if len(photographs) < 2 * FEWEST:
+        raise DataError(
+            f"{table.file} has {count(len(photographs))} that can be used; at least {2 * FEWEST} are needed, {FEWEST} "
+            "of them for the validation."
+        )
+    taken = min(max(round(share * len(photographs)), FEWEST), len(photographs) - FEWEST)
+    drawn = set(np.random.default_rng(seed).permutation(len(photographs))[:taken].tolist())
+    return (
+        [each for place, each in enumerate(photographs) if place not in drawn],
+        [each for place, each in enumerate(photographs) if place in drawn],
+    )
+
+
+def describe_faults(faults: Sequence[str], most: int = 5) -> list[str]:
+    """Lines that name the first rows that were left out and count the others."""
+    lines = [f"Left out: {fault}" for fault in faults[:most]]
+    if (more := len(faults) - most) > 0:
+        lines.append(f"Left out: {more:,} more row{'s' if more > 1 else ''}.")
+    return lines
+
+
+def read_photographs(batches: Sequence[Sequence[Path]], side: int, threads: int) -> Iterator[list[Image.Image]]:
+    """Decoded RGB photographs, a batch at a time; the next batch is decoded while the caller works on one.
+
+    `side` is the pixels that the shorter side must keep. Raises PhotographError that names the file.
+    """
+
+    def decode(path: Path) -> Image.Image:
+        try:
+            return open_photograph(path, max_side=side).image
+        except PhotographError as error:
+            raise PhotographError(f"{path} cannot be used as a photograph: {error.message}.") from None
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(decode, path) for path in batches[0]] if batches else []
+        for following in [*batches[1:], ()] if batches else []:
+            current, waiting = waiting, [pool.submit(decode, path) for path in following]
+            yield [each.result() for each in current]
+
+
+def _rows(file: Path, faults: list[str]) -> Iterator[_Row]:
+    """The rows of the table; those of another length than the header's go to the faults."""
+    number = 0
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter="\t", strict=True)
+            header = next(reader, [])
+            number = 1
+            _check_header(file, header)
+            for number, cells in enumerate(reader, start=2):
+                if len(cells) == len(header):
+                    named = dict(zip(header, cells, strict=True))
+                    yield _Row(number, named["image"], named["text"], _split_of(named))
+                elif cells:
+                    faults.append(f"row {number}: {len(cells)} cells where the header has {len(header)}.")
+    except UnicodeDecodeError:
+        raise DataError(f"{file}, after row {number}: the text is not UTF-8; save the table as UTF-8.") from None
+    except csv.Error as error:
+        raise DataError(f"{file}, after row {number}: {error}; check the quotes.") from None
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror or error}).") from None
+
+
+def _split_of(named: dict[str, str]) -> str:
+    # A table without the column and a cell that is empty are two things.
+    return named.get("split", "").strip() or (_NO_SPLIT if "split" in named else "")
+
+
+def _check_header(file: Path, header: list[str]) -> None:
+    found = f"found: {', '.join(header)}" if header else "the file is empty"
+    for column in _NEEDED:
+        if column not in header:
+            raise DataError(f"{file}, row 1: the columns image and text are needed, separated by a tab; {found}.")
+    for column in (*_NEEDED, "split"):
+        if header.count(column) > 1:
+            raise DataError(f"{file}, row 1: there is more than one column {column}; {found}.")
+
+
+def _fault(row: _Row, name: str, images: Path, earlier: PairedPhotograph | None) -> str | None:
+    """The column of a row and what is wrong with it, or None."""
+    outside = bool(name) and (Path(name).is_absolute() or Path(name).parts[0] == "..")
+    checks = (
+        (bool(name), "image: the cell is empty."),
+        (not outside, f"image: {row.image!r} leaves the folder {images}."),
+        (bool(row.text.strip()), "text: the cell is empty."),
+        (
+            row.split in ("", TRAIN, VALIDATION),
+            f"split: {row.split if row.split == _NO_SPLIT else repr(row.split)} is neither {TRAIN} nor {VALIDATION}.",
+        ),
+        (earlier is None or earlier.split == row.split, f"split: {name!r} stands in the other split already."),
+        (outside or (images / name).is_file(), f"image: there is no photograph {row.image!r} in {images}."),
+    )
+    return next((sentence for right, sentence in checks if not right), None)
+
+
+def _usable(table: PairTable) -> PairTable:
+    if not table.photographs:
+        first = f"; the first fault: {table.faults[0]}" if table.faults else ": there is nothing under its header."
+        raise DataError(f"{table.file} has no row that can be used{first}")
+    return table

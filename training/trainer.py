@@ -1,0 +1,277 @@
+"""One training run of an encoder: its loss, its batches, its optimizer, its epochs.
+
+The network stays in evaluation mode throughout, so that the statistics of batch normalisation are those of
+the base model and nothing is random but the batches and the crops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eval.retrieval import Vectors
+from service.encoder import preprocessing_of, without_padding
+from service.errors import UsageError
+from training.mini.fit import epoch_batches, schedule
+from training.pairs import PairedPhotograph, read_photographs
+from training.validation import recalls
+
+if TYPE_CHECKING:
+    import torch
+
+LOCKS = ("none", "photographs")
+RATES = {"none": 1e-5, "photographs": 5e-5}
+"""The peak learning rate where none is given, by what is locked."""
+CROP = (0.6, 1.0)
+"""Share of a photograph's area that a random crop keeps."""
+ENCODED_AT_ONCE = 32
+LARGEST_SCALE = math.log(100)
+"""Where CLIP stops its logit scale; models of the sigmoid loss go beyond."""
+LARGEST_GRADIENT = 1.0
+
+Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens a stretch of work by its name; what it gives is called with the steps done and the steps in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be chosen; `rate` 0 stands for the usual one. Raises UsageError for what cannot be."""
+
+    lock: str = "none"
+    epochs: int = 5
+    batch: int = 64
+    rate: float = 0.0
+    weight_decay: float = 0.1
+    validation: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rules = (
+            (self.lock in LOCKS, f"--lock is {self.lock!r}; it can be {' or '.join(LOCKS)}."),
+            (self.epochs >= 1, f"--epochs is {self.epochs}; at least 1 is needed."),
+            (self.batch >= 2, f"--batch is {self.batch}; a batch needs at least 2 pairs, or nothing in it is wrong."),
+            (0 <= self.rate < 1, f"--rate is {self.rate}; it lies between 0 and 1, 0 being the usual one."),
+            (0 <= self.weight_decay < 1, f"--weight-decay is {self.weight_decay}; it lies between 0 and 1."),
+            (0 < self.validation < 1, f"--validation is {self.validation}; it lies between 0 and 1."),
+            (self.seed >= 0, f"--seed is {self.seed}; it cannot be negative."),
+        )
+        for kept, sentence in rules:
+            if not kept:
+                raise UsageError(sentence)
+
+    @property
+    def peak_rate(self) -> float:
+        """The highest learning rate of the run."""
+        return self.rate or RATES[self.lock]
+
+
+@contextmanager
+def silent(_: str) -> Iterator[Callable[[int, int], None]]:
+    """A stage that shows nothing."""
+    yield lambda done, total: None
+
+
+def pair_loss(
+    photographs: torch.Tensor,
+    texts: torch.Tensor,
+    scale: torch.Tensor,
+    bias: torch.Tensor | None,
+    excused: torch.Tensor,
+) -> torch.Tensor:
+    """The loss of CLIP or, with a `bias`, of SigLIP over pairs in order, as open_clip's `ClipLoss` and `SigLipLoss`.
+
+    `photographs` and `texts` are (n, d) and normalised. With one difference: the pairs of `excused` (n, n),
+    bool, photograph by text, count neither as right nor as wrong.
+    """
+    import torch
+    from torch.nn import functional
+
+    logits = scale * photographs @ texts.T
+    if bias is not None:
+        logits = logits + bias
+    logits = logits.masked_fill(excused, -torch.inf)
+    if bias is not None:
+        signs = 2 * torch.eye(len(logits), device=logits.device) - 1
+        return -functional.logsigmoid(signs * logits).sum() / len(logits)
+    right = torch.arange(len(logits), device=logits.device)
+    return (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
+
+
+def draw_epoch(texts_of: Sequence[Sequence[int]], batch: int, seed: int, epoch: int) -> list[list[tuple[int, int]]]:
+    """(photograph, text) pairs of one epoch in batches, no photograph twice in a batch.
+
+    What photographs with many texts leave over makes batches of a few pairs, which would move the weights as
+    far as a whole one; they are left out, and the next epoch draws others.
+    """
+    drawn = epoch_batches(texts_of, batch, int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+    enough = min(batch, len(texts_of)) / 4
+    return [pairs for pairs in drawn if len(pairs) >= enough] or drawn
+
+
+class Trainer:
+    """The network with its optimizer, its pairs, and the vectors of photographs where they do not change."""
+
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        train: list[PairedPhotograph],
+        validation: list[PairedPhotograph],
+        settings: Settings,
+        device: str,
+        threads: int,
+        stage: Stage,
+    ) -> None:
+        import torch
+        from open_clip.transform import AugmentationCfg, image_transform_v2
+
+        self.settings, self.device, self.threads, self.stage = settings, device, threads, stage
+        self.train, self.validation = train, validation
+        self.texts = list(dict.fromkeys(text for each in (*train, *validation) for text in each.texts))
+        row_of = {text: row for row, text in enumerate(self.texts)}
+        self.texts_of = [[row_of[text] for text in each.texts] for each in train]
+        self.validation_texts_of = [[row_of[text] for text in each.texts] for each in validation]
+        self.tokens = torch.cat([tokenizer(self.texts[at : at + 1024]) for at in range(0, len(self.texts), 1024)])
+        self.network = network.to(device=device, memory_format=torch.channels_last).eval()
+        self.locked = settings.lock == "photographs"
+        if self.locked:
+            network.visual.requires_grad_(False)
+        self.optimizer = _optimizer(network, settings)
+        self.largest_scale = max(LARGEST_SCALE, float(network.logit_scale.detach()))
+        preprocessing = preprocessing_of(network)
+        self.side = side_of(network)
+        self.prepare = image_transform_v2(preprocessing, is_train=False)
+        self.crop = image_transform_v2(preprocessing, is_train=True, aug_cfg=AugmentationCfg(scale=CROP))
+        self.vectors: torch.Tensor | None = None
+        self.validation_vectors: torch.Tensor | None = None
+        if self.locked:
+            both = self._encode([*train, *validation], "Encoding photographs")
+            self.vectors, self.validation_vectors = both[: len(train)], both[len(train) :]
+
+    def run_epoch(self, epoch: int) -> float:
+        """Train for epoch number `epoch`, counted from 1; the mean loss of its steps."""
+        import torch
+
+        settings = self.settings
+        batches = draw_epoch(self.texts_of, settings.batch, settings.seed, epoch)
+        steps = settings.epochs * len(batches)
+        losses = []
+        with self.stage(f"Epoch {epoch} of {settings.epochs}") as shown, torch.random.fork_rng():
+            torch.manual_seed(settings.seed * 100_003 + epoch)
+            for done, (pairs, photographs) in enumerate(zip(batches, self._vectors_of(batches), strict=True)):
+                for group in self.optimizer.param_groups:
+                    group["lr"] = settings.peak_rate * schedule((epoch - 1) * len(batches) + done, steps)
+                losses.append(self._step(pairs, photographs))
+                if not math.isfinite(losses[-1]):
+                    raise UsageError(
+                        f"The loss is no number any more in epoch {epoch}: --rate {settings.peak_rate:g} is too high. "
+                        "Choose a smaller one and start over with --fresh."
+                    )
+                shown(done + 1, len(batches))
+        return sum(losses) / len(losses)
+
+    def measure(self) -> dict[str, float]:
+        """Recalls of the validation photographs and their texts as the network stands."""
+        rows = sorted({row for rows in self.validation_texts_of for row in rows})
+        place = {row: at for at, row in enumerate(rows)}
+        texts_of = [[place[row] for row in own] for own in self.validation_texts_of]
+        photographs = self.validation_vectors
+        if photographs is None:
+            photographs = self._encode(self.validation, "Validating")
+        return recalls(self._encode_texts(rows), photographs.cpu().numpy(), texts_of)
+
+    def trained(self) -> dict[str, torch.Tensor]:
+        """The weights that training moves, by name."""
+        return {name: value.detach() for name, value in self.network.named_parameters() if value.requires_grad}
+
+    def _vectors_of(self, batches: list[list[tuple[int, int]]]) -> Iterator[torch.Tensor]:
+        """Unit vectors of the photographs of each batch: read from the table, or made anew from random crops."""
+        import torch
+
+        if self.vectors is not None:
+            for pairs in batches:
+                yield self.vectors[[photograph for photograph, _ in pairs]]
+            return
+        paths = [[self.train[photograph].path for photograph, _ in pairs] for pairs in batches]
+        for images in read_photographs(paths, self.side, self.threads):
+            prepared = torch.stack([self.crop(image) for image in images])
+            yield self._encode_prepared(prepared)
+
+    def _step(self, pairs: list[tuple[int, int]], photographs: torch.Tensor) -> float:
+        import torch
+
+        network = self.network
+        tokens = without_padding(network, self.tokens[[text for _, text in pairs]]).to(self.device)
+        texts = network.encode_text(tokens, normalize=True)
+        own = [set(self.texts_of[photograph]) for photograph, _ in pairs]
+        excused = torch.tensor([[text in texts_here for _, text in pairs] for texts_here in own], device=self.device)
+        excused.fill_diagonal_(False)
+        bias = getattr(network, "logit_bias", None)
+        loss = pair_loss(photographs, texts, network.logit_scale.exp(), bias, excused)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(
+            [weight for group in self.optimizer.param_groups for weight in group["params"]], LARGEST_GRADIENT
+        )
+        self.optimizer.step()
+        with torch.no_grad():
+            network.logit_scale.clamp_(max=self.largest_scale)
+        return float(loss.detach())
+
+    def _encode(self, photographs: list[PairedPhotograph], what: str) -> torch.Tensor:
+        """Unit vectors (n, d) of photographs as they are."""
+        import torch
+
+        paths = [each.path for each in photographs]
+        groups = [paths[at : at + ENCODED_AT_ONCE] for at in range(0, len(paths), ENCODED_AT_ONCE)]
+        parts: list[torch.Tensor] = []
+        with self.stage(what) as shown, torch.no_grad():
+            for images in read_photographs(groups, self.side, self.threads):
+                parts.append(self._encode_prepared(torch.stack([self.prepare(image) for image in images])))
+                shown(min(len(parts) * ENCODED_AT_ONCE, len(paths)), len(paths))
+        return torch.cat(parts)
+
+    def _encode_prepared(self, prepared: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        batch = prepared.to(device=self.device, memory_format=torch.channels_last)
+        vectors: torch.Tensor = self.network.encode_image(batch, normalize=True)
+        return vectors
+
+    def _encode_texts(self, rows: list[int]) -> Vectors:
+        import torch
+
+        parts = []
+        with torch.no_grad():
+            for at in range(0, len(rows), ENCODED_AT_ONCE):
+                tokens = without_padding(self.network, self.tokens[rows[at : at + ENCODED_AT_ONCE]])
+                parts.append(self.network.encode_text(tokens.to(self.device), normalize=True).cpu())
+        vectors: Vectors = torch.cat(parts).numpy()
+        return vectors
+
+
+def _optimizer(network: Any, settings: Settings) -> torch.optim.Optimizer:
+    """AdamW that lets no norm, bias or scale decay, and no embedding: words the pairs lack would fade."""
+    import torch
+
+    embeddings = [module for module in network.modules() if isinstance(module, torch.nn.Embedding)]
+    spared = {id(module.weight) for module in embeddings}
+    listed = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()
+    decayed, kept = [], []
+    for name, weight in network.named_parameters():
+        if weight.requires_grad:
+            spare = weight.ndim < 2 or id(weight) in spared or name in listed or name.endswith("positional_embedding")
+            (kept if spare else decayed).append(weight)
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.peak_rate, betas=(0.9, 0.98))
+
+
+def side_of(network: Any) -> int:
+    """Pixels of a photograph's shorter side worth decoding: twice the tower's, as the service does."""
+    size = preprocessing_of(network).size
+    return 2 * (size if isinstance(size, int) else max(size))
