@@ -15,6 +15,7 @@ import numpy as np
 
 from service.errors import ModelError, UsageError
 from service.memory import keep_memory
+from service.towers import PRECISIONS, Precisions, fastest_precisions, settle, transformers_tower
 
 if TYPE_CHECKING:
     import torch
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from service.config import Settings
     from service.models import DownloadProgress
-
-_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-"""What torch calls them."""
 
 _PROBES = (
     "a photo of a cat",
@@ -42,8 +40,9 @@ class Encoder:
     """One CLIP on one device: photographs and texts in, L2-normalised float32 vectors out.
 
     Made by `Encoder.load`. `fingerprint` names architecture, weights, preprocessing and tokenizer; vectors
-    of two encoders may be compared only where it is equal. `precision` and `device` change speed, not
-    meaning, and are no part of it. Safe to use from several threads: they take turns.
+    of two encoders may be compared only where it is equal. `device`, `precision` (the photograph tower's) and
+    `text_precision` change speed, not meaning, and are no part of it. Safe to use from several threads: they
+    take turns.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Encoder:
         tokenizer: Any,
         config: dict[str, Any],
         device: str,
-        precision: str,
+        precisions: Precisions,
     ) -> None:
         import torch
         from open_clip.transform import image_transform_v2
@@ -62,17 +61,17 @@ class Encoder:
         self.device = device
         preprocessing = preprocessing_of(model)
         self.fingerprint = fingerprint_of(model, tokenizer, config)
-        self.precision = precision
-        self._dtype = getattr(torch, _PRECISIONS[precision])
+        self.precision, self.text_precision = precisions.photographs, precisions.texts
+        self._dtype = getattr(torch, PRECISIONS[self.precision])
         self.sigmoid = _sigmoid_head(model)
         """Scale and bias of a model trained with the sigmoid loss (SigLIP), else None."""
-        model = model.to(device=device, dtype=self._dtype, memory_format=torch.channels_last).eval()
-        self._model = model.requires_grad_(False)
         self._tokenizer = tokenizer
         self._transform = image_transform_v2(preprocessing, is_train=False)
         size = preprocessing.size
-        self.photograph_side = size if isinstance(size, int) else max(size)
+        height, width = (size, size) if isinstance(size, int) else size
+        self.photograph_side = max(height, width)
         """Pixels of the tower's input; decode at least twice as many."""
+        self._model = settle(model, device, precisions, (height, width))
         self._lock = threading.Lock()
         self.dimension = int(self.encode_texts(["a"]).shape[1])
 
@@ -89,20 +88,22 @@ class Encoder:
         """Load the model `name`: "mini", "ARCH/PRETRAINED", "hf-hub:ORG/NAME" or "local-dir:PATH".
 
         A model that is not on this machine is downloaded, with `on_progress` told about it. `device` is
-        cuda, mps or cpu and by default the first of these that is there; `precision` is fp32, bf16 or fp16
-        and by default the fastest that keeps the vectors (cosine with fp32 above 0.999). Raises `UsageError`
-        for an unknown name, device or precision, `HubError` where the download fails, `ModelError` for a broken model.
+        cuda, mps or cpu and by default the first of these that is there; `precision` is fp32, bf16 or fp16 and
+        by default for each tower the fastest that keeps the vectors (cosine with fp32 above 0.999). Raises
+        `UsageError` for an unknown name, device or precision, `HubError` where the download fails, `ModelError`
+        for a broken model.
         """
         from service.models import parse_name
 
         name = parse_name(name).text
         device = choose_device(device)
-        if precision is not None and precision not in _PRECISIONS:
+        if precision is not None and precision not in PRECISIONS:
             raise UsageError(f"There is no precision “{precision}”; choose fp32, bf16 or fp16.")
         if device == "cpu":
             keep_memory()
         model, tokenizer, config = load_network(name, timeout_s=timeout_s, on_progress=on_progress)
-        return cls(name, model, tokenizer, config, device, precision or _fastest_precision(device, model))
+        chosen = Precisions(precision, precision) if precision else fastest_precisions(device, model)
+        return cls(name, model, tokenizer, config, device, chosen)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (n, dimension), float32, of `texts`; what exceeds the context length is cut."""
@@ -179,9 +180,10 @@ def without_padding(model: Any, tokens: torch.Tensor) -> torch.Tensor:
 
     Only for text towers that mask padding (those of transformers), where it changes nothing but time.
     """
-    if type(getattr(model, "text", None)).__name__ != "HFTextEncoder":
+    tower = transformers_tower(model)
+    if tower is None:
         return tokens
-    used = (tokens != model.text.config.pad_token_id).any(dim=0)
+    used = (tokens != tower.config.pad_token_id).any(dim=0)
     return tokens[:, : int(used.nonzero().max()) + 1]
 
 
@@ -271,22 +273,6 @@ def choose_device(asked: str | None) -> str:
     except (RuntimeError, AssertionError):
         raise UsageError(f"There is no device “{asked}” on this machine; choose cuda, mps or cpu.") from None
     return asked
-
-
-def _fastest_precision(device: str, model: Any) -> str:
-    """The fastest precision that keeps a model's vectors.
-
-    Transformers keep theirs in bf16. The many normalised convolutions of an EfficientNet do not: over 200
-    photographs the cosine with fp32 had a median of 0.9986 and a minimum of 0.992.
-    """
-    import torch
-
-    convolutional = any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
-    if device.startswith("cuda"):
-        return "bf16" if not convolutional and torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device == "cpu" and not convolutional and torch.cpu._is_avx512_bf16_supported():
-        return "bf16"
-    return "fp32"
 
 
 def _known_fields(settings: Any, values: dict[str, Any]) -> dict[str, Any]:

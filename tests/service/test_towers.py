@@ -1,0 +1,197 @@
+"""Quicker towers give the vectors of the model as it was loaded, whatever was folded, packed or rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.captions import read_captions
+from service.encoder import Encoder, load_network, preprocessing_of
+from service.photos import open_photograph
+from service.towers import Precisions, fastest_precisions, fold_batch_norms, settle
+
+TEXTS = ["sunflower", "a red car at night", "two dogs play in the snow, and a third one looks on", "cat " * 250, "🐶"]
+SIZE = (64, 64)
+
+
+class Photographs(torch.nn.Module):
+    """A photograph tower of one normalised convolution, listed in this order; `run` is the order it runs in."""
+
+    def __init__(self, run: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 3, 3, bias=False)
+        self.norm = torch.nn.BatchNorm2d(3)
+        torch.nn.init.uniform_(self.norm.running_mean, -1, 1)
+        torch.nn.init.uniform_(self.norm.running_var, 0.1, 2)
+        torch.nn.init.normal_(self.norm.bias)
+        self._run = run
+        self.eval().requires_grad_(False)
+
+    def forward(self, photographs: torch.Tensor) -> torch.Tensor:
+        return self._run(self, photographs).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> tuple[Any, Any]:
+    """`mini` and its tokenizer as they are loaded."""
+    model, tokenizer, _ = load_network("mini")
+    return model.eval().requires_grad_(False), tokenizer
+
+
+@pytest.fixture(scope="module")
+def quick() -> Encoder:
+    return Encoder.load("mini", device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def chosen() -> Encoder:
+    """`mini` in the precisions that are chosen on this machine."""
+    return Encoder.load("mini", device="cpu")
+
+
+def plain_texts(loaded: tuple[Any, Any], texts: list[str]) -> NDArray[np.float32]:
+    """Unit vectors of the model as it was loaded, with all its padding."""
+    model, tokenizer = loaded
+    with torch.inference_mode():
+        vectors: NDArray[np.float32] = torch.nn.functional.normalize(model.encode_text(tokenizer(texts))).numpy()
+    return vectors
+
+
+def least_cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    assert one.shape == other.shape
+    return float((one * other).sum(axis=1).min())
+
+
+def shown(samples: Path) -> list[Image.Image]:
+    return [open_photograph(file).image for file in sorted(samples.iterdir())]
+
+
+# -- photographs ---------------------------------------------------------------------------------------
+
+
+def test_a_folded_tower_gives_the_same_vectors(loaded: tuple[Any, Any], quick: Encoder, samples: Path) -> None:
+    model, _ = loaded
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in quick._model.modules())
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()), "the test compares two ways"
+    prepared = [quick.prepare(image) for image in shown(samples)]
+    with torch.inference_mode():
+        plain = model.encode_image(torch.from_numpy(np.stack(prepared)), normalize=True).numpy()
+    assert least_cosine(quick.encode_prepared(prepared), plain) > 0.99999
+
+
+def test_a_norm_that_follows_its_convolution_is_folded() -> None:
+    tower = Photographs(lambda self, photographs: self.norm(self.convolution(photographs)))
+    folded = fold_batch_norms(tower, SIZE)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    photographs = torch.rand(2, 3, *SIZE)
+    assert torch.allclose(folded(photographs), tower(photographs), atol=1e-5)
+
+
+def test_a_tower_that_runs_in_another_order_is_left_alone() -> None:
+    tower = Photographs(lambda self, photographs: self.convolution(self.norm(photographs)))
+    assert fold_batch_norms(tower, SIZE) is tower
+    assert isinstance(tower.norm, torch.nn.BatchNorm2d)
+
+
+def test_a_tower_without_norms_is_left_alone(tiny: Encoder) -> None:
+    assert fold_batch_norms(tiny._model.visual, SIZE) is tiny._model.visual
+
+
+# -- texts ---------------------------------------------------------------------------------------------
+
+
+def test_packed_layers_give_the_vectors_of_padded_plain_ones(loaded: tuple[Any, Any], quick: Encoder) -> None:
+    assert least_cosine(quick.encode_texts(TEXTS), plain_texts(loaded, TEXTS)) > 0.99999
+
+
+def test_all_layers_of_the_text_tower_are_packed_where_that_is_known_to_be_quick(
+    loaded: tuple[Any, Any], quick: Encoder, chosen: Encoder
+) -> None:
+    if not (torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")):
+        pytest.skip("this processor keeps the plain layers")
+    linears = [name for name, module in loaded[0].text.named_modules() if type(module) is torch.nn.Linear]
+    assert linears
+    for encoder in (quick, chosen):
+        assert all(encoder._model.text.get_submodule(name).weight.is_mkldnn for name in linears)
+
+
+def test_one_text_among_many_gives_the_vector_that_it_gives_alone(quick: Encoder, chosen: Encoder) -> None:
+    for encoder, least in ((quick, 0.99999), (chosen, 0.999)):
+        alone = np.concatenate([encoder.encode_texts([text]) for text in TEXTS])
+        assert least_cosine(encoder.encode_texts(TEXTS), alone) > least
+
+
+def test_a_text_that_is_too_long_is_cut(quick: Encoder) -> None:
+    length = quick._tokenizer.context_length
+    cut, longer, shorter = quick.encode_texts([" ".join(["cat"] * count) for count in (length - 2, 4 * length, 3)])
+    assert cut == pytest.approx(longer, abs=1e-5)
+    assert not np.allclose(cut, shorter, atol=1e-3)
+
+
+def test_no_text_gives_no_vector(chosen: Encoder) -> None:
+    assert chosen.encode_texts([]).shape == (0, chosen.dimension)
+
+
+def test_the_precision_chosen_for_texts_keeps_real_captions(
+    loaded: tuple[Any, Any], chosen: Encoder, shared_data: Path
+) -> None:
+    folder = shared_data / "flickr8k"
+    if not folder.is_dir():
+        pytest.skip(f"no captions in {folder}")
+    captions = [photograph.captions[0].text for photograph in read_captions(folder, "train")[:200]]
+    for first in range(0, len(captions), 100):
+        texts = captions[first : first + 100]
+        assert least_cosine(chosen.encode_texts(texts), plain_texts(loaded, texts)) >= 0.999
+
+
+# -- precision -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("has_bf16", "of_mini", "of_transformers"),
+    [
+        (True, Precisions("fp32", "bf16"), Precisions("bf16", "bf16")),
+        (False, Precisions("fp32", "fp32"), Precisions("fp32", "fp32")),
+    ],
+)
+def test_each_tower_gets_the_fastest_precision_that_keeps_its_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+    loaded: tuple[Any, Any],
+    tiny: Encoder,
+    has_bf16: bool,
+    of_mini: Precisions,
+    of_transformers: Precisions,
+) -> None:
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: has_bf16)
+    assert fastest_precisions("cpu", loaded[0]) == of_mini
+    assert fastest_precisions("cpu", tiny._model) == of_transformers
+    assert fastest_precisions("mps", loaded[0]) == Precisions("fp32", "fp32")
+
+
+@pytest.mark.parametrize("name", ["mini", "tiny"])
+def test_towers_of_two_precisions_live_in_one_model(
+    name: str, tiny_folder: Path, loaded: tuple[Any, Any], tiny: Encoder
+) -> None:
+    model, tokenizer, _ = load_network("mini" if name == "mini" else f"local-dir:{tiny_folder}")
+    size = preprocessing_of(model).size
+    height, width = (size, size) if isinstance(size, int) else size
+    settled = settle(model, "cpu", Precisions("fp32", "bf16"), (height, width))
+    assert {each.dtype for each in settled.visual.parameters()} == {torch.float32}
+    del settled.visual
+    assert {each.dtype for each in settled.parameters()} == {torch.bfloat16}
+    plain = plain_texts(loaded, TEXTS) if name == "mini" else tiny.encode_texts(TEXTS)
+    with torch.inference_mode():
+        vectors = torch.nn.functional.normalize(settled.encode_text(tokenizer(TEXTS)).float()).numpy()
+    assert least_cosine(vectors, plain) >= 0.999
+
+
+def test_a_precision_that_is_asked_for_holds_for_both_towers(tiny: Encoder, chosen: Encoder) -> None:
+    assert (tiny.precision, tiny.text_precision) == ("fp32", "fp32")
+    assert chosen.fingerprint == Encoder.load("mini", device="cpu", precision="fp32").fingerprint
