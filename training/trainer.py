@@ -262,7 +262,8 @@ def _optimizer(network: Any, settings: Settings) -> torch.optim.Optimizer:
     embeddings = [module for module in network.modules() if isinstance(module, torch.nn.Embedding)]
     spared = {id(module.weight) for module in embeddings}
     listed = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()
-    decayed, kept = [], []
+    decayed: list[torch.nn.Parameter] = []
+    kept: list[torch.nn.Parameter] = []
     for name, weight in network.named_parameters():
         if weight.requires_grad:
             spare = weight.ndim < 2 or id(weight) in spared or name in listed or name.endswith("positional_embedding")
