@@ -195,14 +195,14 @@ def rated_pairs(
 
 
 def _crops(encoder: Encoder, photographs: Sequence[CaptionedPhotograph]) -> npt.NDArray[np.float32]:
-    """Vectors of one random crop of each photograph, every second one mirrored on average."""
+    """Vectors of one view of each photograph: a random crop, mirrored or not, a little lighter or darker."""
     from eval.retrieval import PHOTOGRAPH_BATCH
     from service.photos import open_photograph
     from training.mini.views import view_of
 
     def crop(position: int) -> Image.Image:
         image = open_photograph(photographs[position].path).image
-        return view_of(image, 2, encoder.photograph_side, np.random.default_rng((0, position)))
+        return view_of(image, encoder.photograph_side, np.random.default_rng((0, position)))
 
     rows = []
     for first in range(0, len(photographs), PHOTOGRAPH_BATCH):

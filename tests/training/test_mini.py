@@ -18,8 +18,18 @@ from service.encoder import Encoder
 from service.errors import ModelError
 from tests.training.tiny_towers import coloured_data, tiny_image_tower, tiny_text_tower
 from training.mini.__main__ import run
-from training.mini.classes import ClassPhotographs, class_texts
+from training.mini.classes import (
+    ClassPhotographs,
+    ClassText,
+    class_shares,
+    class_texts,
+    draw_classes,
+    kind_texts,
+    may_show,
+)
 from training.mini.fit import contrastive_loss, epoch_batches, pool_texts, schedule, tokenize
+from training.mini.fit_stages import photographs_to_texts
+from training.mini.kinds import Kind, kinds_of, read_kinds, read_nouns
 from training.mini.network import (
     build_network,
     fill_towers,
@@ -30,12 +40,12 @@ from training.mini.network import (
     write_configs,
 )
 from training.mini.settings import Settings
-from training.mini.towers import load_in_order, package_path
-from training.mini.views import random_box, view_features, view_of
+from training.mini.towers import load_in_order, package_path, split_tower
+from training.mini.views import maps_of, random_box, training_views, view_of, whole, whole_maps
 
 SETTINGS = Settings(
-    validation=4, views=2, dimension=8, context_length=16, batch=8, warm_epochs=4, epochs=3, warm_rate=3e-3,
-    head_rate=1e-3, text_rate=1e-3,
+    validation=4, views=2, side=24, frozen_stages=2, dimension=8, context_length=16, batch=8, warm_epochs=4, epochs=3,
+    warm_rate=3e-3, head_rate=1e-3, text_rate=1e-3, stage_epochs=3, stage_batch=8, texts_beside=20, stage_rate=1e-3,
 )  # fmt: skip
 
 
@@ -117,11 +127,54 @@ def test_class_texts_name_their_classes() -> None:
     assert both and all("espresso" in text and "tabby" in text for text in both)
 
 
+def test_kinds_take_in_the_classes_below_them() -> None:
+    kinds = {kind.word: kind.classes for kind in read_kinds()}
+    assert 146 in kinds["bird"] and 146 not in kinds["dog"], "146 is the albatross"
+    assert kinds["rocket"] == (657,), "a missile"
+    assert max(len(classes) for classes in kinds.values()) <= 130
+
+
+def test_kinds_are_read_from_wordnets_own_format(tmp_path: Path) -> None:
+    (tmp_path / "data.noun").write_text(
+        "  1 a line of the licence\n"
+        "00000001 05 n 01 robin 0 001 @ 00000002 n 0000 | a bird\n"
+        "00000002 05 n 02 bird 0 fowl 1 002 @ 00000003 n 0000 ~ 00000001 n 0000 | it flies\n"
+        "00000003 03 n 01 entity 0 000 | whatever there is\n"
+        "00000004 06 n 01 parking_meter 0 001 @i 00000003 n 0000 | a device\n"
+    )
+    assert kinds_of(["00000004", "00000001"], read_nouns(tmp_path)) == [Kind("bird", (1,)), Kind("fowl", (1,))]
+
+
+def test_a_kind_is_shown_by_one_of_its_classes_and_taken_for_none() -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(6, 32)
+    photographs = ClassPhotographs(rows, torch.randn(50, 32), torch.ones(32), noise=0.0)
+    bird = kind_texts([Kind("bird", (1, 4))])[0]
+    drawn = photographs.draw([bird] * 20, torch.Generator().manual_seed(0))
+    nearest = torch.nn.functional.cosine_similarity(drawn[:, None], (rows - rows.mean(0))[None], dim=-1)
+    assert set(nearest.argmax(dim=1).tolist()) == {1, 4} and nearest.max(dim=1).values.min() > 0.99
+    robin, ship = ClassText("a robin", (4,)), ClassText("a ship", (5,))
+    for seed in range(5):
+        chosen = draw_classes([bird, robin, ship], 3, torch.Generator().manual_seed(seed))
+        assert 2 in chosen and len(chosen) == 2, "a robin is a bird: both would be right"
+
+
+def test_what_a_photograph_may_show_is_no_wrong_answer() -> None:
+    shares = class_shares(torch.eye(3), torch.tensor([[9.0, 0.0, 0.0], [2.0, 2.0, 2.0]]))
+    texts = [ClassText("first", (0,)), ClassText("others", (1, 2), kind=True)]
+    assert may_show(shares, texts).tolist() == [[True, False], [True, True]]
+    vectors, scale = torch.eye(2), torch.tensor(3.0)
+    alike = torch.ones(2, 2)
+    apart = torch.tensor([[False, True], [True, False]])
+    assert contrastive_loss(vectors, alike, scale) > 0.6
+    assert contrastive_loss(vectors, alike, scale, apart) < 0.01
+
+
 def test_a_pseudo_photograph_lies_where_its_class_does() -> None:
     torch.manual_seed(0)
     rows, features = torch.randn(5, 32), torch.randn(100, 32)
     photographs = ClassPhotographs(rows, features, torch.ones(32), noise=0.2)
-    drawn = photographs.draw([(3,), (1, 4)], torch.Generator().manual_seed(0))
+    drawn = photographs.draw([ClassText("one", (3,)), ClassText("two", (1, 4))], torch.Generator().manual_seed(0))
     similarity = torch.nn.functional.cosine_similarity(drawn[:, None], (rows - rows.mean(0))[None], dim=-1)
     assert similarity[0].argmax() == 3
     assert set(similarity[1].topk(2).indices.tolist()) == {1, 4}
@@ -131,25 +184,53 @@ def test_a_pseudo_photograph_lies_where_its_class_does() -> None:
 def test_views_are_squares_and_crops_stay_inside() -> None:
     image = Image.fromarray(np.arange(40 * 20 * 3, dtype=np.uint8).reshape(20, 40, 3))
     generator = np.random.default_rng(0)
-    plain, mirrored = (np.asarray(view_of(image, view, 16, generator)) for view in (0, 1))
-    assert plain.shape == (16, 16, 3)
-    assert (plain[:, ::-1] == mirrored).all() and (plain != mirrored).any()
+    drawn = [np.asarray(view_of(image, 16, generator)) for _ in range(4)]
+    assert {each.shape for each in drawn} == {(16, 16, 3)}
+    assert all((drawn[0] != each).any() for each in drawn[1:])
+    assert np.asarray(whole(image, 16)).shape == (16, 16, 3)
     for _ in range(200):
         left, upper, right, lower = random_box(40, 20, generator)
         assert 0 <= left < right <= 40 + 1e-9 and 0 <= upper < lower <= 20 + 1e-9
         assert (right - left) * (lower - upper) >= 0.4 * 40 * 20
 
 
-def test_features_are_computed_once(tmp_path: Path) -> None:
+def test_views_are_computed_once(tmp_path: Path) -> None:
     data = coloured_data(tmp_path / "data")
     paths = sorted((data / "images").iterdir())[:5]
     tower, done = tiny_image_tower(), []
-    first = view_features(tower, paths, 3, tmp_path / "cache", seed=0, on_progress=lambda a, b: done.append((a, b)))
-    assert first.shape == (3, 5, tower.width) and done[-1] == (15, 15)
-    assert not np.array_equal(first[0], first[2])
+
+    def views() -> Any:
+        return training_views(
+            tower, 2, 24, paths, 3, tmp_path / "cache", seed=0, on_progress=lambda a, b: done.append((a, b))
+        )
+
+    first = views()
+    assert first.pooled.shape == (3, 5, tower.width) and done[-1] == (15, 15)
+    assert not np.array_equal(first.maps[0], first.maps[2])
     done.clear()
-    again = view_features(tower, paths, 3, tmp_path / "cache", seed=0, on_progress=lambda a, b: done.append((a, b)))
-    assert not done and np.array_equal(first, again)
+    again = views()
+    assert not done and all(np.array_equal(*pair) for pair in zip(first.maps, again.maps, strict=True))
+
+
+def test_a_tower_cut_in_two_is_the_same_tower(tmp_path: Path) -> None:
+    paths = sorted((coloured_data(tmp_path / "data") / "images").iterdir())[:3]
+    tower = tiny_image_tower()
+    _, upper = split_tower(tower.trunk, 2)
+    pixels = torch.stack([torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()) for path in paths])
+    with torch.no_grad():
+        expected = tower.trunk(pixels.permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5))
+        assert torch.allclose(upper(whole_maps(tower, 2, paths).float()), expected, atol=1e-2)
+        views = training_views(tower, 2, 24, paths, 2, tmp_path / "cache", seed=0)
+        of_views = upper(maps_of(views, [1, 0], [2, 0]))
+        assert np.allclose(of_views, views.pooled[[1, 0], [2, 0]], atol=1e-2)
+
+
+def test_a_photographs_other_captions_are_not_wrong_answers() -> None:
+    owner = torch.tensor([0, 0, 1])
+    logits = torch.tensor([[9.0, 9.0, 0.0, 0.0], [0.0, 0.0, 9.0, 0.0]])
+    assert photographs_to_texts(logits, owner) < 0.01
+    wrong = torch.tensor([[9.0, 9.0, 9.0, 0.0], [0.0, 0.0, 9.0, 9.0]])
+    assert float(photographs_to_texts(wrong, owner)) == pytest.approx(np.log(2), abs=0.01)
 
 
 def test_tensors_are_loaded_by_order_and_refused_where_they_do_not_fit() -> None:
@@ -184,12 +265,13 @@ def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     torch.set_num_threads(threads)
 
 
-def test_a_run_learns_writes_a_model_and_goes_on_where_it_stopped(tiny_run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["heads and text tower", "image tower and heads"])
+def test_a_run_goes_on_where_it_stopped(tiny_run: Path, tmp_path: Path, phase: str) -> None:
     def stop(what: str, done: int, total: int) -> None:
-        if what.startswith("training heads and text tower") and done > total // 2:
+        if what.startswith(f"training {phase}") and done > total // 2:
             raise Interrupted
 
-    straight = run(tiny_run, tmp_path / "straight", tmp_path / "cache-1", SETTINGS, 2, lambda *_: None)
+    run(tiny_run, tmp_path / "straight", tmp_path / "cache-1", SETTINGS, 2, lambda *_: None)
     with pytest.raises(Interrupted):
         run(tiny_run, tmp_path / "resumed", tmp_path / "cache-2", SETTINGS, 2, stop)
     steps: list[str] = []
@@ -200,8 +282,35 @@ def test_a_run_learns_writes_a_model_and_goes_on_where_it_stopped(tiny_run: Path
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
+
+def test_a_tower_with_a_classifier_brings_pseudo_photographs(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_classifier() -> Any:
+        tower = tiny_image_tower()
+        return dataclasses.replace(tower, class_rows=torch.randn(1000, tower.width))
+
+    monkeypatch.setattr("training.mini.towers.load_image_tower", with_classifier)
+    settings = dataclasses.replace(SETTINGS, warm_epochs=1, epochs=1, stage_epochs=1, class_pairs=8)
+    figures = run(tiny_run, tmp_path / "model", tmp_path / "cache", settings, 2, lambda *_: None)
+    assert figures["test"]["t2i_r5"] > 20
+    assert Encoder.load(f"local-dir:{tmp_path / 'model'}").dimension == SETTINGS.dimension
+
+
+def test_the_frozen_stages_stay_and_the_upper_ones_learn(tiny_run: Path, tmp_path: Path) -> None:
+    run(tiny_run, tmp_path / "model", tmp_path / "cache", SETTINGS, 2, lambda *_: None)
+    written = load_file(tmp_path / "model" / "open_clip_model.safetensors")
+    before = tiny_image_tower().trunk.state_dict()
+    same = {name: torch.equal(value.half(), written[f"visual.trunk.{name}"].half()) for name, value in before.items()}
+    frozen = {name for name in same if name.startswith(("conv_stem", "bn1", "blocks.0", "blocks.1"))}
+    assert all(same[name] for name in frozen)
+    assert not any(same[name] for name in same.keys() - frozen if before[name].ndim == 4)
+
+
+def test_a_run_learns_and_writes_a_model_with_its_figures(tiny_run: Path, tmp_path: Path) -> None:
+    straight = run(tiny_run, tmp_path / "straight", tmp_path / "cache", SETTINGS, 2, lambda *_: None)
     assert straight["test"]["t2i_r5"] > 60, "a random model finds 31"
-    assert [entry["epoch"] for entry in straight["validation"]][-1] == SETTINGS.epochs
+    assert [entry["epoch"] for entry in straight["validation"]][-1] == SETTINGS.stage_epochs
     written = json.loads((tmp_path / "straight" / "metrics.json").read_text())
     assert written["settings"] == dataclasses.asdict(SETTINGS)
     card = (tmp_path / "straight" / "README.md").read_text()

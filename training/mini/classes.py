@@ -4,7 +4,8 @@ Flickr8k shows people and dogs. The classifier that came with the image tower kn
 the weights of a class point where photographs of that class lie among the pooled features. A row, centred,
 brought to the length that features have, put on the mean feature, and joined by what makes one real
 photograph differ from the mean (its surroundings, as it were), is a pseudo-photograph of the class. timm's
-`ImageNetInfo` carries WordNet's synonyms and definitions, which make its texts.
+`ImageNetInfo` carries WordNet's synonyms and definitions, which make its texts; `kinds.tsv` adds what the
+classes are kinds of.
 """
 
 from __future__ import annotations
@@ -16,21 +17,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.torchvision_mend import mend_torchvision
+from training.mini.kinds import Kind, read_kinds
 
 if TYPE_CHECKING:
     import torch
 
 TEMPLATES = ("{}", "a {}", "a photo of a {}", "the {}", "a picture of {}", "{}s")
 PAIR_TEMPLATES = ("a {} and a {}", "{} with {}", "a {} next to a {}")
+KIND_TEMPLATES = ("{}", "a {}", "a photo of a {}", "{}s")
 PAIRED_SENTENCES = 3000
+LIKELY = 0.05
+"""From this share of the classifier's belief on, a real photograph may show what a text names."""
 
 
 @dataclass(frozen=True)
 class ClassText:
-    """A text and the one or two classes that it names."""
+    """A text and the classes that it names: all of them at once or, for a kind, any one of them."""
 
     text: str
     classes: tuple[int, ...]
+    kind: bool = False
 
 
 def class_texts(names: Sequence[str], definitions: Sequence[str], seed: int) -> list[ClassText]:
@@ -55,8 +61,15 @@ def class_texts(names: Sequence[str], definitions: Sequence[str], seed: int) -> 
     return texts
 
 
+def kind_texts(kinds: Sequence[Kind]) -> list[ClassText]:
+    """The texts for kinds: each word in each template."""
+    return [
+        ClassText(template.format(kind.word), kind.classes, kind=True) for kind in kinds for template in KIND_TEMPLATES
+    ]
+
+
 def imagenet_texts(seed: int) -> list[ClassText]:
-    """The texts for the thousand classes of ImageNet-1k, in the classifier's order."""
+    """The texts for the thousand classes of ImageNet-1k, in the classifier's order, and for their kinds."""
     mend_torchvision()
     from timm.data.imagenet_info import ImageNetInfo
 
@@ -64,7 +77,50 @@ def imagenet_texts(seed: int) -> list[ClassText]:
     names = list(info.label_descriptions(detailed=False))
     detailed = list(info.label_descriptions(detailed=True))
     definitions = [full.removeprefix(f"{name}: ") for name, full in zip(names, detailed, strict=True)]
-    return class_texts(names, definitions, seed)
+    return class_texts(names, definitions, seed) + kind_texts(read_kinds())
+
+
+def class_shares(rows: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+    """The classifier's belief, float16 (n, classes), each row summing to 1, in what photographs show.
+
+    `rows` (classes, width) are its weights, `pooled` (n, width) features as it takes them. Its biases are left
+    out: they are small beside the rest.
+    """
+    return (pooled @ rows.T).softmax(dim=1).half()
+
+
+def may_show(shares: torch.Tensor, texts: Sequence[ClassText]) -> torch.Tensor:
+    """Bool (n, texts): whether a real photograph may show what a text for classes names.
+
+    Where it may, the text is no wrong answer for the photograph, nor the photograph for the text.
+    """
+    import torch
+
+    named = torch.zeros(shares.shape[1], len(texts))
+    for column, text in enumerate(texts):
+        named[list(text.classes), column] = 1
+    return shares.float() @ named > LIKELY
+
+
+def draw_classes(texts: Sequence[ClassText], count: int, generator: torch.Generator) -> list[int]:
+    """Rows of at most `count` texts for distinct classes.
+
+    Two texts of one class in a batch would be taken for each other's wrong answers.
+    """
+    import torch
+
+    taken: set[int] = set()
+    chosen: list[int] = []
+    if count == 0:
+        return chosen
+    for candidate in torch.randperm(len(texts), generator=generator).tolist():
+        classes = texts[candidate].classes
+        if taken.isdisjoint(classes):
+            taken.update(classes)
+            chosen.append(candidate)
+        if len(chosen) == count:
+            break
+    return chosen
 
 
 class ClassPhotographs:
@@ -82,13 +138,24 @@ class ClassPhotographs:
         self._features = features
         self._noise = noise
 
-    def draw(self, classes: Sequence[tuple[int, ...]], generator: torch.Generator) -> torch.Tensor:
-        """Features float32 (n, width), one for each tuple of classes; two classes are mixed in equal parts."""
+    def draw(self, texts: Sequence[ClassText], generator: torch.Generator) -> torch.Tensor:
+        """Features float32 (n, width), one for each text.
+
+        Several classes of a text are mixed in equal parts; of a kind's classes one is drawn.
+        """
         import torch
 
-        mixed = torch.stack([self._directions[list(each)].mean(dim=0) for each in classes])
+        mixed = torch.stack([self._directions[_shown(each, generator)].mean(dim=0) for each in texts])
         mixed = mixed / mixed.norm(dim=1, keepdim=True)
-        chosen = torch.randint(len(self._features), (len(classes),), generator=generator)
+        chosen = torch.randint(len(self._features), (len(texts),), generator=generator)
         surroundings = self._noise * self._features[chosen]
         drawn: torch.Tensor = self._length * mixed + surroundings
         return drawn
+
+
+def _shown(text: ClassText, generator: torch.Generator) -> list[int]:
+    import torch
+
+    if not text.kind:
+        return list(text.classes)
+    return [text.classes[int(torch.randint(len(text.classes), (1,), generator=generator))]]

@@ -1,7 +1,7 @@
-"""The training loop: a symmetric contrastive loss over captions and pseudo-photographs, in two phases.
+"""The first two phases: a symmetric contrastive loss over captions and pseudo-photographs.
 
 First the heads alone on the features of both frozen towers, then heads and text tower together. The image
-tower stays frozen throughout, so its features are read from a table. What an epoch draws depends on the
+tower stays frozen in both, so its features are read from a table. What an epoch draws depends on the
 seed and the epoch's number alone, and a checkpoint is written after each epoch: an interrupted run goes on
 with the numbers it would have had.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.mini.classes import ClassPhotographs, ClassText
+from training.mini.classes import ClassPhotographs, ClassText, draw_classes, may_show
 from training.mini.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Examples:
     `features` float32 or float16 (views, photographs, width), standardised; `texts` the captions, then the
     texts for the classes; `pooled_texts` (n, width) their features by the text tower as it came;
     `captions_of` the rows of each photograph's captions; `class_texts` and `class_photographs` the
-    pseudo-photographs, empty and None without them.
+    pseudo-photographs, empty and None without them; `class_shares` (photographs, classes) says what the
+    classifier believes the real ones show.
     """
 
     features: torch.Tensor
@@ -51,6 +52,7 @@ class Examples:
     captions_of: Sequence[Sequence[int]]
     class_texts: Sequence[ClassText]
     class_photographs: ClassPhotographs | None
+    class_shares: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,21 @@ def epoch_batches(captions_of: Sequence[Sequence[int]], batch: int, seed: int) -
     return [pairs for pairs in batches if len(pairs) > 1]
 
 
-def contrastive_loss(photographs: torch.Tensor, texts: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
-    """The symmetric cross-entropy of CLIP over pairs in order; both are (n, d), normalised here."""
+def contrastive_loss(
+    photographs: torch.Tensor, texts: torch.Tensor, log_scale: torch.Tensor, neither: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The symmetric cross-entropy of CLIP over pairs in order; both are (n, d), normalised here.
+
+    `neither` bool (n, n) marks photographs (rows) and texts (columns) that are no pair but may fit: they count
+    as neither right nor wrong.
+    """
     import torch
     from torch.nn import functional
 
     scale = log_scale.clamp(max=LARGEST_SCALE).exp()
     logits = scale * functional.normalize(photographs) @ functional.normalize(texts).T
+    if neither is not None:
+        logits = logits.masked_fill(neither, -math.inf)
     right = torch.arange(len(logits))
     return (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
 
@@ -205,35 +215,22 @@ class _Trainer:
         views = torch.randint(len(examples.features), (len(pairs),), generator=generator)
         features = examples.features[views, photographs].float()
         rows = torch.tensor([caption for _, caption in pairs])
+        neither = None
         if examples.class_photographs is not None:
-            chosen = self._draw_classes(generator)
-            offset = len(examples.texts.ids) - len(examples.class_texts)
-            pseudo = examples.class_photographs.draw([examples.class_texts[each].classes for each in chosen], generator)
-            features = torch.cat([features, pseudo])
-            rows = torch.cat([rows, torch.tensor(chosen) + offset])
+            chosen = draw_classes(examples.class_texts, self.settings.class_pairs, generator)
+            drawn = [examples.class_texts[each] for each in chosen]
+            features = torch.cat([features, examples.class_photographs.draw(drawn, generator)])
+            rows = torch.cat([rows, torch.tensor(chosen) + len(examples.texts.ids) - len(examples.class_texts)])
+            neither = torch.zeros(len(rows), len(rows), dtype=torch.bool)
+            neither[: len(pairs), len(pairs) :] = may_show(examples.class_shares[photographs], drawn)
         pooled = self.pooled[rows] if self.pooled is not None else pool_texts(self.network, examples.texts, rows)
         network = self.network
-        loss = contrastive_loss(network.visual.head(features), network.text.proj(pooled), network.logit_scale)
+        loss = contrastive_loss(network.visual.head(features), network.text.proj(pooled), network.logit_scale, neither)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)
         self.optimizer.step()
         return float(loss.detach())
-
-    def _draw_classes(self, generator: torch.Generator) -> list[int]:
-        """Texts for distinct classes: two texts of one class would be taken for each other's wrong answers."""
-        import torch
-
-        taken: set[int] = set()
-        chosen: list[int] = []
-        for candidate in torch.randperm(len(self.examples.class_texts), generator=generator).tolist():
-            classes = self.examples.class_texts[candidate].classes
-            if taken.isdisjoint(classes):
-                taken.update(classes)
-                chosen.append(candidate)
-            if len(chosen) == self.settings.class_pairs:
-                break
-        return chosen
 
 
 def schedule(step: int, steps: int) -> float:

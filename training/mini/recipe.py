@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
-from training.mini.classes import ClassPhotographs, ClassText, imagenet_texts
+from training.mini.classes import ClassPhotographs, ClassText, class_shares, imagenet_texts
 from training.mini.export import write_weights
 from training.mini.fit import Examples, TextTable, fit, pool_texts, tokenize
+from training.mini.fit_stages import StageExamples, fit_stages
 from training.mini.network import (
     build_network,
     fill_towers,
@@ -25,8 +27,8 @@ from training.mini.network import (
     write_configs,
 )
 from training.mini.settings import Settings
-from training.mini.towers import ImageTower, TextTower
-from training.mini.views import view_features
+from training.mini.towers import ImageTower, TextTower, split_tower
+from training.mini.views import BATCH, training_views, whole_maps
 
 if TYPE_CHECKING:
     import torch
@@ -49,29 +51,29 @@ def make_mini(
 ) -> list[dict[str, Any]]:
     """Train on the split `train` of a folder of data and write an open_clip folder.
 
-    `cache` keeps features and the checkpoint; a run that was interrupted goes on from there. Returns the
-    figures on the photographs that were held out, one entry for each epoch with the text tower unfrozen;
-    none where `settings.validation` is 0. Raises DataError for a fault of the data.
+    `cache` keeps views and checkpoints; a run that was interrupted goes on from there. Returns the figures on
+    the photographs that were held out, one entry for each epoch; none where `settings.validation` is 0. Raises
+    DataError for a fault of the data.
     """
     import torch
 
     torch.manual_seed(settings.seed)
     photographs = sorted(read_captions(data, "train"), key=lambda each: each.name)
-    held_out = np.zeros(len(photographs), dtype=bool)
-    held_out[np.random.default_rng(settings.seed).permutation(len(photographs))[: settings.validation]] = True
+    held_out = _hold_out(len(photographs), settings)
+    training = np.flatnonzero(~held_out).tolist()
     work = cache / _run_key(settings, photographs, image)
     work.mkdir(parents=True, exist_ok=True)
 
     paths = [each.path for each in photographs]
-    views = torch.from_numpy(
-        view_features(
-            image,
-            paths,
-            settings.views,
-            cache / "views",
-            seed=settings.seed,
-            on_progress=lambda done, total: report("photographs' features", done, total),
-        )
+    views = training_views(
+        image,
+        settings.frozen_stages,
+        settings.side,
+        paths,
+        settings.views,
+        cache / "views",
+        seed=settings.seed,
+        on_progress=lambda done, total: report("views of photographs", done, total),
     )
     class_texts = imagenet_texts(settings.seed) if image.class_rows is not None else []
     table = tokenize(text.tokenizer, _all_texts(photographs, class_texts), settings.context_length)
@@ -81,59 +83,96 @@ def make_mini(
     fill_towers(network, image, text)
     start_heads(network, settings.temperature, settings.seed)
     network.eval()
+    _, upper = split_tower(network.visual.trunk, settings.frozen_stages)
 
-    training = torch.from_numpy(~held_out)
-    plain = views[0, training].float()
-    mean, deviation = plain.mean(dim=0), plain.std(dim=0) + SMALLEST_DEVIATION
-    features = ((views.float() - mean) / deviation).half()
-    pooled = _pooled_texts(network, table, cache / "texts", report)
+    pooled_views = torch.from_numpy(views.pooled[:, training]).float()
+    mean, deviation = pooled_views.mean(dim=(0, 1)), pooled_views.std(dim=(0, 1)) + SMALLEST_DEVIATION
+    features = ((pooled_views - mean) / deviation).half()
     captions = _caption_rows(photographs)
+    pooled = _pooled_texts(network, table, cache / "texts", report)
     pooled = _standardise_texts(network, pooled, [row for rows in captions for row in rows])
 
-    examples = Examples(
-        features=features[:, training],
-        texts=table,
-        pooled_texts=pooled,
-        captions_of=[rows for rows, out_of in zip(captions, held_out, strict=True) if not out_of],
-        class_texts=class_texts,
-        class_photographs=_class_photographs(image, features[0, training].float(), deviation, settings),
-    )
     history = _History(work / HISTORY)
+    validation = np.flatnonzero(held_out).tolist()
+    check: _Validation | None = None
+    if validation:
+        check = _Validation(
+            network=network,
+            upper=upper,
+            maps=whole_maps(image, settings.frozen_stages, [paths[row] for row in validation]),
+            mean=mean,
+            deviation=deviation,
+            table=table,
+            captions=[captions[row] for row in validation],
+        )
 
     def on_epoch(phase: str, epoch: int) -> None:
-        if settings.validation:
-            rows = [rows for rows, out_of in zip(captions, held_out, strict=True) if out_of]
-            figures = validation_figures(network, features[0, ~training].float(), table, rows)
-            history.add({"phase": phase, "epoch": epoch, **figures})
+        if check is not None:
+            history.add({"phase": phase, "epoch": epoch, **check.figures()})
 
-    fit(
-        network,
-        examples,
-        settings,
-        work / "checkpoint.pt",
-        on_epoch=on_epoch,
-        on_step=lambda phase, done, total, loss: report(f"training {phase}, loss {loss:.2f}", done, total),
+    def on_step(phase: str, done: int, total: int, loss: float) -> None:
+        report(f"training {phase}, loss {loss:.2f}", done, total)
+
+    examples = Examples(
+        features=features,
+        texts=table,
+        pooled_texts=pooled,
+        captions_of=[captions[row] for row in training],
+        class_texts=class_texts,
+        class_photographs=_class_photographs(image, features[0].float(), deviation, settings),
+        class_shares=_class_shares(image, pooled_views.mean(dim=0)),
     )
+    fit(network, examples, settings, work / "texts.pt", on_epoch=on_epoch, on_step=on_step)
+    stage_examples = StageExamples(
+        views=views,
+        rows=training,
+        captions_of=examples.captions_of,
+        texts=_pooled_texts(network, table, work, report),
+        class_texts=class_texts,
+        class_photographs=examples.class_photographs,
+        class_shares=examples.class_shares,
+        mean=mean,
+        deviation=deviation,
+    )
+    fit_stages(network, upper, stage_examples, settings, work / "stages.pt", on_epoch=on_epoch, on_step=on_step)
     write_weights(network, mean, deviation, out)
     return history.entries
 
 
-def validation_figures(
-    network: Any, features: torch.Tensor, table: TextTable, captions: Sequence[Sequence[int]]
-) -> dict[str, float]:
-    """The six retrieval figures on held-out photographs; `features` (n, width) standardised."""
-    import torch
-    from torch.nn import functional
+@dataclass(frozen=True)
+class _Validation:
+    """The photographs that were held out: `maps` of the whole photographs behind the frozen stages, and the rows
+    of their captions in `table`."""
 
-    from eval.retrieval import recalls
+    network: Any
+    upper: torch.nn.Module
+    maps: torch.Tensor
+    mean: torch.Tensor
+    deviation: torch.Tensor
+    table: TextTable
+    captions: Sequence[Sequence[int]]
 
-    network.eval()
-    rows = torch.tensor([row for group in captions for row in group])
-    owner = np.repeat(np.arange(len(captions)), [len(group) for group in captions])
-    with torch.no_grad():
-        photographs = functional.normalize(network.visual.head(features))
-        texts = functional.normalize(network.text.proj(pool_texts(network, table, rows)))
-    return {name: round(value, 2) for name, value in recalls(texts.numpy(), photographs.numpy(), owner).items()}
+    def figures(self) -> dict[str, float]:
+        """The six retrieval figures of the network as it is now, in percent."""
+        import torch
+        from torch.nn import functional
+
+        from eval.retrieval import recalls
+
+        self.network.eval()
+        rows = torch.tensor([row for group in self.captions for row in group])
+        owner = np.repeat(np.arange(len(self.captions)), [len(group) for group in self.captions])
+        with torch.no_grad():
+            features = torch.cat([self.upper(part.float()) for part in torch.split(self.maps, BATCH)])
+            photographs = functional.normalize(self.network.visual.head((features - self.mean) / self.deviation))
+            texts = functional.normalize(self.network.text.proj(pool_texts(self.network, self.table, rows)))
+        return {name: round(value, 2) for name, value in recalls(texts.numpy(), photographs.numpy(), owner).items()}
+
+
+def _hold_out(count: int, settings: Settings) -> npt.NDArray[np.bool_]:
+    held_out = np.zeros(count, dtype=bool)
+    held_out[np.random.default_rng(settings.seed).permutation(count)[: settings.validation]] = True
+    return held_out
 
 
 def _all_texts(photographs: Sequence[CaptionedPhotograph], class_texts: Sequence[ClassText]) -> list[str]:
@@ -184,6 +223,12 @@ def _class_photographs(
     if image.class_rows is None or settings.class_pairs == 0:
         return None
     return ClassPhotographs(image.class_rows, features, deviation, noise=settings.class_noise)
+
+
+def _class_shares(image: ImageTower, pooled: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.zeros(len(pooled), 0) if image.class_rows is None else class_shares(image.class_rows, pooled)
 
 
 def _run_key(settings: Settings, photographs: Sequence[CaptionedPhotograph], image: ImageTower) -> str:

@@ -10,14 +10,21 @@ class Settings:
     """One run. Everything that changes the weights stands here and is written beside them.
 
     `validation` photographs are held out of the split `train` (drawn with `seed`); 0 trains on all of them.
-    `warm_epochs` fit the heads alone on the features of both frozen towers, `epochs` go on with the text
-    tower unfrozen; an epoch shows every caption once. `class_pairs` pseudo-photographs stand beside each
-    batch of `batch` captions. Rates are peaks of a cosine schedule with a short linear rise.
+    `views` crops of each photograph, `side` pixels wide, go through the image tower's first `frozen_stages`,
+    which stay as they came. Then come three phases: `warm_epochs` fit the heads alone on the features of both
+    frozen towers; `epochs` go on with the text tower unfrozen; in both an epoch shows every caption once in
+    batches of `batch`. `stage_epochs` train the image tower's upper stages with all captions at once, an epoch
+    showing every photograph once in batches of `stage_batch`, with `texts_beside` captions of others beside
+    them; `stay` weighs how far features may move, `average` is the decay of the running average of weights.
+    `class_pairs` pseudo-photographs stand beside each batch. Rates are peaks of a cosine schedule with a short
+    linear rise.
     """
 
     seed: int = 0
     validation: int = 500
-    views: int = 5
+    views: int = 6
+    side: int = 224
+    frozen_stages: int = 4
     dimension: int = 512
     context_length: int = 64
     batch: int = 768
@@ -27,6 +34,12 @@ class Settings:
     epochs: int = 3
     head_rate: float = 3e-4
     text_rate: float = 8e-5
+    stage_epochs: int = 5
+    stage_rate: float = 3e-4
+    stage_batch: int = 128
+    texts_beside: int = 4096
+    stay: float = 0.2
+    average: float = 0.97
     weight_decay: float = 0.05
     dropout: float = 0.3
     class_noise: float = 0.5

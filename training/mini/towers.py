@@ -111,6 +111,18 @@ def load_image_tower() -> ImageTower:
     )
 
 
+def split_tower(trunk: Any, frozen: int) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Cut an EfficientNet behind its first `frozen` stages into two modules that share its weights.
+
+    The first maps pixels (n, 3, side, side) to maps (n, channels, h, w), the second maps to features (n, width).
+    """
+    from torch import nn
+
+    lower = nn.Sequential(trunk.conv_stem, trunk.bn1, *trunk.blocks[:frozen])
+    upper = nn.Sequential(*trunk.blocks[frozen:], trunk.conv_head, trunk.bn2, trunk.global_pool)
+    return lower, upper
+
+
 def load_text_tower(context_length: int) -> TextTower:
     """Load all-MiniLM-L6-v2 with its position table cut to `context_length` tokens (2 to 512)."""
     mend_torchvision()

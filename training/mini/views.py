@@ -1,13 +1,16 @@
-"""Features of the frozen image tower for several views of each photograph, computed once and kept.
+"""Several views of each training photograph, as far as the frozen part of the image tower sees them.
 
-View 0 is the photograph as it is, view 1 its mirror image, the others are random crops with a mild change of
-proportions, half of them mirrored. As the service does, every view is squashed to a square.
+A view is a random crop, half of them mirrored, with a mild change of proportions and light. What the frozen
+stages make of it is computed once and kept in files, so that training passes through the last stages alone.
+Views are smaller than the photographs that the finished model sees, by as much as a crop magnifies what it
+shows (Touvron et al. 2019, Fixing the train-test resolution discrepancy), and cost less for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +18,34 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from training.mini.towers import ImageTower
+from training.mini.towers import ImageTower, split_tower
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
 
 BATCH = 32
-SMALLEST_AREA = 0.5
+SMALLEST_AREA = 0.45
 """A crop keeps at least this share of the photograph, or captions would name what it no longer shows."""
 WIDEST_RATIO = 4 / 3
+LIGHT = 0.2
+"""Brightness, contrast and saturation change by at most this share."""
 
 Box = tuple[float, float, float, float]
+Encode = Callable[[npt.NDArray[np.uint8]], tuple["torch.Tensor", "torch.Tensor"]]
+
+
+@dataclass(frozen=True)
+class Views:
+    """`maps[view]` float16 (n, height, width, channels), read from a file as it is asked for: what the frozen
+    stages put out; `pooled` float16 (views, n, width): what the whole tower made of it as it came."""
+
+    maps: Sequence[npt.NDArray[np.float16]]
+    pooled: npt.NDArray[np.float16]
 
 
 def random_box(width: int, height: int, generator: np.random.Generator) -> Box:
-    """Draw a crop (left, upper, right, lower) in pixels: area 0.5…1, proportions changed up to 4:3."""
+    """Draw a crop (left, upper, right, lower) in pixels: area 0.45…1, proportions changed up to 4:3."""
     area = generator.uniform(SMALLEST_AREA, 1.0)
     ratio = np.exp(generator.uniform(-np.log(WIDEST_RATIO), np.log(WIDEST_RATIO)))
     crop_width = min(1.0, float(np.sqrt(area * ratio))) * width
@@ -39,53 +55,81 @@ def random_box(width: int, height: int, generator: np.random.Generator) -> Box:
     return left, upper, left + crop_width, upper + crop_height
 
 
-def view_of(image: Image.Image, view: int, side: int, generator: np.random.Generator) -> Image.Image:
-    """Make one view, a square of `side` pixels; `generator` is used from view 2 on."""
-    from PIL import Image, ImageOps
+def view_of(image: Image.Image, side: int, generator: np.random.Generator) -> Image.Image:
+    """Draw one view, a square of `side` pixels."""
+    from PIL import Image, ImageEnhance, ImageOps
 
-    box: Box = (0, 0, *image.size)
-    mirrored = view == 1
-    if view > 1:
-        box = random_box(*image.size, generator)
-        mirrored = bool(generator.random() < 0.5)
-    square = image.resize((side, side), Image.Resampling.BICUBIC, box=box)
-    return ImageOps.mirror(square) if mirrored else square
+    view = image.resize((side, side), Image.Resampling.BICUBIC, box=random_box(*image.size, generator))
+    if generator.random() < 0.5:
+        view = ImageOps.mirror(view)
+    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        view = change(view).enhance(generator.uniform(1 - LIGHT, 1 + LIGHT))
+    return view
 
 
-def view_features(
+def whole(image: Image.Image, side: int) -> Image.Image:
+    """A photograph as the finished model sees it: squashed to a square of `side` pixels."""
+    from PIL import Image
+
+    return image.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def training_views(
     tower: ImageTower,
+    frozen: int,
+    side: int,
     paths: Sequence[Path],
-    views: int,
+    count: int,
     folder: Path,
     *,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
-) -> npt.NDArray[np.float16]:
-    """Pooled features float16 (views, n, width) of each photograph in each view.
+) -> Views:
+    """`count` views of each photograph, `side` pixels wide, through the tower's first `frozen` stages.
 
-    Each view is one file in `folder`, written when it is complete, so that an interrupted run loses one view
-    at most. `on_progress` is called with the photographs done and the photographs in all.
+    Each view is two files in `folder`, which appear when it is complete: an interrupted run loses one view at
+    most. `on_progress` is called with the views of photographs done and those in all.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    key = cache_key(tower, paths, seed)
-    encode = _encoder(tower)
-    kept = []
-    for view in range(views):
-        file = folder / f"{key}-view{view}.npy"
-        if not file.exists():
-            rows = []
-            for batch in _batches(tower, paths, view, seed):
-                rows.append(encode(batch))
-                if on_progress is not None:
-                    on_progress(view * len(paths) + sum(map(len, rows)), views * len(paths))
-            _save(file, np.concatenate(rows).astype(np.float16))
-        kept.append(np.load(file))
-    return np.stack(kept)
+    key = _cache_key(tower, frozen, side, paths, seed)
+    encode = _encoder(tower, frozen, side)
+    maps, pooled = [], []
+    for view in range(count):
+        files = folder / f"{key}-view{view}-maps.npy", folder / f"{key}-view{view}-pooled.npy"
+        if not all(file.exists() for file in files):
+            squares = _decoded(paths, _drawing(seed, view, side))
+            done = view * len(paths)
+            _keep(files, len(paths), _counted(map(encode, squares), done, count * len(paths), on_progress))
+        maps.append(np.load(files[0], mmap_mode="r"))
+        pooled.append(np.load(files[1]))
+    return Views(maps, np.stack(pooled))
 
 
-def cache_key(tower: ImageTower, paths: Sequence[Path], seed: int) -> str:
-    """Name for the cache: changes with the tower's weights, the photographs' names and sizes, and the seed."""
-    digest = xxhash.xxh3_64(f"{tower.architecture} {tower.side} {seed}".encode())
+def whole_maps(tower: ImageTower, frozen: int, paths: Sequence[Path]) -> torch.Tensor:
+    """What the frozen stages make of whole photographs: float16 (n, channels, height, width)."""
+    import torch
+
+    encode = _encoder(tower, frozen, tower.side)
+    squares = _decoded(paths, lambda image, _: whole(image, tower.side))
+    return torch.cat([encode(pixels)[0].half() for pixels in squares])
+
+
+def maps_of(views: Views, view: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
+    """The maps of some photographs, each in a view of its own: float32 (n, channels, height, width)."""
+    import torch
+
+    gathered = np.stack([views.maps[each][row] for each, row in zip(view, rows, strict=True)])
+    return torch.from_numpy(gathered).float().permute(0, 3, 1, 2)
+
+
+def _drawing(seed: int, view: int, side: int) -> Callable[[Image.Image, int], Image.Image]:
+    """How one view is drawn of the photograph in a row, the same whenever it is drawn."""
+    return lambda image, row: view_of(image, side, np.random.default_rng((seed, view, row)))
+
+
+def _cache_key(tower: ImageTower, frozen: int, side: int, paths: Sequence[Path], seed: int) -> str:
+    """Name for the cache: changes with weights, cut, size, seed, and the photographs' names and sizes."""
+    digest = xxhash.xxh3_64(f"{tower.architecture} {frozen} {side} {seed}".encode())
     for tensor in tower.trunk.state_dict().values():
         digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
     for path in paths:
@@ -93,17 +137,18 @@ def cache_key(tower: ImageTower, paths: Sequence[Path], seed: int) -> str:
     return digest.hexdigest()
 
 
-def _batches(tower: ImageTower, paths: Sequence[Path], view: int, seed: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """Decoded views, uint8 (batch, side, side, 3), the next batch being decoded while one is encoded."""
+def _decoded(
+    paths: Sequence[Path], square: Callable[[Image.Image, int], Image.Image]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Squares uint8 (batch, side, side, 3) of all photographs, the next batch decoded while one is used."""
     from PIL import Image
 
-    def decode(position: int) -> npt.NDArray[np.uint8]:
-        generator = np.random.default_rng((seed, view, position))
-        with Image.open(paths[position]) as image:
-            return np.asarray(view_of(image.convert("RGB"), view, tower.side, generator))
+    def decode(row: int) -> npt.NDArray[np.uint8]:
+        with Image.open(paths[row]) as image:
+            return np.asarray(square(image.convert("RGB"), row))
 
     def load(first: int) -> npt.NDArray[np.uint8]:
-        return np.stack([decode(position) for position in range(first, min(first + BATCH, len(paths)))])
+        return np.stack([decode(row) for row in range(first, min(first + BATCH, len(paths)))])
 
     firsts = list(range(0, len(paths), BATCH))
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -115,35 +160,58 @@ def _batches(tower: ImageTower, paths: Sequence[Path], view: int, seed: int) -> 
             yield ready
 
 
-def _encoder(tower: ImageTower) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
-    """The tower as a function of pixels, compiled for full batches in bfloat16 where the processor has it."""
-    import copy
+def _encoder(tower: ImageTower, frozen: int, side: int) -> Encode:
+    """The tower as a function of pixels to maps (n, channels, h, w) and pooled features (n, width).
 
+    Compiled for full batches of large squares, where that pays.
+    """
     import torch
 
-    fast = torch.backends.cpu.get_cpu_capability().startswith("AVX512") and tower.side > 64
-    precision = torch.bfloat16 if fast else torch.float32
-    trunk: Any = copy.deepcopy(tower.trunk)
-    trunk = trunk.to(dtype=precision, memory_format=torch.channels_last)
-    compiled = torch.compile(trunk, options={"freezing": True}) if fast else trunk
+    parts = [part.eval() for part in split_tower(tower.trunk, frozen)]
+    compiled: list[Any] = list(parts)
+    if side > 64 and torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        compiled = [torch.compile(part, options={"freezing": True}) for part in parts]
     mean = torch.tensor(tower.mean).view(1, 3, 1, 1)
     std = torch.tensor(tower.std).view(1, 3, 1, 1)
 
-    def encode(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def encode(pixels: npt.NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).sub(mean).div(std)
-        images = images.to(precision).contiguous(memory_format=torch.channels_last)
         # The compiled form is for one shape: the last, smaller batch would compile it anew.
-        run = compiled if len(images) == BATCH else trunk
-        with torch.inference_mode():
-            features: npt.NDArray[np.float32] = run(images).float().numpy()
-        return features
+        lower, upper = compiled if len(images) == BATCH else parts
+        with torch.no_grad():
+            maps = lower(images.contiguous(memory_format=torch.channels_last))
+            return maps, upper(maps)
 
     return encode
 
 
-def _save(file: Path, rows: npt.NDArray[np.float16]) -> None:
-    """Write an array so that the file is either complete or not there."""
-    part = file.with_suffix(".part")
-    with part.open("wb") as stream:
-        np.save(stream, rows)
-    part.replace(file)
+def _counted(
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    done: int,
+    total: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for maps, pooled in batches:
+        yield maps, pooled
+        done += len(maps)
+        if on_progress is not None:
+            on_progress(done, total)
+
+
+def _keep(files: tuple[Path, Path], rows: int, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Write maps and pooled features of all photographs so that each file is either complete or not there."""
+    parts = [file.with_suffix(".part") for file in files]
+    kept: Any = None
+    pooled_rows, first = [], 0
+    for maps, pooled in batches:
+        last_first = maps.permute(0, 2, 3, 1).half().numpy()
+        if kept is None:
+            kept = np.lib.format.open_memmap(parts[0], "w+", np.float16, (rows, *last_first.shape[1:]))
+        kept[first : first + len(maps)] = last_first
+        pooled_rows.append(pooled.half().numpy())
+        first += len(maps)
+    kept.flush()
+    with parts[1].open("wb") as stream:
+        np.save(stream, np.concatenate(pooled_rows))
+    for part, file in zip(parts, files, strict=True):
+        part.replace(file)
