@@ -24,13 +24,14 @@ from service.terminal import (
     say,
     settings_of,
 )
-from service.workbench import eval_app, train_app
+from service.workbench import bench_app, eval_app, train_app
 
 if TYPE_CHECKING:
     from service.config import Settings
     from service.encoder import Encoder
     from service.library import Library
     from service.photos import Photograph
+    from service.schemas import ModelOut
     from service.scorer import Scorer
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(bench_app, name="bench")
 app.add_typer(eval_app, name="eval")
 app.add_typer(train_app, name="train")
 
@@ -209,7 +211,7 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
         "library": f"{facts.library} ({facts.bytes / 1e6:,.1f} MB)",
         "photographs": f"{facts.photographs:,}",
         "folders": "\n".join(facts.roots) or "none yet",
-        "model": f"{facts.model.name} ({facts.model.device}, {facts.model.precision})" if facts.model else "none yet",
+        "model": described(facts.model) if facts.model else "none yet",
         "reads": (facts.model.languages if facts.model else None) or "",
         "match": {"ratings": "fitted on people's ratings", "sigmoid": "the model's own probability",
                   "background": "against the library's own photographs", None: ""}[facts.calibration],
@@ -258,6 +260,12 @@ def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
         return open_photograph(file, max_side=max_side)
     except PhotographError as error:
         raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
+
+
+def described(model: ModelOut) -> str:
+    """A model with its device and precision; that of texts is named where it is another."""
+    texts = f", texts in {model.text_precision}" if model.text_precision != model.precision else ""
+    return f"{model.name} ({model.device}, {model.precision}{texts})"
 
 
 def _check_there(file: Path) -> None:

@@ -121,7 +121,8 @@ class ModelOut(BaseModel):
     fingerprint: str
     dimension: int
     device: str
-    precision: str
+    precision: str = Field(description="of the photograph tower: fp32, bf16 or fp16")
+    text_precision: str = Field(description="of the text tower")
     languages: str | None
 
 
@@ -187,6 +188,7 @@ class StatusOut(BaseModel):
                 dimension=encoder.dimension,
                 device=encoder.device,
                 precision=encoder.precision,
+                text_precision=encoder.text_precision,
                 languages=languages_of(encoder.name),
             )
             index = IndexOut(kind=vectors.kind, photographs=len(vectors), generation=vectors.generation)

@@ -20,6 +20,7 @@ from service.terminal import (
     settings_of,
 )
 
+bench_app = typer.Typer(help="Measure how fast a model is on this machine.", no_args_is_help=True)
 eval_app = typer.Typer(help="Measure the quality of a model or of the match.", no_args_is_help=True)
 train_app = typer.Typer(help="Fit a model to your own photographs.", no_args_is_help=True)
 
@@ -59,6 +60,43 @@ def retrieval(
     rows["model"] = f"{report.model}, fingerprint {report.fingerprint}"
     rows["seconds"] = f"{report.seconds:.0f}"
     print_rows(rows)
+
+
+@bench_app.command()
+def encode(model: ModelOption = None, device: DeviceOption = None, as_json: JsonOption = False) -> None:
+    """Milliseconds for a query and for a photograph, and seconds to load the model.
+
+    Queries are encoded one by one, photographs in batches of 16 that are decoded and resized already. Let
+    nothing else compute meanwhile.
+    """
+    from eval.bench import bench_encoding
+    from service.config import MINI
+    from service.encoder import load_encoder
+    from service.models import bytes_on_disk, ensure_downloaded
+    from service.progress import download, steps
+
+    errors = errors_console()
+    settings = settings_of(model=model, device=device)
+    name = settings.model or MINI
+    with download(errors) as on_progress:
+        ensure_downloaded(name, timeout_s=settings.hub_timeout_s, on_progress=on_progress)
+    with steps(errors, "Measuring") as shown:
+        report = bench_encoding(lambda: load_encoder(name, settings), bytes_on_disk(name), on_progress=shown)
+    if as_json:
+        print_line(json.dumps(report.as_json(), indent=2))
+        return
+    print_rows(
+        {
+            "query": f"{report.text_ms_median:.1f} ms   (95 % of {report.queries} within {report.text_ms_p95:.1f} ms)",
+            "photograph": f"{report.photograph_ms:.1f} ms   (batches of {report.batch}, without decoding and resizing)",
+            "resizing": f"{report.preparation_ms:.1f} ms a photograph",
+            "loading": f"{report.loading_s:.1f} s",
+            "size": f"{report.disk_mb:,.1f} MB",
+            "model": f"{report.model}, fingerprint {report.fingerprint}",
+            "machine": f"{report.device}, {report.threads} threads; photographs in {report.precision}, "
+            f"texts in {report.text_precision}",
+        }
+    )
 
 
 @train_app.command()

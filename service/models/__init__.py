@@ -4,7 +4,7 @@ The built-in model lies in the folder `mini/`. Importing this package imports ne
 huggingface_hub.
 """
 
-from service.models.cache import cached_only, is_on_this_machine
+from service.models.cache import bytes_on_disk, cached_only, is_on_this_machine
 from service.models.download import DownloadProgress, choose_first_model, ensure_downloaded
 from service.models.known import KnownModel, known_models, languages_of
 from service.models.names import ModelName, mini_folder, parse_name
@@ -14,6 +14,7 @@ __all__ = [
     "DownloadProgress",
     "KnownModel",
     "ModelName",
+    "bytes_on_disk",
     "cached_only",
     "choose_first_model",
     "ensure_downloaded",

@@ -72,6 +72,24 @@ def is_on_this_machine(name: str) -> bool:
     return all(find_in_cache(part) is not None for part in text_parts(parsed))
 
 
+def bytes_on_disk(name: str) -> int:
+    """Size of a model's files on this machine, 0 where it is not there; links are counted as what they lead to.
+
+    Args:
+        name: a model's name as `--model` takes it.
+
+    Raises:
+        UsageError: no such model.
+    """
+    parsed = parse_name(name)
+    if parsed.folder is not None:
+        return sum(file.stat().st_size for file in parsed.folder.rglob("*") if file.is_file())
+    if not is_on_this_machine(name):
+        return 0
+    files = {find_in_cache(part) for part in [*first_parts(parsed), *text_parts(parsed)]}
+    return sum(file.stat().st_size for file in files if file is not None)
+
+
 def first_parts(parsed: ModelName) -> list[Part]:
     """What can be named without having anything yet: the weights, and the configuration that leads on."""
     if parsed.kind == "hub" and parsed.repository:

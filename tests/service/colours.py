@@ -35,6 +35,7 @@ class ColourEncoder:
     sigmoid: tuple[float, float] | None = None
     device: str = "cpu"
     precision: str = "fp32"
+    text_precision: str = "fp32"
     photograph_side: int = 32
     encoded: int = 0
     texts: list[str] = field(default_factory=list)

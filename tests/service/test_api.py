@@ -587,7 +587,8 @@ def test_health_and_status(client: TestClient, standing: Shelf) -> None:
     assert (status["library"], status["photographs"]) == (str(standing.library), 5)
     assert status["roots"] == [str(standing.photographs)]
     assert status["model"]["name"] == standing.model
-    assert (status["model"]["dimension"], status["model"]["precision"]) == (16, "fp32")
+    assert status["model"]["dimension"] == 16
+    assert status["model"]["precision"] == status["model"]["text_precision"] == "fp32"
     assert status["index"]["photographs"] == 5
     assert (status["writer"], status["indexing"]) == (None, None)
 

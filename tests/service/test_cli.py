@@ -330,6 +330,16 @@ def test_status_says_what_there_is(standing: Shelf, smysl: Run) -> None:
     assert rows["writing"] == "nobody"
 
 
+def test_status_says_where_texts_have_another_precision() -> None:
+    from service.cli import described
+    from service.schemas import ModelOut
+
+    model = ModelOut(
+        name="mini", fingerprint="f", dimension=4, device="cpu", precision="fp32", text_precision="bf16", languages=None
+    )
+    assert described(model) == "mini (cpu, fp32, texts in bf16)"
+
+
 def test_status_prints_json(shelf: Shelf, smysl: Run) -> None:
     facts = json.loads(smysl("status", "--json", "--library", shelf.library).out)
     assert facts["photographs"] == facts["index"]["photographs"] == 5
