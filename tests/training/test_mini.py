@@ -45,7 +45,7 @@ from training.mini.views import maps_of, random_box, training_views, view_of, wh
 
 SETTINGS = Settings(
     validation=4, views=2, side=24, frozen_stages=2, dimension=8, context_length=16, batch=8, warm_epochs=4, epochs=3,
-    warm_rate=3e-3, head_rate=1e-3, text_rate=1e-3, stage_epochs=3, stage_batch=8, texts_beside=20, stage_rate=1e-3,
+    warm_rate=3e-3, head_rate=1e-3, text_rate=1e-3, stage_epochs=3, stage_batch=8, texts_beside=20, stage_rate=3e-4,
 )  # fmt: skip
 
 
@@ -265,7 +265,9 @@ def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("phase", ["heads and text tower", "image tower and heads"])
+@pytest.mark.parametrize(
+    "phase", ["heads and text tower", "image tower and heads, run 1", "image tower and heads, run 2"]
+)
 def test_a_run_goes_on_where_it_stopped(tiny_run: Path, tmp_path: Path, phase: str) -> None:
     def stop(what: str, done: int, total: int) -> None:
         if what.startswith(f"training {phase}") and done > total // 2:
@@ -310,7 +312,7 @@ def test_the_frozen_stages_stay_and_the_upper_ones_learn(tiny_run: Path, tmp_pat
 def test_a_run_learns_and_writes_a_model_with_its_figures(tiny_run: Path, tmp_path: Path) -> None:
     straight = run(tiny_run, tmp_path / "straight", tmp_path / "cache", SETTINGS, 2, lambda *_: None)
     assert straight["test"]["t2i_r5"] > 60, "a random model finds 31"
-    assert [entry["epoch"] for entry in straight["validation"]][-1] == SETTINGS.stage_epochs
+    assert [entry["epoch"] for entry in straight["validation"]][-2:] == [SETTINGS.stage_epochs, SETTINGS.stage_runs]
     written = json.loads((tmp_path / "straight" / "metrics.json").read_text())
     assert written["settings"] == dataclasses.asdict(SETTINGS)
     card = (tmp_path / "straight" / "README.md").read_text()

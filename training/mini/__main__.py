@@ -1,6 +1,6 @@
 """`python -m training.mini --data DIR --out DIR`: train `mini`, fit its match, measure both, write the card.
 
-It lasts about half an hour on two cores; a run that was interrupted goes on where it stopped.
+It lasts about an hour on two cores; a run that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations

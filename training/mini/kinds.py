@@ -5,7 +5,8 @@ every class is a kind of. `kinds.tsv` beside this file holds that, so that nobod
 
     python -m training.mini.kinds FOLDER > training/mini/kinds.tsv
 
-writes it anew from the folder with WordNet 3.0's `data.noun` (Debian's package wordnet-base carries it).
+writes it anew from the folder with WordNet 3.0's `data.noun` (Debian's package wordnet-base carries it);
+`kinds.LICENSE` holds WordNet's terms.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def make_mini(
         mean=mean,
         deviation=deviation,
     )
-    fit_stages(network, upper, stage_examples, settings, work / "stages.pt", on_epoch=on_epoch, on_step=on_step)
+    fit_stages(network, upper, stage_examples, settings, work, on_epoch=on_epoch, on_step=on_step)
     write_weights(network, mean, deviation, out)
     return history.entries
 

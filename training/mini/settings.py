@@ -11,11 +11,14 @@ class Settings:
 
     `validation` photographs are held out of the split `train` (drawn with `seed`); 0 trains on all of them.
     `views` crops of each photograph, `side` pixels wide, go through the image tower's first `frozen_stages`,
-    which stay as they came. Then come three phases: `warm_epochs` fit the heads alone on the features of both
-    frozen towers; `epochs` go on with the text tower unfrozen; in both an epoch shows every caption once in
-    batches of `batch`. `stage_epochs` train the image tower's upper stages with all captions at once, an epoch
-    showing every photograph once in batches of `stage_batch`, with `texts_beside` captions of others beside
-    them; `stay` weighs how far features may move, `average` is the decay of the running average of weights.
+    which stay as they came. Then come three phases:
+
+    - `warm_epochs` fit the heads alone on the features of both frozen towers, in batches of `batch` captions;
+    - `epochs` go on with the text tower unfrozen; in both an epoch shows every caption once;
+    - `stage_runs` times `stage_epochs` train the image tower's upper stages with all captions at once. An epoch
+      shows every photograph once, in batches of `stage_batch` with `texts_beside` captions of others beside
+      them; `stay` weighs how far features may move, `average` is the decay of the running average of weights.
+
     `class_pairs` pseudo-photographs stand beside each batch. Rates are peaks of a cosine schedule with a short
     linear rise.
     """
@@ -34,6 +37,7 @@ class Settings:
     epochs: int = 3
     head_rate: float = 3e-4
     text_rate: float = 8e-5
+    stage_runs: int = 2
     stage_epochs: int = 5
     stage_rate: float = 3e-4
     stage_batch: int = 128
