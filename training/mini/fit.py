@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHUNK = 192
 """Texts encoded at once; within a batch they are sorted by length, so that little padding is computed."""
 LARGEST_SCALE = math.log(100)
+WHOLE_SHARE = 0.3
+"""How many of the photographs are shown whole, as the finished model will see them, and not in a view."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class TextTable:
 class Examples:
     """All that is trained on.
 
-    `features` float32 or float16 (views, photographs, width), standardised; `texts` the captions, then the
-    texts for the classes; `pooled_texts` (n, width) their features by the text tower as it came;
-    `captions_of` the rows of each photograph's captions; `class_texts` and `class_photographs` the
+    `features` float16 (1 + views, photographs, width), standardised, the whole photographs' first; `texts` the
+    captions, then the texts for the classes; `pooled_texts` (n, width) their features by the text tower as it
+    came; `captions_of` the rows of each photograph's captions; `class_texts` and `class_photographs` the
     pseudo-photographs, empty and None without them; `class_shares` (photographs, classes) says what the
     classifier believes the real ones show.
     """
@@ -212,7 +214,8 @@ class _Trainer:
 
         examples = self.examples
         photographs = torch.tensor([photograph for photograph, _ in pairs])
-        views = torch.randint(len(examples.features), (len(pairs),), generator=generator)
+        views = torch.randint(1, len(examples.features), (len(pairs),), generator=generator)
+        views[torch.rand(len(pairs), generator=generator) < WHOLE_SHARE] = 0
         features = examples.features[views, photographs].float()
         rows = torch.tensor([caption for _, caption in pairs])
         neither = None

@@ -28,7 +28,7 @@ from training.mini.network import (
 )
 from training.mini.settings import Settings
 from training.mini.towers import ImageTower, TextTower, split_tower
-from training.mini.views import BATCH, training_views, whole_maps
+from training.mini.views import BATCH, training_views, whole_features, whole_maps
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +75,12 @@ def make_mini(
         seed=settings.seed,
         on_progress=lambda done, total: report("views of photographs", done, total),
     )
+    whole = whole_features(
+        image,
+        paths,
+        cache / "views",
+        on_progress=lambda done, total: report("whole photographs", done, total),
+    )
     class_texts = imagenet_texts(settings.seed) if image.class_rows is not None else []
     table = tokenize(text.tokenizer, _all_texts(photographs, class_texts), settings.context_length)
 
@@ -85,8 +91,8 @@ def make_mini(
     network.eval()
     _, upper = split_tower(network.visual.trunk, settings.frozen_stages)
 
-    pooled_views = torch.from_numpy(views.pooled[:, training]).float()
-    mean, deviation = pooled_views.mean(dim=(0, 1)), pooled_views.std(dim=(0, 1)) + SMALLEST_DEVIATION
+    pooled_views = torch.from_numpy(np.concatenate([whole[None], views.pooled])[:, training]).float()
+    mean, deviation = pooled_views[0].mean(dim=0), pooled_views[0].std(dim=0) + SMALLEST_DEVIATION
     features = ((pooled_views - mean) / deviation).half()
     captions = _caption_rows(photographs)
     pooled = _pooled_texts(network, table, cache / "texts", report)

@@ -92,7 +92,7 @@ def training_views(
     """
     folder.mkdir(parents=True, exist_ok=True)
     key = _cache_key(tower, frozen, side, paths, seed)
-    encode = _encoder(tower, frozen, side)
+    encode = _encoder(tower, frozen, compiled=side > 64)
     maps, pooled = [], []
     for view in range(count):
         files = folder / f"{key}-view{view}-maps.npy", folder / f"{key}-view{view}-pooled.npy"
@@ -105,11 +105,33 @@ def training_views(
     return Views(maps, np.stack(pooled))
 
 
+def whole_features(
+    tower: ImageTower,
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.float16]:
+    """Features float16 (n, width) of whole photographs by the tower as it came; computed once, as views are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{_cache_key(tower, 0, tower.side, paths, 0)}-whole.npy"
+    if not file.exists():
+        encode = _encoder(tower, 0, compiled=False)
+        squares = _decoded(paths, lambda image, _: whole(image, tower.side))
+        batches = _counted(map(encode, squares), 0, len(paths), on_progress)
+        part = file.with_suffix(".part")
+        with part.open("wb") as stream:
+            np.save(stream, np.concatenate([pooled.half().numpy() for _, pooled in batches]))
+        part.replace(file)
+    features: npt.NDArray[np.float16] = np.load(file)
+    return features
+
+
 def whole_maps(tower: ImageTower, frozen: int, paths: Sequence[Path]) -> torch.Tensor:
     """What the frozen stages make of whole photographs: float16 (n, channels, height, width)."""
     import torch
 
-    encode = _encoder(tower, frozen, tower.side)
+    encode = _encoder(tower, frozen, compiled=False)
     squares = _decoded(paths, lambda image, _: whole(image, tower.side))
     return torch.cat([encode(pixels)[0].half() for pixels in squares])
 
@@ -160,24 +182,24 @@ def _decoded(
             yield ready
 
 
-def _encoder(tower: ImageTower, frozen: int, side: int) -> Encode:
+def _encoder(tower: ImageTower, frozen: int, *, compiled: bool) -> Encode:
     """The tower as a function of pixels to maps (n, channels, h, w) and pooled features (n, width).
 
-    Compiled for full batches of large squares, where that pays.
+    Compiling is for one size of squares and pays where there are many.
     """
     import torch
 
     parts = [part.eval() for part in split_tower(tower.trunk, frozen)]
-    compiled: list[Any] = list(parts)
-    if side > 64 and torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-        compiled = [torch.compile(part, options={"freezing": True}) for part in parts]
+    quick: list[Any] = list(parts)
+    if compiled and torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        quick = [torch.compile(part, dynamic=False, options={"freezing": True}) for part in parts]
     mean = torch.tensor(tower.mean).view(1, 3, 1, 1)
     std = torch.tensor(tower.std).view(1, 3, 1, 1)
 
     def encode(pixels: npt.NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).sub(mean).div(std)
         # The compiled form is for one shape: the last, smaller batch would compile it anew.
-        lower, upper = compiled if len(images) == BATCH else parts
+        lower, upper = quick if len(images) == BATCH else parts
         with torch.no_grad():
             maps = lower(images.contiguous(memory_format=torch.channels_last))
             return maps, upper(maps)
