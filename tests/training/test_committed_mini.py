@@ -15,7 +15,7 @@ from PIL import Image
 from service.encoder import Encoder
 from service.models import mini_folder
 from service.torchvision_mend import mend_torchvision
-from training.mini.everyday import EverydayReport, formats_check, sample_check
+from training.mini.everyday import EverydayReport, formats_check, main, sample_check
 from training.mini.towers import load_image_tower
 
 LARGEST = 60_000_000
@@ -87,6 +87,16 @@ def test_finds_everyday_photographs_as_its_metrics_say(encoder: Encoder, metrics
     # The metrics were measured in the precision of another machine, which may turn a close race.
     assert report.recall(5) == pytest.approx(written["r5"], abs=4)
     assert report.recall(1) >= 50
+
+
+def test_the_second_check_is_a_command(capsys: pytest.CaptureFixture[str], metrics: Any, shared_data: Path) -> None:
+    pytest.importorskip("skimage")
+    assert main(["--formats", str(shared_data / "formats")]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed.keys() == metrics["everyday"].keys()
+    assert printed["formats"]["queries"] == metrics["everyday"]["formats"]["queries"]
+    assert main(["--model", "mini", "--formats", "/nowhere/at/all"]) == 1
+    assert "queries.tsv is missing" in capsys.readouterr().err
 
 
 def test_the_image_tower_knows_what_it_was_trained_on() -> None:

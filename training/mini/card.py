@@ -32,7 +32,8 @@ The {photos} test photographs of Flickr8k with their {captions} captions: percen
 `smysl eval retrieval --data DIR --split test --model mini --json` prints them. For scale: a ViT-B/32 trained on
 400 million pairs finds about 80 % of the photographs among the first five.
 
-Short everyday queries over photographs of other kinds (the second check; `metrics.json` has each query):
+Short everyday queries over photographs of other kinds (the second check; `metrics.json` has each query, and
+`python -m training.mini.everyday --formats DIR` prints them):
 
 | photographs | queries | R@1 | R@5 |
 | --- | --- | --- | --- |

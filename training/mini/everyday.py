@@ -3,18 +3,25 @@
 Retrieval on Flickr8k asks for whole sentences about people and dogs. These queries are what people type:
 "a cat", "red ship", "receipt". The photographs are the samples that scikit-image and scikit-learn carry and,
 where the folder is there, `formats/` beside the training data with its `queries.tsv`.
+
+    python -m training.mini.everyday --model mini --formats DIR
+
+prints the figures of any model, with the place of the right photograph for each query.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.errors import DataError
+from service.errors import DataError, SmyslError
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
@@ -86,3 +93,30 @@ def _check(
         for (query, image), scores in zip(queries, similarity, strict=True)
     }
     return EverydayReport(name, len(photographs), places)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    from service.encoder import Encoder
+
+    parser = argparse.ArgumentParser(
+        prog="python -m training.mini.everyday", description="Short everyday queries over photographs of many kinds."
+    )
+    parser.add_argument("--model", default="mini", help="mini, ARCH/PRETRAINED, hf-hub:ORG/NAME or local-dir:PATH")
+    parser.add_argument("--formats", type=Path, help="folder with photos/ and queries.tsv")
+    asked = parser.parse_args(arguments)
+    try:
+        encoder = Encoder.load(asked.model)
+        reports = [sample_check(encoder)]
+        if asked.formats is not None:
+            reports.append(formats_check(encoder, asked.formats))
+    except SmyslError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return error.exit_code
+    figures = {report.name: report.as_json() for report in reports}
+    sys.stdout.write(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
