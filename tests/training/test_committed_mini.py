@@ -56,7 +56,8 @@ def test_is_an_ordinary_open_clip_folder(encoder: Encoder, tmp_path: Path, monke
 def test_its_metrics_and_its_match_are_of_these_weights(encoder: Encoder, metrics: Any) -> None:
     match = json.loads((mini_folder() / "match.json").read_text(encoding="utf-8"))
     assert match["fingerprint"] == metrics["test"]["fingerprint"] == encoder.fingerprint
-    assert metrics["test"]["t2i_r5"] >= 50
+    assert metrics["test"]["t2i_r5"] >= 58
+    assert metrics["test"]["i2t_r5"] >= metrics["test"]["t2i_r5"]
     assert metrics["test"]["photos"] == 1000
 
 
@@ -78,7 +79,8 @@ def test_a_photograph_matches_its_mirror_image_and_not_another(encoder: Encoder)
 def test_finds_the_sample_photographs(encoder: Encoder) -> None:
     pytest.importorskip("skimage")
     report = sample_check(encoder)
-    assert report.places == dict.fromkeys(report.places, 1)
+    assert report.recall(1) >= 60
+    assert report.recall(5) == 100, "the demo shows five"
 
 
 def test_finds_everyday_photographs_as_its_metrics_say(encoder: Encoder, metrics: Any, shared_data: Path) -> None:

@@ -35,6 +35,7 @@ from training.mini.network import (
     fill_towers,
     fold_into_first_layer,
     fold_into_layer_norm,
+    keep_share,
     last_layer_norm,
     start_heads,
     write_configs,
@@ -85,6 +86,15 @@ def test_scaling_folds_into_the_text_towers_last_norm(network: Any, tmp_path: Pa
         expected = (pool_texts(network, table, rows) - mean) / deviation
         fold_into_layer_norm(last_layer_norm(network), mean, deviation)
         assert torch.allclose(pool_texts(network, table, rows), expected, atol=1e-5)
+
+
+def test_a_share_of_the_way_is_kept(network: Any) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        network.text.proj.weight.add_(1.0)
+    keep_share(network, before, 0.25)
+    assert torch.allclose(network.text.proj.weight, before["text.proj.weight"] + 0.25)
+    assert torch.equal(network.visual.head.mlp.fc1.weight, before["visual.head.mlp.fc1.weight"])
 
 
 def test_texts_are_pooled_as_open_clip_does(network: Any, tmp_path: Path) -> None:
@@ -266,7 +276,8 @@ def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "phase", ["heads and text tower", "image tower and heads, run 1", "image tower and heads, run 2"]
+    "phase",
+    ["heads and text tower", "image tower and heads, run 1", "image tower and heads, run 2", "text tower again"],
 )
 def test_a_run_goes_on_where_it_stopped(tiny_run: Path, tmp_path: Path, phase: str) -> None:
     def stop(what: str, done: int, total: int) -> None:
@@ -312,7 +323,12 @@ def test_the_frozen_stages_stay_and_the_upper_ones_learn(tiny_run: Path, tmp_pat
 def test_a_run_learns_and_writes_a_model_with_its_figures(tiny_run: Path, tmp_path: Path) -> None:
     straight = run(tiny_run, tmp_path / "straight", tmp_path / "cache", SETTINGS, 2, lambda *_: None)
     assert straight["test"]["t2i_r5"] > 60, "a random model finds 31"
-    assert [entry["epoch"] for entry in straight["validation"]][-2:] == [SETTINGS.stage_epochs, SETTINGS.stage_runs]
+    assert [entry["epoch"] for entry in straight["validation"]][-4:] == [
+        SETTINGS.stage_epochs,
+        SETTINGS.stage_runs,
+        1,
+        1,
+    ]
     written = json.loads((tmp_path / "straight" / "metrics.json").read_text())
     assert written["settings"] == dataclasses.asdict(SETTINGS)
     card = (tmp_path / "straight" / "README.md").read_text()

@@ -68,7 +68,9 @@ anything about persons.
 3. The image tower's upper stages with both heads, {stage_epochs} epochs at {stage_rate}: each photograph against its
    five captions and some {texts_beside} others, each caption against all training photographs. The features are held
    near those that the tower came with, and the weights are averaged over the last steps and over {stage_runs} runs.
-4. Beside each batch stand {class_pairs} pseudo-photographs: rows of the tower's own ImageNet classifier, brought to
+4. The text tower and both heads once more on the features of the trained image tower, {again_epochs} epoch at
+   {again_text_rate}; {again_share} of the way that the weights go is kept.
+5. Beside each batch stand {class_pairs} pseudo-photographs: rows of the tower's own ImageNet classifier, brought to
    where features lie, with texts from WordNet: names, definitions, and what the classes are kinds of. They keep what
    Flickr8k does not show. Where the classifier believes that a real photograph shows a class, neither counts as a
    wrong answer for the other.

@@ -59,20 +59,29 @@ class Examples:
 
 @dataclass(frozen=True)
 class Phase:
-    """Some epochs with one set of rates; a text rate of 0 keeps the text tower frozen."""
+    """Some epochs with one set of rates; a text rate of 0 keeps the text tower frozen.
+
+    `seed` is added to that of the settings.
+    """
 
     name: str
     epochs: int
     head_rate: float
     text_rate: float
+    seed: int
 
 
-def phases_of(settings: Settings) -> list[Phase]:
-    """The two phases of the recipe."""
+def first_phases(settings: Settings) -> list[Phase]:
+    """The heads alone, then the text tower with them."""
     return [
-        Phase("heads", settings.warm_epochs, settings.warm_rate, 0.0),
-        Phase("heads and text tower", settings.epochs, settings.head_rate, settings.text_rate),
+        Phase("heads", settings.warm_epochs, settings.warm_rate, 0.0, 0),
+        Phase("heads and text tower", settings.epochs, settings.head_rate, settings.text_rate, 1000),
     ]
+
+
+def last_phases(settings: Settings) -> list[Phase]:
+    """The text tower once more, when the image tower has been trained."""
+    return [Phase("text tower again", settings.again_epochs, settings.again_head_rate, settings.again_text_rate, 5000)]
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], length: int) -> TextTable:
@@ -137,12 +146,13 @@ def fit(
     network: Any,
     examples: Examples,
     settings: Settings,
+    phases: Sequence[Phase],
     checkpoint: Path,
     *,
     on_step: Callable[[str, int, int, float], None] | None = None,
     on_epoch: Callable[[str, int], None] | None = None,
 ) -> None:
-    """Train `network` in place, going on from `checkpoint` where it exists.
+    """Train `network` in place, phase after phase, going on from `checkpoint` where it exists.
 
     `on_step` is called with the phase's name, the steps done, the steps of the phase, and the loss;
     `on_epoch` after each epoch with the phase's name and the epochs done.
@@ -153,14 +163,14 @@ def fit(
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         network.load_state_dict(state["network"], strict=False)
-    for number, phase in enumerate(phases_of(settings)):
+    for number, phase in enumerate(phases):
         if number < state["phase"]:
             continue
         trainer = _Trainer(network, examples, settings, phase)
         if number == state["phase"] and state["optimizer"] is not None:
             trainer.optimizer.load_state_dict(state["optimizer"])
         for epoch in range(state["epoch"] if number == state["phase"] else 0, phase.epochs):
-            trainer.run_epoch(epoch, settings.seed + 1000 * number + epoch, on_step)
+            trainer.run_epoch(epoch, settings.seed + phase.seed + epoch, on_step)
             _save_checkpoint(checkpoint, network, trainer.optimizer, number, epoch + 1)
             if on_epoch is not None:
                 on_epoch(phase.name, epoch + 1)

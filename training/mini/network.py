@@ -103,6 +103,20 @@ def start_heads(network: Any, temperature: float, seed: int) -> None:
         network.logit_scale.fill_(math.log(1 / temperature))
 
 
+def keep_share(network: Any, before: dict[str, torch.Tensor], share: float) -> None:
+    """Take the weights back to a point on the line from `before` (share 0) to where they are (share 1).
+
+    Between the two ends a model often keeps what either can (Wortsman et al. 2022, Robust fine-tuning).
+    """
+    now = network.state_dict()
+    network.load_state_dict(
+        {
+            name: before[name] + share * (value - before[name]) if value.is_floating_point() else value
+            for name, value in now.items()
+        }
+    )
+
+
 def fold_into_first_layer(layer: torch.nn.Linear, mean: torch.Tensor, deviation: torch.Tensor) -> None:
     """Make a layer that expects (x − mean) / deviation take x itself; `mean`, `deviation` are (in,)."""
     import torch

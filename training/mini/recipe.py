@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,20 @@ import xxhash
 from data.captions import CaptionedPhotograph, read_captions
 from training.mini.classes import ClassPhotographs, ClassText, class_shares, imagenet_texts
 from training.mini.export import write_weights
-from training.mini.fit import Examples, TextTable, fit, pool_texts, tokenize
+from training.mini.fit import Examples, TextTable, first_phases, fit, last_phases, pool_texts, tokenize
 from training.mini.fit_stages import StageExamples, fit_stages
 from training.mini.network import (
     build_network,
     fill_towers,
     fold_into_layer_norm,
+    keep_share,
     last_layer_norm,
     start_heads,
     write_configs,
 )
 from training.mini.settings import Settings
 from training.mini.towers import ImageTower, TextTower, split_tower
-from training.mini.views import BATCH, training_views, whole_features, whole_maps
+from training.mini.views import BATCH, Views, maps_of, training_views, whole_features, whole_maps
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,8 @@ Report = Callable[[str, int, int], None]
 
 SMALLEST_DEVIATION = 1e-3
 HISTORY = "history.json"
+AGAIN_VIEWS = 3
+"""Views that the trained tower makes features of: a few are enough for a short phase."""
 
 
 def make_mini(
@@ -128,7 +131,7 @@ def make_mini(
         class_photographs=_class_photographs(image, features[0].float(), deviation, settings),
         class_shares=_class_shares(image, pooled_views.mean(dim=0)),
     )
-    fit(network, examples, settings, work / "texts.pt", on_epoch=on_epoch, on_step=on_step)
+    fit(network, examples, settings, first_phases(settings), work / "texts.pt", on_epoch=on_epoch, on_step=on_step)
     stage_examples = StageExamples(
         views=views,
         rows=training,
@@ -141,6 +144,13 @@ def make_mini(
         deviation=deviation,
     )
     fit_stages(network, upper, stage_examples, settings, work, on_epoch=on_epoch, on_step=on_step)
+    if settings.again_epochs:
+        kept = _trained_features(image, upper, views, [paths[row] for row in training], training, settings, report)
+        again = replace(examples, features=((kept - mean) / deviation).half())
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        fit(network, again, settings, last_phases(settings), work / "again.pt", on_epoch=on_epoch, on_step=on_step)
+        keep_share(network, before, settings.again_share)
+        on_epoch("text tower again, a share of it kept", settings.again_epochs)
     write_weights(network, mean, deviation, out)
     return history.entries
 
@@ -173,6 +183,44 @@ class _Validation:
             photographs = functional.normalize(self.network.visual.head((features - self.mean) / self.deviation))
             texts = functional.normalize(self.network.text.proj(pool_texts(self.network, self.table, rows)))
         return {name: round(value, 2) for name, value in recalls(texts.numpy(), photographs.numpy(), owner).items()}
+
+
+def _trained_features(
+    image: ImageTower,
+    upper: torch.nn.Module,
+    views: Views,
+    paths: Sequence[Path],
+    rows: Sequence[int],
+    settings: Settings,
+    report: Report,
+) -> torch.Tensor:
+    """Features float32 (1 + some views, photographs, width) by the trained tower, the whole photographs' first.
+
+    `rows` are those of `paths` in the views.
+    """
+    import torch
+
+    count = min(AGAIN_VIEWS, settings.views)
+    total, done = (1 + count) * len(paths), 0
+    batches = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
+    kept = []
+    with torch.no_grad():
+        whole = whole_maps(image, settings.frozen_stages, paths)
+        shown: list[Iterable[torch.Tensor]] = [(part.float() for part in torch.split(whole, BATCH))]
+        shown += [_in_view(views, view, batches) for view in range(count)]
+        for parts in shown:
+            features = []
+            for maps in parts:
+                features.append(upper(maps))
+                done += len(maps)
+                report("photographs' features", done, total)
+            kept.append(torch.cat(features))
+    return torch.stack(kept)
+
+
+def _in_view(views: Views, view: int, batches: Sequence[Sequence[int]]) -> Iterable[torch.Tensor]:
+    for rows in batches:
+        yield maps_of(views, [view] * len(rows), rows)
 
 
 def _hold_out(count: int, settings: Settings) -> npt.NDArray[np.bool_]:

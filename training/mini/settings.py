@@ -12,13 +12,15 @@ class Settings:
     `validation` photographs are held out of the split `train` (drawn with `seed`) to choose the other settings by;
     the shipped weights are trained on all of it, with what was chosen.
     `views` crops of each photograph, `side` pixels wide, go through the image tower's first `frozen_stages`,
-    which stay as they came. Then come three phases:
+    which stay as they came. Then come four phases:
 
     - `warm_epochs` fit the heads alone on the features of both frozen towers, in batches of `batch` captions;
     - `epochs` go on with the text tower unfrozen; in both an epoch shows every caption once;
     - `stage_runs` times `stage_epochs` train the image tower's upper stages with all captions at once. An epoch
       shows every photograph once, in batches of `stage_batch` with `texts_beside` captions of others beside
-      them; `stay` weighs how far features may move, `average` is the decay of the running average of weights.
+      them; `stay` weighs how far features may move, `average` is the decay of the running average of weights;
+    - `again_epochs` are as the second phase, on the features of the trained image tower; of the way that the
+      weights go in it, `again_share` is kept.
 
     `class_pairs` pseudo-photographs stand beside each batch. Rates are peaks of a cosine schedule with a short
     linear rise.
@@ -45,6 +47,10 @@ class Settings:
     texts_beside: int = 4096
     stay: float = 0.2
     average: float = 0.97
+    again_epochs: int = 1
+    again_head_rate: float = 1.5e-4
+    again_text_rate: float = 5e-5
+    again_share: float = 0.6
     weight_decay: float = 0.05
     dropout: float = 0.3
     class_noise: float = 0.5
