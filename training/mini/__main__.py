@@ -55,14 +55,12 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
 
     torch.set_num_threads(threads)
     keep_memory()
-    started = time.monotonic()
     image, text = load_image_tower(), load_text_tower(settings.context_length)
     validation = make_mini(data, out, cache, image, text, settings, report)
     figures = {
         "settings": asdict(settings),
         "validation": validation,
         **measure(data, out, report),
-        "seconds": round(time.monotonic() - started),
     }
     (out / METRICS).write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     trained_on = len(read_captions(data, "train")) - settings.validation

@@ -1,7 +1,7 @@
-"""The first two phases: a symmetric contrastive loss over captions and pseudo-photographs.
+"""The phases with a still image tower: a symmetric contrastive loss over captions and pseudo-photographs.
 
-First the heads alone on the features of both frozen towers, then heads and text tower together. The image
-tower stays frozen in both, so its features are read from a table. What an epoch draws depends on the
+The heads alone on the features of both frozen towers, then heads and text tower together, and that once more
+when the image tower has been trained. Its features are read from a table. What an epoch draws depends on the
 seed and the epoch's number alone, and a checkpoint is written after each epoch: an interrupted run goes on
 with the numbers it would have had.
 """

@@ -1,4 +1,4 @@
-"""The last phase: the image tower's upper stages and both heads, while the text tower keeps still.
+"""The third phase: the image tower's upper stages and both heads, while the text tower keeps still.
 
 Because texts stand still, each photograph can be held against thousands of captions at once, and all of its
 own captions count as right. In the other direction each caption is held against every training photograph:

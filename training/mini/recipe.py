@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -240,7 +239,7 @@ def _caption_rows(photographs: Sequence[CaptionedPhotograph]) -> list[list[int]]
 
 
 def _pooled_texts(network: Any, table: TextTable, folder: Path, report: Report) -> torch.Tensor:
-    """Features float32 (n, width) of all texts by the text tower as it came, kept in a file."""
+    """Features float32 (n, width) of all texts by the text tower as it stands, kept in a file."""
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -299,8 +298,7 @@ class _History:
     def __init__(self, file: Path) -> None:
         self._file = file
         self.entries: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-        self._started = time.monotonic()
 
     def add(self, entry: dict[str, Any]) -> None:
-        self.entries.append({**entry, "seconds": round(time.monotonic() - self._started)})
+        self.entries.append(entry)
         self._file.write_text(json.dumps(self.entries, indent=1))
