@@ -42,7 +42,7 @@ from training.mini.network import (
 )
 from training.mini.settings import Settings
 from training.mini.towers import load_in_order, package_path, split_tower
-from training.mini.views import maps_of, random_box, training_views, view_of, whole, whole_maps
+from training.mini.views import maps_of, random_box, training_views, view_of, whole, whole_photographs
 
 SETTINGS = Settings(
     validation=4, views=2, side=24, frozen_stages=2, dimension=8, context_length=16, batch=8, warm_epochs=4, epochs=3,
@@ -229,7 +229,9 @@ def test_a_tower_cut_in_two_is_the_same_tower(tmp_path: Path) -> None:
     pixels = torch.stack([torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()) for path in paths])
     with torch.no_grad():
         expected = tower.trunk(pixels.permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5))
-        assert torch.allclose(upper(whole_maps(tower, 2, paths).float()), expected, atol=1e-2)
+        shown = whole_photographs(tower, 2, paths, tmp_path / "cache")
+        assert torch.allclose(upper(maps_of(shown, [0, 0, 0], [0, 1, 2])), expected, atol=1e-2)
+        assert np.allclose(shown.pooled[0], expected, atol=1e-2)
         views = training_views(tower, 2, 24, paths, 2, tmp_path / "cache", seed=0)
         of_views = upper(maps_of(views, [1, 0], [2, 0]))
         assert np.allclose(of_views, views.pooled[[1, 0], [2, 0]], atol=1e-2)

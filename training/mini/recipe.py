@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
@@ -17,6 +16,7 @@ from training.mini.classes import ClassPhotographs, ClassText, class_shares, ima
 from training.mini.export import write_weights
 from training.mini.fit import Examples, TextTable, first_phases, fit, last_phases, pool_texts, tokenize
 from training.mini.fit_stages import StageExamples, fit_stages
+from training.mini.held_out import HeldOut, History, hold_out
 from training.mini.network import (
     build_network,
     fill_towers,
@@ -28,7 +28,7 @@ from training.mini.network import (
 )
 from training.mini.settings import Settings
 from training.mini.towers import ImageTower, TextTower, split_tower
-from training.mini.views import BATCH, Views, maps_of, training_views, whole_features, whole_maps
+from training.mini.views import Views, features_of, training_views, whole_photographs
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def make_mini(
 
     torch.manual_seed(settings.seed)
     photographs = sorted(read_captions(data, "train"), key=lambda each: each.name)
-    held_out = _hold_out(len(photographs), settings)
+    held_out = hold_out(len(photographs), settings)
     training = np.flatnonzero(~held_out).tolist()
     work = cache / _run_key(settings, photographs, image)
     work.mkdir(parents=True, exist_ok=True)
@@ -77,8 +77,9 @@ def make_mini(
         seed=settings.seed,
         on_progress=lambda done, total: report("views of photographs", done, total),
     )
-    whole = whole_features(
+    whole = whole_photographs(
         image,
+        settings.frozen_stages,
         paths,
         cache / "views",
         on_progress=lambda done, total: report("whole photographs", done, total),
@@ -93,21 +94,22 @@ def make_mini(
     network.eval()
     _, upper = split_tower(network.visual.trunk, settings.frozen_stages)
 
-    pooled_views = torch.from_numpy(np.concatenate([whole[None], views.pooled])[:, training]).float()
+    pooled_views = torch.from_numpy(np.concatenate([whole.pooled, views.pooled])[:, training]).float()
     mean, deviation = pooled_views[0].mean(dim=0), pooled_views[0].std(dim=0) + SMALLEST_DEVIATION
     features = ((pooled_views - mean) / deviation).half()
     captions = _caption_rows(photographs)
     pooled = _pooled_texts(network, table, cache / "texts", report)
     pooled = _standardise_texts(network, pooled, [row for rows in captions for row in rows])
 
-    history = _History(work / HISTORY)
+    history = History(work / HISTORY)
     validation = np.flatnonzero(held_out).tolist()
-    check: _Validation | None = None
+    check: HeldOut | None = None
     if validation:
-        check = _Validation(
+        check = HeldOut(
             network=network,
             upper=upper,
-            maps=whole_maps(image, settings.frozen_stages, [paths[row] for row in validation]),
+            whole=whole,
+            rows=validation,
             mean=mean,
             deviation=deviation,
             table=table,
@@ -144,8 +146,9 @@ def make_mini(
     )
     fit_stages(network, upper, stage_examples, settings, work, on_epoch=on_epoch, on_step=on_step)
     if settings.again_epochs:
-        kept = _trained_features(image, upper, views, [paths[row] for row in training], training, settings, report)
-        again = replace(examples, features=((kept - mean) / deviation).half())
+        shown = [(whole, 0), *((views, view) for view in range(min(AGAIN_VIEWS, settings.views)))]
+        raw = _trained_features(upper, shown, training, report)
+        again = replace(examples, features=((raw - mean) / deviation).half())
         before = {name: value.clone() for name, value in network.state_dict().items()}
         fit(network, again, settings, last_phases(settings), work / "again.pt", on_epoch=on_epoch, on_step=on_step)
         keep_share(network, before, settings.again_share)
@@ -154,78 +157,18 @@ def make_mini(
     return history.entries
 
 
-@dataclass(frozen=True)
-class _Validation:
-    """The photographs that were held out: `maps` of the whole photographs behind the frozen stages, and the rows
-    of their captions in `table`."""
-
-    network: Any
-    upper: torch.nn.Module
-    maps: torch.Tensor
-    mean: torch.Tensor
-    deviation: torch.Tensor
-    table: TextTable
-    captions: Sequence[Sequence[int]]
-
-    def figures(self) -> dict[str, float]:
-        """The six retrieval figures of the network as it is now, in percent."""
-        import torch
-        from torch.nn import functional
-
-        from eval.retrieval import recalls
-
-        self.network.eval()
-        rows = torch.tensor([row for group in self.captions for row in group])
-        owner = np.repeat(np.arange(len(self.captions)), [len(group) for group in self.captions])
-        with torch.no_grad():
-            features = torch.cat([self.upper(part.float()) for part in torch.split(self.maps, BATCH)])
-            photographs = functional.normalize(self.network.visual.head((features - self.mean) / self.deviation))
-            texts = functional.normalize(self.network.text.proj(pool_texts(self.network, self.table, rows)))
-        return {name: round(value, 2) for name, value in recalls(texts.numpy(), photographs.numpy(), owner).items()}
-
-
 def _trained_features(
-    image: ImageTower,
-    upper: torch.nn.Module,
-    views: Views,
-    paths: Sequence[Path],
-    rows: Sequence[int],
-    settings: Settings,
-    report: Report,
+    upper: torch.nn.Module, shown: Sequence[tuple[Views, int]], rows: Sequence[int], report: Report
 ) -> torch.Tensor:
-    """Features float32 (1 + some views, photographs, width) by the trained tower, the whole photographs' first.
-
-    `rows` are those of `paths` in the views.
-    """
+    """Features float32 (shown, n, width) of some photographs by the trained tower, in the views shown."""
     import torch
 
-    count = min(AGAIN_VIEWS, settings.views)
-    total, done = (1 + count) * len(paths), 0
-    batches = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
     kept = []
-    with torch.no_grad():
-        whole = whole_maps(image, settings.frozen_stages, paths)
-        shown: list[Iterable[torch.Tensor]] = [(part.float() for part in torch.split(whole, BATCH))]
-        shown += [_in_view(views, view, batches) for view in range(count)]
-        for parts in shown:
-            features = []
-            for maps in parts:
-                features.append(upper(maps))
-                done += len(maps)
-                report("photographs' features", done, total)
-            kept.append(torch.cat(features))
+    for number, (views, view) in enumerate(shown):
+        report("photographs' features", number, len(shown))
+        kept.append(features_of(upper, views, view, rows))
+    report("photographs' features", len(shown), len(shown))
     return torch.stack(kept)
-
-
-def _in_view(views: Views, view: int, batches: Sequence[Sequence[int]]) -> Iterable[torch.Tensor]:
-    for rows in batches:
-        yield maps_of(views, [view] * len(rows), rows)
-
-
-def _hold_out(count: int, settings: Settings) -> npt.NDArray[np.bool_]:
-    held_out = np.zeros(count, dtype=bool)
-    held_out[np.random.default_rng(settings.seed).permutation(count)[: settings.validation]] = True
-    return held_out
 
 
 def _all_texts(photographs: Sequence[CaptionedPhotograph], class_texts: Sequence[ClassText]) -> list[str]:
@@ -290,15 +233,3 @@ def _run_key(settings: Settings, photographs: Sequence[CaptionedPhotograph], ima
     for each in photographs:
         digest.update(f"{each.name} {len(each.captions)}".encode())
     return f"run-{digest.hexdigest()}"
-
-
-class _History:
-    """Figures epoch by epoch, in a file, so that a run that goes on keeps the earlier ones."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.entries: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-
-    def add(self, entry: dict[str, Any]) -> None:
-        self.entries.append(entry)
-        self._file.write_text(json.dumps(self.entries, indent=1))

@@ -32,6 +32,8 @@ LIGHT = 0.2
 """Brightness, contrast and saturation change by at most this share."""
 
 Box = tuple[float, float, float, float]
+Drawing = Callable[["Image.Image", int], "Image.Image"]
+"""Makes a square of a photograph and its row."""
 Encode = Callable[[npt.NDArray[np.uint8]], tuple["torch.Tensor", "torch.Tensor"]]
 
 
@@ -90,50 +92,24 @@ def training_views(
     Each view is two files in `folder`, which appear when it is complete: an interrupted run loses one view at
     most. `on_progress` is called with the views of photographs done and those in all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     key = _cache_key(tower, frozen, side, paths, seed)
-    encode = _encoder(tower, frozen, compiled=side > 64)
-    maps, pooled = [], []
-    for view in range(count):
-        files = folder / f"{key}-view{view}-maps.npy", folder / f"{key}-view{view}-pooled.npy"
-        if not all(file.exists() for file in files):
-            squares = _decoded(paths, _drawing(seed, view, side))
-            done = view * len(paths)
-            _keep(files, len(paths), _counted(map(encode, squares), done, count * len(paths), on_progress))
-        maps.append(np.load(files[0], mmap_mode="r"))
-        pooled.append(np.load(files[1]))
-    return Views(maps, np.stack(pooled))
+    drawings = {f"{key}-view{view}": _drawing(seed, view, side) for view in range(count)}
+    return _kept_views(_encoder(tower, frozen, compiled=side > 64), paths, drawings, folder, on_progress)
 
 
-def whole_features(
+def whole_photographs(
     tower: ImageTower,
+    frozen: int,
     paths: Sequence[Path],
     folder: Path,
     *,
     on_progress: Callable[[int, int], None] | None = None,
-) -> npt.NDArray[np.float16]:
-    """Features float16 (n, width) of whole photographs by the tower as it came; computed once, as views are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{_cache_key(tower, 0, tower.side, paths, 0)}-whole.npy"
-    if not file.exists():
-        encode = _encoder(tower, 0, compiled=False)
-        squares = _decoded(paths, lambda image, _: whole(image, tower.side))
-        batches = _counted(map(encode, squares), 0, len(paths), on_progress)
-        part = file.with_suffix(".part")
-        with part.open("wb") as stream:
-            np.save(stream, np.concatenate([pooled.half().numpy() for _, pooled in batches]))
-        part.replace(file)
-    features: npt.NDArray[np.float16] = np.load(file)
-    return features
-
-
-def whole_maps(tower: ImageTower, frozen: int, paths: Sequence[Path]) -> torch.Tensor:
-    """What the frozen stages make of whole photographs: float16 (n, channels, height, width)."""
-    import torch
-
+) -> Views:
+    """Each photograph as the finished model sees it, as one view, kept as those of `training_views` are."""
+    name = f"{_cache_key(tower, frozen, tower.side, paths, 0)}-whole"
+    # A second size of squares in one process hangs torch's compiler.
     encode = _encoder(tower, frozen, compiled=False)
-    squares = _decoded(paths, lambda image, _: whole(image, tower.side))
-    return torch.cat([encode(pixels)[0].half() for pixels in squares])
+    return _kept_views(encode, paths, {name: lambda image, _: whole(image, tower.side)}, folder, on_progress)
 
 
 def maps_of(views: Views, view: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
@@ -144,7 +120,36 @@ def maps_of(views: Views, view: Sequence[int], rows: Sequence[int]) -> torch.Ten
     return torch.from_numpy(gathered).float().permute(0, 3, 1, 2)
 
 
-def _drawing(seed: int, view: int, side: int) -> Callable[[Image.Image, int], Image.Image]:
+def features_of(upper: torch.nn.Module, views: Views, view: int, rows: Sequence[int]) -> torch.Tensor:
+    """Features float32 (n, width) of some photographs in one view by the image tower as it stands."""
+    import torch
+
+    batches = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
+    with torch.no_grad():
+        return torch.cat([upper(maps_of(views, [view] * len(batch), batch)) for batch in batches])
+
+
+def _kept_views(
+    encode: Encode,
+    paths: Sequence[Path],
+    drawings: dict[str, Drawing],
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None,
+) -> Views:
+    """A view for each drawing, read from the two files of its name in `folder`, or made and kept there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    maps, pooled = [], []
+    for number, (name, drawing) in enumerate(drawings.items()):
+        files = folder / f"{name}-maps.npy", folder / f"{name}-pooled.npy"
+        if not all(file.exists() for file in files):
+            made = map(encode, _decoded(paths, drawing))
+            _keep(files, len(paths), _counted(made, number * len(paths), len(drawings) * len(paths), on_progress))
+        maps.append(np.load(files[0], mmap_mode="r"))
+        pooled.append(np.load(files[1]))
+    return Views(maps, np.stack(pooled))
+
+
+def _drawing(seed: int, view: int, side: int) -> Drawing:
     """How one view is drawn of the photograph in a row, the same whenever it is drawn."""
     return lambda image, row: view_of(image, side, np.random.default_rng((seed, view, row)))
 
@@ -159,9 +164,7 @@ def _cache_key(tower: ImageTower, frozen: int, side: int, paths: Sequence[Path],
     return digest.hexdigest()
 
 
-def _decoded(
-    paths: Sequence[Path], square: Callable[[Image.Image, int], Image.Image]
-) -> Iterator[npt.NDArray[np.uint8]]:
+def _decoded(paths: Sequence[Path], square: Drawing) -> Iterator[npt.NDArray[np.uint8]]:
     """Squares uint8 (batch, side, side, 3) of all photographs, the next batch decoded while one is used."""
     from PIL import Image
 
