@@ -2,9 +2,11 @@
 
 A folder of data holds `images/` and tab-separated tables with a header, UTF-8, quoted as in RFC 4180:
 
-- `captions.tsv`: `image`, `caption_id`, `split`, `caption`;
+- `captions.tsv`: `image`, `caption_id`, `split`, `caption`; an empty `image` stands beside a text that was
+  written for no photograph, as the texts that people rate in their own libraries are;
 - `crowd_ratings.tsv`: `image`, `caption_id`, `yes`, `no` (how many people said that the caption fits);
-- `expert_ratings.tsv`: `image`, `caption_id`, `expert1`, `expert2`, `expert3` (each 1 to 4).
+- `expert_ratings.tsv`: `image`, `caption_id`, `expert1`, `expert2`, `expert3` (each 1 to 4; the cells of judges
+  that there were not are empty, and one judge there is always).
 
 Every fault is a DataError that names the file, the row (the header is row 1) and the column.
 """
@@ -59,41 +61,37 @@ class CrowdRating:
 
 @dataclass(frozen=True)
 class ExpertRating:
-    """Three judgements from 1 (does not describe the photograph) to 4 (describes it)."""
+    """One to three judgements, each from 1 (does not describe the photograph) to 4 (describes it)."""
 
     image: str
     caption_id: str
-    scores: tuple[int, int, int]
+    scores: tuple[int, ...]
 
     @property
     def mean(self) -> float:
-        """Mean of the three judgements, 1 to 4."""
+        """Mean of the judgements, 1 to 4."""
         return sum(self.scores) / len(self.scores)
 
 
 def read_captions(folder: Path, split: str | None = None) -> list[CaptionedPhotograph]:
-    """Read `captions.tsv` of a folder of data, in the order of the file; all splits, or one.
+    """Read the captioned photographs of `captions.tsv`, in the order of the file; all splits, or one.
 
-    Raises DataError for a missing file, column or photograph, an empty cell, a caption_id that is used
-    twice, a photograph that stands in two splits, and a split that the file does not have.
+    Texts that were written for no photograph are left out; `read_texts` has them. Raises DataError for a
+    missing file, column or photograph, an empty cell other than `image`, a caption_id that is used twice, a
+    photograph that stands in two splits, and a split of which the file has no photograph.
     """
     file = folder / CAPTIONS
     captions: dict[str, list[Caption]] = {}
     splits: dict[str, str] = {}
-    seen: set[str] = set()
-    for row, cells in _rows(file, ("image", "caption_id", "split", "caption")):
-        for column, cell in cells.items():
-            if not cell.strip():
-                raise _fault(file, row, column, "the cell is empty")
-        name, caption_id = cells["image"], cells["caption_id"]
+    for row, cells in _captions(file):
+        name = cells["image"]
+        if not name:
+            continue
         if name not in captions:
-            _photograph(folder, file, row, name)
-        if caption_id in seen:
-            raise _fault(file, row, "caption_id", f"{caption_id!r} was already used")
+            check_photograph(folder, file, row, name)
         if splits.setdefault(name, cells["split"]) != cells["split"]:
             raise _fault(file, row, "split", f"{name!r} already stands in split {splits[name]!r}")
-        seen.add(caption_id)
-        captions.setdefault(name, []).append(Caption(caption_id, cells["caption"]))
+        captions.setdefault(name, []).append(Caption(cells["caption_id"], cells["caption"]))
     if split is not None and split not in splits.values():
         known = ", ".join(sorted(set(splits.values()))) or "none"
         raise DataError(f"{file}, column split: no row is of split {split!r}; the file has: {known}.")
@@ -102,6 +100,15 @@ def read_captions(folder: Path, split: str | None = None) -> list[CaptionedPhoto
         for name, group in captions.items()
         if split is None or splits[name] == split
     ]
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """Every text of `captions.tsv` by its caption_id, also those that were written for no photograph.
+
+    Raises DataError for a missing file or column, an empty cell other than `image`, and a caption_id that is
+    used twice.
+    """
+    return {cells["caption_id"]: cells["caption"] for _, cells in _captions(folder / CAPTIONS)}
 
 
 def read_crowd_ratings(folder: Path) -> list[CrowdRating]:
@@ -117,14 +124,42 @@ def read_crowd_ratings(folder: Path) -> list[CrowdRating]:
 
 
 def read_expert_ratings(folder: Path) -> list[ExpertRating]:
-    """Read `expert_ratings.tsv`; DataError for a missing file or column and a judgement outside 1 to 4."""
+    """Read `expert_ratings.tsv`; the empty cells of missing judges are left out.
+
+    Raises DataError for a missing file or column, a judgement outside 1 to 4, and a row without a judgement.
+    """
     file = folder / EXPERT_RATINGS
     columns = ("expert1", "expert2", "expert3")
     ratings = []
     for row, cells in _rows(file, ("image", "caption_id", *columns)):
-        first, second, third = (_whole(file, row, column, cells[column], 1, 4) for column in columns)
-        ratings.append(ExpertRating(cells["image"], cells["caption_id"], (first, second, third)))
+        given = [column for column in columns if cells[column].strip()]
+        if not given:
+            raise _fault(file, row, "expert1", "nobody judged, and one judgement at least is needed")
+        scores = tuple(_whole(file, row, column, cells[column], 1, 4) for column in given)
+        ratings.append(ExpertRating(cells["image"], cells["caption_id"], scores))
     return ratings
+
+
+def check_photograph(folder: Path, file: Path, row: int, name: str) -> None:
+    """Raise DataError, with file and row, where `images/` has no photograph `name` or the name leads out of it."""
+    images = folder / IMAGES
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise _fault(file, row, "image", f"{name!r} leaves the folder {IMAGES}/")
+    if not (images / name).is_file():
+        raise _fault(file, row, "image", f"there is no photograph {name!r} in {images}")
+
+
+def _captions(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of `captions.tsv` with all cells but perhaps `image` filled, and no caption_id twice."""
+    seen: set[str] = set()
+    for row, cells in _rows(file, ("image", "caption_id", "split", "caption")):
+        for column, cell in cells.items():
+            if not cell.strip() and (cell or column != "image"):
+                raise _fault(file, row, column, "the cell is empty")
+        if cells["caption_id"] in seen:
+            raise _fault(file, row, "caption_id", f"{cells['caption_id']!r} was already used")
+        seen.add(cells["caption_id"])
+        yield row, cells
 
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -153,15 +188,6 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, s
         raise DataError(f"{file}, after row {row}: {error}; check the quotes.") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}.") from error
-
-
-def _photograph(folder: Path, file: Path, row: int, name: str) -> None:
-    images = folder / IMAGES
-    path = images / name
-    if ".." in Path(name).parts or Path(name).is_absolute():
-        raise _fault(file, row, "image", f"{name!r} leaves the folder {IMAGES}/")
-    if not path.is_file():
-        raise _fault(file, row, "image", f"there is no photograph {name!r} in {images}")
 
 
 def _whole(file: Path, row: int, column: str, cell: str, low: int, high: int) -> int:

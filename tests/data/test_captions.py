@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.captions import read_captions, read_crowd_ratings, read_expert_ratings
+from data.captions import read_captions, read_crowd_ratings, read_expert_ratings, read_texts
 from service.errors import DataError
 
 HEADER = "image\tcaption_id\tsplit\tcaption\n"
@@ -38,9 +38,20 @@ def test_reads_one_split(tmp_path: Path) -> None:
     assert [each.name for each in read_captions(folder, "test")] == ["b.jpg"]
 
 
+def test_a_text_of_no_photograph_is_read_as_a_text_alone(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "a.jpg\ta#0\ttrain\tA dog\n\ttext-1\trated\tA cat\n")
+    assert [each.name for each in read_captions(folder)] == ["a.jpg"]
+    assert read_texts(folder) == {"a#0": "A dog", "text-1": "A cat"}
+    with pytest.raises(DataError, match="no row is of split 'rated'; the file has: train"):
+        read_captions(folder, "rated")
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
+        (" \ta#0\ttrain\tA dog\n", "row 2, column image: the cell is empty"),
+        ("\t\ttrain\tA dog\n", "row 2, column caption_id: the cell is empty"),
+        ("\tt#0\ttrain\tA dog\n\tt#0\ttrain\tA cat\n", "row 3, column caption_id: 't#0' was already used"),
         ("a.jpg\ta#0\ttrain\t \n", "row 2, column caption: the cell is empty"),
         ("a.jpg\ta#0\t\tA dog\n", "row 2, column split: the cell is empty"),
         ("a.jpg\ta#0\ttrain\tA dog\nc.jpg\tc#0\ttrain\tA cat\n", "row 3, column image: there is no photograph 'c.jpg'"),
@@ -107,4 +118,22 @@ def test_expert_ratings_are_from_one_to_four(tmp_path: Path) -> None:
     assert rating.mean == 2.0
     file.write_text(f"{header}a.jpg\tb#2\t1\t2\t5\n")
     with pytest.raises(DataError, match="row 2, column expert3: '5' is no whole number from 1 to 4"):
+        read_expert_ratings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "scores"), [("4\t\t", (4,)), ("4\t3\t", (4, 3)), ("\t\t2", (2,)), ("1\t2\t3", (1, 2, 3))]
+)
+def test_a_pair_may_have_fewer_than_three_judges(tmp_path: Path, cells: str, scores: tuple[int, ...]) -> None:
+    header = "image\tcaption_id\texpert1\texpert2\texpert3\n"
+    (tmp_path / "expert_ratings.tsv").write_text(f"{header}a.jpg\tb#2\t{cells}\n")
+    (rating,) = read_expert_ratings(tmp_path)
+    assert rating.scores == scores
+    assert rating.mean == sum(scores) / len(scores)
+
+
+def test_a_pair_without_a_judge_is_a_fault(tmp_path: Path) -> None:
+    header = "image\tcaption_id\texpert1\texpert2\texpert3\n"
+    (tmp_path / "expert_ratings.tsv").write_text(f"{header}a.jpg\tb#2\t\t \t\n")
+    with pytest.raises(DataError, match="row 2, column expert1: nobody judged"):
         read_expert_ratings(tmp_path)
