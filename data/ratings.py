@@ -7,7 +7,7 @@ is fitted on them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from data.captions import (
     CAPTIONS,
     CROWD_RATINGS,
     EXPERT_RATINGS,
+    IMAGES,
     CaptionedPhotograph,
     CrowdRating,
     ExpertRating,
+    check_photograph,
     read_captions,
     read_crowd_ratings,
     read_expert_ratings,
+    read_texts,
 )
 from service.errors import DataError
 
@@ -41,10 +44,11 @@ class RatedPairs:
 
     A pair that both rated has two rows.
 
-    - `photographs`: the rated photographs, sorted by name.
+    - `photographs`: the rated photographs, sorted by name; one that no caption was written for has none, and
+      an empty split.
     - `texts`: the rated texts, one for each rated caption_id, in the order of their caption_ids.
     - `text_owner` (t,): row in `photographs` of the photograph that a text was written for; −1 where that
-      photograph was never rated.
+      photograph was never rated, and for a text that was written for none.
     - `photograph` (n,), `text` (n,): rows in `photographs` and `texts`.
     - `own` (n,): the text was written for this very photograph.
     - `grades` (n, 3): the experts' scores, 1 to 4; NaN in crowd rows and where a judge is missing.
@@ -97,10 +101,11 @@ class RatedPairs:
 def read_rated_pairs(folder: Path) -> RatedPairs:
     """Read `captions.tsv` with `expert_ratings.tsv`, `crowd_ratings.tsv`, or both.
 
-    Ratings may be of photographs and captions of any split. Raises DataError where both tables of ratings
-    are missing or neither has a row, and, with file, row and column, for what the readers of `data.captions`
-    refuse, a photograph or caption_id that `captions.tsv` does not have, and a pair that stands twice in one
-    table.
+    Ratings may be of photographs and captions of any split, of photographs in `images/` without a caption, and
+    of texts that were written for no photograph. Raises DataError where both tables of ratings are missing or
+    neither has a row, and, with file, row and column, for what the readers of `data.captions` refuse, a
+    photograph that is not there, a caption_id that `captions.tsv` does not have, and a pair that stands twice
+    in one table.
     """
     experts = read_expert_ratings(folder) if (folder / EXPERT_RATINGS).is_file() else []
     crowd = read_crowd_ratings(folder) if (folder / CROWD_RATINGS).is_file() else []
@@ -109,23 +114,24 @@ def read_rated_pairs(folder: Path) -> RatedPairs:
             f"{folder} has no ratings: neither {EXPERT_RATINGS} nor {CROWD_RATINGS} is there with a row; "
             "at least one is needed."
         )
-    captioned = read_captions(folder)
-    owner_name = {caption.caption_id: each.name for each in captioned for caption in each.captions}
-    names = {each.name for each in captioned}
-    _check(folder / EXPERT_RATINGS, experts, names, owner_name)
-    _check(folder / CROWD_RATINGS, crowd, names, owner_name)
-    return _pairs(captioned, experts, crowd)
+    texts = read_texts(folder)
+    _check(folder, folder / EXPERT_RATINGS, experts, texts)
+    _check(folder, folder / CROWD_RATINGS, crowd, texts)
+    return _pairs(folder, texts, experts, crowd)
 
 
-def _pairs(captioned: list[CaptionedPhotograph], experts: list[ExpertRating], crowd: list[CrowdRating]) -> RatedPairs:
+def _pairs(folder: Path, texts: dict[str, str], experts: list[ExpertRating], crowd: list[CrowdRating]) -> RatedPairs:
     ratings: list[ExpertRating | CrowdRating] = [*experts, *crowd]
     rated = [(each.image, each.caption_id) for each in ratings]
     rated_names, rated_captions = {name for name, _ in rated}, sorted({caption_id for _, caption_id in rated})
-    photographs = sorted((each for each in captioned if each.name in rated_names), key=lambda each: each.name)
+    captioned = {each.name: each for each in read_captions(folder)}
+    photographs = [
+        captioned.get(name) or CaptionedPhotograph(name, folder / IMAGES / name, "", ()) for name in sorted(rated_names)
+    ]
     row_of = {each.name: row for row, each in enumerate(photographs)}
     text_row = {caption_id: row for row, caption_id in enumerate(rated_captions)}
-    captions = {caption.caption_id: (each.name, caption.text) for each in captioned for caption in each.captions}
-    owner = np.array([row_of.get(captions[caption_id][0], -1) for caption_id in rated_captions], dtype=np.int64)
+    owner_of = {caption.caption_id: row_of[each.name] for each in photographs for caption in each.captions}
+    owner = np.array([owner_of.get(caption_id, -1) for caption_id in rated_captions], dtype=np.int64)
     photograph = np.array([row_of[name] for name, _ in rated], dtype=np.int64)
     text = np.array([text_row[caption_id] for _, caption_id in rated], dtype=np.int64)
     grades = np.full((len(rated), JUDGES), np.nan)
@@ -135,7 +141,7 @@ def _pairs(captioned: list[CaptionedPhotograph], experts: list[ExpertRating], cr
     votes[len(experts) :] = np.array([(each.yes, each.no) for each in crowd], dtype=np.float64).reshape(-1, 2)
     return RatedPairs(
         photographs=photographs,
-        texts=[captions[caption_id][1] for caption_id in rated_captions],
+        texts=[texts[caption_id] for caption_id in rated_captions],
         text_owner=owner,
         photograph=photograph,
         text=text,
@@ -146,15 +152,12 @@ def _pairs(captioned: list[CaptionedPhotograph], experts: list[ExpertRating], cr
     )
 
 
-def _check(
-    file: Path, ratings: Iterable[ExpertRating | CrowdRating], names: set[str], captions: dict[str, str]
-) -> None:
+def _check(folder: Path, file: Path, ratings: Iterable[ExpertRating | CrowdRating], texts: Collection[str]) -> None:
     """Refuse a rating of something unknown and a second rating of the same pair."""
     first_row: dict[tuple[str, str], int] = {}
     for row, rating in enumerate(ratings, start=2):
-        if rating.image not in names:
-            raise DataError(f"{file}, row {row}, column image: {CAPTIONS} has no photograph {rating.image!r}.")
-        if rating.caption_id not in captions:
+        check_photograph(folder, file, row, rating.image)
+        if rating.caption_id not in texts:
             raise DataError(f"{file}, row {row}, column caption_id: {CAPTIONS} has no caption {rating.caption_id!r}.")
         before = first_row.setdefault((rating.image, rating.caption_id), row)
         if before != row:

@@ -60,6 +60,19 @@ def test_one_of_the_two_tables_is_enough(tmp_path: Path, table: dict[str, str]) 
     assert pairs.expert.all() == ("experts" in table)
 
 
+def test_texts_of_no_photograph_and_photographs_without_a_caption_are_rated_too(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, experts="7-d.jpg\ttext-1\t4\t\t\na.jpg\ttext-1\t1\t2\t\n")
+    (folder / "images" / "7-d.jpg").write_bytes(b"not opened by the reader")
+    with (folder / "captions.tsv").open("a") as stream:
+        stream.write("\ttext-1\trated\ta text of one's own\n")
+    pairs = read_rated_pairs(folder)
+    assert [(each.name, len(each.captions)) for each in pairs.photographs] == [("7-d.jpg", 0), ("a.jpg", 2)]
+    assert pairs.photographs[0].path == folder / "images" / "7-d.jpg"
+    assert pairs.texts == ["a text of one's own"]
+    assert (pairs.text_owner.tolist(), pairs.own.tolist()) == ([-1], [False, False])
+    assert pairs.grade == pytest.approx([1.0, 1 / 6])
+
+
 @pytest.mark.parametrize("tables", [{}, {"experts": "", "crowd": ""}])
 def test_without_a_rating_there_is_nothing_to_read(tmp_path: Path, tables: dict[str, str]) -> None:
     with pytest.raises(DataError, match=r"no ratings: neither expert_ratings\.tsv nor crowd_ratings\.tsv"):
@@ -72,7 +85,7 @@ GOOD = "a.jpg\ta.jpg#0\t"
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("z.jpg\ta.jpg#0\t1\t1\t1\n", "row 2, column image: captions.tsv has no photograph 'z.jpg'"),
+        ("z.jpg\ta.jpg#0\t1\t1\t1\n", "row 2, column image: there is no photograph 'z.jpg'"),
         (f"{GOOD}1\t1\t1\na.jpg\tz#0\t1\t1\t1\n", "row 3, column caption_id: captions.tsv has no caption 'z#0'"),
         (
             f"{GOOD}1\t1\t1\n{GOOD}1\t2\t1\n",
@@ -92,7 +105,7 @@ def test_names_file_row_and_column_of_an_expert_fault(tmp_path: Path, rows: str,
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("z.jpg\ta.jpg#0\t1\t1\n", "row 2, column image: captions.tsv has no photograph 'z.jpg'"),
+        ("z.jpg\ta.jpg#0\t1\t1\n", "row 2, column image: there is no photograph 'z.jpg'"),
         (f"{GOOD}1\t1\nb.jpg\tz#0\t1\t1\n", "row 3, column caption_id: captions.tsv has no caption 'z#0'"),
         (f"{GOOD}1\t1\n{GOOD}2\t1\n", "was already rated in row 2"),
         (f"{GOOD}nan\t1\n", "row 2, column yes: 'nan'"),
