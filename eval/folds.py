@@ -30,9 +30,7 @@ def double_folds(photograph: Integers, text: Integers, count: int = 5, seed: int
     Raises DataError where there are fewer photographs or texts than folds, or where nothing is left to fit on
     for one of the cells.
     """
-    generator = np.random.default_rng(seed)
-    photograph_fold = _folds(photograph, "photographs", count, generator)
-    text_fold = _folds(text, "texts", count, generator)
+    photograph_fold, text_fold = fold_numbers(photograph, text, count, seed)
     for first in range(count):
         for second in range(count):
             judged = (photograph_fold == first) & (text_fold == second)
@@ -45,6 +43,16 @@ def double_folds(photograph: Integers, text: Integers, count: int = 5, seed: int
                     "other one has the same photograph or text. Rate more photographs with more texts."
                 )
             yield fitted, judged
+
+
+def fold_numbers(photograph: Integers, text: Integers, count: int = 5, seed: int = 0) -> tuple[Integers, Integers]:
+    """The fold of each row's photograph and of its text, 0 to count − 1, (n,) each, as `double_folds` has them.
+
+    For whoever judges pairs that nobody rated, such as every photograph with every text. Raises DataError
+    where there are fewer photographs or texts than folds.
+    """
+    generator = np.random.default_rng(seed)
+    return _folds(photograph, "photographs", count, generator), _folds(text, "texts", count, generator)
 
 
 def _folds(groups: Integers, what: str, count: int, generator: np.random.Generator) -> Integers:
