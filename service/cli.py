@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
+from service.public_data import data_app
 from service.terminal import (
     INTERRUPTED,
     DeviceOption,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(bench_app, name="bench")
 app.add_typer(eval_app, name="eval")
 app.add_typer(train_app, name="train")
+app.add_typer(data_app, name="data")
 
 
 @app.command()

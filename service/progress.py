@@ -48,6 +48,7 @@ class Steps:
         self._of_bytes = of_bytes
         self._start = time.monotonic()
         self._told = self._start
+        self._before: int | None = None
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(), _Rate())
@@ -64,17 +65,20 @@ class Steps:
 
     def __call__(self, done: int, total: int) -> None:
         """Say that `done` of `total` steps are over."""
+        if self._before is None:
+            # Bytes of an earlier run say nothing about how fast they come now.
+            self._before = done if self._of_bytes else 0
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total)
             return
         now = time.monotonic()
         if total and (now - self._told >= _EVERY_S):
             self._told = now
-            rate = done / (now - self._start)
+            rate = (done - self._before) / (now - self._start)
             line = f"{self._what}: {done:,} of {total:,}, {rate:,.1f}/s"
             if self._of_bytes:
                 line = f"{self._what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {rate / 1e6:,.1f} MB/s"
-            if 0 < done < total:
+            if rate > 0 and done < total:
                 line += f", {(total - done) / rate:,.0f} s left"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -85,9 +89,9 @@ class Steps:
 
 
 @contextmanager
-def steps(console: Console, what: str) -> Iterator[Steps]:
+def steps(console: Console, what: str, *, of_bytes: bool = False) -> Iterator[Steps]:
     """A `Steps` that is closed in the end."""
-    shown = Steps(console, what)
+    shown = Steps(console, what, of_bytes=of_bytes)
     try:
         yield shown
     finally:

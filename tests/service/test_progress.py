@@ -48,6 +48,15 @@ def test_in_a_pipe_a_plain_line_every_few_seconds(clock: list[float]) -> None:
     ]
 
 
+def test_bytes_of_an_earlier_run_make_nothing_faster(clock: list[float]) -> None:
+    console, out = pipe()
+    with steps(console, "Downloading", of_bytes=True) as shown:
+        for second in range(0, 6):
+            clock[0] = second
+            shown(500_000_000 + second * 10_000_000, 1_000_000_000)
+    assert out.getvalue() == "Downloading: 550 of 1,000 MB, 10.0 MB/s, 45 s left\n"
+
+
 def test_what_is_quick_says_nothing_in_a_pipe(clock: list[float]) -> None:
     console, out = pipe()
     with steps(console, "Scoring") as shown:

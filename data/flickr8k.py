@@ -1,0 +1,362 @@
+"""The public Flickr8k data set, brought into the layout that `data/captions.py` reads.
+
+M. Hodosh, P. Young, J. Hockenmaier, *Framing Image Description as a Ranking Task*, JAIR 47 (2013). The address at
+the University of Illinois from which it was once given out is gone; the two archives are kept as a release of
+github.com/jbrownlee/Datasets, without a checksum. The MD5s below are those that other projects check the same
+addresses against (the R package mlverse/torchvision, and CMake builds); no stronger one was found. Besides, the CRC
+of every file that is unpacked is checked, and the counts of the finished tables.
+
+What the archives hold: `Flickr8k.token.txt` (five captions a photograph), three lists of photographs
+(`Flickr_8k.trainImages.txt`, `.devImages.txt`, `.testImages.txt`), `ExpertAnnotations.txt`,
+`CrowdFlowerAnnotations.txt`, and a folder of photographs. What is left out of the finished folder:
+
+- photographs that stand in none of the three lists, with their captions (91, by the usual descriptions);
+- captions of a name that has no photograph (`2258277193_586949ec62.jpg.1`, five);
+- the crowd's share of yes, which follows from its counts; the lemmatised captions.
+
+The photographs of the list `dev` become the split `validation`. Photographs are kept byte for byte.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from data.archive import Archive, open_archive
+from data.captions import (
+    CAPTIONS,
+    CROWD_RATINGS,
+    EXPERT_RATINGS,
+    IMAGES,
+    read_captions,
+    read_crowd_ratings,
+    read_expert_ratings,
+)
+from data.download import OnStep, RemoteFile, download
+from service.errors import BusyError, DataError, UsageError
+
+SOURCE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+"""The address under which both archives lie."""
+
+TERMS = """\
+Flickr8k: 8,000 photographs, five captions each, and people's judgements of how well a caption fits a photograph.
+
+- The photographs belong to their authors on Flickr. They are not free to publish or to pass on.
+- Captions and judgements are for research and education, not for commercial use.
+- Who publishes results cites: M. Hodosh, P. Young, J. Hockenmaier, "Framing Image Description as a Ranking Task:
+  Data, Models and Evaluation Metrics", Journal of Artificial Intelligence Research 47 (2013), 853-899.
+"""
+
+TERMS_FILE = "TERMS.txt"
+
+WORK = ".download"
+"""Folder inside the finished one for archives and tables that are not ready; removed in the end."""
+
+LISTS = {
+    "train": "Flickr_8k.trainImages.txt",
+    "validation": "Flickr_8k.devImages.txt",
+    "test": "Flickr_8k.testImages.txt",
+}
+"""Which file of the texts lists the photographs of a split."""
+
+CAPTIONS_EACH = 5
+
+_TOKENS = "Flickr8k.token.txt"
+_EXPERTS = "ExpertAnnotations.txt"
+_CROWD = "CrowdFlowerAnnotations.txt"
+
+_MEGABYTE = 1_000_000
+_TABLES = (EXPERT_RATINGS, CROWD_RATINGS, CAPTIONS)
+"""In the order in which they are put in place: whoever reads the captions finds all else."""
+
+
+class Stage(Protocol):
+    """Opens a stretch of work; what it gives is called with what is done and what there is, steps or bytes."""
+
+    def __call__(self, what: str, *, of_bytes: bool) -> AbstractContextManager[OnStep]:
+        """The stretch of work called `what`."""
+
+
+@dataclass(frozen=True)
+class Zip:
+    """An archive by its file name, with its MD5, its size at most and the size of a member at most, in bytes."""
+
+    name: str
+    md5: str
+    most_bytes: int
+    most_member_bytes: int
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What a whole data set is.
+
+    Attributes:
+        texts: the archive of captions, lists and judgements.
+        photographs: the archive of photographs.
+        splits: how many photographs a split has.
+        experts: rows of the experts' judgements.
+        crowd: rows of the crowd's judgements.
+    """
+
+    texts: Zip
+    photographs: Zip
+    splits: Mapping[str, int]
+    experts: int
+    crowd: int
+
+    @property
+    def captions(self) -> int:
+        """How many captions there are."""
+        return CAPTIONS_EACH * sum(self.splits.values())
+
+
+PUBLISHED = Edition(
+    texts=Zip("Flickr8k_text.zip", "bf6c1abcb8e4a833b7f922104de18627", 20 * _MEGABYTE, 20 * _MEGABYTE),
+    photographs=Zip("Flickr8k_Dataset.zip", "f18a1e2920de5bd84dae7cf08ec78978", 2_000 * _MEGABYTE, 20 * _MEGABYTE),
+    splits={"train": 6_000, "validation": 1_000, "test": 1_000},
+    experts=5_822,
+    crowd=47_830,
+)
+
+
+@dataclass
+class Texts:
+    """What the archive of texts says.
+
+    Attributes:
+        splits: the split of each photograph.
+        captions: rows of captions.tsv.
+        experts: rows of expert_ratings.tsv.
+        crowd: rows of crowd_ratings.tsv.
+        unlisted: how many captions there are of each name that no list has.
+    """
+
+    splits: dict[str, str]
+    captions: list[Sequence[str]] = field(default_factory=list)
+    experts: list[Sequence[str]] = field(default_factory=list)
+    crowd: list[Sequence[str]] = field(default_factory=list)
+    unlisted: Counter[str] = field(default_factory=Counter)
+
+
+def why_incomplete(out: Path, edition: Edition = PUBLISHED) -> str:
+    """What a folder lacks to be the whole data set, as a sentence; "" where it lacks nothing."""
+    try:
+        found = Counter(photograph.split for photograph in read_captions(out))
+        rows = {EXPERT_RATINGS: len(read_expert_ratings(out)), CROWD_RATINGS: len(read_crowd_ratings(out))}
+    except DataError as error:
+        return error.message
+    for split, wanted in edition.splits.items():
+        if found[split] != wanted:
+            return f"{out / CAPTIONS} has {found[split]:,} photographs of split {split} instead of {wanted:,}."
+    for table, wanted in ((EXPERT_RATINGS, edition.experts), (CROWD_RATINGS, edition.crowd)):
+        if rows[table] != wanted:
+            return f"{out / table} has {rows[table]:,} rows instead of {wanted:,}."
+    return ""
+
+
+def fetch_flickr8k(
+    out: Path,
+    source: str = SOURCE,
+    *,
+    edition: Edition = PUBLISHED,
+    stage: Stage = lambda what, *, of_bytes: nullcontext(lambda done, total: None),
+) -> list[str]:
+    """Bring the data set into a folder; an unfinished run in it goes on, and a whole one asks for nothing.
+
+    The terms (`TERMS`) are for the caller to show. Two gigabytes of room are needed while it runs, and 1.1 GB stay.
+
+    Args:
+        out: the folder; made where it is missing. Photographs come one by one, each whole; the tables last.
+        source: address under which both archives lie, http or https.
+        edition: what is expected; for anything but tests, the published one.
+        stage: shows progress.
+
+    Returns:
+        What was left out and why, a sentence each.
+
+    Raises:
+        UsageError: `source` is no address, or the folder holds other data.
+        BusyError: another process is at work in the folder.
+        DataError: an archive cannot be downloaded, is damaged or another one, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    address = urlsplit(source)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise UsageError(f"--from is {source!r}; it must be an address that begins with http:// or https://.")
+    work = out / WORK
+    lacks = why_incomplete(out, edition)
+    if lacks and not work.is_dir() and any((out / name).exists() for name in (IMAGES, *_TABLES)):
+        raise UsageError(f"{out} holds data that is not the whole Flickr8k ({lacks.rstrip('.')}); name another folder.")
+    with _storing(out):
+        if not lacks:
+            if work.is_dir():
+                shutil.rmtree(work)
+            return []
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(work / "lock", timeout=0):
+                left_out = _fetch(out, source.rstrip("/"), edition, stage)
+        except Timeout:
+            raise BusyError(f"Another process is bringing data to {out}; wait until it is done.") from None
+        shutil.rmtree(work)
+    return left_out
+
+
+def _fetch(out: Path, source: str, edition: Edition, stage: Stage) -> list[str]:
+    work = out / WORK
+
+    def bring(wanted: Zip) -> Path:
+        file = RemoteFile(f"{source}/{wanted.name}", wanted.md5, wanted.most_bytes)
+        with stage(f"Downloading {wanted.name}", of_bytes=True) as shown:
+            download(file, work / wanted.name, shown)
+        return work / wanted.name
+
+    # The small archive first: whatever is wrong with it is known before the large one is downloaded.
+    with open_archive(bring(edition.texts), edition.texts.most_member_bytes) as archive:
+        texts = read_texts(archive, edition)
+    _write_table(work / CAPTIONS, ("image", "caption_id", "split", "caption"), texts.captions)
+    _write_table(work / EXPERT_RATINGS, ("image", "caption_id", "expert1", "expert2", "expert3"), texts.experts)
+    _write_table(work / CROWD_RATINGS, ("image", "caption_id", "yes", "no"), texts.crowd)
+    _check_ratings(work, texts, edition)
+    with open_archive(bring(edition.photographs), edition.photographs.most_member_bytes) as archive:
+        with stage("Unpacking photographs", of_bytes=False) as shown:
+            _unpack(archive, sorted(texts.splits), out / IMAGES, shown)
+        left_out = _left_out(texts, archive)
+    (out / TERMS_FILE).write_text("\n".join([TERMS, *left_out, ""]), encoding="utf-8")
+    for table in _TABLES:
+        (work / table).replace(out / table)
+    return left_out
+
+
+def read_texts(archive: Archive, edition: Edition) -> Texts:
+    """Read captions, lists and judgements; DataError where they are not what the edition says."""
+    texts = Texts(_read_lists(archive, edition))
+    each: Counter[str] = Counter()
+    for caption_id, caption in _cells(archive, _TOKENS, 2):
+        name = caption_id.rpartition("#")[0]
+        if name in texts.splits:
+            each[name] += 1
+            texts.captions.append((name, caption_id, texts.splits[name], caption.strip()))
+        else:
+            texts.unlisted[name] += 1
+    for name in texts.splits:
+        _count(archive, _TOKENS, each[name], CAPTIONS_EACH, f"captions of {name}")
+    texts.experts = list(_cells(archive, _EXPERTS, 5))
+    texts.crowd = [(image, caption_id, yes, no) for image, caption_id, _, yes, no in _cells(archive, _CROWD, 5)]
+    _count(archive, _EXPERTS, len(texts.experts), edition.experts, "rows")
+    _count(archive, _CROWD, len(texts.crowd), edition.crowd, "rows")
+    return texts
+
+
+def _read_lists(archive: Archive, edition: Edition) -> dict[str, str]:
+    """The split of each photograph."""
+    splits: dict[str, str] = {}
+    for split, wanted in edition.splits.items():
+        names = [line.strip() for line in _lines(archive, LISTS[split])]
+        for name in names:
+            # A file of this name will be written.
+            if not re.fullmatch(r"\w[\w-]*\.jpg", name, flags=re.ASCII):
+                raise DataError(f"{LISTS[split]} of {archive.path} lists {name!r}, which is no photograph's name.")
+        _count(archive, LISTS[split], len(set(names) - splits.keys()), wanted, "photographs of its own")
+        splits |= dict.fromkeys(names, split)
+    return splits
+
+
+def _lines(archive: Archive, name: str) -> list[str]:
+    """The lines of a file that are not blank."""
+    try:
+        # Not splitlines: it would break a caption at characters that are no ends of lines.
+        lines = archive.read(name).decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} of {archive.path} is not UTF-8; it is not the published file.") from error
+    return [line.rstrip("\r") for line in lines if line.strip()]
+
+
+def _cells(archive: Archive, name: str, wanted: int) -> Iterator[list[str]]:
+    """The lines of a file as cells."""
+    for line in _lines(archive, name):
+        cells = line.split("\t")
+        if len(cells) != wanted or not all(cell.strip() for cell in cells):
+            raise DataError(
+                f"{name} of {archive.path} has the line {line[:80]!r} instead of {wanted} cells with something in "
+                "them; it is not the published file."
+            )
+        yield cells
+
+
+def _count(archive: Archive, file: str, found: int, wanted: int, what: str) -> None:
+    if found != wanted:
+        raise DataError(
+            f"{file} of {archive.path} has {found:,} {what} instead of {wanted:,}; it is not the published file."
+        )
+
+
+def _check_ratings(work: Path, texts: Texts, edition: Edition) -> None:
+    """Check that every judgement is on its scale and about a photograph and a caption of the split test."""
+    captions = {row[1]: row[2] for row in texts.captions}
+    if len(captions) != len(texts.captions):
+        raise DataError(f"{edition.texts.name}: a caption's number is used twice; it is not the published file.")
+    pairs = [(row.image, row.caption_id) for row in read_expert_ratings(work)]
+    pairs += [(row.image, row.caption_id) for row in read_crowd_ratings(work)]
+    for image, caption_id in pairs:
+        if texts.splits.get(image) != "test" or captions.get(caption_id) != "test":
+            raise DataError(
+                f"{edition.texts.name}: a judgement of {image} and {caption_id} is not about the split test; "
+                "it is not the published file."
+            )
+
+
+def _unpack(archive: Archive, names: Sequence[str], images: Path, on_step: OnStep) -> None:
+    """Write the named photographs, each whole or not at all; those that are there and right are left alone."""
+    images.mkdir(exist_ok=True)
+    for number, name in enumerate(names, start=1):
+        target = images / name
+        if not archive.is_unpacked(name, target):
+            beside = images / f".{name}.part"
+            beside.write_bytes(archive.read(name))
+            beside.replace(target)
+        on_step(number, len(names))
+
+
+def _left_out(texts: Texts, archive: Archive) -> list[str]:
+    unlisted = [count for name, count in texts.unlisted.items() if name in archive]
+    sentences = [
+        f"Left out: {count} captions of {name}, since there is no photograph of this name."
+        for name, count in texts.unlisted.items()
+        if name not in archive
+    ]
+    if unlisted:
+        sentences.append(
+            f"Left out: {len(unlisted):,} photographs with {sum(unlisted):,} captions, since they stand in none of the "
+            f"lists of {', '.join(LISTS)}."
+        )
+    return sentences
+
+
+def _write_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+@contextmanager
+def _storing(out: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{out} cannot be written ({error.strerror}); make room or name another folder, and run the command again: "
+            "it goes on with what is there."
+        ) from error
