@@ -1,4 +1,5 @@
-"""SQLite: schema, migrations, transactions; photographs, their vectors and thumbnails, settings.
+"""SQLite: schema, migrations, transactions; photographs, their vectors and thumbnails, settings. What people
+said of them is written and read by `service.ratings`.
 
 The catalog is the truth of a library; the FAISS index is derived from it. Each transaction that changes
 what can be found raises the catalog's generation by one and stamps it on the rows that it wrote, so that
@@ -60,7 +61,8 @@ class Catalog:
     # -- connections and transactions ---------------------------------------------------------------
 
     @property
-    def _connection(self) -> sqlite3.Connection:
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, for reading."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             # Threads of a pool end before the catalog does; `close` closes their connections.
@@ -82,8 +84,9 @@ class Catalog:
         self._local = threading.local()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is written inside, or nothing; raises `LibraryError` where the file cannot be written."""
+        connection = self.connection
         try:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
@@ -98,14 +101,14 @@ class Catalog:
     @contextmanager
     def _change(self) -> Iterator[tuple[sqlite3.Connection, int]]:
         """A transaction that makes a new generation."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             generation = self.generation() + 1
             yield connection, generation
             connection.execute("UPDATE setting SET value = ? WHERE key = 'generation'", (str(generation),))
             connection.execute("INSERT OR REPLACE INTO history VALUES (?, ?)", (generation, secrets.token_hex(8)))
 
     def _migrate(self) -> None:
-        connection = self._connection
+        connection = self.connection
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise LibraryError(
@@ -113,7 +116,7 @@ class Catalog:
                 f"{len(MIGRATIONS)}). Upgrade smysl."
             )
         while version < len(MIGRATIONS):
-            with self._transaction():
+            with self.transaction():
                 # Another process may have been faster while this one waited for the lock.
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
                 if version == len(MIGRATIONS):
@@ -127,12 +130,12 @@ class Catalog:
 
     def setting(self, key: str) -> str | None:
         """A setting that the library remembers, or None."""
-        row = self._connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
+        row = self.connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def remember(self, **settings: str) -> None:
         """Write settings, all in one transaction."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.executemany(
                 "INSERT INTO setting VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 settings.items(),
@@ -149,12 +152,12 @@ class Catalog:
         """
         if generation == 0:
             return ""
-        row = self._connection.execute("SELECT stamp FROM history WHERE generation = ?", (generation,)).fetchone()
+        row = self.connection.execute("SELECT stamp FROM history WHERE generation = ?", (generation,)).fetchone()
         return None if row is None else str(row[0])
 
     def roots(self) -> list[Root]:
         """The folders that the library was pointed at, in the order in which that happened."""
-        return [Root(row[0], Path(row[1])) for row in self._connection.execute("SELECT id, path FROM root ORDER BY id")]
+        return [Root(row[0], Path(row[1])) for row in self.connection.execute("SELECT id, path FROM root ORDER BY id")]
 
     def add_root(self, folder: Path) -> tuple[Root, str]:
         """The root that holds `folder` (absolute, resolved), and the folder's path below it.
@@ -166,7 +169,7 @@ class Catalog:
         for root in roots:
             if folder.is_relative_to(root.path):
                 return root, _relative(folder, root.path)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("INSERT INTO root (path) VALUES (?)", (str(folder),))
             (identity,) = connection.execute("SELECT last_insert_rowid()").fetchone()
             for inner in roots:
@@ -184,7 +187,7 @@ class Catalog:
 
     def known_in(self, root_id: int, folder: str, fingerprint: str) -> dict[str, Known]:
         """The photographs directly in a folder, by name; `has_vector` is about `fingerprint`."""
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             "SELECT p.name, p.id, p.size, p.modified_ns, v.photograph_id IS NOT NULL FROM photograph p "
             "LEFT JOIN vector v ON v.photograph_id = p.id AND v.fingerprint = ? "
             "WHERE p.root_id = ? AND p.folder = ?",
@@ -195,7 +198,7 @@ class Catalog:
     def ids_under(self, root_id: int, folder: str) -> list[tuple[int, str]]:
         """Id and folder of every photograph in `folder` of a root or anywhere below it ("" is all)."""
         # LIKE would take Trip and trip for one name.
-        return self._connection.execute(
+        return self.connection.execute(
             "SELECT id, folder FROM photograph WHERE root_id = ?1 "
             "AND (?2 = '' OR folder = ?2 OR substr(folder, 1, length(?2) + 1) = ?2 || '/')",
             (root_id, folder),
@@ -228,7 +231,7 @@ class Catalog:
 
     def place(self, identity: int, place: Place) -> None:
         """Say where a photograph's file is now, with what size and time; its content is as it was."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ? WHERE id = ?",
                 (place.root_id, place.folder, place.name, place.size, place.modified_ns, identity),
@@ -246,7 +249,7 @@ class Catalog:
 
     def count(self) -> int:
         """How many photographs there are."""
-        (count,) = self._connection.execute("SELECT COUNT(*) FROM photograph").fetchone()
+        (count,) = self.connection.execute("SELECT COUNT(*) FROM photograph").fetchone()
         return int(count)
 
     def record(self, identity: int) -> Record:
@@ -267,7 +270,7 @@ class Catalog:
 
     def thumbnail(self, identity: int) -> bytes:
         """The JPEG made when the photograph was indexed; raises `NotFoundError`."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT jpeg FROM thumbnail WHERE photograph_id = ?", (_storable(identity),)
         ).fetchone()
         if row is None:
@@ -275,7 +278,7 @@ class Catalog:
         return bytes(row[0])
 
     def _records(self, condition: str, values: Sequence[object]) -> list[Record]:
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             "SELECT p.id, r.path, p.folder, p.name, p.size, p.modified_ns, p.width, p.height, p.format "  # noqa: S608
             f"FROM photograph p JOIN root r ON r.id = p.root_id WHERE {condition} ORDER BY p.id",
             tuple(values),
@@ -286,7 +289,7 @@ class Catalog:
 
     def vector(self, identity: int, fingerprint: str) -> NDArray[np.float32]:
         """The vector (dimension,) of one photograph; raises `NotFoundError`."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT data FROM vector WHERE photograph_id = ? AND fingerprint = ?", (_storable(identity), fingerprint)
         ).fetchone()
         if row is None:
@@ -323,7 +326,7 @@ class Catalog:
 
     def has_vector(self, identity: int, fingerprint: str) -> bool:
         """Whether a photograph has a vector of `fingerprint`."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT 1 FROM vector WHERE photograph_id = ? AND fingerprint = ?", (identity, fingerprint)
         ).fetchone()
         return row is not None

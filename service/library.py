@@ -10,7 +10,6 @@ with Library.open(Path("~/photographs.smysl").expanduser()) as library:
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
@@ -27,10 +26,12 @@ from service.catalog import Catalog
 from service.config import Settings
 from service.encoder import load_encoder
 from service.errors import ForbiddenError, LibraryError, MismatchError, ModelError, NotFoundError, UsageError
+from service.folders import bytes_in, resolve_folder
 from service.indexer import Event, Finished, Indexer
 from service.lock import Writer, check_free, current_writer, writing
 from service.photos import open_photograph
-from service.records import Record, Root
+from service.ratings import SOMEBODY, Ratings, make_rating
+from service.records import Rating, Record, Root
 from service.scorer import Scorer, load_scorer
 from service.search import Query, Score, SearchResult, check_text, score, search
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from service.encoder import Encoder
     from service.index import VectorIndex
     from service.models import DownloadProgress
+    from service.ratings_export import Export
 
 _CATALOG = "catalog.sqlite"
 _BACKGROUND = 2000
@@ -73,6 +75,7 @@ class Library:
         self._index: VectorIndex | None = None
         self._scorer: Scorer | None = None
         self._encode_text = lru_cache(maxsize=1024)(_encode_text)
+        self._ratings = Ratings(catalog)
 
     @classmethod
     def open(cls, folder: Path, settings: Settings | None = None, *, create: bool = False) -> Library:
@@ -315,6 +318,44 @@ class Library:
         vector: NDArray[np.float32] = encoder.encode_photographs([query.image])[0]
         return vector
 
+    # -- ratings ------------------------------------------------------------------------------------
+
+    def rate(
+        self,
+        photograph_id: int,
+        text: str,
+        *,
+        grade: int | None = None,
+        fits: bool | None = None,
+        rater: str = SOMEBODY,
+    ) -> Rating:
+        """Say how well a text fits a photograph: a grade from 1 to 4, or whether it fits.
+
+        Replaces what this rater said before of the two on the same scale. Needs no model. Raises `UsageError`
+        as `make_rating` says, `NotFoundError` for a photograph that is not there.
+        """
+        rating = make_rating(photograph_id, text, grade=grade, fits=fits, rater=rater)
+        self._ratings.add(rating)
+        return rating
+
+    def ratings(
+        self, photograph_id: int | None = None, text: str | None = None, *, limit: int | None = None, offset: int = 0
+    ) -> list[Rating]:
+        """Ratings in the order in which they were first given; `Ratings.select` says what is refused."""
+        return self._ratings.select(photograph_id, text, limit=limit, offset=offset)
+
+    def count_ratings(self, photograph_id: int | None = None, text: str | None = None) -> int:
+        """How many ratings there are, in all or of a photograph and a text."""
+        return self._ratings.count(photograph_id, text)
+
+    def export_ratings(
+        self, folder: Path, *, force: bool = False, on_progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Export:
+        """Write the ratings and copies of their photographs as a folder of data; see `service.ratings_export`."""
+        from service.ratings_export import export_ratings
+
+        return export_ratings(self, folder, force=force, on_progress=on_progress)
+
     # -- what there is ------------------------------------------------------------------------------
 
     def status(self) -> Status:
@@ -326,7 +367,7 @@ class Library:
             model=self.catalog.setting("model"),
             fingerprint=self.catalog.setting("fingerprint"),
             generation=self.catalog.generation(),
-            bytes=_bytes_in(self.folder),
+            bytes=bytes_in(self.folder),
             writer=current_writer(self.folder),
         )
 
@@ -339,6 +380,21 @@ class Library:
     def photograph(self, identity: int) -> Record:
         """One photograph; raises `NotFoundError`."""
         return self.catalog.record(identity)
+
+    def photograph_at(self, file: Path) -> Record:
+        """The photograph whose file this is or was when it was indexed; raises `NotFoundError`."""
+        # A name that cannot be resolved, or not be written in UTF-8, is none that was ever indexed.
+        with suppress(OSError, RuntimeError, ValueError):
+            real = file.expanduser().resolve()
+            for root in self.catalog.roots():
+                if real.parent.is_relative_to(root.path):
+                    folder = real.parent.relative_to(root.path).as_posix()
+                    known = self.catalog.known_in(root.id, "" if folder == "." else folder, "").get(real.name)
+                    if known is not None:
+                        return self.catalog.record(known.id)
+        raise NotFoundError(
+            f"{file} is no photograph of the library {self.folder}. Check the spelling, or add it with `smysl index`."
+        )
 
     def file_of(self, identity: int) -> Path:
         """Where a photograph's file really is, for reading it.
@@ -359,33 +415,6 @@ class Library:
         return real
 
 
-def _bytes_in(folder: Path) -> int:
-    size = 0
-    for file in folder.iterdir():
-        # A writer's note and the halves of an index come and go.
-        with suppress(FileNotFoundError):
-            size += file.stat().st_size if file.is_file() else 0
-    return size
-
-
 def _encode_text(encoder: Encoder, text: str) -> NDArray[np.float32]:
     vector: NDArray[np.float32] = encoder.encode_texts([text])[0]
     return vector
-
-
-def resolve_folder(folder: Path) -> Path:
-    """An existing folder as an absolute path without links; raises `NotFoundError` or `UsageError`."""
-    try:
-        real = folder.expanduser().resolve(strict=True)
-    except (OSError, RuntimeError):
-        raise NotFoundError(
-            f"There is no folder {folder}. Check the spelling, or whether the drive is there."
-        ) from None
-    if not real.is_dir():
-        raise UsageError(f"{folder} is a file; name the folder that holds the photographs.")
-    try:
-        str(real).encode()
-    except UnicodeEncodeError:
-        shown = os.fsencode(real).decode("utf-8", "replace")
-        raise UsageError(f"The name of the folder {shown} is not valid UTF-8; rename it and try again.") from None
-    return real

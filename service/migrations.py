@@ -37,5 +37,19 @@ MIGRATIONS = (
     CREATE INDEX removal_generation ON removal (generation);
     CREATE TABLE history (generation INTEGER PRIMARY KEY, stamp TEXT NOT NULL);
     """,
+    """
+    CREATE TABLE rating (
+        id INTEGER PRIMARY KEY,
+        photograph_id INTEGER NOT NULL REFERENCES photograph (id) ON DELETE CASCADE,
+        text TEXT NOT NULL,
+        scale TEXT NOT NULL,
+        value INTEGER NOT NULL,
+        rater TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        UNIQUE (photograph_id, text, scale, rater),
+        CHECK ((scale = 'expert' AND value BETWEEN 1 AND 4) OR (scale = 'crowd' AND value BETWEEN 0 AND 1))
+    );
+    CREATE INDEX rating_text ON rating (text);
+    """,
 )
 """Numbered steps; each runs in one transaction together with the record that it ran (`user_version`)."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,3 +87,34 @@ class Record:
     def path(self) -> Path:
         """Where the file is."""
         return self.root / self.folder / self.name
+
+
+Scale = Literal["expert", "crowd"]
+"""How a rating is given: a grade from 1 to 4, or yes and no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What one person said of how well a text fits a photograph.
+
+    `value` is, on the scale "expert", 1 (does not describe the photograph), 2 (minor parts of it), 3 (almost,
+    with small mistakes) or 4 (describes it); on the scale "crowd" 1 for yes and 0 for no. `time` is UTC, in
+    whole seconds.
+    """
+
+    photograph_id: int
+    text: str
+    scale: Scale
+    value: int
+    rater: str
+    time: datetime
+
+    @property
+    def grade(self) -> int | None:
+        """The grade, 1 to 4; None for a yes or no."""
+        return self.value if self.scale == "expert" else None
+
+    @property
+    def fits(self) -> bool | None:
+        """Yes or no; None for a grade."""
+        return bool(self.value) if self.scale == "crowd" else None

@@ -9,7 +9,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from service.errors import UsageError
-from service.library import Library, resolve_folder
+from service.folders import resolve_folder
+from service.library import Library
 
 
 def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -> None:

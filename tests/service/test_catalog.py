@@ -254,6 +254,7 @@ def test_an_older_catalog_is_brought_up_to_date_with_all_that_it_holds(tmp_path:
     for migration in MIGRATIONS[:version]:
         connection.executescript(migration)
     connection.execute("UPDATE setting SET value = '3' WHERE key = 'generation'")
+    connection.execute("INSERT INTO history VALUES (3, 'a stamp')")
     connection.execute("INSERT INTO setting VALUES ('model', 'mini')")
     connection.execute(f"PRAGMA user_version = {version}")
     connection.commit()
@@ -261,7 +262,7 @@ def test_an_older_catalog_is_brought_up_to_date_with_all_that_it_holds(tmp_path:
     catalog = Catalog(file)
     assert catalog.setting("model") == "mini"
     assert catalog.generation() == 3
-    assert catalog.stamp(3)
+    assert catalog.stamp(3) == "a stamp"
     catalog.write([entry(catalog, "a.jpg")], MODEL)
     catalog.close()
 
@@ -300,7 +301,7 @@ def test_a_folder_in_the_place_of_a_catalog_gets_a_sentence(tmp_path: Path) -> N
 
 
 def test_a_catalog_that_somebody_holds_is_not_waited_for_for_ever(catalog: Catalog) -> None:
-    catalog._connection.execute("PRAGMA busy_timeout = 50")
+    catalog.connection.execute("PRAGMA busy_timeout = 50")
     holder = sqlite3.connect(catalog.file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(LibraryError, match=r"cannot be written .*; nothing was lost"):

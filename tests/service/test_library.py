@@ -27,8 +27,9 @@ from service.errors import (
     SmyslError,
     UsageError,
 )
+from service.folders import resolve_folder
 from service.indexer import Advanced, Finished, Summary
-from service.library import Library, resolve_folder
+from service.library import Library
 from service.lock import writing
 from service.search import Query
 from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of

@@ -1,0 +1,137 @@
+"""The ratings of a library as a folder of data, in the layout of `data.captions`.
+
+The folder is complete: `images/` holds a copy of each rated photograph, named `ID-NAME` after its id and file,
+so that the library's own photographs stay where they are and the folder can be moved. A text has one
+caption_id, made from the text itself, so that it is the same in every export. The texts were written for no
+photograph, so the cell `image` beside them in `captions.tsv` is empty. Grades of different raters stand side by
+side as one row's judges; yes and no are counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.captions import IMAGES, CrowdRating, ExpertRating
+from data.tables import MOST_JUDGES, tables_in, write_tables
+from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
+from service.photos import read_file
+from service.records import Rating, Record
+
+if TYPE_CHECKING:
+    from service.library import Library
+
+SPLIT = "rated"
+_LONGEST_NAME = 120
+"""Bytes that are kept of a file's name, counted from its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was written: how many photographs, texts, rows of grades and rows of votes.
+
+    `left_out` has a sentence for each photograph that could not be copied, whose ratings are not in the tables;
+    `older_grades` counts the grades beyond the newest three of a pair, for which the table has no column.
+    """
+
+    folder: Path
+    photographs: int
+    texts: int
+    expert_rows: int
+    crowd_rows: int
+    left_out: list[str]
+    older_grades: int
+
+
+def export_ratings(
+    library: Library, folder: Path, *, force: bool = False, on_progress: Callable[[int, int], None]
+) -> Export:
+    """Write the ratings of `library` into `folder`, which is made where it is missing.
+
+    `on_progress` is called with the photographs copied and their number in all. The tables are written when
+    all photographs are there, so an export that was stopped leaves none. Raises `UsageError` for a folder that
+    holds such tables (unless `force`) or lies among the library's photographs, and `LibraryError` where there
+    is nothing to export or the folder cannot be written to.
+    """
+    ratings = library.ratings()
+    if not ratings:
+        raise LibraryError(
+            f'The library {library.folder} has no ratings yet. Give some with `smysl rate PHOTO "a red flower" --yes`.'
+        )
+    _check_folder(library, folder, force)
+    records = library.catalog.records(sorted({rating.photograph_id for rating in ratings}))
+    names: dict[int, str] = {}
+    left_out = []
+    try:
+        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+        for done, record in enumerate(records.values(), start=1):
+            try:
+                content = read_file(library.file_of(record.id))
+            except (NotFoundError, ForbiddenError) as error:
+                left_out.append(error.message)
+            except PhotographError as error:
+                left_out.append(f"The file of photograph {record.id}, {record.relative}, is left out: {error.message}.")
+            else:
+                names[record.id] = _copy(content, folder / IMAGES, record)
+            on_progress(done, len(records))
+    except OSError as error:
+        raise LibraryError(
+            f"The ratings cannot be exported to {folder} ({error.strerror or error}). Name another folder."
+        ) from None
+    return _write(folder, [rating for rating in ratings if rating.photograph_id in names], names, left_out)
+
+
+def _check_folder(library: Library, folder: Path, force: bool) -> None:
+    if any(folder.resolve().is_relative_to(root.path) for root in library.catalog.roots()):
+        raise UsageError(
+            f"{folder} lies among the library's photographs, so the copies would be indexed too; name another folder."
+        )
+    if (held := tables_in(folder)) and not force:
+        raise UsageError(
+            f"{folder} holds {', '.join(held)} already; name another folder, or have them replaced with --force."
+        )
+
+
+def _write(folder: Path, ratings: list[Rating], names: dict[int, str], left_out: list[str]) -> Export:
+    if not ratings:
+        raise LibraryError(f"None of the rated photographs can be read, so nothing was exported. {left_out[0]}")
+    ids = {text: _caption_id(text) for text in dict.fromkeys(rating.text for rating in ratings)}
+    pairs: defaultdict[tuple[str, str, str], list[Rating]] = defaultdict(list)
+    for rating in ratings:
+        pairs[rating.scale, names[rating.photograph_id], ids[rating.text]].append(rating)
+    experts, crowd, older = [], [], 0
+    for (scale, image, caption_id), given in pairs.items():
+        if scale == "expert":
+            newest = sorted(given, key=lambda rating: rating.time)[-MOST_JUDGES:]
+            older += len(given) - len(newest)
+            experts.append(ExpertRating(image, caption_id, tuple(rating.value for rating in newest)))
+        else:
+            yes = sum(rating.value for rating in given)
+            crowd.append(CrowdRating(image, caption_id, yes, len(given) - yes))
+    write_tables(folder, {caption_id: text for text, caption_id in ids.items()}, experts, crowd, split=SPLIT)
+    return Export(folder, len(names), len(ids), len(experts), len(crowd), left_out, older)
+
+
+def _caption_id(text: str) -> str:
+    import xxhash
+
+    return f"text-{xxhash.xxh3_64_hexdigest(text.encode())}"
+
+
+def _copy(content: bytes, images: Path, record: Record) -> str:
+    """Write a photograph beside its place and then to it, unless it is there already; its name."""
+    kept = record.name.encode()[-_LONGEST_NAME:].decode(errors="ignore")
+    name = f"{record.id}-{''.join(letter if letter.isprintable() else '_' for letter in kept)}"
+    target = images / name
+    if target.is_file() and target.read_bytes() == content:
+        return name
+    beside = images / f".{name}.part"
+    try:
+        beside.write_bytes(content)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    return name
