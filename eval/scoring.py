@@ -8,7 +8,8 @@ so a pair with three scores stands three times (Kendall's τ_c); the crowd is it
 multiplied by 100.
 
 **Distance and calibration against experts.** `rmse`, `mae` and `ece` compare the match with the mean grade
-mapped to [0, 1], on all expert rows.
+mapped to [0, 1], on all expert rows. The chance of a draw adds to every gap between what was said and what
+was so, so the interval of a small calibration error lies above its figure; read the upper end.
 
 **The crowd.** `crowd_brier` and `crowd_ece` compare the probability that a person says yes with single votes,
 on all crowd rows; `crowd_brier_base` is the Brier score of the mean share alone, said of every pair.
