@@ -27,6 +27,7 @@ from service.guard import OwnName, UploadLimit, error_answer, is_loopback
 from service.indexer import Advanced, Failure, Finished, Scanned
 from service.library import Library
 from service.photos import browser_jpeg, open_photograph
+from service.ratings_api import add_ratings
 from service.schemas import (
     ErrorOut,
     HealthOut,
@@ -98,6 +99,7 @@ def create_app(library: Library, *, folders: Sequence[Path] = ()) -> FastAPI:
         app.add_middleware(OwnName)
     _add_search(app, library)
     _add_photographs(app, library)
+    add_ratings(app, library)
     _add_state(app, library, indexing)
     _add_page(app)
     _add_error_handlers(app)

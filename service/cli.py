@@ -13,6 +13,7 @@ from rich.console import Console
 
 from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
 from service.public_data import data_app
+from service.ratings_commands import rate, ratings_app
 from service.terminal import (
     INTERRUPTED,
     DeviceOption,
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.add_typer(bench_app, name="bench")
 app.add_typer(eval_app, name="eval")
 app.add_typer(train_app, name="train")
+app.add_typer(ratings_app, name="ratings")
 app.add_typer(data_app, name="data")
 
 
@@ -64,7 +66,7 @@ def index(
     No file is ever changed or deleted. Stopped with Ctrl-C, the next run goes on where this one was.
     Another --model than the library's own encodes all its photographs again.
     """
-    from service.library import resolve_folder
+    from service.folders import resolve_folder
     from service.progress import count, describe, download, follow_index
 
     errors = errors_console()
@@ -174,6 +176,9 @@ def score(
     encoder, scorer = _scorer(settings)
     photograph = open_named(image, max_side=2 * encoder.photograph_side)
     print_line(f"{score_pairs(encoder, scorer, [photograph.image], [text])[0].match:.3f}")
+
+
+app.command()(rate)
 
 
 @app.command()

@@ -59,7 +59,7 @@ class NotFoundError(SmyslError):
 
 
 class ForbiddenError(SmyslError):
-    """A path leaves the folders that the library was pointed at, or a request names another machine."""
+    """A path leaves the library's folders, a request names another machine, or another site's page asks to write."""
 
     kind = "forbidden"
     exit_code = 2

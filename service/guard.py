@@ -1,6 +1,6 @@
-"""What stands before every request: its size, and the name that it was sent to.
+"""What stands before every request: its size, and the name that it was sent to; and who may change something.
 
-Both answer by themselves, as `{"error": {"kind", "message"}}`, before anything of the service is asked.
+The first two answer by themselves, as `{"error": {"kind", "message"}}`, before anything of the service is asked.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,6 +82,23 @@ class OwnName:
                 await error_answer(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+async def check_own_page(request: Request) -> None:
+    """Raise `ForbiddenError` for a request that a browser sends for a page of another site.
+
+    A route that changes something depends on it: a foreign page cannot read the answers of this service, but
+    could send it what its reader never said. Browsers say where a request comes from and pages cannot change
+    what they say; `Sec-Fetch-Site` goes first, because a proxy before the service may have changed the name
+    that `Origin` is compared with. Programs say nothing and pass.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        foreign = site not in ("same-origin", "none")
+    else:
+        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if foreign:
+        raise ForbiddenError("Only the page of this service may change something, and another page asked for it.")
 
 
 def without_port(host: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from service.library import Library
 from service.lock import Writer
-from service.records import Record
+from service.ratings import SOMEBODY
+from service.records import Rating, Record
 from service.scorer import Calibration
 from service.search import DEFAULT_K, MOST_K, Hit, Score, SearchResult
 
@@ -112,6 +115,53 @@ class ScoreOut(BaseModel):
     def of(cls, score: Score) -> ScoreOut:
         """From the library's own score."""
         return cls(match=score.match, similarity=score.similarity)
+
+
+class RatingIn(BaseModel):
+    """What somebody says of how well a text fits a photograph: exactly one of `grade` and `fits`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    photo_id: int
+    text: str = Field(examples=["two dogs play in the snow"])
+    # A yes is no grade of 1, and "3" no number.
+    grade: StrictInt | None = Field(
+        None,
+        description="1 does not describe the photograph, 2 minor parts of it, 3 almost, 4 describes it",
+        json_schema_extra={"minimum": 1, "maximum": 4},
+    )
+    fits: StrictBool | None = Field(None, description="whether the text fits")
+    rater: str = Field(SOMEBODY, description="who says so; one rater has one rating of each kind for the two")
+
+
+class RatingOut(BaseModel):
+    """A rating; `grade` or `fits` is null, whichever was not given."""
+
+    photo_id: int
+    text: str
+    grade: int | None
+    fits: bool | None
+    rater: str
+    time: datetime = Field(description="UTC")
+
+    @classmethod
+    def of(cls, rating: Rating) -> RatingOut:
+        """From a row of the catalog."""
+        return cls(
+            photo_id=rating.photograph_id,
+            text=rating.text,
+            grade=rating.grade,
+            fits=rating.fits,
+            rater=rating.rater,
+            time=rating.time,
+        )
+
+
+class RatingsOut(BaseModel):
+    """Ratings in the order in which they were first given."""
+
+    ratings: list[RatingOut]
+    total: int = Field(description="how many there are without limit and offset")
 
 
 class ModelOut(BaseModel):

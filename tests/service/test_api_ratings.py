@@ -1,0 +1,145 @@
+"""Ratings over HTTP: given, read, refused in the one shape of errors, and never for another site's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.api import create_app
+from tests.service.conftest import Shelf
+from tests.service.test_api import client_of, ids, refused
+
+
+@pytest.fixture
+def client(shelf: Shelf) -> Iterator[TestClient]:
+    with shelf.open() as library, client_of(create_app(library)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def known(client: TestClient) -> dict[str, int]:
+    return ids(client)
+
+
+def test_a_grade_comes_back_with_its_time_and_is_there_for_everybody(client: TestClient, known: dict[str, int]) -> None:
+    asked = {"photo_id": known["wood.jpg"], "text": " a red  flower", "grade": 3, "rater": "Ada"}
+    answer = client.post("/ratings", json=asked)
+    assert answer.status_code == 201
+    given = answer.json()
+    assert given.pop("time").endswith("Z")
+    assert given == {**asked, "text": "a red flower", "fits": None}
+    listed = client.get("/ratings").json()
+    assert listed["total"] == 1
+    time = datetime.fromisoformat(listed["ratings"][0].pop("time"))
+    assert abs((datetime.now(UTC) - time).total_seconds()) < 600
+    assert listed["ratings"] == [given]
+
+
+def test_yes_and_no_replace_each_other(client: TestClient, known: dict[str, int]) -> None:
+    for fits in (True, False):
+        asked = {"photo_id": known["wood.jpg"], "text": "a flower", "fits": fits, "grade": None}
+        assert client.post("/ratings", json=asked).json()["fits"] is fits
+    (rating,) = client.get("/ratings").json()["ratings"]
+    assert (rating["fits"], rating["grade"], rating["rater"]) == (False, None, "me")
+
+
+def test_ratings_are_read_by_photograph_by_text_and_in_parts(client: TestClient, known: dict[str, int]) -> None:
+    for name in ("wood.jpg", "sand.png"):
+        for text in ("a flower", "a cat"):
+            client.post("/ratings", json={"photo_id": known[name], "text": text, "fits": True})
+
+    def read(**parameters: Any) -> tuple[list[tuple[int, str]], int]:
+        answer = client.get("/ratings", params=parameters).json()
+        return [(each["photo_id"], each["text"]) for each in answer["ratings"]], answer["total"]
+
+    wood, sand = known["wood.jpg"], known["sand.png"]
+    assert read(photo_id=wood) == ([(wood, "a flower"), (wood, "a cat")], 2)
+    assert read(text="a cat") == ([(wood, "a cat"), (sand, "a cat")], 2)
+    assert read(photo_id=sand, text="a cat") == ([(sand, "a cat")], 1)
+    assert read(limit=1, offset=3) == ([(sand, "a cat")], 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "kind", "said"),
+    [
+        ({"grade": 5}, 400, "usage", "The grade is 5; it must be from 1"),
+        ({"grade": 0}, 400, "usage", "The grade is 0"),
+        ({"grade": None}, 400, "usage", "one of the two"),
+        ({"fits": True}, 400, "usage", "one of the two"),
+        ({"text": "  "}, 400, "usage", "The text is empty"),
+        ({"text": "x" * 1001}, 400, "usage", "at most 1,000"),
+        ({"rater": ""}, 400, "usage", "name has 0 characters"),
+        ({"photo_id": 10**6}, 404, "not_found", "no photograph 1000000"),
+        ({"photo_id": 10**30}, 404, "not_found", "no photograph"),
+        ({"grade": "4"}, 422, "usage", "`grade`"),
+        ({"grade": True}, 422, "usage", "`grade`"),
+        ({"grade": 3.5}, 422, "usage", "`grade`"),
+        ({"grade": None, "fits": 1}, 422, "usage", "`fits`"),
+        ({"stars": 5}, 422, "usage", "`stars` is not known here"),
+        ({"text": None}, 422, "usage", "`text`"),
+    ],
+)
+def test_what_is_no_rating_gets_a_sentence(
+    client: TestClient, known: dict[str, int], change: dict[str, object], status: int, kind: str, said: str
+) -> None:
+    asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3} | change
+    assert said in refused(client.post("/ratings", json=asked), status, kind)
+    assert client.get("/ratings").json() == {"ratings": [], "total": 0}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "kind"),
+    [
+        ({"limit": 0}, 400, "usage"),
+        ({"limit": 1001}, 400, "usage"),
+        ({"offset": -1}, 400, "usage"),
+        ({"offset": 1 << 70}, 400, "usage"),
+        ({"text": ""}, 400, "usage"),
+        ({"photo_id": 999}, 404, "not_found"),
+        ({"photo_id": "x"}, 422, "usage"),
+    ],
+)
+def test_what_cannot_be_listed_gets_a_sentence(
+    client: TestClient, parameters: dict[str, Any], status: int, kind: str
+) -> None:
+    refused(client.get("/ratings", params=parameters), status, kind)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "cross-site", "origin": "http://localhost"},
+        {"origin": "http://evil.example"},
+        {"origin": "http://localhost:9999"},
+        {"origin": "null"},
+    ],
+)
+def test_another_sites_page_rates_nothing(client: TestClient, known: dict[str, int], headers: dict[str, str]) -> None:
+    asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3}
+    answer = client.post("/ratings", json=asked, headers=headers)
+    assert "another page" in refused(answer, 403, "forbidden")
+    assert client.get("/ratings").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "headers", [{"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}, {"origin": "http://localhost"}]
+)
+def test_the_services_own_page_rates(client: TestClient, known: dict[str, int], headers: dict[str, str]) -> None:
+    asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3}
+    assert client.post("/ratings", json=asked, headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("form", [{"content-type": "text/plain"}, {}])
+def test_a_body_that_a_page_may_send_anywhere_is_no_rating(
+    client: TestClient, known: dict[str, int], form: dict[str, str]
+) -> None:
+    """A browser asks before it sends JSON to another site, and sends plain text without asking."""
+    body = b'{"photo_id": %d, "text": "a flower", "grade": 3}' % known["wood.jpg"]
+    refused(client.post("/ratings", content=body, headers=form), 422, "usage")
+    assert client.get("/ratings").json()["total"] == 0
