@@ -216,7 +216,7 @@ def _too_long(file: RemoteFile, found: int) -> DataError:
 
 
 def _unreachable(file: RemoteFile, part: _Part, error: Exception) -> DataError:
-    reason = str(error).strip().splitlines()
+    reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error).strip()).splitlines()
     kept = f" What has come is kept in {part.path}." if part.size else ""
     return DataError(
         f"{file.url} cannot be reached ({reason[0].rstrip('.') if reason else type(error).__name__}); check the "

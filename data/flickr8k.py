@@ -49,8 +49,8 @@ SOURCE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 TERMS = """\
 Flickr8k: 8,000 photographs, five captions each, and people's judgements of how well a caption fits a photograph.
 
-- The photographs belong to their authors on Flickr. They are not free to publish or to pass on.
-- Captions and judgements are for research and education, not for commercial use.
+- The photographs belong to their authors on Flickr. To have them here gives no right to publish them.
+- Captions and judgements are for research, not for commercial use.
 - Who publishes results cites: M. Hodosh, P. Young, J. Hockenmaier, "Framing Image Description as a Ranking Task:
   Data, Models and Evaluation Metrics", Journal of Artificial Intelligence Research 47 (2013), 853-899.
 """

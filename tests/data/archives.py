@@ -8,6 +8,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,6 +69,7 @@ class Mirror:
         files: what is served, by name.
         ranges: whether it answers a request for a range with the range.
         looks_at_if_range: whether it sends a file whole whose ETag is not the one asked for.
+        etags: whether it says which file it is sending.
         cuts: how many answers end after half of their bytes.
         requests: file and range of each request, in order.
     """
@@ -75,6 +77,7 @@ class Mirror:
     files: dict[str, bytes]
     ranges: bool = True
     looks_at_if_range: bool = True
+    etags: bool = True
     cuts: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
 
@@ -120,6 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None: ...
 
+    def handle(self) -> None:
+        # Whoever does not want the rest of an answer hangs up.
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         name = self.path.rpartition("/")[2]
         asked = self.headers.get("Range", "")
@@ -128,9 +136,10 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self._send(404, b"", {})
             return
-        headers = {"ETag": f'"{md5(content)}"'}
+        tag = f'"{md5(content)}"'
+        headers = {"ETag": tag} if self.mirror.etags else {}
         found = re.fullmatch(r"bytes=(\d+)-", asked)
-        changed = self.mirror.looks_at_if_range and self.headers.get("If-Range", headers["ETag"]) != headers["ETag"]
+        changed = self.mirror.looks_at_if_range and self.headers.get("If-Range", tag) != tag
         if found is None or not self.mirror.ranges or changed:
             self._send(200, content, headers)
             return

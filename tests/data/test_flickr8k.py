@@ -148,12 +148,21 @@ def test_starts_anew_at_a_server_without_ranges(mirror: Mirror, tmp_path: Path) 
     assert len(mirror.ranges_of(LARGE)) == 2
 
 
-@pytest.mark.parametrize("looks_at_if_range", [True, False])
+@pytest.mark.parametrize(
+    ("looks_at_if_range", "etags", "longer"), [(True, True, 0), (False, True, 0), (False, False, 9), (True, False, 9)]
+)
 def test_starts_anew_where_the_file_has_changed(
-    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks_at_if_range: bool
+    mirror: Mirror,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    looks_at_if_range: bool,
+    etags: bool,
+    longer: int,
 ) -> None:
-    new, old = mirror.files[LARGE], zipped({**photographs(), "Flicker8k_Dataset/0.jpg": b"another photograph"})
-    mirror.files[LARGE], mirror.cuts, mirror.looks_at_if_range = old, 1, looks_at_if_range
+    """A server tells by If-Range, by its ETag alone, or by nothing but the length."""
+    new = mirror.files[LARGE]
+    mirror.files[LARGE] = b"x" * (len(new) + longer)
+    mirror.cuts, mirror.looks_at_if_range, mirror.etags = 1, looks_at_if_range, etags
     with monkeypatch.context() as once:
         once.setattr(download, "TRIES", 1)
         with pytest.raises(DataError, match="was cut off"):
@@ -210,7 +219,8 @@ def test_unpacking_that_was_stopped_goes_on(mirror: Mirror, tmp_path: Path, monk
         fetch_flickr8k(tmp_path, mirror.address, edition=mirror.edition(), stage=lambda what, *, of_bytes: Stopping())
     assert_no_tables(tmp_path)
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == NAMES[:3]
-    (tmp_path / "images" / NAMES[0]).write_bytes(b"half")
+    (tmp_path / "images" / NAMES[0]).write_bytes(bytes(len(photograph(NAMES[0]))))
+    (tmp_path / "images" / NAMES[2]).write_bytes(b"half")
     before = (tmp_path / "images" / NAMES[1]).stat().st_mtime_ns
     fetch(mirror, tmp_path)
     assert_whole(mirror, tmp_path)
