@@ -1,29 +1,25 @@
 """From similarity to match: a number from 0 to 1 that means the same for every query.
 
-A model's folder may carry `match.json`, a map fitted on people's ratings and bound to the encoder's
-fingerprint. A model without one falls back to what it can say by itself: the probability of its own
-sigmoid loss (SigLIP), or how far a similarity stands out of those of the library's photographs.
+A library, or a model's folder, may carry a match fitted on people's ratings and bound to the encoder's
+fingerprint (`service/artifact.py`). A model without one falls back to what it can say by itself: the
+probability of its own sigmoid loss (SigLIP), or how far a similarity stands out of those of the library's
+photographs.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import MismatchError, ModelError
+from service.artifact import FACTS, Logistic, QueryKind, ScorerArtifact, squash
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
 
-QueryKind = Literal["text", "photograph"]
 Calibration = Literal["ratings", "sigmoid", "background"]
-
-_VERSION = 1
 
 
 class Encoded(Protocol):
@@ -40,48 +36,6 @@ class Encoded(Protocol):
     @property
     def sigmoid(self) -> tuple[float, float] | None:
         """Scale and bias of a model trained with the sigmoid loss."""
-
-
-@dataclass(frozen=True, slots=True)
-class Logistic:
-    """match = 1 / (1 + exp(-(slope * similarity + intercept))); monotone, since slope > 0."""
-
-    slope: float
-    intercept: float
-
-    def __call__(self, similarity: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map similarities of any shape to matches of that shape, float32 in [0, 1]."""
-        exponent = np.clip(self.slope * similarity.astype(np.float64) + self.intercept, -500.0, 500.0)
-        return (1.0 / (1.0 + np.exp(-exponent))).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class ScorerArtifact:
-    """A fitted match: one map for text queries, one for photograph queries, and what they belong to."""
-
-    fingerprint: str
-    text: Logistic
-    photograph: Logistic
-
-    @classmethod
-    def load(cls, file: Path, fingerprint: str) -> ScorerArtifact:
-        """Read `match.json`; raises `MismatchError` for another encoder's, `ModelError` for a broken one."""
-        try:
-            facts = json.loads(file.read_text(encoding="utf-8"))
-            if facts["version"] != _VERSION:
-                raise ModelError(f"The match {file} has version {facts['version']}, this smysl reads {_VERSION}.")
-            artifact = cls(facts["fingerprint"], _logistic(facts), _logistic(facts["photograph"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"The match {file} cannot be read ({error!r}). Restore the file from a copy of the model, or remove "
-                "it to use a match without ratings."
-            ) from None
-        if artifact.fingerprint != fingerprint:
-            raise MismatchError(
-                f"The match {file} belongs to the model with the fingerprint {artifact.fingerprint}, not to "
-                f"{fingerprint}. Fit it again for this model, or remove it to use a match without ratings."
-            )
-        return artifact
 
 
 class Scorer:
@@ -102,41 +56,51 @@ class Scorer:
             return "ratings"
         return "sigmoid" if self._sigmoid is not None and kind == "text" else "background"
 
+    @property
+    def min_match(self) -> float:
+        """The cut for texts where nobody asks for another; 0 keeps everything."""
+        return self._artifact.min_match if self._artifact is not None else 0.0
+
+    def reorders(self, kind: QueryKind) -> bool:
+        """Whether matches may order photographs in another way than similarities do."""
+        return kind == "text" and self._artifact is not None and self._artifact.text.interaction is not None
+
     def match(
-        self, query: NDArray[np.float32], similarities: NDArray[np.float32], kind: QueryKind
+        self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
     ) -> NDArray[np.float32]:
-        """Matches (n,), float32 in [0, 1], of candidates with these similarities (n,) to `query` (dimension,)."""
+        """Matches (n,), float32 in [0, 1], of photographs (n, dimension) with `query` (dimension,); unit vectors."""
+        if self._artifact is not None and kind == "text":
+            return squash(self._artifact.text.logits(query, photographs))
+        return self._of_similarity(query, kind)(photographs @ query)
+
+    def _of_similarity(self, query: NDArray[np.float32], kind: QueryKind) -> Logistic:
         if self._artifact is not None:
-            return (self._artifact.text if kind == "text" else self._artifact.photograph)(similarities)
+            return self._artifact.photograph
         if self._sigmoid is not None and kind == "text":
-            return Logistic(*self._sigmoid)(similarities)
-        return _against_background(self._background @ query)(similarities)
+            return Logistic(*self._sigmoid)
+        return _against_background(self._background @ query)
 
 
-def artifact_of(encoder: Encoded, folder: Path | None) -> ScorerArtifact | None:
-    """The match that a model's folder carries, or None where there is no folder or no match in it."""
-    if folder is None or not (folder / "match.json").is_file():
-        return None
-    return ScorerArtifact.load(folder / "match.json", encoder.fingerprint)
+def artifact_of(encoder: Encoded, *folders: Path | None) -> ScorerArtifact | None:
+    """The match that the first of some folders with one carries, or None."""
+    for folder in folders:
+        if folder is not None and (folder / FACTS).is_file():
+            return ScorerArtifact.load(folder, encoder.fingerprint)
+    return None
 
 
-def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None) -> Scorer:
-    """The scorer for an encoder: the ratings' match that its folder carries, or one without ratings.
+def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None, library: Path | None = None) -> Scorer:
+    """The scorer for an encoder: the match fitted for a library, the one that the model's folder carries, or one
+    without ratings.
 
-    `background` is a sample (n, dimension) of a library's vectors; None where there is no library.
+    `background` is a sample (n, dimension) of a library's vectors, `library` its folder; None where there is no
+    library. Raises `MismatchError` and `ModelError` as `ScorerArtifact.load` does.
     """
     from service.models import parse_name
 
     if background is None:
         background = np.empty((0, encoder.dimension), np.float32)
-    return Scorer(encoder, artifact_of(encoder, parse_name(encoder.name).folder), background)
-
-
-def _logistic(facts: dict[str, float]) -> Logistic:
-    slope, intercept = float(facts["slope"]), float(facts["intercept"])
-    if not (np.isfinite(slope) and np.isfinite(intercept) and slope > 0):
-        raise ValueError(f"slope {slope} and intercept {intercept} are no rising map")
-    return Logistic(slope, intercept)
+    return Scorer(encoder, artifact_of(encoder, library, parse_name(encoder.name).folder), background)
 
 
 def _against_background(similarities: NDArray[np.float32]) -> Logistic:

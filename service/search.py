@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from service.artifact import QueryKind
 from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
 from service.records import Record
-from service.scorer import Calibration, QueryKind, Scorer
+from service.scorer import Calibration, Scorer
 
 if TYPE_CHECKING:
     from PIL import Image

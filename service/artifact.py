@@ -1,0 +1,291 @@
+"""What a fitted match is in files: `match.json` and `match.safetensors`, bound to one encoder.
+
+The JSON says whose match it is, how it is calibrated and what it was fitted on; the arrays are the banks of
+typical texts and photographs and the weights of the features. Nothing is unpickled, and arrays that are not
+those that the JSON was written with are refused by their checksum.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import MismatchError, ModelError
+from service.interaction import BANKS, FEATURES, Bank, features, side
+
+VERSION = 2
+FACTS = "match.json"
+ARRAYS = "match.safetensors"
+
+QueryKind = Literal["text", "photograph"]
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """1 / (1 + exp(−(slope · x + intercept))); rising, since slope > 0."""
+
+    slope: float
+    intercept: float
+
+    def logit(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """What the exponential is taken of, float64 of the shape of `x`."""
+        line: NDArray[np.float64] = self.slope * x.astype(np.float64) + self.intercept
+        return line
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Numbers of any shape to [0, 1], float32."""
+        return squash(self.logit(x))
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """A linear map of the features of a text and a photograph to the logit of a match.
+
+    `weights`, `mean` and `deviation` are (len(FEATURES),) float64. A text whose nearness to the bank of texts
+    is at most `far` is left to the cosine alone, one of at least `near` to the features alone: they were
+    fitted on texts like those of the bank and say little about others.
+    """
+
+    banks: tuple[Bank, ...]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    intercept: float
+    far: float
+    near: float
+
+    def logits(self, standard: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logits (n,) of standardised features (n, len(FEATURES))."""
+        line: NDArray[np.float64] = standard @ self.weights + self.intercept
+        return line
+
+    def standard(self, measured: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Features with mean 0 and deviation 1 over the pairs that were fitted on."""
+        scaled: NDArray[np.float64] = (measured - self.mean) / self.deviation
+        return scaled
+
+    def share(self, nearness: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How much the features count for texts of this nearness, 0 to 1."""
+        return np.clip((nearness.astype(np.float64) - self.far) / (self.near - self.far), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class TextMatch:
+    """The match of texts with photographs: by the cosine alone, and by features where there are any.
+
+    `agreement` maps the logit of a match to the probability that a person says yes to “does this text
+    describe this photograph?”, which is a stricter question than a grade.
+    """
+
+    plain: Logistic
+    agreement: Logistic
+    interaction: Interaction | None = None
+
+    def logits(self, query: NDArray[np.float32], photographs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits (n,) of the match of a text (dimension,) with photographs (n, dimension), unit vectors."""
+        plain = self.plain.logit(photographs @ query)
+        if self.interaction is None:
+            return plain
+        banks = self.interaction.banks
+        text = side(query[None], banks)
+        share = float(self.interaction.share(text.nearness)[0])
+        if share == 0.0 or not len(photographs):
+            return plain
+        rows = np.arange(len(photographs))
+        measured = features(text, side(photographs, banks), banks, np.zeros_like(rows), rows)
+        return share * self.interaction.logits(self.interaction.standard(measured)) + (1.0 - share) * plain
+
+
+@dataclass(frozen=True)
+class ScorerArtifact:
+    """A fitted match, what it belongs to and what it was fitted on.
+
+    `min_match` is the cut that search applies where nobody asks for another. `precision`, (1 + features,
+    1 + features), is how firmly the ratings hold intercept and weights, for a later fit that adds ratings to
+    these; None without features.
+    """
+
+    fingerprint: str
+    text: TextMatch
+    photograph: Logistic
+    min_match: float = 0.0
+    trained_on: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    precision: NDArray[np.float64] | None = None
+
+    @classmethod
+    def load(cls, folder: Path, fingerprint: str) -> ScorerArtifact:
+        """Read the match in `folder`; `MismatchError` for another encoder's, `ModelError` for a broken one."""
+        file = folder / FACTS
+        try:
+            facts = json.loads(file.read_text(encoding="utf-8"))
+            version, owner = facts["version"], str(facts["fingerprint"])
+            if version == VERSION and owner == fingerprint:
+                return cls._of(facts, folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"The match {file} cannot be read ({_said(error)}). Restore {FACTS} and {ARRAYS} from a copy, fit the "
+                "match again with `smysl train scorer`, or remove both files to use a match without ratings."
+            ) from None
+        if version != VERSION:
+            raise ModelError(
+                f"The match {file} has version {version}, this smysl reads {VERSION}. Fit it again with "
+                "`smysl train scorer`, or remove it to use a match without ratings."
+            )
+        raise MismatchError(
+            f"The match {file} belongs to the model with the fingerprint {owner}, not to {fingerprint}. Fit it again "
+            "for this model with `smysl train scorer`, or remove it to use a match without ratings."
+        )
+
+    @classmethod
+    def _of(cls, facts: dict[str, Any], folder: Path) -> ScorerArtifact:
+        interaction, precision = None, None
+        if facts["features"]:
+            if tuple(facts["features"]) != FEATURES:
+                raise ValueError("it was fitted on other features than this version measures")
+            arrays = _read_arrays(folder / ARRAYS, facts["checksum"])
+            interaction = _interaction(facts, arrays)
+            precision = arrays["precision"].astype(np.float64)
+        min_match = float(facts["min_match"])
+        if not 0.0 <= min_match <= 1.0:
+            raise ValueError(f"min_match {min_match} is not from 0 to 1")
+        return cls(
+            fingerprint=facts["fingerprint"],
+            text=TextMatch(_logistic(facts["plain"]), _logistic(facts["agreement"]), interaction),
+            photograph=_logistic(facts["photograph"]),
+            min_match=min_match,
+            trained_on=str(facts["trained_on"]),
+            figures=facts["figures"],
+            precision=precision,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write both files, the arrays first, so that a crash leaves what `load` refuses, never half a match."""
+        interaction = self.text.interaction
+        facts: dict[str, Any] = {
+            "version": VERSION,
+            "fingerprint": self.fingerprint,
+            "trained_on": self.trained_on,
+            "min_match": self.min_match,
+            "plain": _line(self.text.plain),
+            "agreement": _line(self.text.agreement),
+            "photograph": _line(self.photograph),
+            "features": [],
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        if interaction is not None:
+            facts |= {
+                "features": list(FEATURES),
+                "intercept": interaction.intercept,
+                "far": interaction.far,
+                "near": interaction.near,
+                "checksum": _write_arrays(folder / ARRAYS, interaction, self.precision),
+            }
+        part = folder / f"{FACTS}.part"
+        part.write_text(json.dumps(facts | {"figures": dict(self.figures)}, indent=1) + "\n", encoding="utf-8")
+        part.replace(folder / FACTS)
+        if interaction is None:
+            (folder / ARRAYS).unlink(missing_ok=True)
+
+
+def squash(logits: NDArray[np.float64]) -> NDArray[np.float32]:
+    """1 / (1 + exp(−x)) as float32, for any x."""
+    return (1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))).astype(np.float32)
+
+
+def rounded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors as a file keeps them: in steps of 1/127 of each one's largest number, brought back to length 1."""
+    return _unrounded(_steps(vectors))
+
+
+def _steps(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    steps: NDArray[np.int8] = np.round(vectors * (127.0 / largest)).astype(np.int8)
+    return steps
+
+
+def _unrounded(steps: NDArray[np.int8]) -> NDArray[np.float32]:
+    vectors = steps.astype(np.float32)
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def _write_arrays(file: Path, interaction: Interaction, precision: NDArray[np.float64] | None) -> str:
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, bank in zip(BANKS, interaction.banks, strict=True):
+        arrays |= {name: _steps(bank.vectors), f"{name} counts": bank.counts.astype(np.float32)}
+    arrays |= {
+        "mean": interaction.mean,
+        "deviation": interaction.deviation,
+        "weights": interaction.weights,
+        "precision": np.zeros((len(FEATURES) + 1,) * 2) if precision is None else precision,
+    }
+    part = file.with_name(f"{file.name}.part")
+    save_file(arrays, part)
+    part.replace(file)
+    return _checksum(file)
+
+
+def _read_arrays(file: Path, checksum: str) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if _checksum(file) != checksum:
+        raise ValueError(f"{file.name} beside it is damaged or of another fit")
+    try:
+        arrays: dict[str, NDArray[Any]] = load_file(file)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+    if not all(np.isfinite(each).all() for each in arrays.values()):
+        raise ValueError(f"{file.name} holds numbers that are not finite")
+    return arrays
+
+
+def _interaction(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Interaction:
+    count = (len(FEATURES),)
+    for name in ("mean", "deviation", "weights"):
+        if arrays[name].shape != count:
+            raise ValueError(f"{name} has the shape {arrays[name].shape}, not {count}")
+    near, far, intercept = (float(facts[name]) for name in ("near", "far", "intercept"))
+    if not (near > far and math.isfinite(intercept) and (arrays["deviation"] > 0).all()):
+        raise ValueError("its numbers make no map")
+    banks = tuple(Bank(_unrounded(arrays[name]), arrays[f"{name} counts"]) for name in BANKS)
+    return Interaction(
+        banks=banks,
+        mean=arrays["mean"].astype(np.float64),
+        deviation=arrays["deviation"].astype(np.float64),
+        weights=arrays["weights"].astype(np.float64),
+        intercept=intercept,
+        far=far,
+        near=near,
+    )
+
+
+def _checksum(file: Path) -> str:
+    import xxhash
+
+    return xxhash.xxh3_128(file.read_bytes()).hexdigest()
+
+
+def _logistic(facts: dict[str, float]) -> Logistic:
+    slope, intercept = float(facts["slope"]), float(facts["intercept"])
+    if not (math.isfinite(slope) and math.isfinite(intercept) and slope > 0):
+        raise ValueError(f"slope {slope} and intercept {intercept} are no rising map")
+    return Logistic(slope, intercept)
+
+
+def _line(map_: Logistic) -> dict[str, float]:
+    return {"slope": map_.slope, "intercept": map_.intercept}
+
+
+def _said(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")

@@ -1,0 +1,135 @@
+"""What is measured of a text and a photograph beside the cosine of their vectors.
+
+Two banks hold typical vectors: the centres of many captions, and those of many photographs, each with the
+number that it stands for. A vector seen through a bank, the mean of the centres near to it weighted by a
+softmax, keeps what captions speak of (or photographs show) and loses what is noise. Cosines with one end or
+both seen so, products in which directions count by how much a bank varies along them, and how near a text is
+to everything (which makes a cosine mean less; Bogolin et al. 2022, Cross Modal Retrieval with Querybank
+Normalisation) are the features that a match is fitted on. All need the two vectors alone, so nothing more is
+kept of a photograph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+TEMPERATURES = (0.05, 0.1)
+"""Of the softmax over a bank: lower ones see a vector through fewer centres."""
+POWERS = (0.25, 0.5)
+"""Of a bank's covariance in the products: 0 is the centred product, 1 lets the widest direction rule."""
+BANKS = ("texts", "photographs")
+_OF_PAIR = (
+    *(f"{seen} at {each:g}" for each in TEMPERATURES for seen in ("text seen", "photograph seen", "both seen")),
+    *(f"product to {each:g}" for each in POWERS),
+)
+_OF_TEXT = (*(f"text's length at {each:g}" for each in TEMPERATURES), "text's nearness", "text's mean", "text's spread")
+FEATURES = (
+    "cosine",
+    *(f"{bank}: {name}" for bank in BANKS for name in (*_OF_PAIR, *_OF_TEXT)),
+    "texts: photograph's nearness",
+)
+"""Names of the columns that `features` returns."""
+_NEARNESS = _OF_TEXT.index("text's nearness")
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Typical texts or photographs: unit `vectors` (n, dimension) and the number that each stands for, `counts` (n,).
+
+    `centre` is their mean, `powers` (dimension, dimension) the covariance to each of POWERS, all float32.
+    """
+
+    vectors: Vectors
+    counts: NDArray[np.float32]
+    centre: Vectors = field(init=False)
+    powers: tuple[Vectors, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        shares = (self.counts / self.counts.sum()).astype(np.float32)
+        centre = shares @ self.vectors
+        apart = (self.vectors - centre) * np.sqrt(shares)[:, None]
+        # Through the left side: as many rows as texts, however long the vectors are.
+        _, singular, directions = np.linalg.svd(apart, full_matrices=False)
+        variance = (singular / singular[0]) ** 2
+        object.__setattr__(self, "centre", centre)
+        object.__setattr__(self, "powers", tuple((directions.T * variance**each) @ directions for each in POWERS))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Vectors through one bank: what is seen at each temperature, (n, dimension) float32.
+
+    `alone` (n, 5) is what is measured of a vector by itself: the lengths of what is seen, nearness (a soft
+    maximum of its cosines with the bank), their mean and their standard deviation.
+    """
+
+    seen: tuple[Vectors, ...]
+    alone: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Texts or photographs made ready to be paired: unit `vectors` (n, dimension) and what each bank makes of them."""
+
+    vectors: Vectors
+    through: tuple[Seen, ...]
+
+    @property
+    def nearness(self) -> NDArray[np.float32]:
+        """How near each is to what the bank of texts speaks of, (n,): a soft maximum of cosines."""
+        return self.through[0].alone[:, _NEARNESS]
+
+
+def side(vectors: Vectors, banks: tuple[Bank, ...]) -> Side:
+    """Make unit vectors (n, dimension) of texts or of photographs ready; `banks` in the order of BANKS."""
+    return Side(vectors, tuple(_through(vectors, bank) for bank in banks))
+
+
+def _through(vectors: Vectors, bank: Bank) -> Seen:
+    similarity = vectors @ bank.vectors.T
+    shares = (bank.counts / bank.counts.sum()).astype(np.float32)
+    seen: list[Vectors] = []
+    for temperature in TEMPERATURES:
+        weights = similarity / temperature + np.log(shares)
+        highest = weights.max(axis=1, keepdims=True)
+        weights = np.exp(weights - highest)
+        total = weights.sum(axis=1, keepdims=True)
+        seen.append(((weights / total) @ bank.vectors).astype(np.float32))
+        nearness = temperature * (highest + np.log(total))[:, 0]
+    mean = similarity @ shares
+    spread = np.sqrt(np.maximum((similarity - mean[:, None]) ** 2 @ shares, 0.0))
+    lengths = [np.linalg.norm(each, axis=1) for each in seen]
+    return Seen(
+        seen=tuple(seen),
+        alone=np.stack([*lengths, nearness, mean, spread], axis=1).astype(np.float32),
+    )
+
+
+def features(
+    texts: Side, photographs: Side, banks: tuple[Bank, ...], text_rows: Rows, photograph_rows: Rows
+) -> NDArray[np.float32]:
+    """Features float32 (n, len(FEATURES)) of n pairs, given as rows of the two sides; `banks` as for `side`."""
+
+    def products(of_texts: Vectors, of_photographs: Vectors) -> NDArray[np.float32]:
+        dots: NDArray[np.float32] = np.einsum("nd,nd->n", of_texts[text_rows], of_photographs[photograph_rows])
+        return dots
+
+    columns = [products(texts.vectors, photographs.vectors)]
+    for bank, text, photograph in zip(banks, texts.through, photographs.through, strict=True):
+        for text_seen, photograph_seen in zip(text.seen, photograph.seen, strict=True):
+            columns += [
+                products(text_seen, photographs.vectors),
+                products(texts.vectors, photograph_seen),
+                products(text_seen, photograph_seen),
+            ]
+        for power in bank.powers:
+            turned = ((texts.vectors - bank.centre) @ power).astype(np.float32)
+            columns.append(products(turned, photographs.vectors) - (turned @ bank.centre)[text_rows])
+        columns += list(text.alone[text_rows].T)
+    return np.stack([*columns, photographs.nearness[photograph_rows]], axis=1)
