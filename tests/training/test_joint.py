@@ -1,0 +1,140 @@
+"""The joint fit finds what simulated experts and a simulated, stricter crowd were given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data.captions import CaptionedPhotograph
+from data.ratings import RatedPairs
+from training.joint import EXPERT_WEIGHT, fit_joint, targets
+
+WEIGHTS, INTERCEPT, SHIFT = np.array([1.5, -0.8, 0.0]), -0.7, -1.2
+
+
+def rated(experts: int, crowd: int, seed: int = 0, shift: float = SHIFT) -> tuple[NDArray[np.float64], RatedPairs]:
+    """Features and ratings by judges who follow the weights; grades are drawn as three yes or no on top of 1."""
+    generator = np.random.default_rng(seed)
+    features = generator.normal(size=(experts + crowd, len(WEIGHTS)))
+    voted = np.arange(experts + crowd) >= experts
+    chance = 1 / (1 + np.exp(-(features @ WEIGHTS + INTERCEPT + shift * voted)))
+    grades = np.where(voted[:, None], np.nan, 1.0 + generator.binomial(3, chance[:, None], (len(chance), 3)))
+    yes = np.where(voted, generator.binomial(4, chance), 0).astype(np.float64)
+    return features, pairs_of(grades, yes, np.where(voted, 4.0 - yes, 0.0))
+
+
+def pairs_of(grades: NDArray[np.float64], yes: NDArray[np.float64], no: NDArray[np.float64]) -> RatedPairs:
+    rows = np.arange(len(yes), dtype=np.int64)
+    photographs = [CaptionedPhotograph(f"{row}.jpg", Path(f"{row}.jpg"), "test", ()) for row in rows]
+    own = np.zeros(len(rows), dtype=bool)
+    return RatedPairs(photographs, ["text"] * len(rows), rows * 0 - 1, rows, rows, own, grades, yes, no)
+
+
+def everything(pairs: RatedPairs) -> NDArray[np.bool_]:
+    return np.ones(len(pairs), dtype=bool)
+
+
+def test_known_weights_are_found_and_the_crowds_strictness_is_left_out() -> None:
+    features, pairs = rated(4000, 8000)
+
+    weights, intercept, _ = fit_joint(features, pairs, everything(pairs))
+
+    assert np.abs(weights - WEIGHTS).max() < 0.06
+    assert intercept == pytest.approx(INTERCEPT, abs=0.06)
+
+
+def test_without_the_column_of_the_crowd_the_intercept_would_be_elsewhere() -> None:
+    features, pairs = rated(1000, 8000)
+    said, weight = targets(pairs)
+
+    pooled = np.log((weight @ said) / (weight @ (1 - said)))
+    _, intercept, _ = fit_joint(features * 0, pairs, everything(pairs))
+    alone = np.log(pairs.grade[pairs.expert].mean() / (1 - pairs.grade[pairs.expert].mean()))
+
+    assert intercept == pytest.approx(alone, abs=0.01)
+    assert abs(pooled - alone) > 0.3
+
+
+def test_a_crowd_without_experts_is_taken_at_its_word() -> None:
+    features, pairs = rated(0, 8000, shift=0.0)
+
+    weights, intercept, _ = fit_joint(features, pairs, everything(pairs))
+
+    assert np.abs(weights - WEIGHTS).max() < 0.08
+    assert intercept == pytest.approx(INTERCEPT, abs=0.06)
+
+
+def test_only_the_rows_asked_for_are_fitted_on() -> None:
+    features, pairs = rated(2000, 0)
+    features[1000:] *= -1
+    rows = np.arange(len(pairs)) < 1000
+
+    assert np.sign(fit_joint(features, pairs, rows)[0][:2]).tolist() == [1, -1]
+    assert np.sign(fit_joint(features, pairs, ~rows)[0][:2]).tolist() == [-1, 1]
+
+
+def test_a_firm_prior_keeps_its_mean() -> None:
+    features, pairs = rated(500, 500)
+    mean = np.array([0.3, -1.0, 2.0, 0.5])
+
+    weights, intercept, precision = fit_joint(features, pairs, everything(pairs), prior=(mean, np.eye(4) * 1e9))
+
+    assert np.allclose([intercept, *weights], mean, atol=1e-4)
+    assert np.allclose(np.diag(precision), 1e9, rtol=1e-3)
+
+
+def test_a_fit_with_an_earlier_one_as_its_prior_is_near_the_fit_on_both() -> None:
+    features, pairs = rated(3000, 3000)
+    first = np.random.default_rng(1).random(len(pairs)) < 0.95
+    weights, intercept, precision = fit_joint(features, pairs, first)
+
+    both = fit_joint(features, pairs, everything(pairs))
+    added = fit_joint(features, pairs, ~first, prior=(np.array([intercept, *weights]), precision))
+    second = fit_joint(features, pairs, ~first)
+
+    assert np.abs(added[0] - both[0]).max() < 0.005 < 0.02 < np.abs(second[0] - both[0]).max()
+    assert np.allclose(np.diag(added[2]), np.diag(both[2]), rtol=0.1)
+
+
+def test_the_precision_tells_how_far_fits_on_other_ratings_spread() -> None:
+    fits = []
+    for seed in range(60):
+        features, pairs = rated(200, 200, seed)
+        weights, intercept, precision = fit_joint(features, pairs, everything(pairs), ridge=0.01)
+        fits.append([intercept, *weights])
+    # A grade is three draws and counts six votes, so the experts' rows say less than they are counted for.
+    said = np.sqrt(np.diag(np.linalg.inv(precision)))
+
+    assert np.all(np.std(fits, axis=0) < 3 * said)
+    assert np.all(np.std(fits, axis=0) > said / 3)
+
+
+def test_equal_ratings_end_in_finite_numbers() -> None:
+    features, pairs = rated(50, 0)
+    same = pairs_of(np.full_like(pairs.grades, 4.0), pairs.yes, pairs.no)
+
+    weights, intercept, _ = fit_joint(features, same, everything(same))
+
+    assert np.isfinite(weights).all() and 3 < intercept < 30
+
+
+def test_a_judge_who_is_missing_counts_for_nothing() -> None:
+    grades = np.array([[4.0, 4.0, 1.0], [4.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
+    pairs = pairs_of(grades, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, 3.0]))
+
+    said, weight = targets(pairs)
+
+    assert said == pytest.approx([2 / 3, 1.0, 0.25])
+    assert weight == pytest.approx([3 * EXPERT_WEIGHT, EXPERT_WEIGHT, 4.0])
+
+
+def test_nothing_to_fit_on_and_a_prior_of_another_shape_are_refused() -> None:
+    features, pairs = rated(10, 10)
+
+    with pytest.raises(ValueError, match="no row"):
+        fit_joint(features, pairs, np.zeros(len(pairs), dtype=bool))
+    with pytest.raises(ValueError, match="prior"):
+        fit_joint(features, pairs, everything(pairs), prior=(np.zeros(3), np.eye(3)))
