@@ -1,0 +1,200 @@
+"""What a match is fitted on, encoded once: rated texts and photographs, what stands beside them, and the banks.
+
+Vectors are kept in the user's cache under the encoder's fingerprint and the data's names, so that a second fit,
+or a measurement, starts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from data.captions import CaptionedPhotograph, read_captions
+from data.ratings import RatedPairs, read_rated_pairs
+from service.artifact import ScorerArtifact, rounded
+from service.interaction import Bank, features, side
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
+
+Vectors = npt.NDArray[np.float32]
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+BANK_SIZES = (384, 128)
+"""Centres of texts and of photographs: half a thousand take a quarter of a megabyte, and more give no more."""
+FEWEST_BESIDE = 2000
+"""Captions beside the rated ones that it takes to know what texts are like."""
+MOST_TEXTS, MOST_PHOTOGRAPHS = 30_000, 2_000
+TEXT_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rated pairs with everything that is measured of them.
+
+    Unit vectors of the rated `texts` (t, d) and `photographs` (p, d); `others` (n, d), for each pair the
+    photograph that its text was written for (a crop of the same where that is the pair's own), NaN where there
+    is none; `background_texts` and `background_photographs`, vectors of captions and photographs beside the
+    rated ones, maybe none; `banks` made of these, empty without them; `features` (n, len(FEATURES)) of the
+    pairs, (n, 0) without banks.
+    """
+
+    pairs: RatedPairs
+    texts: Vectors
+    photographs: Vectors
+    others: Vectors
+    background_texts: Vectors
+    background_photographs: Vectors
+    banks: tuple[Bank, ...]
+    features: Vectors
+
+    @property
+    def cosine(self) -> npt.NDArray[np.float64]:
+        """Cosine of each pair, (n,)."""
+        cosine: npt.NDArray[np.float64] = np.einsum(
+            "nd,nd->n", self.texts[self.pairs.text], self.photographs[self.pairs.photograph]
+        ).astype(np.float64)
+        return cosine
+
+
+def read_material(
+    encoder: Encoder, data: Path, cache: Path, report: Report, base: ScorerArtifact | None = None
+) -> Material:
+    """Read a folder of data and encode it.
+
+    Banks are made of the captions and photographs that nobody rated; where these are fewer than
+    `FEWEST_BESIDE`, those of `base` are taken, and without one there are none. Raises DataError for a fault of
+    the data.
+    """
+    pairs = read_rated_pairs(data)
+    beside = _beside(data, pairs)
+    captions = [caption.text for each in beside for caption in each.captions][:MOST_TEXTS]
+    few = len(captions) < FEWEST_BESIDE
+    shown = [] if few else _drawn(beside, MOST_PHOTOGRAPHS)
+    vectors = _encoded(encoder, cache, pairs, [] if few else captions, shown, report)
+    banks = _banks(vectors["background_texts"], vectors["background_photographs"], report)
+    if few and base is not None and base.text.interaction is not None:
+        banks = base.text.interaction.banks
+    measured = np.empty((len(pairs), 0), np.float32)
+    if banks:
+        texts, photographs = side(vectors["texts"], banks), side(vectors["photographs"], banks)
+        measured = features(texts, photographs, banks, pairs.text, pairs.photograph)
+    return Material(pairs=pairs, banks=banks, features=measured, **vectors)
+
+
+def _beside(data: Path, pairs: RatedPairs) -> list[CaptionedPhotograph]:
+    """Photographs with captions that nobody rated, and none of the rated texts among these."""
+    rated = {each.name for each in pairs.photographs}
+    return [each for each in read_captions(data) if each.name not in rated]
+
+
+def _drawn(photographs: Sequence[CaptionedPhotograph], most: int) -> list[CaptionedPhotograph]:
+    chosen = np.random.default_rng(0).permutation(len(photographs))[:most]
+    return [photographs[each] for each in sorted(chosen)]
+
+
+def _encoded(
+    encoder: Encoder,
+    cache: Path,
+    pairs: RatedPairs,
+    captions: Sequence[str],
+    shown: Sequence[CaptionedPhotograph],
+    report: Report,
+) -> dict[str, Any]:
+    digest = xxhash.xxh3_64(encoder.fingerprint.encode())
+    for each in (*pairs.photographs, *shown):
+        digest.update(f"{each.name} {each.path.stat().st_size}".encode())
+    for text in (*pairs.texts, *captions):
+        digest.update(text.encode())
+    digest.update(pairs.text_owner.tobytes() + pairs.photograph.tobytes() + pairs.text.tobytes())
+    file = cache / f"ratings-{digest.hexdigest()}.npz"
+    if not file.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        photographs = _photograph_vectors(encoder, pairs.photographs, "rated photographs", report)
+        vectors = {
+            "texts": _text_vectors(encoder, pairs.texts, "rated texts", report),
+            "photographs": photographs,
+            "others": _others(encoder, pairs, photographs, report),
+            "background_texts": _text_vectors(encoder, captions, "captions beside them", report),
+            "background_photographs": _photograph_vectors(encoder, shown, "photographs beside them", report),
+        }
+        part = file.with_suffix(".part.npz")
+        np.savez(part, allow_pickle=False, **vectors)
+        part.replace(file)
+    with np.load(file) as kept:
+        return {name: kept[name] for name in kept.files}
+
+
+def _text_vectors(encoder: Encoder, texts: Sequence[str], what: str, report: Report) -> Vectors:
+    rows = [np.empty((0, encoder.dimension), np.float32)]
+    for first in range(0, len(texts), TEXT_BATCH):
+        rows.append(encoder.encode_texts(texts[first : first + TEXT_BATCH]))
+        report(what, min(first + TEXT_BATCH, len(texts)), len(texts))
+    return np.concatenate(rows)
+
+
+def _photograph_vectors(
+    encoder: Encoder, photographs: Sequence[CaptionedPhotograph], what: str, report: Report
+) -> Vectors:
+    from eval.retrieval import encode_photographs
+
+    if not photographs:
+        return np.empty((0, encoder.dimension), np.float32)
+    done = 0
+
+    def on_done(count: int) -> None:
+        nonlocal done
+        done += count
+        report(what, done, len(photographs))
+
+    return encode_photographs(encoder, list(photographs), on_done)
+
+
+def _others(encoder: Encoder, pairs: RatedPairs, photographs: Vectors, report: Report) -> Vectors:
+    """Where people say that a text written for photograph B describes A, the two show the same scene as far as
+    words tell. A text's own photograph would be beside itself at a cosine of 1, which teaches nothing; a random
+    crop stands in for it."""
+    from service.photos import open_photograph
+    from training.mini.views import view_of
+
+    owner = pairs.text_owner[pairs.text]
+    others = np.where((owner >= 0)[:, None], photographs[owner], np.float32(np.nan))
+    own = np.flatnonzero(pairs.own)
+    cropped = np.unique(pairs.photograph[own])
+    crops: dict[int, npt.NDArray[np.float32]] = {}
+    for number, row in enumerate(cropped, start=1):
+        image = open_photograph(pairs.photographs[row].path).image
+        crop = view_of(image, encoder.photograph_side, np.random.default_rng((0, int(row))))
+        crops[int(row)] = encoder.encode_photographs([crop])[0]
+        report("crops of rated photographs", number, len(cropped))
+    for pair in own:
+        others[pair] = crops[int(pairs.photograph[pair])]
+    return others.astype(np.float32)
+
+
+def _banks(texts: Vectors, photographs: Vectors, report: Report) -> tuple[Bank, ...]:
+    """Banks of the centres of texts and photographs; none where there are too few."""
+    banks = []
+    for number, (vectors, size) in enumerate(zip((texts, photographs), BANK_SIZES, strict=True), start=1):
+        if len(vectors) < 2 * size:
+            return ()
+        banks.append(make_bank(vectors, size))
+        report("banks", number, len(BANK_SIZES))
+    return tuple(banks)
+
+
+def make_bank(vectors: Vectors, size: int, seed: int = 0) -> Bank:
+    """The centres of `size` clusters of unit vectors (n, d), brought to length 1 and rounded as a file keeps them."""
+    from sklearn.cluster import KMeans
+
+    fitted = KMeans(size, n_init=1, max_iter=30, random_state=seed).fit(vectors)
+    centres = fitted.cluster_centers_.astype(np.float32)
+    counts = np.bincount(fitted.labels_, minlength=size).astype(np.float32)
+    return Bank(rounded(centres / np.linalg.norm(centres, axis=1, keepdims=True)), counts)
