@@ -68,7 +68,11 @@ _UPLOAD_SIDE = 1024
 
 KParameter = Annotated[int, Query(description="hits", json_schema_extra={"minimum": 1, "maximum": MOST_K})]
 MatchParameter = Annotated[
-    float, Query(description="no hit below this match", json_schema_extra={"minimum": 0, "maximum": 1})
+    float | None,
+    Query(
+        description="no hit below this match; without it the match's own cut",
+        json_schema_extra={"minimum": 0, "maximum": 1},
+    ),
 ]
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorOut, "description": "what is wrong with the request"},
@@ -111,7 +115,7 @@ def _add_search(app: FastAPI, library: Library) -> None:
     def search_by_text(
         text: Annotated[str, Query(description="the scene", examples=["two dogs play in the snow"])],
         k: KParameter = DEFAULT_K,
-        min_match: MatchParameter = 0.0,
+        min_match: MatchParameter = None,
     ) -> SearchOut:
         """Find the photographs that show a scene."""
         return SearchOut.of(library.search(LibraryQuery(text=text, k=k, min_match=min_match)))
@@ -125,7 +129,7 @@ def _add_search(app: FastAPI, library: Library) -> None:
     def search_by_photograph(
         photo: Annotated[UploadFile, File(description="a photograph")],
         k: Annotated[int, Form(json_schema_extra={"minimum": 1, "maximum": MOST_K})] = DEFAULT_K,
-        min_match: Annotated[float, Form(json_schema_extra={"minimum": 0, "maximum": 1})] = 0.0,
+        min_match: Annotated[float | None, Form(json_schema_extra={"minimum": 0, "maximum": 1})] = None,
     ) -> SearchOut:
         """Find the photographs that are like an uploaded one."""
         with _named("The upload cannot be used as a photograph"):

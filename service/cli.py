@@ -101,7 +101,12 @@ def search(
     text: Annotated[Optional[str], typer.Argument(help="The scene, in words.")] = None,  # noqa: UP045
     image: Annotated[Optional[Path], typer.Option(help="Find photographs like this one.")] = None,  # noqa: UP045
     k: Annotated[int, typer.Option("-k", help="How many photographs, 1 to 200.")] = 5,
-    min_match: Annotated[float, typer.Option(help="None with a lower match, 0 to 1.")] = 0.0,
+    min_match: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            help="None with a lower match, 0 to 1; without it the match's own cut is used, 0 shows the nearest."
+        ),
+    ] = None,
     library: LibraryOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -130,9 +135,15 @@ def search(
     for hit in result.hits:
         separator = "  " if sys.stdout.isatty() else "\t"
         print_line(f"{hit.match:.3f}{separator}{hit.photograph.path}")
-    if not result.hits and result.photographs:
-        best = f" The nearest has a match of {result.best_match:.3f}." if result.best_match is not None else ""
-        say(f"Nothing here shows that.{best}")
+    if not result.answerable and result.best_match is not None:
+        shown = (
+            "these are the nearest."
+            if result.hits
+            else f"shown is what has {result.min_match:.3f} or more. --min-match 0 shows the nearest anyway."
+        )
+        say(
+            f"Nothing here {'shows' if text else 'looks like'} that: the best match is {result.best_match:.3f}, {shown}"
+        )
 
 
 @app.command()
@@ -220,8 +231,10 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
         "folders": "\n".join(facts.roots) or "none yet",
         "model": described(facts.model) if facts.model else "none yet",
         "reads": (facts.model.languages if facts.model else None) or "",
-        "match": {"ratings": "fitted on people's ratings", "sigmoid": "the model's own probability",
+        "match": {"ratings": "fitted on people's ratings" + (f" ({facts.trained_on})" if facts.trained_on else ""),
+                  "sigmoid": "the model's own probability",
                   "background": "against the library's own photographs", None: ""}[facts.calibration],
+        "shows": f"matches of {facts.min_match:.2f} and more" if facts.min_match else "",
         "index": f"{facts.index.kind}, {facts.index.photographs:,} photographs" if facts.index else "none yet",
         "writing": f"process {facts.writer.pid} ({facts.writer.doing})" if facts.writer else "nobody",
     }  # fmt: skip

@@ -86,6 +86,17 @@ class VectorIndex:
         found = ids[0] >= 0
         return np.clip(similarities[0][found], -1.0, 1.0), ids[0][found]
 
+    def candidates(
+        self, vector: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+        """What `search` finds, and the photographs' own vectors (n, dimension) float32 in the same order."""
+        # In one go: between a search and a look-up another thread might take a photograph out.
+        with self._lock:
+            query = vector.reshape(1, -1).astype(np.float32)
+            similarities, ids, vectors = self._faiss.search_and_reconstruct(query, k)
+        found = ids[0] >= 0
+        return np.clip(similarities[0][found], -1.0, 1.0), ids[0][found], vectors[0][found]
+
     def sample(self, most: int) -> NDArray[np.float32]:
         """At most `most` vectors (n, dimension) spread evenly over the index, always the same ones."""
         with self._lock:

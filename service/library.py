@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from service.artifact import FACTS
 from service.catalog import Catalog
 from service.config import Settings
 from service.encoder import load_encoder
@@ -74,6 +75,7 @@ class Library:
         self._encoder: Encoder | None = None
         self._index: VectorIndex | None = None
         self._scorer: Scorer | None = None
+        self._fitted: tuple[int, int] | None = None
         self._encode_text = lru_cache(maxsize=1024)(_encode_text)
         self._ratings = Ratings(catalog)
 
@@ -190,7 +192,10 @@ class Library:
         self._encode_text.cache_clear()
 
     def _current(self) -> tuple[Encoder, VectorIndex, Scorer]:
-        """Encoder, index and scorer, brought up to the catalog's generation."""
+        """Encoder, index and scorer, brought up to the catalog's generation and to the match fitted for the library.
+
+        Such a match may come, change and go while the library is open; a look at its file tells.
+        """
         from service.index import VectorIndex
 
         with self._loading:
@@ -200,8 +205,11 @@ class Library:
                 stale = True
             else:
                 stale = self._index.catch_up(self.catalog)
-            if self._scorer is None or (stale and self._scorer.calibration("photograph") == "background"):
-                self._scorer = load_scorer(encoder, self._index.sample(_BACKGROUND))
+            fitted = _written(self.folder / FACTS)
+            stale = stale and self._scorer is not None and self._scorer.calibration("photograph") == "background"
+            if self._scorer is None or stale or fitted != self._fitted:
+                self._scorer = load_scorer(encoder, self._index.sample(_BACKGROUND), self.folder)
+                self._fitted = fitted
             return encoder, self._index, self._scorer
 
     # -- index --------------------------------------------------------------------------------------
@@ -305,8 +313,8 @@ class Library:
             return score(encoder, scorer, [image], [text])[0]
         vector = self.catalog.vector(photograph, encoder.fingerprint)
         query = self._encode_text(encoder, text)
-        similarity = np.clip(vector @ query, -1.0, 1.0).astype(np.float32)
-        return Score(float(scorer.match(query, similarity.reshape(1), "text")[0]), float(similarity))
+        similarity = float(np.clip(vector @ query, -1.0, 1.0))
+        return Score(float(scorer.match(query, vector[None], "text")[0]), similarity)
 
     def _vector_of(self, encoder: Encoder, query: Query) -> NDArray[np.float32]:
         # The encoder of the index in use, which another process may be replacing just now.
@@ -413,6 +421,15 @@ class Library:
         if not real.is_relative_to(record.root):
             raise ForbiddenError(f"The file of photograph {identity} leads out of its folder and is not shown.")
         return real
+
+
+def _written(file: Path) -> tuple[int, int] | None:
+    """When a file was written and which file it is; None where there is none."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino
 
 
 def _encode_text(encoder: Encoder, text: str) -> NDArray[np.float32]:

@@ -65,8 +65,12 @@ class SearchOut(BaseModel):
     took_ms: float
     model: str
     calibration: Calibration = Field(description="where the match comes from")
-    answerable: bool = Field(description="whether any photograph reached min_match")
-    best_match: float | None = Field(description="match of the nearest photograph; null in an empty library")
+    min_match: float = Field(description="the cut that was applied: the one asked for, or the match's own")
+    answerable: bool = Field(
+        description="whether any photograph reached both this cut and the match's own; hits that did not are only the "
+        "nearest"
+    )
+    best_match: float | None = Field(description="the best match seen, shown or not; null in an empty library")
     notice: str | None = Field(description="a sentence for the person, if there is something to say")
     photographs: int = Field(description="photographs that were searched")
 
@@ -78,6 +82,7 @@ class SearchOut(BaseModel):
             took_ms=round(result.took_ms, 2),
             model=result.model,
             calibration=result.calibration,
+            min_match=result.min_match,
             answerable=result.answerable,
             best_match=result.best_match,
             notice=result.notice,
@@ -93,7 +98,9 @@ class SearchIn(BaseModel):
     text: str | None = Field(None, examples=["two dogs play in the snow"])
     photo_id: int | None = Field(None, description="find photographs like this one of the library")
     k: int = Field(DEFAULT_K, json_schema_extra={"minimum": 1, "maximum": MOST_K})
-    min_match: float = Field(0.0, json_schema_extra={"minimum": 0, "maximum": 1})
+    min_match: float | None = Field(
+        None, description="null: the match's own cut", json_schema_extra={"minimum": 0, "maximum": 1}
+    )
 
 
 class ScoreIn(BaseModel):
@@ -218,7 +225,9 @@ class StatusOut(BaseModel):
     bytes: int = Field(description="size of the library folder")
     generation: int = Field(description="how many times the photographs have been changed")
     model: ModelOut | None
-    calibration: Calibration | None
+    calibration: Calibration | None = Field(description="where the match of texts comes from")
+    trained_on: str | None = Field(description="which ratings the match was fitted on; null without ratings")
+    min_match: float | None = Field(description="the cut that searches by text apply where none is asked for")
     index: IndexOut | None
     writer: WriterOut | None
     indexing: IndexingOut | None = None
@@ -227,7 +236,7 @@ class StatusOut(BaseModel):
     def of(cls, library: Library) -> StatusOut:
         """Ask a library, its model and its index."""
         status = library.status()
-        model = index = calibration = None
+        model = index = calibration = trained_on = min_match = None
         if status.model is not None:
             encoder, vectors, scorer = library.check()
             from service.models import languages_of
@@ -242,7 +251,7 @@ class StatusOut(BaseModel):
                 languages=languages_of(encoder.name),
             )
             index = IndexOut(kind=vectors.kind, photographs=len(vectors), generation=vectors.generation)
-            calibration = scorer.calibration("text")
+            calibration, trained_on, min_match = scorer.calibration("text"), scorer.trained_on, scorer.min_match
         return cls(
             library=str(status.library),
             photographs=status.photographs,
@@ -251,6 +260,8 @@ class StatusOut(BaseModel):
             generation=status.generation,
             model=model,
             calibration=calibration,
+            trained_on=trained_on,
+            min_match=min_match,
             index=index,
             writer=WriterOut.of(status.writer),
         )

@@ -52,7 +52,7 @@ class Scorer:
 
     def calibration(self, kind: QueryKind) -> Calibration:
         """Where the match for queries of this kind comes from."""
-        if self._artifact is not None:
+        if self._artifact is not None and (kind == "text" or self._artifact.photograph is not None):
             return "ratings"
         return "sigmoid" if self._sigmoid is not None and kind == "text" else "background"
 
@@ -60,6 +60,11 @@ class Scorer:
     def min_match(self) -> float:
         """The cut for texts where nobody asks for another; 0 keeps everything."""
         return self._artifact.min_match if self._artifact is not None else 0.0
+
+    @property
+    def trained_on(self) -> str | None:
+        """Which ratings the match was fitted on; None without ratings."""
+        return self._artifact.trained_on if self._artifact is not None else None
 
     def reorders(self, kind: QueryKind) -> bool:
         """Whether matches may order photographs in another way than similarities do."""
@@ -74,7 +79,7 @@ class Scorer:
         return self._of_similarity(query, kind)(photographs @ query)
 
     def _of_similarity(self, query: NDArray[np.float32], kind: QueryKind) -> Logistic:
-        if self._artifact is not None:
+        if self._artifact is not None and self._artifact.photograph is not None:
             return self._artifact.photograph
         if self._sigmoid is not None and kind == "text":
             return Logistic(*self._sigmoid)

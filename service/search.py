@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 DEFAULT_K = 5
 MOST_K = 200
 MOST_CHARACTERS = 1000
+LEAST_CANDIDATES = 200
+"""Photographs that the index gives where matches may order them in another way; twice k where that is more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is looked for: exactly one of a text, the id of a photograph of the library, a photograph.
 
-    At most `k` hits (1 to 200) come back, none with a match below `min_match` (0 to 1). Raises
+    At most `k` hits (1 to 200) come back, none with a match below `min_match` (0 to 1); None leaves the cut to
+    the match, which has one for texts if it was fitted on ratings and otherwise keeps everything. Raises
     `UsageError` for what cannot be searched.
     """
 
@@ -40,7 +43,7 @@ class Query:
     photo_id: int | None = None
     image: Image.Image | None = None
     k: int = DEFAULT_K
-    min_match: float = 0.0
+    min_match: float | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("text", "photo_id", "image") if getattr(self, name) is not None]
@@ -52,7 +55,7 @@ class Query:
             check_text(self.text)
         if not 1 <= self.k <= MOST_K:
             raise UsageError(f"k is {self.k}; it must be from 1 to {MOST_K}.")
-        if not 0.0 <= self.min_match <= 1.0:
+        if self.min_match is not None and not 0.0 <= self.min_match <= 1.0:
             raise UsageError(f"min_match is {self.min_match:g}; it must be from 0 to 1.")
 
     @property
@@ -74,14 +77,16 @@ class Hit:
 class SearchResult:
     """Hits by falling match, and what a person should know about them.
 
-    `best_match` is that of the nearest photograph, whether or not it passed `min_match` (None in an empty
-    library); `answerable` says whether anything passed; `notice` is a sentence for the person, or None.
+    `min_match` is the cut that was applied. `best_match` is the best of all candidates, whether or not it
+    passed (None in an empty library). `answerable` says whether anything passed both this cut and the match's
+    own; hits that are not are only the nearest. `notice` is a sentence for the person, or None.
     """
 
     hits: list[Hit]
     took_ms: float
     model: str
     calibration: Calibration
+    min_match: float
     answerable: bool
     best_match: float | None
     notice: str | None
@@ -125,13 +130,11 @@ def search(
     """Answer `query`; `vector_of` gives its unit vector (dimension,)."""
     start = time.perf_counter()
     vector = vector_of(query)
-    # The photograph that is asked about is its own nearest neighbour and no answer.
-    similarities, ids = index.search(vector, query.k + (query.photo_id is not None))
-    if query.photo_id is not None:
-        others = ids != query.photo_id
-        similarities, ids = similarities[others][: query.k], ids[others][: query.k]
-    matches = scorer.match(vector, similarities, query.kind)
-    passed = matches >= query.min_match
+    similarities, ids, matches = _by_match(query, vector, index, scorer)
+    own_cut = scorer.min_match if query.kind == "text" else 0.0
+    min_match = own_cut if query.min_match is None else query.min_match
+    best_match = float(matches[0]) if len(matches) else None
+    passed = np.flatnonzero(matches >= min_match)[: query.k]
     records = catalog.records([int(identity) for identity in ids[passed]])
     hits = [
         Hit(records[int(identity)], float(match), float(similarity))
@@ -143,11 +146,25 @@ def search(
         took_ms=(time.perf_counter() - start) * 1000,
         model=model,
         calibration=scorer.calibration(query.kind),
-        answerable=bool(hits),
-        best_match=float(matches[0]) if len(matches) else None,
+        min_match=min_match,
+        answerable=bool(hits) and best_match is not None and best_match >= own_cut,
+        best_match=best_match,
         notice=notice,
         photographs=len(index),
     )
+
+
+def _by_match(
+    query: Query, vector: NDArray[np.float32], index: VectorIndex, scorer: Scorer
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    """Similarities, ids and matches of the candidates, best match first; at equal matches the nearer one."""
+    count = max(LEAST_CANDIDATES, 2 * query.k) if scorer.reorders(query.kind) else query.k
+    # The photograph that is asked about is its own nearest neighbour and no answer.
+    similarities, ids, vectors = index.candidates(vector, count + (query.photo_id is not None))
+    others = np.flatnonzero(ids != query.photo_id)[:count] if query.photo_id is not None else np.arange(len(ids))
+    matches = scorer.match(vector, vectors[others], query.kind)
+    order = np.argsort(-matches, kind="stable")
+    return similarities[others][order], ids[others][order], matches[order]
 
 
 def score(encoder: Encoder, scorer: Scorer, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Score]:
@@ -161,6 +178,6 @@ def score(encoder: Encoder, scorer: Scorer, images: Sequence[Image.Image], texts
     text_vectors = encoder.encode_texts(texts)
     similarities = np.clip((photograph_vectors * text_vectors).sum(axis=1), -1.0, 1.0)
     return [
-        Score(float(scorer.match(vector, similarity.reshape(1), "text")[0]), float(similarity))
-        for vector, similarity in zip(text_vectors, similarities, strict=True)
+        Score(float(scorer.match(text, photograph[None], "text")[0]), float(similarity))
+        for text, photograph, similarity in zip(text_vectors, photograph_vectors, similarities, strict=True)
     ]

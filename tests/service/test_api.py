@@ -24,6 +24,7 @@ from service.indexer import Event, Scanned
 from service.library import Library
 from service.search import MOST_K, Query
 from tests.service.conftest import Shelf
+from tests.service.matches import a_match, an_interaction
 from tests.service.pictures import jpeg, picture, save_picture
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def refused(answer: httpx.Response, status: int, kind: str) -> str:
 def test_search_by_text(client: TestClient, standing: Shelf) -> None:
     answer = client.get("/search", params={"text": "two dogs play in the snow", "k": 3}).json()
     assert answer.keys() == {
-        "hits", "took_ms", "model", "calibration", "answerable", "best_match", "notice", "photographs",
+        "hits", "took_ms", "model", "calibration", "min_match", "answerable", "best_match", "notice", "photographs",
     }  # fmt: skip
     assert (answer["model"], answer["photographs"], answer["answerable"]) == (standing.model, 5, True)
     assert len(answer["hits"]) == 3
@@ -123,7 +124,52 @@ def test_search_by_upload_finds_that_photograph(client: TestClient, standing: Sh
 def test_min_match_cuts(client: TestClient) -> None:
     answer = client.get("/search", params={"text": "a cat", "min_match": 1}).json()
     assert (answer["hits"], answer["answerable"]) == ([], False)
+    assert answer["min_match"] == 1
     assert 0 < answer["best_match"] < 1
+
+
+def test_the_cut_of_the_match_holds_until_another_is_asked_for(own_client: TestClient, shelf: Shelf) -> None:
+    fingerprint = own_client.get("/status").json()["model"]["fingerprint"]
+    first = own_client.get("/search", params={"text": "a cat"}).json()
+    assert (first["calibration"], first["min_match"], len(first["hits"])) == ("background", 0, 5)
+    # The service runs on while somebody fits a match for its library.
+    a_match(fingerprint, min_match=0.999).save(shelf.library)
+    for answer in (
+        own_client.get("/search", params={"text": "a cat"}),
+        own_client.post("/search", json={"text": "a cat"}),
+        own_client.post("/search", json={"text": "a cat", "min_match": None}),
+    ):
+        facts = answer.json()
+        assert (facts["calibration"], facts["min_match"]) == ("ratings", 0.999)
+        assert (facts["hits"], facts["answerable"]) == ([], False)
+        assert 0 < facts["best_match"] < 0.999
+    nearest = own_client.get("/search", params={"text": "a cat", "min_match": 0}).json()
+    assert (len(nearest["hits"]), nearest["min_match"], nearest["answerable"]) == (5, 0, False)
+    uploaded = own_client.post("/search/image", files={"photo": jpeg(1)}).json()
+    assert (len(uploaded["hits"]), uploaded["min_match"], uploaded["answerable"]) == (5, 0, True)
+    status = own_client.get("/status").json()
+    assert (status["calibration"], status["trained_on"], status["min_match"]) == ("ratings", "ratings of nobody", 0.999)
+
+
+def test_hits_have_the_match_that_score_gives(own_client: TestClient, shelf: Shelf) -> None:
+    model = own_client.get("/status").json()["model"]
+    a_match(model["fingerprint"], an_interaction(model["dimension"])).save(shelf.library)
+    answer = own_client.get("/search", params={"text": "a cat"}).json()
+    matches = [hit["match"] for hit in answer["hits"]]
+    assert matches == sorted(matches, reverse=True)
+    assert answer["calibration"] == "ratings"
+    for hit in answer["hits"]:
+        scored = own_client.post("/score", json={"photo_id": hit["id"], "text": "a cat"}).json()
+        assert scored["match"] == pytest.approx(hit["match"], abs=1e-5)
+        assert scored["similarity"] == pytest.approx(hit["similarity"], abs=1e-5)
+
+
+def test_a_broken_match_in_the_library_gets_a_sentence(own_client: TestClient, shelf: Shelf) -> None:
+    (shelf.library / "match.json").write_text("{")
+    answer = own_client.get("/search", params={"text": "a cat"})
+    assert str(shelf.library / "match.json") in refused(answer, 503, "model")
+    (shelf.library / "match.json").unlink()
+    assert own_client.get("/search", params={"text": "a cat"}).json()["calibration"] == "background"
 
 
 @pytest.mark.parametrize(
@@ -608,6 +654,7 @@ def test_an_empty_library_says_how_to_fill_it(empty_shelf: Shelf) -> None:
         assert client.get("/health").json() == {"status": "empty", "photographs": 0}
         status = client.get("/status").json()
         assert (status["photographs"], status["model"], status["index"]) == (0, None, None)
+        assert (status["calibration"], status["trained_on"], status["min_match"]) == (None, None, None)
         fill = f"The library {empty_shelf.library} is empty. Fill it with `smysl index DIR`."
         for answer in (
             client.get("/search", params={"text": "a cat"}),

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import SMYSL, Finished
 from tests.service.conftest import Shelf
+from tests.service.matches import a_match
 
 Run = Callable[..., Finished]
 
@@ -155,7 +156,26 @@ def test_search_with_a_photograph_finds_that_photograph(standing: Shelf, smysl: 
 def test_search_that_nothing_answers_prints_nothing_but_a_sentence(standing: Shelf, smysl: Run) -> None:
     done = smysl("search", "a cat", "--min-match", 1, "--library", standing.library)
     assert (done.code, done.out) == (0, "")
-    assert done.err.startswith("Nothing here shows that. The nearest has a match of 0.")
+    assert done.err.startswith("Nothing here shows that: the best match is 0.")
+    assert "shown is what has 1.000 or more. --min-match 0 shows the nearest anyway." in done.err
+
+
+def test_the_cut_of_the_match_holds_until_another_is_asked_for(shelf: Shelf, smysl: Run) -> None:
+    a_match(fingerprint_of(shelf), min_match=0.999).save(shelf.library)
+    nothing = smysl("search", "a cat", "--library", shelf.library)
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "shown is what has 0.999 or more" in nothing.err
+    nearest = smysl("search", "a cat", "--min-match", 0, "--library", shelf.library)
+    assert len(nearest.out.splitlines()) == 5
+    assert nearest.err.startswith("Nothing here shows that: the best match is 0.")
+    assert "these are the nearest" in nearest.err
+    photograph = shelf.photographs / "wood.jpg"
+    like_it = smysl("search", "--image", photograph, "--library", shelf.library)
+    assert (len(like_it.out.splitlines()), like_it.err) == (5, "")
+    unlike = smysl("search", "--image", photograph, "--min-match", 1, "--library", shelf.library)
+    assert unlike.err.startswith("Nothing here looks like that: the best match is 0.")
+    answer = json.loads(smysl("search", "a cat", "--json", "--library", shelf.library).out)
+    assert (answer["min_match"], answer["answerable"], answer["hits"]) == (0.999, False, [])
 
 
 def test_search_in_a_library_of_an_empty_folder_says_how_to_fill_it(
@@ -328,6 +348,33 @@ def test_status_says_what_there_is(standing: Shelf, smysl: Run) -> None:
     assert rows["folders"] == str(standing.photographs)
     assert rows["model"] == f"{standing.model} (cpu, fp32)"
     assert rows["writing"] == "nobody"
+
+
+def test_status_says_where_the_match_comes_from_and_where_it_cuts(shelf: Shelf, smysl: Run) -> None:
+    before = smysl("status", "--library", shelf.library).out
+    assert "against the library's own photographs" in before
+    assert "shows" not in before
+    a_match(fingerprint_of(shelf), min_match=0.25).save(shelf.library)
+    after = smysl("status", "--library", shelf.library).out
+    assert "fitted on people's ratings (ratings of nobody)" in after
+    assert "matches of 0.25 and more" in after
+    facts = json.loads(smysl("status", "--json", "--library", shelf.library).out)
+    assert (facts["calibration"], facts["trained_on"], facts["min_match"]) == ("ratings", "ratings of nobody", 0.25)
+
+
+def test_a_match_of_another_model_in_the_library_gets_a_sentence(shelf: Shelf, smysl: Run) -> None:
+    a_match("another").save(shelf.library)
+    done = smysl("search", "a cat", "--library", shelf.library)
+    assert (done.code, done.out) == (1, "")
+    assert f"{shelf.library / 'match.json'} belongs to the model with the fingerprint another" in done.err
+    assert "remove it" in done.err
+
+
+def fingerprint_of(shelf: Shelf) -> str:
+    with shelf.open() as library:
+        fingerprint = library.status().fingerprint
+    assert fingerprint is not None
+    return fingerprint
 
 
 def test_status_says_where_texts_have_another_precision() -> None:

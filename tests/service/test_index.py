@@ -134,6 +134,32 @@ def test_vectors_of_another_model_are_never_found(shelf: Shelf) -> None:
     shelf.check(shelf.open())
 
 
+def test_candidates_are_what_a_search_finds_with_their_own_vectors(shelf: Shelf) -> None:
+    ids = shelf.add(60)
+    index = shelf.open()
+    shelf.remove(ids[10:30])
+    shelf.change(ids[:5])
+    index.catch_up(shelf.catalog)
+    query = unit(shelf.random.normal(size=DIMENSION))
+    for k in (1, 7, 40, 200):
+        similarities, found, vectors = index.candidates(query, k)
+        wanted, wanted_ids = index.search(query, k)
+        assert np.array_equal(similarities, wanted)
+        assert np.array_equal(found, wanted_ids)
+        assert (vectors.shape, vectors.dtype) == ((len(found), DIMENSION), np.float32)
+        stored = np.stack([shelf.truth[int(identity)] for identity in found])
+        assert np.array_equal(vectors, stored.astype(np.float32))
+
+
+def test_candidates_of_a_saved_and_of_an_empty_index(shelf: Shelf) -> None:
+    query = unit(np.ones(DIMENSION, np.float32))
+    similarities, ids, vectors = shelf.open().candidates(query, 5)
+    assert (len(similarities), len(ids), vectors.shape) == (0, 0, (0, DIMENSION))
+    index = saved(shelf)
+    for fresh, again in zip(index.candidates(query, 50), shelf.open().candidates(query, 50), strict=True):
+        assert np.array_equal(fresh, again)
+
+
 def test_a_sample_is_spread_evenly_and_always_the_same(shelf: Shelf) -> None:
     shelf.add(100)
     index = shelf.open()

@@ -31,8 +31,10 @@ from service.folders import resolve_folder
 from service.indexer import Advanced, Finished, Summary
 from service.library import Library
 from service.lock import writing
+from service.scorer import artifact_of
 from service.search import Query
 from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of
+from tests.service.matches import a_match
 
 
 class Models:
@@ -51,7 +53,8 @@ class Models:
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models()
     monkeypatch.setattr(service.library, "load_encoder", models.load)
-    monkeypatch.setattr(service.scorer, "artifact_of", lambda encoder, folder: None)
+    # The built-in model, whose name they bear, has a match of its own.
+    monkeypatch.setattr(service.scorer, "artifact_of", lambda encoder, library, model: artifact_of(encoder, library))
     return models
 
 
@@ -235,6 +238,48 @@ def test_a_score_is_that_of_the_search(library: Library, photographs: Path) -> N
         library.score(b"no photograph", "red")
     with pytest.raises(NotFoundError):
         library.score(99, "red")
+
+
+# -- a match fitted for the library --------------------------------------------------------------------
+
+
+def test_a_match_may_come_change_and_go_while_the_library_is_open(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+
+    def calibration_and_cut() -> tuple[str, float]:
+        result = library.search(Query(text="red"))
+        return result.calibration, result.min_match
+
+    assert calibration_and_cut() == ("background", 0.0)
+    for cut in (0.25, 0.5):
+        a_match(min_match=cut).save(library.folder)
+        assert calibration_and_cut() == ("ratings", cut)
+    (library.folder / "match.json").unlink()
+    assert calibration_and_cut() == ("background", 0.0)
+
+
+def test_the_match_of_the_library_wins_over_that_of_the_model(
+    library: Library, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(library, photographs)
+    model = tmp_path / "model"
+    a_match(min_match=0.1).save(model)
+    monkeypatch.setattr(service.scorer, "artifact_of", lambda encoder, library, _: artifact_of(encoder, library, model))
+    assert library.search(Query(text="red")).min_match == 0.1
+    a_match(min_match=0.2).save(library.folder)
+    assert library.search(Query(text="red")).min_match == 0.2
+    with opened(library.folder, None) as again:
+        assert again.search(Query(text="red")).min_match == 0.2
+
+
+def test_a_match_of_another_model_is_refused_until_it_is_gone(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    a_match("another").save(library.folder)
+    for _ in range(2):
+        with pytest.raises(MismatchError, match=r"match\.json belongs to the model with the fingerprint another"):
+            library.search(Query(text="red"))
+    (library.folder / "match.json").unlink()
+    assert library.search(Query(text="red")).hits
 
 
 # -- another model -------------------------------------------------------------------------------------

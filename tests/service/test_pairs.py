@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from service.artifact import Logistic, ScorerArtifact, TextMatch
 from service.errors import DataError
 from service.pairs import read_pairs, score_lines
 from service.photos import open_photograph
-from service.scorer import Logistic, Scorer, ScorerArtifact
+from service.scorer import Scorer
 from service.search import score
 from tests.service.pictures import save_picture
 
@@ -36,7 +37,7 @@ def table(folder: Path, content: str | bytes) -> Path:
 def scorer_of(encoder: Encoder) -> Scorer:
     """A match that differs visibly between pairs, as that of a random model would not."""
     rising = Logistic(slope=4.0, intercept=0.0)
-    artifact = ScorerArtifact(encoder.fingerprint, rising, rising)
+    artifact = ScorerArtifact(encoder.fingerprint, TextMatch(rising, rising), rising)
     return Scorer(encoder, artifact, np.empty((0, encoder.dimension), np.float32))
 
 

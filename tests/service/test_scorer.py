@@ -1,8 +1,10 @@
-"""A match is from 0 to 1, rises with the similarity, and belongs to one encoder."""
+"""A match is from 0 to 1, means what it was fitted to mean, and belongs to one encoder."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +12,32 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.artifact import ARRAYS, FACTS, Interaction, Logistic, ScorerArtifact, TextMatch, rounded
 from service.errors import MismatchError, ModelError
-from service.scorer import Logistic, Scorer, ScorerArtifact, artifact_of
+from service.interaction import FEATURES, Bank
+from service.scorer import Scorer, artifact_of
 from tests.service.colours import ColourEncoder
+from tests.service.matches import PHOTOGRAPHS, TEXTS, a_match, an_interaction, strangers, unit
 
 ALL = np.linspace(-1, 1, 401, dtype=np.float32)
 """Every similarity there is, near enough."""
-
-FACTS: dict[str, Any] = {
-    "version": 1,
-    "fingerprint": "colours",
-    "slope": 12.0,
-    "intercept": -3.0,
-    "photograph": {"slope": 10.0, "intercept": -6.0},
-}
+DIMENSION = 16
 
 
-def write(folder: Path, **changes: Any) -> Path:
-    (folder / "match.json").write_text(json.dumps(FACTS | changes), encoding="utf-8")
-    return folder / "match.json"
+def at(similarities: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit vectors that have these similarities with a unit vector."""
+    aside = np.zeros_like(query)
+    aside[int(np.argmin(np.abs(query)))] = 1
+    aside = unit(aside - (aside @ query) * query)
+    return np.outer(similarities, query) + np.outer(np.sqrt(1 - similarities.astype(np.float64) ** 2), aside)
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+def scorer_of(artifact: ScorerArtifact | None, **facts: Any) -> Scorer:
+    encoder = ColourEncoder(dimension=DIMENSION, **facts)
+    return Scorer(encoder, artifact, np.empty((0, DIMENSION), np.float32))
 
 
-def crowd(count: int = 500, dimension: int = 64) -> NDArray[np.float32]:
-    """Unit vectors that have nothing to do with each other."""
-    return unit(np.random.default_rng(3).normal(size=(count, dimension)).astype(np.float32))
+QUERY = strangers(1, DIMENSION, 40)[0]
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1e-6, 0.0), (12.0, -3.0), (117.0, -12.9), (1e6, 1e6), (1e6, -1e6)])
@@ -57,94 +57,282 @@ def test_a_map_is_the_logistic_function() -> None:
 # -- fitted on ratings ---------------------------------------------------------------------------------
 
 
-def test_ratings_come_first_for_texts_and_for_photographs(tmp_path: Path) -> None:
-    artifact = ScorerArtifact.load(write(tmp_path), "colours")
-    scorer = Scorer(ColourEncoder(sigmoid=(100.0, -10.0)), artifact, np.empty((0, 4), np.float32))
-    query, similarity = np.array([1, 0, 0, 0], np.float32), np.array([0.6], np.float32)
+def test_ratings_come_first_for_texts_and_for_photographs() -> None:
+    scorer = scorer_of(a_match(min_match=0.3), sigmoid=(100.0, -10.0))
+    photographs = at(np.array([0.6], np.float32), QUERY)
     assert scorer.calibration("text") == scorer.calibration("photograph") == "ratings"
-    assert scorer.match(query, similarity, "text")[0] == pytest.approx(1 / (1 + np.exp(-4.2)), abs=1e-6)
-    assert scorer.match(query, similarity, "photograph")[0] == pytest.approx(0.5, abs=1e-6)
+    assert (scorer.min_match, scorer.trained_on) == (0.3, "ratings of nobody")
+    assert scorer.match(QUERY, photographs, "text")[0] == pytest.approx(1 / (1 + np.exp(-4.2)), abs=1e-6)
+    assert scorer.match(QUERY, photographs, "photograph")[0] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_ratings_that_say_nothing_of_photographs_leave_them_to_the_background() -> None:
+    scorer = scorer_of(replace(a_match(), photograph=None))
+    assert (scorer.calibration("text"), scorer.calibration("photograph")) == ("ratings", "background")
+    plain = scorer_of(None)
+    photographs = at(ALL, QUERY)
+    assert np.array_equal(scorer.match(QUERY, photographs, "photograph"), plain.match(QUERY, photographs, "photograph"))
+
+
+def test_only_features_order_in_another_way_than_similarities_do() -> None:
+    with_features = scorer_of(a_match(interaction=an_interaction(DIMENSION)))
+    assert with_features.reorders("text")
+    assert not with_features.reorders("photograph")
+    assert not scorer_of(a_match()).reorders("text")
+    assert not scorer_of(None).reorders("text")
+
+
+def test_many_at_once_equal_one_by_one() -> None:
+    scorer = scorer_of(a_match(interaction=an_interaction(DIMENSION)))
+    photographs = strangers(200, DIMENSION, 7)
+    together = scorer.match(QUERY, photographs, "text")
+    assert together.dtype == np.float32
+    assert ((together >= 0) & (together <= 1)).all()
+    assert together.std() > 0.01
+    for row in range(0, 200, 23):
+        assert scorer.match(QUERY, photographs[row][None], "text")[0] == pytest.approx(together[row], abs=1e-5)
+
+
+def test_a_text_unlike_those_of_the_bank_is_left_to_the_cosine() -> None:
+    photographs = strangers(50, DIMENSION, 7)
+    far, near, half = (
+        scorer_of(a_match(interaction=an_interaction(DIMENSION, reach=reach))).match(QUERY, photographs, "text")
+        for reach in ((2.0, 3.0), (-3.0, -2.0), (-100.0, 100.0))
+    )
+    assert far == pytest.approx(TEXTS(photographs @ QUERY), abs=1e-6)
+    assert np.abs(near - far).max() > 0.1
+    assert ((half >= np.minimum(near, far) - 1e-6) & (half <= np.maximum(near, far) + 1e-6)).all()
+
+
+# -- in files ------------------------------------------------------------------------------------------
+
+
+def as_kept(bank: Bank) -> Bank:
+    return Bank(rounded(bank.vectors), bank.counts)
+
+
+def test_a_match_by_the_cosine_comes_back_as_it_was(tmp_path: Path) -> None:
+    match = a_match(min_match=0.25)
+    match.save(tmp_path / "anew")
+    assert ScorerArtifact.load(tmp_path / "anew", "colours") == match
+    assert [file.name for file in (tmp_path / "anew").iterdir()] == [FACTS]
+
+
+def test_a_match_by_features_comes_back_as_it_was(tmp_path: Path) -> None:
+    interaction = an_interaction(DIMENSION)
+    interaction = replace(interaction, banks=tuple(map(as_kept, interaction.banks)))
+    match = a_match(interaction=interaction)
+    match.save(tmp_path)
+    back = ScorerArtifact.load(tmp_path, "colours")
+    photographs = strangers(50, DIMENSION, 7)
+    assert scorer_of(back).match(QUERY, photographs, "text") == pytest.approx(
+        scorer_of(match).match(QUERY, photographs, "text"), abs=1e-6
+    )
+    assert back.precision is not None
+    assert np.array_equal(back.precision, np.eye(len(FEATURES) + 1))
+    assert (back.trained_on, back.figures) == (match.trained_on, match.figures)
+    assert {file.name for file in tmp_path.iterdir()} == {FACTS, ARRAYS}
+
+
+def test_a_match_by_the_cosine_leaves_no_arrays_of_an_earlier_one(tmp_path: Path) -> None:
+    a_match(interaction=an_interaction(DIMENSION)).save(tmp_path)
+    a_match().save(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [FACTS]
+    assert ScorerArtifact.load(tmp_path, "colours").text.interaction is None
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    (folder / FACTS).write_text(json.dumps(facts | changes), encoding="utf-8")
+
+
+def without(folder: Path, name: str) -> None:
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    del facts[name]
+    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def flip(file: Path, position: float) -> None:
+    content = bytearray(file.read_bytes())
+    content[int(len(content) * position)] ^= 0x10
+    file.write_bytes(content)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def saved(folder: Path, *, features: bool = True) -> Path:
+    a_match(interaction=an_interaction(DIMENSION) if features else None).save(folder)
+    return folder
+
+
+def refusal(folder: Path) -> str:
+    """The sentence with which a match is refused; it always says which file and what to do."""
+    with pytest.raises(ModelError) as refused:
+        ScorerArtifact.load(folder, "colours")
+    for part in (str(folder / FACTS), "smysl train scorer", "remove"):
+        assert part in refused.value.message
+    return refused.value.message
 
 
 def test_a_match_of_another_encoder_is_refused_with_both_names(tmp_path: Path) -> None:
-    with pytest.raises(MismatchError) as refusal:
-        ScorerArtifact.load(write(tmp_path, fingerprint="theirs"), "ours")
-    for part in ("theirs", "ours", "match.json", "Fit it again"):
-        assert part in refusal.value.message
+    saved(tmp_path)
+    with pytest.raises(MismatchError) as refused:
+        ScorerArtifact.load(tmp_path, "ours")
+    for part in ("colours", "ours", str(tmp_path / FACTS), "Fit it again", "remove it"):
+        assert part in refused.value.message
+
+
+@pytest.mark.parametrize("version", [1, 3, "2", None])
+def test_a_match_of_another_version_says_so(tmp_path: Path, version: object) -> None:
+    edit(saved(tmp_path), version=version)
+    assert f"version {version}, this smysl reads 2" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("damage", "says"),
     [
-        {"slope": 0.0}, {"slope": -2.0}, {"slope": float("nan")}, {"intercept": float("inf")}, {"slope": "steep"},
-        {"slope": None}, {"photograph": None}, {"photograph": {"slope": 1.0}}, {"photograph": []}, {"slope": [1]},
+        (lambda folder: (folder / ARRAYS).unlink(), "No such file"),
+        (lambda folder: cut(folder / ARRAYS), "is damaged or of another fit"),
+        (lambda folder: (folder / ARRAYS).write_bytes(b""), "is damaged or of another fit"),
+        (lambda folder: flip(folder / ARRAYS, 0.01), "is damaged or of another fit"),
+        (lambda folder: flip(folder / ARRAYS, 0.9), "is damaged or of another fit"),
+        (lambda folder: edit(folder, features=["cosine"]), "other features than this version measures"),
+        (lambda folder: edit(folder, features=sorted(FEATURES)), "other features than this version measures"),
+        (lambda folder: edit(folder, near=-3.0), "make no map"),
+        (lambda folder: edit(folder, intercept=float("nan")), "make no map"),
+        (lambda folder: edit(folder, checksum=None), "is damaged or of another fit"),
+        (lambda folder: without(folder, "checksum"), "'checksum' is missing"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
+    damage(saved(tmp_path))
+    assert says in refusal(tmp_path)
+
+
+def test_arrays_of_another_fit_are_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "one")
+    a_match(interaction=an_interaction(DIMENSION, seed=5)).save(tmp_path / "other")
+    (tmp_path / "other" / ARRAYS).replace(tmp_path / "one" / ARRAYS)
+    assert "is damaged or of another fit" in refusal(tmp_path / "one")
+
+
+def with_weights(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Interaction:
+    interaction = an_interaction(DIMENSION)
+    return replace(interaction, weights=change(interaction.weights))
+
+
+def spoilt(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = weights.copy()
+    weights[3] = np.nan
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("interaction", "says"),
+    [
+        (with_weights(spoilt), "not finite"),
+        (with_weights(lambda weights: weights[:-1]), "has the shape"),
+        (replace(an_interaction(DIMENSION), deviation=np.zeros(len(FEATURES))), "make no map"),
+    ],
+)
+def test_numbers_that_make_no_match_are_refused(tmp_path: Path, interaction: Interaction, says: str) -> None:
+    a_match(interaction=interaction).save(tmp_path)
+    assert says in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "map_",
+    [
+        {"slope": 0.0, "intercept": 0.0}, {"slope": -2.0, "intercept": 0.0}, {"slope": float("nan"), "intercept": 0.0},
+        {"slope": 1.0, "intercept": float("inf")}, {"slope": "steep", "intercept": 0.0}, {"slope": 1.0}, [], 7,
+        {"slope": None, "intercept": 0.0}, {"slope": [1], "intercept": 0.0},
     ],
 )  # fmt: skip
-def test_a_map_that_does_not_rise_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match=r"match\.json cannot be read") as refusal:
-        ScorerArtifact.load(write(tmp_path, **changes), "colours")
-    assert "remove it" in refusal.value.message
+@pytest.mark.parametrize("name", ["plain", "agreement", "photograph"])
+def test_a_map_that_does_not_rise_is_refused(tmp_path: Path, name: str, map_: object) -> None:
+    edit(saved(tmp_path, features=False), **{name: map_})
+    assert "cannot be read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("min_match", [-0.1, 1.5, float("nan"), "low", None])
+def test_a_cut_beyond_its_limits_is_refused(tmp_path: Path, min_match: object) -> None:
+    edit(saved(tmp_path, features=False), min_match=min_match)
+    assert "cannot be read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["version", "fingerprint", "plain", "agreement", "photograph", "features", "min_match", "trained_on"]
+)
+def test_a_fact_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    without(saved(tmp_path, features=False), name)
+    assert f"{name!r} is missing" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"null", b'"text"', b"\xff\xfe", b"{}"])
 def test_a_broken_file_gets_a_sentence(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "match.json").write_bytes(content)
-    with pytest.raises(ModelError, match=r"match\.json cannot be read"):
-        ScorerArtifact.load(tmp_path / "match.json", "colours")
+    (tmp_path / FACTS).write_bytes(content)
+    assert "cannot be read" in refusal(tmp_path)
 
 
-def test_a_match_of_a_newer_version_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="version 2, this smysl reads 1"):
-        ScorerArtifact.load(write(tmp_path, version=2), "colours")
-
-
-def test_a_model_without_ratings_has_no_artifact(tmp_path: Path) -> None:
-    assert artifact_of(ColourEncoder(), None) is None
-    assert artifact_of(ColourEncoder(), tmp_path) is None
-    write(tmp_path)
-    assert artifact_of(ColourEncoder(), tmp_path) is not None
+def test_the_first_folder_with_a_match_wins(tmp_path: Path) -> None:
+    assert artifact_of(ColourEncoder(), None, tmp_path) is None
+    for name, cut_at in (("library", 0.1), ("model", 0.2)):
+        a_match(min_match=cut_at).save(tmp_path / name)
+    both = (tmp_path / "library", tmp_path / "model")
+    found = [artifact_of(ColourEncoder(), *folders) for folders in (both, both[::-1], (None, tmp_path, both[1]))]
+    assert [match and match.min_match for match in found] == [0.1, 0.2, 0.2]
 
 
 # -- without ratings -----------------------------------------------------------------------------------
 
 
 def test_a_sigmoid_model_says_its_own_probability_for_texts_only() -> None:
-    scorer = Scorer(ColourEncoder(sigmoid=(100.0, -10.0)), None, crowd(dimension=4))
-    assert scorer.calibration("text") == "sigmoid"
-    assert scorer.calibration("photograph") == "background"
-    match = scorer.match(np.array([1, 0, 0, 0], np.float32), np.array([0.1, 0.15], np.float32), "text")
+    scorer = scorer_of(None, sigmoid=(100.0, -10.0))
+    assert (scorer.calibration("text"), scorer.calibration("photograph")) == ("sigmoid", "background")
+    assert (scorer.min_match, scorer.trained_on) == (0.0, None)
+    match = scorer.match(QUERY, at(np.array([0.1, 0.15], np.float32), QUERY), "text")
     assert match == pytest.approx([0.5, 1 / (1 + np.exp(-5))], abs=1e-5)
 
 
 def test_against_the_background_three_deviations_out_is_even() -> None:
-    background = crowd()
+    background = strangers(500, 64)
     scorer = Scorer(ColourEncoder(dimension=64), None, background)
-    query = crowd(501)[-1]
+    query = strangers(501, 64)[-1]
     usual = background @ query
     places = usual.mean() + usual.std() * np.array([0, 2, 3, 4], np.float32)
     assert scorer.calibration("text") == "background"
-    matches = scorer.match(query, places.astype(np.float32), "text")
+    matches = scorer.match(query, at(places, query), "text")
     assert matches == pytest.approx([0.0014, 0.1, 0.5, 0.9], abs=2e-3)
 
 
 @pytest.mark.parametrize("photographs", [0, 1, 2, 500])
 @pytest.mark.parametrize("kind", ["text", "photograph"])
 def test_every_fallback_stays_within_0_and_1_and_never_falls(photographs: int, kind: Any) -> None:
+    query = strangers(501, 64)[-1]
     for sigmoid in (None, (100.0, -10.0)):
-        scorer = Scorer(ColourEncoder(sigmoid=sigmoid, dimension=64), None, crowd(500)[:photographs])
-        matches = scorer.match(crowd(501)[-1], ALL, kind)
+        scorer = Scorer(ColourEncoder(sigmoid=sigmoid, dimension=64), None, strangers(500, 64)[:photographs])
+        matches = scorer.match(query, at(ALL, query), kind)
         assert matches.shape == ALL.shape
         assert ((matches >= 0) & (matches <= 1)).all()
-        assert (np.diff(matches) >= 0).all()
+        assert (np.diff(matches) >= -1e-6).all()
 
 
 def test_a_library_of_equal_photographs_does_not_divide_by_zero() -> None:
     same = np.tile(np.array([[1, 0, 0, 0]], np.float32), (10, 1))
-    matches = Scorer(ColourEncoder(), None, same).match(same[0], ALL, "photograph")
+    matches = Scorer(ColourEncoder(), None, same).match(same[0], at(ALL, same[0]), "photograph")
     assert np.isfinite(matches).all()
 
 
-def test_nothing_in_gives_nothing_out(tmp_path: Path) -> None:
-    artifact = ScorerArtifact.load(write(tmp_path), "colours")
-    for scorer in (Scorer(ColourEncoder(), artifact, crowd(0, 4)), Scorer(ColourEncoder(), None, crowd(0, 4))):
-        assert scorer.match(np.zeros(4, np.float32), np.empty(0, np.float32), "text").shape == (0,)
+@pytest.mark.parametrize("artifact", [None, a_match(), a_match(interaction=an_interaction(DIMENSION))])
+def test_nothing_in_gives_nothing_out(artifact: ScorerArtifact | None) -> None:
+    matches = scorer_of(artifact).match(QUERY, np.empty((0, DIMENSION), np.float32), "text")
+    assert (matches.shape, matches.dtype) == ((0,), np.float32)
+
+
+def test_photographs_have_a_scale_of_their_own() -> None:
+    photographs = at(ALL, QUERY)
+    assert scorer_of(a_match()).match(QUERY, photographs, "photograph") == pytest.approx(PHOTOGRAPHS(ALL), abs=1e-5)
+    plain = ScorerArtifact("colours", TextMatch(TEXTS, TEXTS), PHOTOGRAPHS)
+    assert scorer_of(plain).match(QUERY, photographs, "text") == pytest.approx(TEXTS(ALL), abs=1e-5)

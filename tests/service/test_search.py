@@ -12,20 +12,22 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.artifact import Logistic, QueryKind, ScorerArtifact, TextMatch
 from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
 from service.records import Entry, Facts, Place
-from service.scorer import Logistic, Scorer, ScorerArtifact
-from service.search import MOST_CHARACTERS, MOST_K, Query, SearchResult, search
+from service.scorer import Scorer
+from service.search import LEAST_CANDIDATES, MOST_CHARACTERS, MOST_K, Query, SearchResult, search
 from tests.service.colours import ColourEncoder
+from tests.service.matches import unit
 
 # -- what may be asked ---------------------------------------------------------------------------------
 
 
-def test_a_query_asks_for_five_hits_of_any_match() -> None:
+def test_a_query_asks_for_five_hits_and_leaves_the_cut_to_the_match() -> None:
     query = Query(text="a red flower")
-    assert (query.k, query.min_match, query.kind) == (5, 0.0, "text")
+    assert (query.k, query.min_match, query.kind) == (5, None, "text")
     assert Query(photo_id=1).kind == Query(image=Image.new("RGB", (9, 9))).kind == "photograph"
 
 
@@ -89,6 +91,36 @@ def test_min_match_beyond_its_limits_is_refused(min_match: float) -> None:
 # -- from a query to its hits --------------------------------------------------------------------------
 
 
+def scorer_with(min_match: float) -> Scorer:
+    """A match by the cosine alone, with a cut of its own."""
+    text = TextMatch(plain=Logistic(10.0, -5.0), agreement=Logistic(1.0, 0.0))
+    artifact = ScorerArtifact("colours", text, Logistic(10.0, -9.0), min_match)
+    return Scorer(ColourEncoder(), artifact, np.empty((0, 2), np.float32))
+
+
+class TurnedScorer(Scorer):
+    """A match that prefers photographs 30 degrees away from a text, on either side alike; `asked` counts them."""
+
+    def __init__(self, min_match: float = 0.0) -> None:
+        super().__init__(ColourEncoder(), None, np.empty((0, 2), np.float32))
+        self.own_cut = min_match
+        self.asked: list[int] = []
+
+    @property
+    def min_match(self) -> float:
+        return self.own_cut
+
+    def reorders(self, kind: QueryKind) -> bool:
+        return kind == "text"
+
+    def match(
+        self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
+    ) -> NDArray[np.float32]:
+        self.asked.append(len(photographs))
+        degrees = np.degrees(np.arccos(np.clip(photographs @ query, -1, 1)))
+        return np.round(1 - np.abs(degrees - 30) / 180, 2).astype(np.float32)
+
+
 @dataclass
 class Shelf:
     """Photographs at angles of 0, 10, 20, ... degrees to what is asked for."""
@@ -104,8 +136,7 @@ class Shelf:
 
     def search(self, query: Query, scorer: Scorer | None = None) -> SearchResult:
         if scorer is None:
-            artifact = ScorerArtifact("colours", Logistic(10.0, -5.0), Logistic(10.0, -9.0))
-            scorer = Scorer(ColourEncoder(), artifact, np.empty((0, 2), np.float32))
+            scorer = scorer_with(0.0)
         return search(query, self.vector, self.index, scorer, self.catalog, model="angles", notice="a notice")
 
 
@@ -149,6 +180,75 @@ def test_min_match_cuts_and_the_best_is_still_told(shelf: Shelf) -> None:
     assert nothing.hits == []
     assert not nothing.answerable
     assert nothing.best_match == pytest.approx(everything.hits[0].match)
+
+
+def test_the_cut_of_the_match_is_for_texts_that_ask_for_none(shelf: Shelf) -> None:
+    matches = [hit.match for hit in shelf.search(Query(text="a", k=10)).hits]
+    scorer = scorer_with(matches[3])
+    by_itself = shelf.search(Query(text="a", k=10), scorer)
+    assert (by_itself.min_match, len(by_itself.hits), by_itself.answerable) == (matches[3], 4, True)
+    lower = shelf.search(Query(text="a", k=10, min_match=matches[5]), scorer)
+    assert (lower.min_match, len(lower.hits)) == (matches[5], 6)
+    everything = shelf.search(Query(text="a", k=10, min_match=0.0), scorer)
+    assert (everything.min_match, len(everything.hits)) == (0.0, 10)
+    photograph = shelf.search(Query(image=Image.new("RGB", (9, 9)), k=10), scorer)
+    assert (photograph.min_match, len(photograph.hits), photograph.answerable) == (0.0, 10, True)
+    unrated = shelf.search(Query(text="a", k=10), Scorer(ColourEncoder(), None, np.empty((0, 2), np.float32)))
+    assert (unrated.min_match, len(unrated.hits)) == (0.0, 10)
+
+
+def test_the_nearest_that_are_shown_all_the_same_are_no_answer(shelf: Shelf) -> None:
+    scorer = scorer_with(0.999)
+    nothing = shelf.search(Query(text="a"), scorer)
+    assert (nothing.hits, nothing.answerable, nothing.min_match) == ([], False, 0.999)
+    nearest = shelf.search(Query(text="a", min_match=0.0), scorer)
+    assert (len(nearest.hits), nearest.answerable) == (5, False)
+    assert nearest.best_match == nothing.best_match == nearest.hits[0].match
+
+
+def test_matches_order_hits_where_they_see_more_than_similarities(shelf: Shelf) -> None:
+    scorer = TurnedScorer()
+    result = shelf.search(Query(text="a", k=4), scorer)
+    # 20 and 40 degrees, and 10 and 50, match alike: the nearer of two comes first.
+    assert names(result) == ["30.jpg", "20.jpg", "40.jpg", "10.jpg"]
+    assert [hit.similarity for hit in result.hits] == pytest.approx(np.cos(np.radians([30, 20, 40, 10])), abs=1e-3)
+    assert result.best_match == result.hits[0].match == 1.0
+    assert scorer.asked == [10], "one call for all candidates"
+
+
+def test_a_photograph_beyond_the_nearest_can_come_first(shelf: Shelf) -> None:
+    assert names(shelf.search(Query(text="a", k=1))) == ["0.jpg"]
+    assert names(shelf.search(Query(text="a", k=1), TurnedScorer())) == ["30.jpg"]
+
+
+def test_the_cut_is_by_match_wherever_a_photograph_stood(shelf: Shelf) -> None:
+    result = shelf.search(Query(text="a", k=200), TurnedScorer(0.94))
+    assert set(names(result)) == {"20.jpg", "30.jpg", "40.jpg"}
+    nothing = shelf.search(Query(text="a", min_match=1.0, k=1), TurnedScorer(0.94))
+    assert names(nothing) == ["30.jpg"]
+
+
+@pytest.mark.parametrize(("k", "candidates"), [(1, LEAST_CANDIDATES), (100, 200), (150, 300), (200, 400)])
+def test_more_candidates_are_scored_than_are_asked_for(shelf: Shelf, k: int, candidates: int) -> None:
+    root, _ = shelf.catalog.add_root(Path("/many"))
+    angles = np.random.default_rng(0).uniform(0, np.pi / 2, 500)
+    vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)).astype(np.float16)
+    shelf.catalog.write(
+        [
+            Entry(Facts(Place(root.id, "", f"many {number}.jpg", 1, 1), b"m", 10, 10, "JPEG"), vector, b"")
+            for number, vector in enumerate(vectors)
+        ],
+        "angles",
+    )
+    shelf.index.catch_up(shelf.catalog)
+    scorer = TurnedScorer()
+    result = shelf.search(Query(text="a", k=k), scorer)
+    assert scorer.asked == [candidates]
+    assert len(result.hits) == k
+    matches = [hit.match for hit in result.hits]
+    assert matches == sorted(matches, reverse=True)
+    shelf.search(Query(photo_id=shelf.ids[0], k=k), scorer)
+    assert scorer.asked[1] == k, "photographs keep the order of their similarities"
 
 
 def test_a_photograph_that_is_asked_about_is_no_answer(shelf: Shelf) -> None:

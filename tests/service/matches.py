@@ -1,0 +1,58 @@
+"""Matches that nobody's ratings made, small enough to be written in a moment."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.artifact import Interaction, Logistic, ScorerArtifact, TextMatch
+from service.interaction import BANKS, FEATURES, Bank
+
+TEXTS = Logistic(12.0, -3.0)
+PHOTOGRAPHS = Logistic(10.0, -6.0)
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each vector (..., dimension) at length 1, float32."""
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def strangers(count: int, dimension: int, seed: int = 3) -> NDArray[np.float32]:
+    """Unit vectors (count, dimension) that have nothing to do with each other."""
+    return unit(np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32))
+
+
+def a_bank(dimension: int, seed: int, count: int = 12) -> Bank:
+    """A bank of `count` vectors that stand for 1 to `count` others."""
+    return Bank(strangers(count, dimension, seed), np.arange(1, count + 1, dtype=np.float32))
+
+
+def an_interaction(
+    dimension: int, *, seed: int = 0, weights: NDArray[np.float64] | None = None, reach: tuple[float, float] = (-3, -2)
+) -> Interaction:
+    """A map of features, by chance where no `weights` are given, that counts in full for every text."""
+    random = np.random.default_rng(seed)
+    return Interaction(
+        banks=tuple(a_bank(dimension, seed + number + 1) for number in range(len(BANKS))),
+        mean=random.normal(scale=0.1, size=len(FEATURES)),
+        deviation=random.uniform(0.1, 1.0, len(FEATURES)),
+        weights=random.normal(scale=0.2, size=len(FEATURES)) if weights is None else weights,
+        intercept=-0.5,
+        far=reach[0],
+        near=reach[1],
+    )
+
+
+def a_match(
+    fingerprint: str = "colours", interaction: Interaction | None = None, *, min_match: float = 0.0
+) -> ScorerArtifact:
+    """A match of texts by the cosine, or by features where there are any."""
+    return ScorerArtifact(
+        fingerprint=fingerprint,
+        text=TextMatch(TEXTS, Logistic(1.5, -0.5), interaction),
+        photograph=PHOTOGRAPHS,
+        min_match=min_match,
+        trained_on="ratings of nobody",
+        figures={"pairs": 0},
+        precision=None if interaction is None else np.eye(len(FEATURES) + 1),
+    )
