@@ -48,9 +48,10 @@ class Logistic:
 class Interaction:
     """A linear map of the features of a text and a photograph to the logit of a match.
 
-    `weights`, `mean` and `deviation` are (len(FEATURES),) float64. A text whose nearness to the bank of texts
-    is at most `far` is left to the cosine alone, one of at least `near` to the features alone: they were
-    fitted on texts like those of the bank and say little about others.
+    Features are standardised by `mean` and `deviation`, (len(FEATURES),) float64, and stand a second time
+    multiplied by the cosine, since they weigh otherwise where it is high; `weights` are (2 · len(FEATURES),). A
+    text whose nearness to the bank of texts is at most `far` is left to the cosine alone, one of at least `near`
+    to the features alone: they were fitted on texts like those of the bank and say little about others.
     """
 
     banks: tuple[Bank, ...]
@@ -62,14 +63,13 @@ class Interaction:
     near: float
 
     def logits(self, standard: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Logits (n,) of standardised features (n, len(FEATURES))."""
+        """Logits (n,) of what `standard` gives."""
         line: NDArray[np.float64] = standard @ self.weights + self.intercept
         return line
 
     def standard(self, measured: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Features with mean 0 and deviation 1 over the pairs that were fitted on."""
-        scaled: NDArray[np.float64] = (measured - self.mean) / self.deviation
-        return scaled
+        """Features (n, len(FEATURES)) as what weights are for, (n, 2 · len(FEATURES)); the first is the cosine."""
+        return standardised(measured, self.mean, self.deviation)
 
     def share(self, nearness: NDArray[np.float32]) -> NDArray[np.float64]:
         """How much the features count for texts of this nearness, 0 to 1."""
@@ -107,18 +107,20 @@ class TextMatch:
 class ScorerArtifact:
     """A fitted match, what it belongs to and what it was fitted on.
 
-    `min_match` is the cut that search applies where nobody asks for another. `precision`, (1 + features,
-    1 + features), is how firmly the ratings hold intercept and weights, for a later fit that adds ratings to
-    these; None without features.
+    `photograph` is None where the ratings said nothing of two photographs. `min_match` is the cut that search
+    applies where nobody asks for another. `precision`, (1 + weights, 1 + weights), is how firmly the ratings
+    hold intercept and weights, `plain_precision` (2, 2) intercept and slope of the cosine alone, for a later fit
+    that adds ratings to these; None where that is not known.
     """
 
     fingerprint: str
     text: TextMatch
-    photograph: Logistic
+    photograph: Logistic | None
     min_match: float = 0.0
     trained_on: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
     precision: NDArray[np.float64] | None = None
+    plain_precision: NDArray[np.float64] | None = None
 
     @classmethod
     def load(cls, folder: Path, fingerprint: str) -> ScorerArtifact:
@@ -159,11 +161,12 @@ class ScorerArtifact:
         return cls(
             fingerprint=facts["fingerprint"],
             text=TextMatch(_logistic(facts["plain"]), _logistic(facts["agreement"]), interaction),
-            photograph=_logistic(facts["photograph"]),
+            photograph=None if facts["photograph"] is None else _logistic(facts["photograph"]),
             min_match=min_match,
             trained_on=str(facts["trained_on"]),
             figures=facts["figures"],
             precision=precision,
+            plain_precision=_square(facts["plain_precision"]),
         )
 
     def save(self, folder: Path) -> None:
@@ -176,7 +179,8 @@ class ScorerArtifact:
             "min_match": self.min_match,
             "plain": _line(self.text.plain),
             "agreement": _line(self.text.agreement),
-            "photograph": _line(self.photograph),
+            "photograph": None if self.photograph is None else _line(self.photograph),
+            "plain_precision": None if self.plain_precision is None else self.plain_precision.tolist(),
             "features": [],
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,6 +197,14 @@ class ScorerArtifact:
         part.replace(folder / FACTS)
         if interaction is None:
             (folder / ARRAYS).unlink(missing_ok=True)
+
+
+def standardised(
+    measured: NDArray[np.float32], mean: NDArray[np.float64], deviation: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Features (n, f) with mean 0 and deviation 1, and these times the first of them: (n, 2f)."""
+    scaled = (measured - mean) / deviation
+    return np.concatenate([scaled, scaled * scaled[:, :1]], axis=1)
 
 
 def squash(logits: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -227,7 +239,7 @@ def _write_arrays(file: Path, interaction: Interaction, precision: NDArray[np.fl
         "mean": interaction.mean,
         "deviation": interaction.deviation,
         "weights": interaction.weights,
-        "precision": np.zeros((len(FEATURES) + 1,) * 2) if precision is None else precision,
+        "precision": np.zeros((len(interaction.weights) + 1,) * 2) if precision is None else precision,
     }
     part = file.with_name(f"{file.name}.part")
     save_file(arrays, part)
@@ -251,10 +263,10 @@ def _read_arrays(file: Path, checksum: str) -> dict[str, NDArray[Any]]:
 
 
 def _interaction(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Interaction:
-    count = (len(FEATURES),)
-    for name in ("mean", "deviation", "weights"):
-        if arrays[name].shape != count:
-            raise ValueError(f"{name} has the shape {arrays[name].shape}, not {count}")
+    count = len(FEATURES)
+    for name, length in {"mean": count, "deviation": count, "weights": 2 * count}.items():
+        if arrays[name].shape != (length,):
+            raise ValueError(f"{name} has the shape {arrays[name].shape}, not ({length},)")
     near, far, intercept = (float(facts[name]) for name in ("near", "far", "intercept"))
     if not (near > far and math.isfinite(intercept) and (arrays["deviation"] > 0).all()):
         raise ValueError("its numbers make no map")
@@ -281,6 +293,15 @@ def _logistic(facts: dict[str, float]) -> Logistic:
     if not (math.isfinite(slope) and math.isfinite(intercept) and slope > 0):
         raise ValueError(f"slope {slope} and intercept {intercept} are no rising map")
     return Logistic(slope, intercept)
+
+
+def _square(rows: list[list[float]] | None) -> NDArray[np.float64] | None:
+    if rows is None:
+        return None
+    square = np.array(rows, np.float64)
+    if square.shape != (2, 2) or not np.isfinite(square).all():
+        raise ValueError("its plain_precision is no table of two by two numbers")
+    return square
 
 
 def _line(map_: Logistic) -> dict[str, float]:

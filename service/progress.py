@@ -99,6 +99,27 @@ def steps(console: Console, what: str, *, of_bytes: bool = False) -> Iterator[St
 
 
 @contextmanager
+def stages(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A callback for work in several parts: what is being done, how much of it, and how much there is."""
+    shown: Steps | None = None
+    current = ""
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal shown, current
+        if shown is None or what != current:
+            if shown is not None:
+                shown.close()
+            shown, current = Steps(console, what[:1].upper() + what[1:]), what
+        shown(done, total)
+
+    try:
+        yield tell
+    finally:
+        if shown is not None:
+            shown.close()
+
+
+@contextmanager
 def download(console: Console) -> Iterator[Callable[[DownloadProgress], None]]:
     """A callback for `ensure_downloaded` and `choose_first_model`; shows nothing before a download starts."""
     shown: Steps | None = None

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from service import match_commands
 from service.terminal import (
     INTERRUPTED,
     DeviceOption,
@@ -23,6 +24,9 @@ from service.terminal import (
 bench_app = typer.Typer(help="Measure how fast a model is on this machine.", no_args_is_help=True)
 eval_app = typer.Typer(help="Measure the quality of a model or of the match.", no_args_is_help=True)
 train_app = typer.Typer(help="Fit a model to your own photographs.", no_args_is_help=True)
+
+eval_app.command()(match_commands.scoring)
+train_app.command()(match_commands.scorer)
 
 
 @eval_app.command()

@@ -48,6 +48,7 @@ def fit_joint(
     rows: NDArray[np.bool_],
     ridge: float = RIDGE,
     prior: tuple[Numbers, Numbers] | None = None,
+    beside: tuple[NDArray[Any], Numbers, Numbers] | None = None,
 ) -> tuple[Numbers, float, Numbers]:
     """Weights (f,), intercept and precision (1 + f, 1 + f) of the likeliest map of features to the experts' logit.
 
@@ -56,6 +57,9 @@ def fit_joint(
     mean (1 + f,) and the precision of an earlier fit in that order; it takes the place of the ridge. Its
     precision counts the earlier ratings as they were counted then, so a fit with a prior is the fit on both
     sets of ratings, as far as a parabola can stand for the earlier ones.
+
+    `beside` are rows that nobody rated, on the scale of grades: their features (m, f), what they say, 0 to 1, and
+    the votes that they count for, (m,) each.
 
     Raises ValueError where `rows` is empty or the prior has another shape.
     """
@@ -69,9 +73,13 @@ def fit_joint(
             raise ValueError(f"the prior is of {prior[0].shape} and {prior[1].shape}, not of {count} numbers")
         mean[:count], held[:count, :count] = prior
     columns = np.column_stack([np.ones(len(said)), features[rows], pairs.crowd[rows]]).astype(np.float64)
+    if beside is not None:
+        others = np.column_stack([np.ones(len(beside[1])), beside[0], np.zeros(len(beside[1]))])
+        columns = np.concatenate([columns, others])
+        said, weight = np.concatenate([said, beside[1]]), np.concatenate([weight, beside[2]])
     fitted, precision = _newton(columns, said, weight, mean, held)
-    beside = precision[:count, count]
-    return fitted[1:count], float(fitted[0]), precision[:count, :count] - np.outer(beside, beside) / precision[-1, -1]
+    shared = precision[:count, count]
+    return fitted[1:count], float(fitted[0]), precision[:count, :count] - np.outer(shared, shared) / precision[-1, -1]
 
 
 def _newton(columns: Numbers, said: Numbers, weight: Numbers, mean: Numbers, held: Numbers) -> tuple[Numbers, Numbers]:

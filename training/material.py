@@ -33,6 +33,26 @@ FEWEST_BESIDE = 2000
 """Captions beside the rated ones that it takes to know what texts are like."""
 MOST_TEXTS, MOST_PHOTOGRAPHS = 30_000, 2_000
 TEXT_BATCH = 128
+OWN_SAYS, OWN_WEIGHT = 0.99, 50.0
+"""What a text says of the photograph that it was written for, as experts graded such pairs in the mean, and the
+votes that this counts for."""
+RANDOM_BESIDE, RANDOM_SAYS, RANDOM_WEIGHT = 50, 0.03, 2.0
+"""Random photographs for each text, how much they are taken to fit, and the votes that each counts for."""
+FAR, NEAR = 1.0, 10.0
+"""Percentiles of the captions' nearness to the bank of texts: below the first, features do not count; above the
+second they count wholly. Queries of a word or two are mostly below."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Pairs that nobody rated and that say something all the same, (m,) each: rows of texts and of photographs, what
+    they say on the scale of grades mapped to [0, 1], the votes that they count for, and their features."""
+
+    text: npt.NDArray[np.int64]
+    photograph: npt.NDArray[np.int64]
+    said: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64]
+    features: Vectors
 
 
 @dataclass(frozen=True)
@@ -42,8 +62,9 @@ class Material:
     Unit vectors of the rated `texts` (t, d) and `photographs` (p, d); `others` (n, d), for each pair the
     photograph that its text was written for (a crop of the same where that is the pair's own), NaN where there
     is none; `background_texts` and `background_photographs`, vectors of captions and photographs beside the
-    rated ones, maybe none; `banks` made of these, empty without them; `features` (n, len(FEATURES)) of the
-    pairs, (n, 0) without banks.
+    rated ones, maybe none; `banks` made of these, empty without them; `gate` the nearness of a text below which
+    features do not count and that above which they count wholly; `features` (n, len(FEATURES)) of the pairs,
+    (n, 0) without banks; `beside`, pairs that nobody rated.
     """
 
     pairs: RatedPairs
@@ -53,14 +74,20 @@ class Material:
     background_texts: Vectors
     background_photographs: Vectors
     banks: tuple[Bank, ...]
+    gate: tuple[float, float]
     features: Vectors
+    beside: Beside
 
     @property
     def cosine(self) -> npt.NDArray[np.float64]:
         """Cosine of each pair, (n,)."""
-        cosine: npt.NDArray[np.float64] = np.einsum(
-            "nd,nd->n", self.texts[self.pairs.text], self.photographs[self.pairs.photograph]
-        ).astype(np.float64)
+        return self.cosines(self.pairs.text, self.pairs.photograph)
+
+    def cosines(self, text: npt.NDArray[np.int64], photograph: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Cosines (m,) of rows of texts with rows of photographs."""
+        cosine: npt.NDArray[np.float64] = np.einsum("nd,nd->n", self.texts[text], self.photographs[photograph]).astype(
+            np.float64
+        )
         return cosine
 
 
@@ -80,13 +107,44 @@ def read_material(
     shown = [] if few else _drawn(beside, MOST_PHOTOGRAPHS)
     vectors = _encoded(encoder, cache, pairs, [] if few else captions, shown, report)
     banks = _banks(vectors["background_texts"], vectors["background_photographs"], report)
-    if few and base is not None and base.text.interaction is not None:
-        banks = base.text.interaction.banks
-    measured = np.empty((len(pairs), 0), np.float32)
+    gate = (0.0, 1.0)
+    if banks:
+        far, near = np.percentile(side(vectors["background_texts"], banks).nearness, [FAR, NEAR])
+        gate = float(far), float(near)
+    elif base is not None and base.text.interaction is not None:
+        known = base.text.interaction
+        banks, gate = known.banks, (known.far, known.near)
+    text, photograph, said, weight = _beside_rated(pairs)
+    measured, of_beside = np.empty((len(pairs), 0), np.float32), np.empty((len(text), 0), np.float32)
     if banks:
         texts, photographs = side(vectors["texts"], banks), side(vectors["photographs"], banks)
         measured = features(texts, photographs, banks, pairs.text, pairs.photograph)
-    return Material(pairs=pairs, banks=banks, features=measured, **vectors)
+        of_beside = features(texts, photographs, banks, text, photograph)
+    unrated = Beside(text, photograph, said, weight, of_beside)
+    return Material(pairs=pairs, banks=banks, gate=gate, features=measured, beside=unrated, **vectors)
+
+
+def _beside_rated(
+    pairs: RatedPairs,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Texts with their own photographs and with random ones: rows, what they say, and what they count for.
+
+    Rated pairs were chosen because they are plausible; a library is full of photographs that are not.
+    """
+    rated = set(zip(pairs.text.tolist(), pairs.photograph.tolist(), strict=True))
+    owned = np.flatnonzero(pairs.text_owner >= 0)
+    own = [(text, int(pairs.text_owner[text])) for text in owned.tolist()]
+    drawn = np.random.default_rng(0).integers(len(pairs.photographs), size=(len(owned), RANDOM_BESIDE))
+    others = [
+        (text, photograph)
+        for (text, mine), row in zip(own, drawn.tolist(), strict=True)
+        for photograph in set(row) - {mine}
+    ]
+    kept = [[pair for pair in group if pair not in rated] for group in (own, others)]
+    counts = [len(group) for group in kept]
+    rows = np.array([*kept[0], *kept[1]], np.int64).reshape(-1, 2)
+    said, weight = np.repeat([OWN_SAYS, RANDOM_SAYS], counts), np.repeat([OWN_WEIGHT, RANDOM_WEIGHT], counts)
+    return rows[:, 0], rows[:, 1], said, weight
 
 
 def _beside(data: Path, pairs: RatedPairs) -> list[CaptionedPhotograph]:

@@ -21,14 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from data.ratings import RatedPairs
-from service.artifact import Interaction, Logistic, ScorerArtifact, TextMatch
+from service.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
 from service.errors import DataError, ModelError
-from service.interaction import side
+from service.interaction import features, side
 from training.joint import fit_joint
 from training.material import Material, Report, read_material
 
 if TYPE_CHECKING:
     from eval.answerable import Answerability
+    from service.config import Settings
     from service.encoder import Encoder
 
 Numbers = npt.NDArray[np.float64]
@@ -36,12 +37,9 @@ Flags = npt.NDArray[np.bool_]
 
 FEWEST_RATINGS, FEWEST_OF_A_SIDE = 40, 5
 """Ratings that it takes to fit a match at all, and of those that say it fits and that it does not."""
-FAR, NEAR = 1.0, 10.0
-"""Percentiles of the captions' nearness to the bank of texts: below the first, features do not count; above the
-second they count wholly. Queries of a word or two are mostly below."""
-GALLERY = 50
-"""Photographs of a gallery that the default cut is chosen on."""
-
+GALLERY, KEEPS = 20, 0.95
+"""Photographs of the galleries that the default cut is chosen on, and the share of answerable queries that it lets
+pass: who asks for what is there and gets nothing is worse off than who gets one photograph too many."""
 NO_RISE = "The encoder's cosines do not rise with the ratings, so no match can be fitted on them."
 
 
@@ -66,21 +64,25 @@ def train_scorer(
     report: Report,
     *,
     base: ScorerArtifact | None = None,
-    trained_on: str = "",
+    alone: bool = False,
 ) -> ScorerArtifact:
     """Fit a match on the ratings in a folder of data, measure it out of fold and write it into `out`.
 
-    `base` is a match of the same encoder that these ratings are added to. Raises DataError for a fault of the
+    `base` is a match of the same encoder that these ratings are added to or, with `alone`, that lends its banks
+    and nothing else. A match that ratings were added to is not measured: it has seen what it would be measured
+    on. Raises DataError for a fault of the
     data and for too few or one-sided ratings, ModelError where the encoder cannot tell what fits.
     """
     from eval.scoring import scoring_figures
 
     material = read_material(encoder, data, cache, report, base)
     check_enough(material.pairs)
-    text = fit_text_match(material, np.ones(len(material.pairs), dtype=bool), base)
+    every = np.ones(len(material.pairs), dtype=bool)
+    added = base is not None and not alone
+    text = add_ratings(material, base) if base is not None and added else fit_text_match(material, every)
     figures: dict[str, Any] = {}
     min_match = 0.0 if base is None else base.min_match
-    if base is None and can_be_folded(material.pairs):
+    if not added and can_be_folded(material.pairs):
         judged = out_of_fold(material, report)
         measured = scoring_figures(
             material.pairs,
@@ -89,16 +91,17 @@ def train_scorer(
             on_progress=lambda done, total: report("intervals", done, total),
         )
         cut = judge_the_cut(material, judged, GALLERY, report)
+        min_match = round(float(np.quantile(cut.match.answerable, 1 - KEEPS)), 2)
         figures = {**measured.as_json(), "answerable": cut.as_json()}
-        min_match = cut.min_match
+    trained_on = described(material.pairs)
     artifact = ScorerArtifact(
         fingerprint=encoder.fingerprint,
         text=text,
         photograph=_photograph_map(material, base),
         min_match=min_match,
-        trained_on=trained_on or described(material.pairs),
+        trained_on=f"{base.trained_on}, and {trained_on}" if base is not None and added else trained_on,
         figures=figures,
-        precision=_precision(material, text, base),
+        **_precisions(material, text, base if added else None),
     )
     artifact.save(out)
     return artifact
@@ -134,36 +137,74 @@ def can_be_folded(pairs: RatedPairs) -> bool:
     return len(pairs.texts) >= 25 and len(pairs.photographs) >= 25
 
 
-def fit_text_match(material: Material, fitted: Flags, base: ScorerArtifact | None = None) -> TextMatch:
+def fit_text_match(material: Material, fitted: Flags) -> TextMatch:
     """Fit the match of texts with photographs on some rows of the ratings, a mask (n,)."""
-    plain = _of_cosine(material.cosine, material.pairs, fitted)
+    beside, known = material.beside, _beside(material, fitted)
+    cosines = material.cosines(beside.text[known], beside.photograph[known])
+    others = cosines, beside.said[known], beside.weight[known]
+    plain = _of_cosine(material.cosine, material.pairs, fitted, others)
     if plain is None:
         raise ModelError(NO_RISE)
-    text = TextMatch(plain, Logistic(1.0, 0.0), _interaction(material, fitted, base))
+    text = TextMatch(plain, Logistic(1.0, 0.0), _interaction(material, fitted, known))
     return _calibrated(text, material, fitted)
 
 
-def _of_cosine(cosine: Numbers, pairs: RatedPairs, fitted: Flags) -> Logistic | None:
-    """The joint fit on the cosine (n,) alone; None where more of it does not go with better ratings."""
+def add_ratings(material: Material, base: ScorerArtifact) -> TextMatch:
+    """The match of `base` with these ratings added to those that it was fitted on.
+
+    What the earlier ratings said of the weights is a normal distribution around them (Laplace); the few
+    ratings of one person move them as far as they can hold against it.
+    """
+    every, text = np.ones(len(material.pairs), dtype=bool), base.text
+    plain, interaction = text.plain, text.interaction
+    if base.plain_precision is not None:
+        prior = np.array([plain.intercept, plain.slope]), base.plain_precision
+        slope, intercept, _ = fit_joint(material.cosine[:, None], material.pairs, every, prior=prior)
+        plain = Logistic(float(slope[0]), intercept) if slope[0] > 0 else plain
+    if interaction is not None and base.precision is not None:
+        known = np.append(interaction.intercept, interaction.weights), base.precision
+        banks = interaction.banks
+        texts, photographs = side(material.texts, banks), side(material.photographs, banks)
+        measured = features(texts, photographs, banks, material.pairs.text, material.pairs.photograph)
+        weights, shift, _ = fit_joint(interaction.standard(measured), material.pairs, every, prior=known)
+        interaction = replace(interaction, weights=weights, intercept=shift)
+    return TextMatch(plain, text.agreement, interaction)
+
+
+def _beside(material: Material, fitted: Flags) -> Flags:
+    """Which of the pairs that nobody rated have their text and their photograph among those fitted on."""
+    pairs, beside = material.pairs, material.beside
+    texts, photographs = np.unique(pairs.text[fitted]), np.unique(pairs.photograph[fitted])
+    known: Flags = np.isin(beside.text, texts) & np.isin(beside.photograph, photographs)
+    return known
+
+
+def _of_cosine(
+    cosine: Numbers, pairs: RatedPairs, fitted: Flags, beside: tuple[Numbers, Numbers, Numbers] | None = None
+) -> Logistic | None:
+    """The joint fit on the cosine (n,) alone; None where more of it does not go with better ratings.
+
+    `beside`: cosines, what they say and what they count for.
+    """
     mean, deviation = float(cosine[fitted].mean()), float(cosine[fitted].std()) + 1e-9
-    weights, intercept, _ = fit_joint((cosine[:, None] - mean) / deviation, pairs, fitted)
+    others = None if beside is None else ((beside[0][:, None] - mean) / deviation, *beside[1:])
+    weights, intercept, _ = fit_joint((cosine[:, None] - mean) / deviation, pairs, fitted, beside=others)
     slope = float(weights[0]) / deviation
     return Logistic(slope, intercept - slope * mean) if slope > 0 else None
 
 
-def _interaction(material: Material, fitted: Flags, base: ScorerArtifact | None) -> Interaction | None:
+def _interaction(material: Material, fitted: Flags, known: Flags) -> Interaction | None:
+    """The fit on features; `known` masks the pairs beside the rated ones that it may see."""
     if not material.banks:
         return None
-    if base is not None and base.text.interaction is not None and base.text.interaction.banks is material.banks:
-        known = base.text.interaction
-        prior = None if base.precision is None else (np.append(known.intercept, known.weights), base.precision)
-        weights, intercept, _ = fit_joint(known.standard(material.features), material.pairs, fitted, prior=prior)
-        return replace(known, weights=weights, intercept=intercept)
     mean = material.features[fitted].mean(axis=0, dtype=np.float64)
     deviation = material.features[fitted].std(axis=0, dtype=np.float64) + 1e-9
-    weights, intercept, _ = fit_joint((material.features - mean) / deviation, material.pairs, fitted)
-    far, near = np.percentile(side(material.background_texts, material.banks).nearness, [FAR, NEAR])
-    return Interaction(material.banks, mean, deviation, weights, intercept, float(far), float(near))
+    beside = material.beside
+    others = standardised(beside.features[known], mean, deviation), beside.said[known], beside.weight[known]
+    weights, intercept, _ = fit_joint(
+        standardised(material.features, mean, deviation), material.pairs, fitted, beside=others
+    )
+    return Interaction(material.banks, mean, deviation, weights, intercept, *material.gate)
 
 
 def _calibrated(text: TextMatch, material: Material, fitted: Flags) -> TextMatch:
@@ -228,15 +269,21 @@ def _photograph_map(material: Material, base: ScorerArtifact | None) -> Logistic
     return _of_cosine(cosine, material.pairs, known)
 
 
-def _precision(material: Material, text: TextMatch, base: ScorerArtifact | None) -> Numbers | None:
-    """How firmly the ratings hold the weights as they are written, which calibration has stretched."""
-    if text.interaction is None:
-        return None
+def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None) -> dict[str, Numbers | None]:
+    """How firmly the ratings, and those behind `base`, hold the numbers of a match as they are written.
+
+    Calibration stretches a fit's logits, and its precision shrinks by the square of that.
+    """
+    if base is not None:
+        return {"precision": base.precision, "plain_precision": base.plain_precision}
     every = np.ones(len(material.pairs), dtype=bool)
-    weights, _, precision = fit_joint(text.interaction.standard(material.features), material.pairs, every)
-    stretch = float(np.linalg.norm(text.interaction.weights) / np.linalg.norm(weights))
-    held: Numbers = precision / stretch**2
-    return held if base is None or base.precision is None else held + base.precision
+    slope, _, held = fit_joint(material.cosine[:, None], material.pairs, every, ridge=1e-3)
+    precisions: dict[str, Numbers | None] = {"plain_precision": held * (slope[0] / text.plain.slope) ** 2}
+    if text.interaction is not None:
+        weights, _, held = fit_joint(text.interaction.standard(material.features), material.pairs, every)
+        stretch = float(np.linalg.norm(text.interaction.weights) / np.linalg.norm(weights))
+        precisions["precision"] = held / stretch**2
+    return precisions
 
 
 def out_of_fold(material: Material, report: Report) -> OutOfFold:
@@ -276,3 +323,22 @@ def judge_the_cut(material: Material, judged: OutOfFold, gallery: int, report: R
         gallery=gallery,
         on_progress=lambda done, total: report("intervals of the cut", done, total),
     )
+
+
+def train_on_library(
+    settings: Settings, folder: Path, out: Path, cache: Path, report: Report, *, alone: bool
+) -> ScorerArtifact:
+    """Fit on the ratings of a library: alone, or added to those behind the match that its model carries.
+
+    `folder` is an empty one that the rated photographs are copied into for the while. Raises as
+    `train_scorer` does, and LibraryError where there is no library.
+    """
+    from service.library import Library
+    from service.models import parse_name
+    from service.scorer import artifact_of
+
+    with Library.open(settings.library, settings) as library:
+        encoder = library.encoder
+        base = artifact_of(encoder, parse_name(encoder.name).folder)
+        library.export_ratings(folder, on_progress=lambda done, total: report("rated photographs", done, total))
+    return train_scorer(encoder, folder, out, cache, report, base=base, alone=alone)

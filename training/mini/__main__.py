@@ -60,7 +60,7 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
     figures = {
         "settings": asdict(settings),
         "validation": validation,
-        **measure(data, out, report),
+        **measure(data, out, cache, report),
     }
     (out / METRICS).write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     trained_on = len(read_captions(data, "train")) - settings.validation
@@ -68,24 +68,24 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
     return figures
 
 
-def measure(data: Path, folder: Path, report: Report) -> dict[str, Any]:
+def measure(data: Path, folder: Path, cache: Path, report: Report) -> dict[str, Any]:
     """Measure a finished model on the split `test` and on everyday queries, and fit its match."""
     from eval.retrieval import evaluate
     from service.encoder import Encoder
-    from training.match import write_match
     from training.mini.everyday import formats_check, sample_check
+    from training.scorer import train_scorer
 
     encoder = Encoder.load(f"local-dir:{folder.resolve()}")
     test = evaluate(encoder, data, "test", lambda done, total: report("test photographs and captions", done, total))
     everyday = [sample_check(encoder)]
     if (data.parent / "formats").is_dir():
         everyday.append(formats_check(encoder, data.parent / "formats"))
-    match = write_match(encoder, data, folder)
+    match = train_scorer(encoder, data, folder, cache / "ratings", report)
     # The folder's own name says nothing to a reader, and where it lay while it was made even less.
     return {
         "test": test.as_json() | {"model": "mini"},
         "everyday": {check.name: check.as_json() for check in everyday},
-        "match": match["figures"],
+        "match": dict(match.figures),
     }
 
 

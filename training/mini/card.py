@@ -39,10 +39,12 @@ Short everyday queries over photographs of other kinds (the second check; `metri
 | --- | --- | --- | --- |
 {everyday}
 
-The match ({match_pairs} votes of Flickr8k's crowd, out of fold, photographs and captions disjoint):
+The match against people's ratings ({expert_pairs} graded and {crowd_pairs} voted pairs of Flickr8k; out of fold,
+photographs and texts disjoint; `smysl eval scoring --data DIR --model mini` prints it, docs/evaluation.md says what the
+figures mean):
 
-| | Brier score | of the mean alone | calibration error | τ_b of the cosine |
-| --- | --- | --- | --- | --- |
+| | value | 95 % interval |
+| --- | --- | --- |
 {match}
 
 ## What it is bad at
@@ -77,7 +79,7 @@ anything about persons.
 
 {train} photographs were trained on; {held_out}
 
-`metrics.json` holds all settings and figures, `match.json` the map from cosine to match.
+`metrics.json` holds all settings and figures, `match.json` and `match.safetensors` are the match.
 
 ## Sources and licences
 
@@ -94,6 +96,14 @@ The weights are given under Apache-2.0. Who uses them beyond research should kno
 given for research.
 """
 
+MATCH_FIGURES = {
+    "expert_tau_c": ("agreement with experts, Kendall's τ_c × 100", 1),
+    "crowd_tau_b": ("agreement with the crowd, Kendall's τ_b × 100", 1),
+    "rmse": ("distance from the mean grade, RMSE", 3),
+    "ece": ("calibration error", 3),
+    "crowd_brier": ("Brier score of the crowd's votes", 4),
+}
+
 
 def model_card(metrics: dict[str, Any], train: int) -> str:
     """The text of the card; `metrics` as in `metrics.json`, `train` the photographs trained on."""
@@ -103,10 +113,12 @@ def model_card(metrics: dict[str, Any], train: int) -> str:
         f"| {name} ({check['photographs']}) | {check['queries']} | {check['r1']} | {check['r5']} |"
         for name, check in metrics["everyday"].items()
     ]
-    names = {"text": "text and photograph", "photograph": "two photographs"}
+    rated = metrics["match"]
     match = [
-        f"| {names[kind]} | {figure['brier']} | {figure['brier_base']} | {figure['ece']} | {figure['tau_b']} |"
-        for kind, figure in metrics["match"].items()
+        f"| {words} | {rated[name]:.{decimals}f} | {rated['intervals'][name][0]:.{decimals}f}–"
+        f"{rated['intervals'][name][1]:.{decimals}f} |"
+        for name, (words, decimals) in MATCH_FIGURES.items()
+        if name in rated
     ]
     return _CARD.format(
         **settings,
@@ -115,7 +127,8 @@ def model_card(metrics: dict[str, Any], train: int) -> str:
         captions=test["captions"],
         everyday="\n".join(everyday),
         match="\n".join(match),
-        match_pairs=metrics["match"]["text"]["pairs"],
+        expert_pairs=f"{rated.get('expert_pairs', 0):,}",
+        crowd_pairs=f"{rated.get('crowd_pairs', 0):,}",
         train=f"{train:,}",
         held_out=_held_out(settings),
     )

@@ -1,0 +1,163 @@
+"""A match measured as it is fitted: figures out of fold, candidates side by side, the cut, the order of hits.
+
+All rated pairs of Flickr8k are of one split, so nothing can be held out once and for all; what is measured is
+the recipe (`training.scorer`), 25 times on what it did not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.answerable import Answerability, answerability
+from eval.bootstrap import Interval
+from eval.scoring import Difference, ScoringReport, paired_difference, scoring_figures
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
+    from training.material import Material
+    from training.scorer import OutOfFold
+
+Report = Callable[[str, int, int], None]
+
+GALLERIES = (20, 50, 100, 500)
+"""Photographs in the galleries of the test of the cut; the default cut is chosen on the first."""
+SHIPPED = "the match as it is written"
+AGAINST_COSINE = ("expert_tau_c", "crowd_tau_b")
+
+
+@dataclass(frozen=True)
+class MatchReport:
+    """All that `smysl eval scoring` says; `order` holds recalls of a text's own photograph by match and by cosine."""
+
+    model: str
+    fingerprint: str
+    material: Material
+    judged: OutOfFold
+    scoring: ScoringReport
+    differences: Mapping[str, Difference]
+    candidates: Sequence[Mapping[str, object]]
+    answerable: Sequence[Answerability]
+    order: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`: the figures first and flat."""
+        return {
+            **self.scoring.as_json(),
+            "against_cosine": {
+                name: {"value": round(each.value, 2), "interval": [round(end, 2) for end in each.interval]}
+                for name, each in self.differences.items()
+            },
+            "order": dict(self.order),
+            "answerable": [each.as_json() for each in self.answerable],
+            "candidates": [dict(each) for each in self.candidates],
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+        }
+
+    def page(self) -> str:
+        """The report as an HTML document."""
+        from eval.report import scoring_page
+
+        return scoring_page(
+            self.model,
+            self.material.pairs,
+            self.judged.match,
+            self.scoring,
+            agreement=self.judged.agreement,
+            candidates=self.candidates,
+            chosen=SHIPPED,
+            answerable=self.answerable,
+        )
+
+
+def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, compare: bool = True) -> MatchReport:
+    """Fit and judge the match of an encoder on the ratings of a folder of data.
+
+    `compare` adds the candidates that it was chosen from, which takes minutes. Raises DataError for a fault of
+    the data and for too few ratings, ModelError where the encoder cannot tell what fits.
+    """
+    from training.heads import compare as compare_heads
+    from training.material import read_material
+    from training.scorer import check_enough, out_of_fold
+
+    material = read_material(encoder, data, cache, report)
+    check_enough(material.pairs)
+    judged = out_of_fold(material, report)
+    scoring = scoring_figures(material.pairs, judged.match, judged.agreement, on_progress=_part(report, "intervals"))
+    cosine = material.cosine
+    differences = {
+        name: paired_difference(material.pairs, judged.match, cosine, name)
+        for name in AGAINST_COSINE
+        if name in scoring.figures
+    }
+    similarity = material.texts @ material.photographs.T
+    sizes = [each for each in GALLERIES if each <= len(material.pairs.photographs) // 2]
+    cuts = [
+        answerability(
+            material.pairs,
+            judged.everything,
+            similarity,
+            gallery=size,
+            on_progress=_part(report, f"intervals of the cut, {size} photographs"),
+        )
+        for size in sizes
+    ]
+    candidates = [{"candidate": SHIPPED, **_cells(scoring)}]
+    if compare:
+        candidates = [*compare_heads(material, on_progress=report), *candidates]
+    return MatchReport(
+        model=encoder.name,
+        fingerprint=encoder.fingerprint,
+        material=material,
+        judged=judged,
+        scoring=scoring,
+        differences=differences,
+        candidates=candidates,
+        answerable=cuts,
+        order=_order(material.pairs.text_owner, judged.everything, similarity),
+    )
+
+
+def candidate_rows(candidates: Sequence[Mapping[str, object]]) -> list[list[str]]:
+    """The table of candidates as text, its head first; all have the columns of the first."""
+    names = list(candidates[0])
+    return [names, *([_shown(each.get(name, "")) for name in names] for each in candidates)]
+
+
+def _cells(scoring: ScoringReport) -> dict[str, object]:
+    names = ("expert_tau_c", "crowd_tau_b", "rmse", "ece", "crowd_brier")
+    return {name: scoring.figures[name] for name in names if name in scoring.figures}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3f}"
+    return str(value)
+
+
+def _order(
+    owner: npt.NDArray[np.int64], match: npt.NDArray[np.float32], cosine: npt.NDArray[np.float32]
+) -> dict[str, float]:
+    """R@1, R@5 and R@10 in percent of texts' own photographs among all rated ones, by match and by cosine."""
+    known = np.flatnonzero(owner >= 0)
+    figures: dict[str, float] = {}
+    for name, scores in (("match", match), ("cosine", cosine)):
+        own = scores[known, owner[known]]
+        before = (scores[known] >= own[:, None]).sum(axis=1) - 1
+        figures |= {f"{name}_r{depth}": round(100 * float(np.mean(before < depth)), 2) for depth in (1, 5, 10)}
+    return figures
+
+
+def _part(report: Report, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: report(what, done, total)
+
+
+def interval_text(ends: Interval, decimals: int) -> str:
+    """An interval as a person reads it."""
+    return f"{ends[0]:.{decimals}f} to {ends[1]:.{decimals}f}"
