@@ -139,7 +139,7 @@ def search(
         shown = (
             "these are the nearest."
             if result.hits
-            else f"shown is what has {result.min_match:.3f} or more. --min-match 0 shows the nearest anyway."
+            else f"and only {result.min_match:.3f} or more is shown. --min-match 0 shows the nearest anyway."
         )
         say(
             f"Nothing here {'shows' if text else 'looks like'} that: the best match is {result.best_match:.3f}, {shown}"

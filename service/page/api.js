@@ -23,7 +23,8 @@ export function photograph(id, signal) {
 /** Search with what `query` holds: a text, a photograph of the library, or an uploaded one. */
 export function search(query, signal) {
   if (query.upload) return searchUpload(query, signal);
-  const body = { text: query.text || null, photo_id: query.photo, k: query.k, min_match: query.minMatch };
+  const body = { text: query.text || null, photo_id: query.photo, k: query.k };
+  if (query.minMatch !== null) body.min_match = query.minMatch;
   const headers = { "Content-Type": "application/json" };
   return ask("/search", { method: "POST", headers, body: JSON.stringify(body), signal });
 }
@@ -32,7 +33,7 @@ async function searchUpload(query, signal) {
   const body = new FormData();
   body.set("photo", query.upload);
   body.set("k", query.k);
-  body.set("min_match", query.minMatch);
+  if (query.minMatch !== null) body.set("min_match", query.minMatch);
   try {
     return await ask("/search/image", { method: "POST", body, signal });
   } catch (error) {

@@ -71,9 +71,17 @@ function reflect() {
   part("text").value = query.text;
   part("text").placeholder = query.photo !== null || query.uploadName ? "or words" : "Describe a scene";
   part("k").value = query.k;
-  part("min-match").value = query.minMatch;
-  part("min-match-value").textContent = query.minMatch.toFixed(2);
+  showCut(query.minMatch, query.minMatch === null);
   showChip(query);
+}
+
+// Until an answer tells which cut the match itself makes, the slider stays where it was.
+function showCut(minMatch, isAuto) {
+  if (minMatch !== null) {
+    part("min-match").value = minMatch;
+    part("min-match-value").textContent = minMatch.toFixed(2);
+  }
+  part("min-match-auto").setAttribute("aria-pressed", isAuto);
 }
 
 function showStart() {
@@ -100,6 +108,7 @@ function showAnswer(answer) {
   if (answer.photographs === 0) return showNothing(words.emptyLibrary(library));
   clear({ keepTiles: true });
   hits = answer.hits;
+  showCut(query.minMatch ?? answer.min_match, query.minMatch === null);
   showHits(part("hits"), hits, (index) => viewer.open(hits, index));
   showOutcome(answer);
   showNote("notice", answer.notice);
@@ -196,9 +205,13 @@ function listenToRefinements() {
   let rest;
   part("min-match").addEventListener("input", (event) => {
     const minMatch = Number(event.target.value);
-    part("min-match-value").textContent = minMatch.toFixed(2);
+    showCut(minMatch, false);
     clearTimeout(rest);
     rest = setTimeout(() => refine({ minMatch }), SLIDER_REST_MS);
+  });
+  part("min-match-auto").addEventListener("click", () => {
+    clearTimeout(rest);
+    refine({ minMatch: null });
   });
   part("k").addEventListener("change", (event) => refine({ k: Number(event.target.value) }));
   part("more").addEventListener("click", () => refine({ k: STEPS_OF_K.find((step) => step > query.k) ?? DEFAULT_K }));

@@ -3,6 +3,7 @@
  *
  * A query is `{text, photo, upload, uploadName, k, minMatch}`: `photo` is the id of a photograph of the
  * library, `upload` a File of the person's own. One of text, photo and upload is set, or none at the start.
+ * `minMatch` is null where the cut is left to the match itself.
  */
 
 export const DEFAULT_K = 5;
@@ -13,7 +14,7 @@ const uploads = new Map();
 
 /** The query with nothing in it, with the refinements of `other` where given. */
 export function emptyQuery(other) {
-  return { text: "", photo: null, upload: null, uploadName: "", k: other?.k ?? DEFAULT_K, minMatch: other?.minMatch ?? 0 };
+  return { text: "", photo: null, upload: null, uploadName: "", k: other?.k ?? DEFAULT_K, minMatch: other?.minMatch ?? null };
 }
 
 /** Whether there is nothing to look for. */
@@ -32,7 +33,7 @@ export function readQuery(address, entry) {
   const query = emptyQuery();
   query.text = (fields.get("text") ?? "").trim();
   query.k = nearestStep(Number(fields.get("k") ?? DEFAULT_K));
-  query.minMatch = clamp(Number(fields.get("min_match") ?? 0));
+  query.minMatch = clamp(Number(fields.get("min_match") || NaN));
   if (query.text) return query;
   const photo = Number(fields.get("photo") ?? NaN);
   if (Number.isSafeInteger(photo) && photo >= 0) return { ...query, photo };
@@ -49,7 +50,7 @@ export function addressOf(query) {
   else if (query.uploadName) fields.set("upload", query.uploadName);
   else return "/";
   if (query.k !== DEFAULT_K) fields.set("k", query.k);
-  if (query.minMatch > 0) fields.set("min_match", query.minMatch.toFixed(2));
+  if (query.minMatch !== null) fields.set("min_match", query.minMatch.toFixed(2));
   return `/?${fields}`;
 }
 
@@ -67,5 +68,5 @@ function nearestStep(k) {
 }
 
 function clamp(match) {
-  return Number.isFinite(match) ? Math.min(1, Math.max(0, match)) : 0;
+  return Number.isFinite(match) ? Math.min(1, Math.max(0, match)) : null;
 }

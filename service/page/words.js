@@ -47,11 +47,12 @@ export function doubt(answer, query) {
 /** The message for an answer without hits. */
 export function nothingFound(answer, query) {
   const best = Number.isFinite(answer.best_match) ? `The best match is ${match(answer.best_match)}` : "";
-  const asked = query.minMatch > 0 ? `you asked for ${match(query.minMatch)} or more` : "";
+  const least = `${match(answer.min_match)} or more`;
+  const cut = answer.min_match > 0 ? (query.minMatch === null ? `only ${least} is shown` : `you asked for ${least}`) : "";
   return {
     title: nothing(query),
-    text: [best, asked].filter(Boolean).join("; ") + (best || asked ? "." : ""),
-    action: query.minMatch > 0 ? "Show the nearest anyway" : undefined,
+    text: [best, cut].filter(Boolean).join("; ") + (best || cut ? "." : ""),
+    action: answer.min_match > 0 ? "Show the nearest anyway" : undefined,
   };
 }
 

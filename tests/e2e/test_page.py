@@ -98,7 +98,7 @@ def a_hit(number: int, **facts: Any) -> dict[str, Any]:
 
 def an_answer(*found: dict[str, Any], **facts: Any) -> dict[str, Any]:
     best = max((hit["match"] for hit in found), default=None)
-    answer = {"hits": list(found), "took_ms": 7.1, "model": "mini", "calibration": "ratings"}
+    answer = {"hits": list(found), "took_ms": 7.1, "model": "mini", "calibration": "ratings", "min_match": 0.0}
     return answer | {"answerable": True, "best_match": best, "notice": None, "photographs": 26} | facts
 
 
@@ -130,7 +130,7 @@ def hand_over(tab: Page, event: str, kind: str, content: bytes, name: str) -> No
 
 def first_photograph(tab: Page) -> tuple[str, bytes]:
     """Name and file of the photograph that the service finds first for a cat."""
-    found = tab.request.get("/search", params={"text": "a cat", "k": 1}).json()["hits"][0]
+    found = tab.request.get("/search", params={"text": "a cat", "k": 1, "min_match": 0}).json()["hits"][0]
     return found["name"], tab.request.get(found["links"]["image"]).body()
 
 
@@ -143,7 +143,7 @@ def test_the_start_page_says_what_the_library_holds(tab: Page) -> None:
 
 
 def test_enter_searches_and_shows_each_hit_with_its_match(tab: Page) -> None:
-    tab.goto("/")
+    tab.goto("/?min_match=0")
     look_for(tab, "a cat")
     expect(hits(tab)).to_have_count(5)
     expect(hits(tab).first).to_contain_text("cat")
@@ -164,7 +164,7 @@ def test_an_address_carries_the_whole_query(tab: Page) -> None:
 
 
 def test_back_and_forward_bring_earlier_queries_again(tab: Page) -> None:
-    tab.goto("/")
+    tab.goto("/?min_match=0")
     look_for(tab, "a cat")
     expect(hits(tab)).to_have_count(5)
     name = hits(tab).first.inner_text()
@@ -181,7 +181,7 @@ def test_back_and_forward_bring_earlier_queries_again(tab: Page) -> None:
 
 
 def test_show_more_keeps_what_is_there_and_adds_to_it(tab: Page) -> None:
-    tab.goto("/?text=a+cat")
+    tab.goto("/?text=a+cat&min_match=0")
     expect(hits(tab)).to_have_count(5)
     tab.click("#more")
     expect(hits(tab)).to_have_count(10)
@@ -207,7 +207,7 @@ def test_nothing_jumps_while_an_address_loads(tab: Page) -> None:
         const add = (list) => list.getEntries().forEach((entry) => (window.shift += entry.value));
         new PerformanceObserver(add).observe({type: "layout-shift", buffered: true});"""
     )
-    tab.goto("/?text=a+cat&k=10")
+    tab.goto("/?text=a+cat&k=10&min_match=0")
     expect(tab.locator("#hits .frame.loaded").first).to_be_visible()
     tab.wait_for_load_state("networkidle")
     assert tab.evaluate("window.shift") < 0.02
@@ -215,7 +215,7 @@ def test_nothing_jumps_while_an_address_loads(tab: Page) -> None:
 
 def test_the_way_back_leads_to_the_same_place(open_tab: OpenTab) -> None:
     tab = open_tab(height=400)
-    tab.goto("/?text=a+cat&k=10")
+    tab.goto("/?text=a+cat&k=10&min_match=0")
     expect(hits(tab)).to_have_count(10)
     hits(tab).last.click()
     place = tab.evaluate("scrollY")
@@ -229,7 +229,7 @@ def test_the_way_back_leads_to_the_same_place(open_tab: OpenTab) -> None:
 
 
 def test_a_hit_opens_large_and_the_keyboard_walks_through(tab: Page) -> None:
-    tab.goto("/?text=a+cat")
+    tab.goto("/?text=a+cat&min_match=0")
     expect(hits(tab)).to_have_count(5)
     hits(tab).first.focus()
     tab.keyboard.press("ArrowRight")
@@ -240,7 +240,7 @@ def test_a_hit_opens_large_and_the_keyboard_walks_through(tab: Page) -> None:
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("ArrowRight")
     expect(tab.locator("#viewer-place")).to_have_text("4 of 5")
-    fourth = tab.request.get("/search", params={"text": "a cat", "k": 5}).json()["hits"][3]
+    fourth = tab.request.get("/search", params={"text": "a cat", "k": 5, "min_match": 0}).json()["hits"][3]
     expect(tab.locator("#viewer-uri")).to_have_text(fourth["uri"])
     expect(tab.locator("#viewer-size")).to_have_text(f"{fourth['width']} × {fourth['height']}")
     expect(tab.locator("#viewer-original")).to_have_attribute("href", fourth["links"]["image"])
@@ -251,7 +251,7 @@ def test_a_hit_opens_large_and_the_keyboard_walks_through(tab: Page) -> None:
 
 
 def test_photographs_like_a_hit_and_the_way_back(tab: Page) -> None:
-    tab.goto("/?text=a+cat")
+    tab.goto("/?text=a+cat&min_match=0")
     name = hits(tab).first.locator(".name").inner_text()
     hits(tab).first.click()
     tab.click("#viewer-like")
@@ -321,26 +321,69 @@ def test_a_text_that_the_service_refuses_stays_in_the_box(tab: Page) -> None:
     assert tab.input_value("#text").startswith("cat cat")
 
 
-def test_a_match_that_nothing_reaches_offers_the_nearest(tab: Page) -> None:
+@pytest.mark.parametrize(
+    ("asked_for", "says"), [("&min_match=0.5", "you asked for 0.50 or more"), ("", "only 0.30 or more is shown")]
+)
+def test_a_match_that_nothing_reaches_offers_the_nearest(tab: Page, asked_for: str, says: str) -> None:
     def answer(route: Route) -> None:
-        asked = route.request.post_data_json["min_match"]
+        asked = route.request.post_data_json.get("min_match", 0.3)
         found = [] if asked > 0.1 else [a_hit(1, match=0.1)]
-        fulfill(route, an_answer(*found, answerable=False, best_match=0.1))
+        fulfill(route, an_answer(*found, answerable=False, best_match=0.1, min_match=asked))
 
     answer_searches(tab, an_answer())
     tab.route(re.compile(r"/search$"), answer)
-    tab.goto("/?text=a+unicorn&min_match=0.5")
+    tab.goto(f"/?text=a+unicorn{asked_for}")
     expect(tab.locator("#message-title")).to_have_text("Nothing here shows that")
-    expect(tab.locator("#message-text")).to_contain_text("0.10")
+    expect(tab.locator("#message-text")).to_have_text(f"The best match is 0.10; {says}.")
     tab.click("#message-action")
     expect(hits(tab)).to_have_count(1)
     expect(tab.locator("#message")).to_be_hidden()
     expect(tab.locator("#doubt")).to_contain_text("Nothing here shows that")
+    expect(tab.locator("#min-match-value")).to_have_text("0.00")
+    assert "min_match=0.00" in tab.url
+
+
+def test_the_slider_starts_where_the_match_itself_cuts_and_goes_back_there(tab: Page) -> None:
+    sent: list[float | None] = []
+
+    def answer(route: Route) -> None:
+        sent.append(route.request.post_data_json.get("min_match"))
+        fulfill(route, an_answer(a_hit(1), min_match=0.35 if sent[-1] is None else sent[-1]))
+
+    answer_searches(tab, an_answer())
+    tab.route(re.compile(r"/search$"), answer)
+    tab.goto("/?text=a+cat")
+    value, slider, auto = (tab.locator(f"#min-match{part}") for part in ("-value", "", "-auto"))
+    expect(value).to_have_text("0.35")
+    expect(slider).to_have_value("0.35")
+    expect(auto).to_have_attribute("aria-pressed", "true")
     assert "min_match" not in tab.url
+    slider.focus()
+    tab.keyboard.press("ArrowLeft")
+    tab.wait_for_url("**min_match=0.30*")
+    expect(value).to_have_text("0.30")
+    expect(auto).to_have_attribute("aria-pressed", "false")
+    tab.reload()
+    expect(value).to_have_text("0.30")
+    expect(auto).to_have_attribute("aria-pressed", "false")
+    auto.click()
+    expect(value).to_have_text("0.35")
+    expect(auto).to_have_attribute("aria-pressed", "true")
+    assert "min_match" not in tab.url
+    assert sent == [None, 0.3, 0.3, None]
+
+
+def test_an_upload_too_leaves_the_cut_to_the_match(tab: Page) -> None:
+    tab.goto("/")
+    with tab.expect_request(re.compile(r"/search/image$")) as sent:
+        hand_over(tab, "drop", "dataTransfer", first_photograph(tab)[1], "handed.jpg")
+    assert b"min_match" not in (sent.value.post_data_buffer or b"")
+    expect(hits(tab)).to_have_count(5)
+    expect(tab.locator("#min-match-value")).to_have_text("0.00")
 
 
 def test_the_slider_cuts_by_match_and_leaves_the_box_alone(tab: Page) -> None:
-    tab.goto("/?text=a+cat")
+    tab.goto("/?text=a+cat&min_match=0")
     expect(hits(tab)).to_have_count(5)
     tab.fill("#text", "a cat and a half")
     tab.locator("#min-match").focus()
@@ -402,7 +445,7 @@ def test_a_slow_answer_never_covers_a_later_one(tab: Page) -> None:
 
 
 def test_a_service_that_is_gone_loses_nothing_and_can_be_tried_again(tab: Page) -> None:
-    tab.goto("/")
+    tab.goto("/?min_match=0")
     tab.route(re.compile(r"/search$"), lambda route: route.abort("connectionrefused"))
     look_for(tab, "a cat")
     expect(tab.locator("#message-title")).to_have_text("The service cannot be reached")
@@ -467,7 +510,7 @@ def test_nothing_is_wider_than_the_window(open_tab: OpenTab, width: int) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("address", ["/", "/?text=a+cat&k=10", "/?text=a+cat&min_match=1"])
+@pytest.mark.parametrize("address", ["/", "/?text=a+cat&k=10&min_match=0", "/?text=a+cat&min_match=1"])
 def test_axe_finds_no_violation(open_tab: OpenTab, scheme: str, address: str) -> None:
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     tab = open_tab(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
