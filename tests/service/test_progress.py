@@ -12,7 +12,7 @@ from rich.console import Console
 from service import progress
 from service.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
 from service.models import DownloadProgress
-from service.progress import count, describe, download, follow_index, steps
+from service.progress import count, describe, download, follow_index, stages, steps
 
 
 @pytest.fixture
@@ -102,6 +102,41 @@ def test_an_index_run_in_a_pipe_names_each_failure_without_colours_or_control_ch
     assert follow_index(console, events()) is summary
     assert out.getvalue().splitlines() == [f"  cannot index {long}: the file is empty", "Indexing: 3 of 3, 0.6/s"]
     assert all(character.isprintable() or character == "\n" for character in out.getvalue())
+
+
+def test_work_in_several_parts_names_each_and_times_it_by_itself(clock: list[float]) -> None:
+    console, out = pipe()
+    with stages(console) as tell:
+        tell("rated texts", 10, 100)
+        clock[0] = 5
+        tell("rated texts", 50, 100)
+        clock[0] = 8
+        tell("folds", 0, 25)
+        clock[0] = 13
+        tell("folds", 5, 25)
+    assert out.getvalue().splitlines() == [
+        "Rated texts: 50 of 100, 10.0/s, 5 s left",
+        "Folds: 5 of 25, 1.0/s, 20 s left",
+    ]
+
+
+def test_parts_of_work_have_a_bar_each_and_the_last_is_put_away_after_a_fault() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100)
+    with pytest.raises(ValueError, match="stop"), stages(console) as tell:
+        tell("rated texts", 3, 4)
+        tell("folds", 1, 25)
+        raise ValueError("stop")
+    assert "Rated texts" in out.getvalue() and "3/4" in out.getvalue()
+    assert "Folds" in out.getvalue() and "1/25" in out.getvalue()
+    assert out.getvalue().count("\x1b[?25l") == out.getvalue().count("\x1b[?25h") == 2
+
+
+def test_parts_that_never_began_say_nothing() -> None:
+    console, out = pipe()
+    with stages(console):
+        pass
+    assert out.getvalue() == ""
 
 
 def test_a_download_says_nothing_before_it_starts(clock: list[float]) -> None:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from service.artifact import ScorerArtifact
 from service.encoder import Encoder
 from service.errors import ModelError
 from tests.training.tiny_towers import coloured_data, tiny_image_tower, tiny_text_tower
@@ -335,6 +336,7 @@ def test_a_run_learns_and_writes_a_model_with_its_figures(tiny_run: Path, tmp_pa
     assert written["settings"] == dataclasses.asdict(SETTINGS)
     card = (tmp_path / "straight" / "README.md").read_text()
     assert f"{straight['test']['t2i_r5']:.1f} (" in card and "{" not in card
-    match = json.loads((tmp_path / "straight" / "match.json").read_text())
     encoder = Encoder.load(f"local-dir:{tmp_path / 'straight'}")
-    assert match["fingerprint"] == encoder.fingerprint and match["slope"] > 0
+    match = ScorerArtifact.load(tmp_path / "straight", encoder.fingerprint)
+    assert match.figures == straight["match"] and match.trained_on.startswith("0 pairs graded and 256 voted on")
+    assert match.text.plain.slope > 0
