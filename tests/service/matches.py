@@ -36,7 +36,7 @@ def an_interaction(
         banks=tuple(a_bank(dimension, seed + number + 1) for number in range(len(BANKS))),
         mean=random.normal(scale=0.1, size=len(FEATURES)),
         deviation=random.uniform(0.1, 1.0, len(FEATURES)),
-        weights=random.normal(scale=0.2, size=len(FEATURES)) if weights is None else weights,
+        weights=random.normal(scale=0.2, size=2 * len(FEATURES)) if weights is None else weights,
         intercept=-0.5,
         far=reach[0],
         near=reach[1],
@@ -54,5 +54,5 @@ def a_match(
         min_match=min_match,
         trained_on="ratings of nobody",
         figures={"pairs": 0},
-        precision=None if interaction is None else np.eye(len(FEATURES) + 1),
+        precision=None if interaction is None else np.eye(2 * len(FEATURES) + 1),
     )

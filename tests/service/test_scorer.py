@@ -129,7 +129,7 @@ def test_a_match_by_features_comes_back_as_it_was(tmp_path: Path) -> None:
         scorer_of(match).match(QUERY, photographs, "text"), abs=1e-6
     )
     assert back.precision is not None
-    assert np.array_equal(back.precision, np.eye(len(FEATURES) + 1))
+    assert np.array_equal(back.precision, np.eye(2 * len(FEATURES) + 1))
     assert (back.trained_on, back.figures) == (match.trained_on, match.figures)
     assert {file.name for file in tmp_path.iterdir()} == {FACTS, ARRAYS}
 
@@ -202,7 +202,7 @@ def test_a_match_of_another_version_says_so(tmp_path: Path, version: object) -> 
         (lambda folder: edit(folder, features=sorted(FEATURES)), "other features than this version measures"),
         (lambda folder: edit(folder, near=-3.0), "make no map"),
         (lambda folder: edit(folder, intercept=float("nan")), "make no map"),
-        (lambda folder: edit(folder, checksum=None), "is damaged or of another fit"),
+        (lambda folder: edit(folder, checksum="0" * 32), "is damaged or of another fit"),
         (lambda folder: without(folder, "checksum"), "'checksum' is missing"),
     ],
 )
