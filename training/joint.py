@@ -72,7 +72,9 @@ def fit_joint(
         if prior[0].shape != (count,) or prior[1].shape != (count, count):
             raise ValueError(f"the prior is of {prior[0].shape} and {prior[1].shape}, not of {count} numbers")
         mean[:count], held[:count, :count] = prior
-    columns = np.column_stack([np.ones(len(said)), features[rows], pairs.crowd[rows]]).astype(np.float64)
+    # A crowd with nothing on the scale of grades beside it is taken at its word: its column would be the intercept.
+    stricter = pairs.crowd & (bool((rows & pairs.expert).any()) or prior is not None or beside is not None)
+    columns = np.column_stack([np.ones(len(said)), features[rows], stricter[rows]]).astype(np.float64)
     if beside is not None:
         others = np.column_stack([np.ones(len(beside[1])), beside[0], np.zeros(len(beside[1]))])
         columns = np.concatenate([columns, others])

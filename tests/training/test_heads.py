@@ -1,0 +1,232 @@
+"""Candidates are fitted and judged alike, out of fold, and what they learn by heart does not help them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data.captions import CaptionedPhotograph
+from data.ratings import RatedPairs
+from eval.scoring import scoring_figures
+from service.artifact import squash
+from service.interaction import Bank, features, side
+from training import heads
+from training.heads import FIGURES, Fit, candidates, compare, grades_of, out_of_fold
+from training.material import Beside, Material
+
+DIMENSION = 16
+TEXTS = PHOTOGRAPHS = 40
+ALWAYS = [
+    "raw cosine",
+    "linear regression on both vectors",
+    "linear support vector regression on both vectors",
+    "three-layer network on both vectors",
+]
+
+
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def rated(fitting: NDArray[np.float64], generator: np.random.Generator, experts: int, crowd: int) -> RatedPairs:
+    """Random pairs, graded and voted on by how well they fit, 0 to 1; the crowd asks for more."""
+    place = np.concatenate(
+        [generator.permutation(fitting.size)[:experts], generator.permutation(fitting.size)[:crowd]]
+    ).astype(np.int64)
+    text, photograph = place // PHOTOGRAPHS, place % PHOTOGRAPHS
+    voted = np.arange(len(place)) >= experts
+    chance = fitting.ravel()[place]
+    grades = np.where(voted[:, None], np.nan, 1.0 + generator.binomial(3, chance[:, None], (len(place), 3)))
+    yes = np.where(voted, generator.binomial(3, chance**2), 0).astype(np.float64)
+    shown = [CaptionedPhotograph(f"{row}.jpg", Path(f"{row}.jpg"), "test", ()) for row in range(PHOTOGRAPHS)]
+    owner = np.arange(TEXTS, dtype=np.int64)
+    texts = [f"text {row}" for row in range(TEXTS)]
+    return RatedPairs(
+        shown, texts, owner, photograph, text, text == photograph, grades, yes, np.where(voted, 3.0 - yes, 0)
+    )
+
+
+def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> Material:
+    """Texts and photographs of a few kinds whose cosines tell, with noise, how well they fit."""
+    generator = np.random.default_rng(seed)
+    kinds = generator.normal(size=(6, DIMENSION))
+
+    def vectors(count: int, shift: float) -> NDArray[np.float32]:
+        return unit(kinds[generator.integers(0, 6, count)] + generator.normal(size=(count, DIMENSION)) * 0.4 + shift)
+
+    texts, photographs = vectors(TEXTS, 0.3), vectors(PHOTOGRAPHS, -0.3)
+    fitting = 1 / (1 + np.exp(-6 * (texts @ photographs.T - 0.3).astype(np.float64)))
+    pairs = rated(fitting, generator, experts, crowd)
+    background_texts, background_photographs = vectors(120, 0.3), vectors(60, -0.3)
+    banks = (
+        Bank(background_texts[:20], np.ones(20, np.float32)),
+        Bank(background_photographs[:20], np.ones(20, np.float32)),
+    )
+    measured = features(side(texts, banks), side(photographs, banks), banks, pairs.text, pairs.photograph)
+    nothing = np.empty(0, np.int64)
+    return Material(
+        pairs=pairs,
+        texts=texts,
+        photographs=photographs,
+        others=photographs[pairs.text_owner[pairs.text]],
+        background_texts=background_texts,
+        background_photographs=background_photographs,
+        banks=banks,
+        gate=(0.0, 1.0),
+        features=measured,
+        beside=Beside(nothing, nothing, np.empty(0), np.empty(0), measured[:0]),
+    )
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    return material_of()
+
+
+def test_all_candidates_are_judged_out_of_fold_in_the_order_of_the_table(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "FOLDS", 3)
+    steps: list[tuple[str, int, int]] = []
+
+    rows = compare(material, on_progress=lambda name, done, total: steps.append((name, done, total)))
+
+    names = [row["candidate"] for row in rows]
+    assert names == list(candidates(material)) and len(names) == 10
+    assert names[0] == "raw cosine" and names[-1] == "interaction"
+    assert all(list(row) == ["candidate", *FIGURES, "seconds"] for row in rows)
+    assert [name for name, done, total in steps if done == total] == names
+    figures = {str(row["candidate"]): row for row in rows}
+    for name in ("raw cosine", "low-rank bilinear", "gradient boosting on features", "interaction"):
+        tau, rmse = figures[name]["expert_tau_c"], figures[name]["rmse"]
+        assert isinstance(tau, float) and isinstance(rmse, float)
+        assert tau > 25 and rmse < 0.3, name
+
+
+def test_what_there_is_nothing_for_is_left_out(material: Material) -> None:
+    bare = replace(
+        material,
+        background_texts=material.texts[:0],
+        background_photographs=material.photographs[:0],
+        banks=(),
+        features=material.features[:, :0],
+    )
+
+    assert list(candidates(bare)) == ALWAYS
+
+
+def test_a_fit_is_asked_for_no_row_but_its_own_and_the_judged(material: Material) -> None:
+    pairs = material.pairs
+    judged = np.zeros(len(pairs), dtype=int)
+
+    def spy(fitted: NDArray[np.bool_]) -> object:
+        def scores(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+            if not np.array_equal(rows, fitted):
+                assert not np.isin(pairs.text[rows], pairs.text[fitted]).any()
+                assert not np.isin(pairs.photograph[rows], pairs.photograph[fitted]).any()
+                judged[rows] += 1
+            return material.cosine[rows]
+
+        return scores
+
+    out_of_fold(material, spy)  # type: ignore[arg-type]
+
+    assert (judged == 1).all()
+
+
+def test_what_learns_texts_and_photographs_by_heart_gets_nothing(material: Material) -> None:
+    pairs = material.pairs
+
+    def by_heart(fitted: NDArray[np.bool_]) -> object:
+        said = grades_of(pairs, fitted)
+        everyone = said[fitted].mean()
+
+        def known(names: NDArray[np.int64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+            count = np.bincount(names[fitted], minlength=TEXTS)
+            total = np.bincount(names[fitted], said[fitted], minlength=TEXTS)
+            return np.where(count > 0, total / np.maximum(count, 1), everyone)[names[rows]]
+
+        return lambda rows: known(pairs.text, rows) + known(pairs.photograph, rows)
+
+    match, agreement = out_of_fold(material, by_heart)  # type: ignore[arg-type]
+    figures = scoring_figures(pairs, match, agreement, resamples=0).figures
+
+    assert abs(figures["expert_tau_c"]) < 10 and abs(figures["crowd_tau_b"]) < 10
+
+
+def test_the_scale_of_a_candidate_does_not_matter(material: Material) -> None:
+    def scaled(factor: float, shift: float) -> Fit:
+        return lambda _: lambda rows: material.cosine[rows] * factor + shift
+
+    ours, theirs = out_of_fold(material, scaled(1, 0)), out_of_fold(material, scaled(1000, -70))
+
+    assert np.allclose(ours, theirs, atol=1e-5)
+
+
+def test_matches_are_on_the_scale_of_grades_and_agreement_on_that_of_votes(material: Material) -> None:
+    pairs = material.pairs
+
+    match, agreement = out_of_fold(material, candidates(material)["interaction"])
+    figures = scoring_figures(pairs, match, agreement, resamples=0).figures
+
+    assert match[pairs.expert].mean() == pytest.approx(pairs.grade[pairs.expert].mean(), abs=0.02)
+    assert agreement[pairs.crowd].mean() == pytest.approx(pairs.share[pairs.crowd].mean(), abs=0.02)
+    assert figures["crowd_brier"] < figures["crowd_brier_base"]
+
+
+def test_a_score_that_is_a_logit_can_be_taken_as_it_is(material: Material) -> None:
+    match, _ = out_of_fold(material, lambda _: lambda rows: material.cosine[rows] * 3, calibrate=False)
+
+    assert match == pytest.approx(squash(material.cosine * 3))
+
+
+def test_equal_seeds_give_equal_numbers(material: Material) -> None:
+    fitted = np.arange(len(material.pairs)) % 2 == 0
+
+    for name, fit in candidates(material, seed=3).items():
+        again = candidates(material, seed=3)[name](fitted)(~fitted)
+        assert np.array_equal(fit(fitted)(~fitted), again), name
+
+
+def test_a_crowd_alone_has_no_figures_of_experts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "FOLDS", 2)
+    row = compare(material_of(experts=0))[0]
+
+    assert row["expert_tau_c"] is None and row["rmse"] is None
+    assert isinstance(row["crowd_tau_b"], float) and row["crowd_tau_b"] > 15
+
+
+def test_shares_of_yes_are_moved_to_the_scale_of_grades_by_the_fitted_rows(material: Material) -> None:
+    pairs = material.pairs
+    fitted = np.ones(len(pairs), dtype=bool)
+    crowd = pairs.crowd
+
+    moved = grades_of(pairs, fitted)
+
+    assert np.array_equal(moved[pairs.expert], pairs.grade[pairs.expert])
+    levels = [moved[crowd & np.isclose(pairs.share, share)] for share in (0, 1 / 3, 2 / 3, 1)]
+    assert all(len(np.unique(each)) == 1 for each in levels)
+    assert np.all(np.diff([each[0] for each in levels]) >= 0)
+    # The crowd says yes by the square of what the grades are drawn by, so the same share means a better grade.
+    assert levels[1][0] > 1 / 3
+
+
+def test_what_is_judged_does_not_move_the_shares(material: Material) -> None:
+    pairs = material.pairs
+    fitted = pairs.text % 2 == 0
+    other = pairs.grades.copy()
+    other[~fitted & pairs.expert] = 1.0
+
+    before, after = grades_of(pairs, fitted), grades_of(replace(pairs, grades=other), fitted)
+
+    assert np.array_equal(before[fitted], after[fitted])
+
+
+def test_without_pairs_that_both_rated_shares_stay_as_they_are(material: Material) -> None:
+    pairs = material.pairs
+
+    assert np.array_equal(grades_of(pairs, pairs.crowd)[pairs.crowd], pairs.share[pairs.crowd])
