@@ -139,10 +139,10 @@ def search(
         shown = (
             "these are the nearest."
             if result.hits
-            else f"and only {result.min_match:.3f} or more is shown. --min-match 0 shows the nearest anyway."
+            else f"only {result.min_match:.3f} or more is shown. --min-match 0 shows the nearest anyway."
         )
         say(
-            f"Nothing here {'shows' if text else 'looks like'} that: the best match is {result.best_match:.3f}, {shown}"
+            f"Nothing here {'shows' if text else 'looks like'} that: the best match is {result.best_match:.3f}; {shown}"
         )
 
 

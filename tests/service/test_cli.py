@@ -157,14 +157,14 @@ def test_search_that_nothing_answers_prints_nothing_but_a_sentence(standing: She
     done = smysl("search", "a cat", "--min-match", 1, "--library", standing.library)
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("Nothing here shows that: the best match is 0.")
-    assert "and only 1.000 or more is shown. --min-match 0 shows the nearest anyway." in done.err
+    assert "; only 1.000 or more is shown. --min-match 0 shows the nearest anyway." in done.err
 
 
 def test_the_cut_of_the_match_holds_until_another_is_asked_for(shelf: Shelf, smysl: Run) -> None:
     a_match(fingerprint_of(shelf), min_match=0.999).save(shelf.library)
     nothing = smysl("search", "a cat", "--library", shelf.library)
     assert (nothing.code, nothing.out) == (0, "")
-    assert "and only 0.999 or more is shown" in nothing.err
+    assert "; only 0.999 or more is shown" in nothing.err
     nearest = smysl("search", "a cat", "--min-match", 0, "--library", shelf.library)
     assert len(nearest.out.splitlines()) == 5
     assert nearest.err.startswith("Nothing here shows that: the best match is 0.")
