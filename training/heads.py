@@ -82,8 +82,8 @@ def out_of_fold(
 ) -> tuple[Numbers, Numbers]:
     """Match and probability of a yes (n,) of each row, 0 to 1, by fits that met neither its photograph nor its text.
 
-    Without `calibrate` the candidate's number is taken for the logit of the match as it is. Where no expert
-    graded a fitted row, the match is the probability of a yes, and the other way round where nobody voted. `on_progress` is
+    Without `calibrate` the candidate's number is taken for the logit of the match as it is. Where the fitted
+    rows of a cell are all of experts, or all of the crowd, match and probability are the same. `on_progress` is
     called with the cells done and their number. Raises DataError as `double_folds` does.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
