@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import MismatchError, ModelError
-from service.interaction import BANKS, FEATURES, Bank, features, side
+from service.interaction import BANKS, FEATURES, Bank, Everyday, features, side
 
 VERSION = 2
 FACTS = "match.json"
@@ -80,6 +80,7 @@ class Interaction:
 class TextMatch:
     """The match of texts with photographs: by the cosine alone, and by features where there are any.
 
+    `plain` is of the cosine, less the photograph's nearness to `everyday` words where these are known.
     `agreement` maps the logit of a match to the probability that a person says yes to “does this text
     describe this photograph?”, which is a stricter question than a grade.
     """
@@ -87,10 +88,19 @@ class TextMatch:
     plain: Logistic
     agreement: Logistic
     interaction: Interaction | None = None
+    everyday: Everyday | None = None
+
+    @property
+    def reorders(self) -> bool:
+        """Whether more than the cosine decides."""
+        return self.interaction is not None or self.everyday is not None
 
     def logits(self, query: NDArray[np.float32], photographs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits (n,) of the match of a text (dimension,) with photographs (n, dimension), unit vectors."""
-        plain = self.plain.logit(photographs @ query)
+        similarity = photographs @ query
+        if self.everyday is not None:
+            similarity = self.everyday.apart(similarity, photographs)
+        plain = self.plain.logit(similarity)
         if self.interaction is None:
             return plain
         banks = self.interaction.banks
@@ -148,19 +158,23 @@ class ScorerArtifact:
 
     @classmethod
     def _of(cls, facts: dict[str, Any], folder: Path) -> ScorerArtifact:
-        interaction, precision = None, None
+        interaction, precision, everyday = None, None, None
+        arrays = _read_arrays(folder / ARRAYS, facts["checksum"]) if facts["checksum"] else {}
         if facts["features"]:
             if tuple(facts["features"]) != FEATURES:
                 raise ValueError("it was fitted on other features than this version measures")
-            arrays = _read_arrays(folder / ARRAYS, facts["checksum"])
             interaction = _interaction(facts, arrays)
             precision = arrays["precision"].astype(np.float64)
+        if "everyday centre" in arrays:
+            everyday = Everyday(
+                arrays["everyday centre"].astype(np.float32), arrays["everyday spread"].astype(np.float32)
+            )
         min_match = float(facts["min_match"])
         if not 0.0 <= min_match <= 1.0:
             raise ValueError(f"min_match {min_match} is not from 0 to 1")
         return cls(
             fingerprint=facts["fingerprint"],
-            text=TextMatch(_logistic(facts["plain"]), _logistic(facts["agreement"]), interaction),
+            text=TextMatch(_logistic(facts["plain"]), _logistic(facts["agreement"]), interaction, everyday),
             photograph=None if facts["photograph"] is None else _logistic(facts["photograph"]),
             min_match=min_match,
             trained_on=str(facts["trained_on"]),
@@ -182,6 +196,7 @@ class ScorerArtifact:
             "photograph": None if self.photograph is None else _line(self.photograph),
             "plain_precision": None if self.plain_precision is None else self.plain_precision.tolist(),
             "features": [],
+            "checksum": "",
         }
         folder.mkdir(parents=True, exist_ok=True)
         if interaction is not None:
@@ -190,13 +205,37 @@ class ScorerArtifact:
                 "intercept": interaction.intercept,
                 "far": interaction.far,
                 "near": interaction.near,
-                "checksum": _write_arrays(folder / ARRAYS, interaction, self.precision),
             }
+        arrays = self._arrays()
+        if arrays:
+            facts["checksum"] = _write_arrays(folder / ARRAYS, arrays)
         part = folder / f"{FACTS}.part"
         part.write_text(json.dumps(facts | {"figures": dict(self.figures)}, indent=1) + "\n", encoding="utf-8")
         part.replace(folder / FACTS)
-        if interaction is None:
+        if not arrays:
             (folder / ARRAYS).unlink(missing_ok=True)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {}
+        interaction, everyday = self.text.interaction, self.text.everyday
+        if interaction is not None:
+            for name, bank in zip(BANKS, interaction.banks, strict=True):
+                arrays |= {name: _steps(bank.vectors), f"{name} counts": bank.counts.astype(np.float32)}
+            size = len(interaction.weights) + 1
+            arrays |= {
+                "mean": interaction.mean,
+                "deviation": interaction.deviation,
+                "weights": interaction.weights,
+                "precision": np.zeros((size, size), np.float32)
+                if self.precision is None
+                else self.precision.astype(np.float32),
+            }
+        if everyday is not None:
+            arrays |= {
+                "everyday centre": everyday.centre.astype(np.float16),
+                "everyday spread": everyday.spread.astype(np.float16),
+            }
+        return arrays
 
 
 def standardised(
@@ -229,18 +268,9 @@ def _unrounded(steps: NDArray[np.int8]) -> NDArray[np.float32]:
     return unit
 
 
-def _write_arrays(file: Path, interaction: Interaction, precision: NDArray[np.float64] | None) -> str:
+def _write_arrays(file: Path, arrays: dict[str, NDArray[Any]]) -> str:
     from safetensors.numpy import save_file
 
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, bank in zip(BANKS, interaction.banks, strict=True):
-        arrays |= {name: _steps(bank.vectors), f"{name} counts": bank.counts.astype(np.float32)}
-    arrays |= {
-        "mean": interaction.mean,
-        "deviation": interaction.deviation,
-        "weights": interaction.weights,
-        "precision": np.zeros((len(interaction.weights) + 1,) * 2) if precision is None else precision,
-    }
     part = file.with_name(f"{file.name}.part")
     save_file(arrays, part)
     part.replace(file)

@@ -24,6 +24,7 @@ TEMPERATURES = (0.05, 0.1)
 POWERS = (0.25, 0.5)
 """Of a bank's covariance in the products: 0 is the centred product, 1 lets the widest direction rule."""
 BANKS = ("texts", "photographs")
+EVERYDAY_RANK, EVERYDAY_TEMPERATURE = 16, 0.15
 _OF_PAIR = (
     *(f"{seen} at {each:g}" for each in TEMPERATURES for seen in ("text seen", "photograph seen", "both seen")),
     *(f"product to {each:g}" for each in POWERS),
@@ -59,6 +60,36 @@ class Bank:
         variance = (singular / singular[0]) ** 2
         object.__setattr__(self, "centre", centre)
         object.__setattr__(self, "powers", tuple((directions.T * variance**each) @ directions for each in POWERS))
+
+
+@dataclass(frozen=True)
+class Everyday:
+    """How near photographs are to the words of every day, whatever is asked: some are near to everything.
+
+    Cosines of a photograph with many such texts are nearly normal, with a mean and a variance that follow from
+    the texts' `centre` (dimension,) and the widest directions of their covariance, `spread` (r, dimension)
+    with the standard deviation as length. The logarithm of the mean of exp(cosine / T) over a normal
+    distribution is mean / T + variance / (2 T²): what the inverted softmax takes from a cosine (Smith et al.
+    2017; Bogolin et al. 2022), times T.
+    """
+
+    centre: Vectors
+    spread: Vectors
+
+    @classmethod
+    def of(cls, texts: Vectors) -> Everyday:
+        """From unit vectors (n, dimension) of everyday texts."""
+        centre = texts.mean(axis=0)
+        _, lengths, directions = np.linalg.svd(texts - centre, full_matrices=False)
+        spread = directions[:EVERYDAY_RANK] * lengths[:EVERYDAY_RANK, None] / np.sqrt(len(texts))
+        # As a file keeps them, so that what is fitted is what is served.
+        return cls(centre.astype(np.float16).astype(np.float32), spread.astype(np.float16).astype(np.float32))
+
+    def apart(self, similarity: NDArray[np.float32], photographs: Vectors) -> NDArray[np.float32]:
+        """Cosines (n,) less the nearness of their photographs (n, dimension) to everyday words."""
+        variance = ((photographs @ self.spread.T) ** 2).sum(axis=1)
+        corrected: NDArray[np.float32] = similarity - photographs @ self.centre - variance / (2 * EVERYDAY_TEMPERATURE)
+        return corrected
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Scorer:
 
     def reorders(self, kind: QueryKind) -> bool:
         """Whether matches may order photographs in another way than similarities do."""
-        return kind == "text" and self._artifact is not None and self._artifact.text.interaction is not None
+        return kind == "text" and self._artifact is not None and self._artifact.text.reorders
 
     def match(
         self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind

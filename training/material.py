@@ -18,7 +18,7 @@ import xxhash
 from data.captions import CaptionedPhotograph, read_captions
 from data.ratings import RatedPairs, read_rated_pairs
 from service.artifact import ScorerArtifact, rounded
-from service.interaction import Bank, features, side
+from service.interaction import Bank, Everyday, features, side
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
@@ -32,6 +32,7 @@ BANK_SIZES = (384, 128)
 FEWEST_BESIDE = 2000
 """Captions beside the rated ones that it takes to know what texts are like."""
 MOST_TEXTS, MOST_PHOTOGRAPHS = 30_000, 2_000
+EVERYDAY_TEXTS = 3_000
 TEXT_BATCH = 128
 OWN_SAYS, OWN_WEIGHT = 0.99, 50.0
 """What a text says of the photograph that it was written for, as experts graded such pairs in the mean, and the
@@ -64,7 +65,7 @@ class Material:
     is none; `background_texts` and `background_photographs`, vectors of captions and photographs beside the
     rated ones, maybe none; `banks` made of these, empty without them; `gate` the nearness of a text below which
     features do not count and that above which they count wholly; `features` (n, len(FEATURES)) of the pairs,
-    (n, 0) without banks; `beside`, pairs that nobody rated.
+    (n, 0) without banks; `beside`, pairs that nobody rated; `everyday`, how near photographs are to everything.
     """
 
     pairs: RatedPairs
@@ -77,6 +78,20 @@ class Material:
     gate: tuple[float, float]
     features: Vectors
     beside: Beside
+    everyday: Everyday | None = None
+
+    @property
+    def plain(self) -> npt.NDArray[np.float64]:
+        """What the match without features is of, for each pair, (n,)."""
+        return self.plain_of(self.pairs.text, self.pairs.photograph)
+
+    def plain_of(self, text: npt.NDArray[np.int64], photograph: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The same for rows of texts and of photographs: the cosine, less the nearness to everyday words."""
+        cosine = self.cosines(text, photograph)
+        if self.everyday is None:
+            return cosine
+        nearness = -self.everyday.apart(np.zeros(len(self.photographs), np.float32), self.photographs)
+        return cosine - nearness[photograph]
 
     @property
     def cosine(self) -> npt.NDArray[np.float64]:
@@ -121,7 +136,11 @@ def read_material(
         measured = features(texts, photographs, banks, pairs.text, pairs.photograph)
         of_beside = features(texts, photographs, banks, text, photograph)
     unrated = Beside(text, photograph, said, weight, of_beside)
-    return Material(pairs=pairs, banks=banks, gate=gate, features=measured, beside=unrated, **vectors)
+    words = vectors.pop("everyday_texts")
+    everyday = Everyday.of(words) if base is None else base.text.everyday
+    return Material(
+        pairs=pairs, banks=banks, gate=gate, features=measured, beside=unrated, everyday=everyday, **vectors
+    )
 
 
 def _beside_rated(
@@ -166,10 +185,11 @@ def _encoded(
     shown: Sequence[CaptionedPhotograph],
     report: Report,
 ) -> dict[str, Any]:
+    words = everyday_texts()
     digest = xxhash.xxh3_64(encoder.fingerprint.encode())
     for each in (*pairs.photographs, *shown):
         digest.update(f"{each.name} {each.path.stat().st_size}".encode())
-    for text in (*pairs.texts, *captions):
+    for text in (*pairs.texts, *captions, *words):
         digest.update(text.encode())
     digest.update(pairs.text_owner.tobytes() + pairs.photograph.tobytes() + pairs.text.tobytes())
     file = cache / f"ratings-{digest.hexdigest()}.npz"
@@ -181,6 +201,7 @@ def _encoded(
             "photographs": photographs,
             "others": _others(encoder, pairs, photographs, report),
             "background_texts": _text_vectors(encoder, captions, "captions beside them", report),
+            "everyday_texts": _text_vectors(encoder, words, "everyday words", report),
             "background_photographs": _photograph_vectors(encoder, shown, "photographs beside them", report),
         }
         part = file.with_suffix(".part.npz")
@@ -188,6 +209,14 @@ def _encoded(
         part.replace(file)
     with np.load(file) as kept:
         return {name: kept[name] for name in kept.files}
+
+
+def everyday_texts() -> list[str]:
+    """What people may ask for: names of ImageNet's classes and of what they are kinds of, in a few sentences."""
+    from training.mini.classes import imagenet_texts
+
+    texts = [each.text for each in imagenet_texts(0)]
+    return [texts[each] for each in np.random.default_rng(0).permutation(len(texts))[:EVERYDAY_TEXTS]]
 
 
 def _text_vectors(encoder: Encoder, texts: Sequence[str], what: str, report: Report) -> Vectors:

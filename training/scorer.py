@@ -37,7 +37,7 @@ Flags = npt.NDArray[np.bool_]
 
 FEWEST_RATINGS, FEWEST_OF_A_SIDE = 40, 5
 """Ratings that it takes to fit a match at all, and of those that say it fits and that it does not."""
-GALLERY, KEEPS = 20, 0.95
+GALLERY, KEEPS = 20, 0.98
 """Photographs of the galleries that the default cut is chosen on, and the share of answerable queries that it lets
 pass: who asks for what is there and gets nothing is worse off than who gets one photograph too many."""
 NO_RISE = "The encoder's cosines do not rise with the ratings, so no match can be fitted on them."
@@ -140,12 +140,12 @@ def can_be_folded(pairs: RatedPairs) -> bool:
 def fit_text_match(material: Material, fitted: Flags) -> TextMatch:
     """Fit the match of texts with photographs on some rows of the ratings, a mask (n,)."""
     beside, known = material.beside, _beside(material, fitted)
-    cosines = material.cosines(beside.text[known], beside.photograph[known])
+    cosines = material.plain_of(beside.text[known], beside.photograph[known])
     others = cosines, beside.said[known], beside.weight[known]
-    plain = _of_cosine(material.cosine, material.pairs, fitted, others)
+    plain = _of_cosine(material.plain, material.pairs, fitted, others)
     if plain is None:
         raise ModelError(NO_RISE)
-    text = TextMatch(plain, Logistic(1.0, 0.0), _interaction(material, fitted, known))
+    text = TextMatch(plain, Logistic(1.0, 0.0), _interaction(material, fitted, known), material.everyday)
     return _calibrated(text, material, fitted)
 
 
@@ -159,7 +159,7 @@ def add_ratings(material: Material, base: ScorerArtifact) -> TextMatch:
     plain, interaction = text.plain, text.interaction
     if base.plain_precision is not None:
         prior = np.array([plain.intercept, plain.slope]), base.plain_precision
-        slope, intercept, _ = fit_joint(material.cosine[:, None], material.pairs, every, prior=prior)
+        slope, intercept, _ = fit_joint(material.plain[:, None], material.pairs, every, prior=prior)
         plain = Logistic(float(slope[0]), intercept) if slope[0] > 0 else plain
     if interaction is not None and base.precision is not None:
         known = np.append(interaction.intercept, interaction.weights), base.precision
@@ -168,7 +168,7 @@ def add_ratings(material: Material, base: ScorerArtifact) -> TextMatch:
         measured = features(texts, photographs, banks, material.pairs.text, material.pairs.photograph)
         weights, shift, _ = fit_joint(interaction.standard(measured), material.pairs, every, prior=known)
         interaction = replace(interaction, weights=weights, intercept=shift)
-    return TextMatch(plain, text.agreement, interaction)
+    return TextMatch(plain, text.agreement, interaction, text.everyday)
 
 
 def _beside(material: Material, fitted: Flags) -> Flags:
@@ -227,12 +227,12 @@ def _calibrated(text: TextMatch, material: Material, fitted: Flags) -> TextMatch
             intercept=to_match.slope * interaction.intercept + to_match.intercept,
         )
     plain = Logistic(to_match.slope * text.plain.slope, to_match.slope * text.plain.intercept + to_match.intercept)
-    return TextMatch(plain, agreement, interaction)
+    return TextMatch(plain, agreement, interaction, text.everyday)
 
 
 def _logits(text: TextMatch, material: Material, rows: Flags) -> Numbers:
     """Logits of rated pairs, as search would find them."""
-    plain = text.plain.logit(material.cosine[rows])
+    plain = text.plain.logit(material.plain[rows])
     if text.interaction is None:
         return plain
     share = text.interaction.share(side(material.texts, material.banks).nearness)[material.pairs.text[rows]]
@@ -277,7 +277,7 @@ def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None
     if base is not None:
         return {"precision": base.precision, "plain_precision": base.plain_precision}
     every = np.ones(len(material.pairs), dtype=bool)
-    slope, _, held = fit_joint(material.cosine[:, None], material.pairs, every, ridge=1e-3)
+    slope, _, held = fit_joint(material.plain[:, None], material.pairs, every, ridge=1e-3)
     precisions: dict[str, Numbers | None] = {"plain_precision": held * (slope[0] / text.plain.slope) ** 2}
     if text.interaction is not None:
         weights, _, held = fit_joint(text.interaction.standard(material.features), material.pairs, every)
