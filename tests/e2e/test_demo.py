@@ -28,12 +28,7 @@ def ask(service: RunningService, path: str) -> Any:
         return json.loads(answer.read())
 
 
-NOT_YET = pytest.mark.xfail(reason="mini takes the brick wall for more of a temple than the temple", strict=True)
-
-
-@pytest.mark.parametrize(
-    "scene", [pytest.param(scene, marks=NOT_YET if scene == "a chinese temple" else ()) for scene in SCENES]
-)
+@pytest.mark.parametrize("scene", SCENES)
 def test_the_photograph_that_shows_the_scene_is_first_of_five(service: RunningService, scene: str) -> None:
     answer = ask(service, f"/search?text={quote(scene)}&k=5&min_match=0")
 
