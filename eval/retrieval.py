@@ -18,8 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.captions import CaptionedPhotograph, read_captions
+from service.errors import PhotographError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from service.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
@@ -118,7 +121,7 @@ def evaluate(
     """Measure an encoder on one split of a folder with `images/` and `captions.tsv`.
 
     `on_progress` is called with the photographs and captions done and their number in all. Raises DataError
-    for a fault of the data and PhotographError for a photograph that cannot be read.
+    for a fault of the data and PhotographError, with the file, for a photograph that cannot be read.
     """
     started = time.monotonic()
     photographs = read_captions(folder, split)
@@ -146,15 +149,25 @@ def evaluate(
 def encode_photographs(
     encoder: Encoder, photographs: list[CaptionedPhotograph], on_done: Callable[[int], None]
 ) -> Vectors:
-    """Vectors float32 (m, d) of photographs, read as the service reads them, a batch at a time."""
-    from service.photos import open_photograph
+    """Vectors float32 (m, d) of photographs, read as the service reads them, a batch at a time.
 
+    Raises PhotographError, with the file, for one that cannot be read.
+    """
     rows = []
     for first in range(0, len(photographs), PHOTOGRAPH_BATCH):
         batch = photographs[first : first + PHOTOGRAPH_BATCH]
-        rows.append(encoder.encode_photographs([open_photograph(each.path).image for each in batch]))
+        rows.append(encoder.encode_photographs([_opened(each) for each in batch]))
         on_done(len(batch))
     return np.concatenate(rows)
+
+
+def _opened(photograph: CaptionedPhotograph) -> Image.Image:
+    from service.photos import open_photograph
+
+    try:
+        return open_photograph(photograph.path).image
+    except PhotographError as error:
+        raise PhotographError(f"{photograph.path} cannot be used as a photograph: {error.message}.") from None
 
 
 class _Progress:

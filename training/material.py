@@ -1,11 +1,12 @@
 """What a match is fitted on, encoded once: rated texts and photographs, what stands beside them, and the banks.
 
-Vectors are kept in the user's cache under the encoder's fingerprint and the data's names, so that a second fit,
+Vectors are kept in the user's cache under the encoder's fingerprint and the data's content, so that a second fit,
 or a measurement, starts at once.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
-from data.ratings import RatedPairs, read_rated_pairs
+from data.ratings import RatedPairs
 from service.artifact import ScorerArtifact, rounded
 from service.interaction import Bank, Everyday, features, side
 
@@ -42,6 +43,8 @@ RANDOM_BESIDE, RANDOM_SAYS, RANDOM_WEIGHT = 50, 0.03, 2.0
 FAR, NEAR = 1.0, 10.0
 """Percentiles of the captions' nearness to the bank of texts: below the first, features do not count; above the
 second they count wholly. Queries of a word or two are mostly below."""
+_LEAST_WAY = 1e-3
+"""Between the two ends of the gate, and between two vectors that are not the same."""
 
 
 @dataclass(frozen=True)
@@ -107,25 +110,30 @@ class Material:
 
 
 def read_material(
-    encoder: Encoder, data: Path, cache: Path, report: Report, base: ScorerArtifact | None = None
+    encoder: Encoder,
+    data: Path,
+    pairs: RatedPairs,
+    cache: Path,
+    report: Report,
+    base: ScorerArtifact | None = None,
 ) -> Material:
-    """Read a folder of data and encode it.
+    """Encode the rated pairs of a folder of data and what lies beside them.
 
     Banks are made of the captions and photographs that nobody rated; where these are fewer than
     `FEWEST_BESIDE`, those of `base` are taken, and without one there are none. Raises DataError for a fault of
     the data.
     """
-    pairs = read_rated_pairs(data)
     beside = _beside(data, pairs)
     captions = [caption.text for each in beside for caption in each.captions][:MOST_TEXTS]
     few = len(captions) < FEWEST_BESIDE
     shown = [] if few else _drawn(beside, MOST_PHOTOGRAPHS)
-    vectors = _encoded(encoder, cache, pairs, [] if few else captions, shown, report)
+    words = everyday_texts() if base is None else []
+    vectors = _encoded(encoder, cache, pairs, [] if few else captions, shown, words, report)
     banks = _banks(vectors["background_texts"], vectors["background_photographs"], report)
     gate = (0.0, 1.0)
     if banks:
         far, near = np.percentile(side(vectors["background_texts"], banks).nearness, [FAR, NEAR])
-        gate = float(far), float(near)
+        gate = float(far), max(float(near), float(far) + _LEAST_WAY)
     elif base is not None and base.text.interaction is not None:
         known = base.text.interaction
         banks, gate = known.banks, (known.far, known.near)
@@ -136,8 +144,8 @@ def read_material(
         measured = features(texts, photographs, banks, pairs.text, pairs.photograph)
         of_beside = features(texts, photographs, banks, text, photograph)
     unrated = Beside(text, photograph, said, weight, of_beside)
-    words = vectors.pop("everyday_texts")
-    everyday = Everyday.of(words) if base is None else base.text.everyday
+    of_words = vectors.pop("everyday_texts")
+    everyday = Everyday.of(of_words) if base is None else base.text.everyday
     return Material(
         pairs=pairs, banks=banks, gate=gate, features=measured, beside=unrated, everyday=everyday, **vectors
     )
@@ -183,23 +191,26 @@ def _encoded(
     pairs: RatedPairs,
     captions: Sequence[str],
     shown: Sequence[CaptionedPhotograph],
+    words: Sequence[str],
     report: Report,
 ) -> dict[str, Any]:
-    words = everyday_texts()
     digest = xxhash.xxh3_64(encoder.fingerprint.encode())
-    for each in (*pairs.photographs, *shown):
-        digest.update(f"{each.name} {each.path.stat().st_size}".encode())
-    for text in (*pairs.texts, *captions, *words):
-        digest.update(text.encode())
+    for photographs in (pairs.photographs, shown):
+        digest.update(f"{len(photographs)} photographs".encode())
+        for each in photographs:
+            # Exports of two libraries may have equal names, and pictures of one format and size are of equal length.
+            digest.update(xxhash.xxh3_128_digest(each.path.read_bytes()))
+    for texts in (pairs.texts, captions, words):
+        digest.update(json.dumps(list(texts)).encode())
     digest.update(pairs.text_owner.tobytes() + pairs.photograph.tobytes() + pairs.text.tobytes())
     file = cache / f"ratings-{digest.hexdigest()}.npz"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        photographs = _photograph_vectors(encoder, pairs.photographs, "rated photographs", report)
+        rated = _photograph_vectors(encoder, pairs.photographs, "rated photographs", report)
         vectors = {
             "texts": _text_vectors(encoder, pairs.texts, "rated texts", report),
-            "photographs": photographs,
-            "others": _others(encoder, pairs, photographs, report),
+            "photographs": rated,
+            "others": _others(encoder, pairs, rated, report),
             "background_texts": _text_vectors(encoder, captions, "captions beside them", report),
             "everyday_texts": _text_vectors(encoder, words, "everyday words", report),
             "background_photographs": _photograph_vectors(encoder, shown, "photographs beside them", report),
@@ -267,10 +278,10 @@ def _others(encoder: Encoder, pairs: RatedPairs, photographs: Vectors, report: R
 
 
 def _banks(texts: Vectors, photographs: Vectors, report: Report) -> tuple[Bank, ...]:
-    """Banks of the centres of texts and photographs; none where there are too few."""
+    """Banks of the centres of texts and photographs; none where there are too few, or all are the same."""
     banks = []
     for number, (vectors, size) in enumerate(zip((texts, photographs), BANK_SIZES, strict=True), start=1):
-        if len(vectors) < 2 * size:
+        if len(vectors) < 2 * size or np.ptp(vectors, axis=0).max() < _LEAST_WAY:
             return ()
         banks.append(make_bank(vectors, size))
         report("banks", number, len(BANK_SIZES))
@@ -278,10 +289,14 @@ def _banks(texts: Vectors, photographs: Vectors, report: Report) -> tuple[Bank, 
 
 
 def make_bank(vectors: Vectors, size: int, seed: int = 0) -> Bank:
-    """The centres of `size` clusters of unit vectors (n, d), brought to length 1 and rounded as a file keeps them."""
+    """The centres of `size` clusters of unit vectors (n, d), brought to length 1 and rounded as a file keeps them.
+
+    Of vectors that are fewer different ones there are fewer centres.
+    """
     from sklearn.cluster import KMeans
 
     fitted = KMeans(size, n_init=1, max_iter=30, random_state=seed).fit(vectors)
-    centres = fitted.cluster_centers_.astype(np.float32)
-    counts = np.bincount(fitted.labels_, minlength=size).astype(np.float32)
-    return Bank(rounded(centres / np.linalg.norm(centres, axis=1, keepdims=True)), counts)
+    counts = np.bincount(fitted.labels_, minlength=size)
+    centres = fitted.cluster_centers_[counts > 0].astype(np.float32)
+    unit = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    return Bank(rounded(unit), counts[counts > 0].astype(np.float32))

@@ -1,0 +1,136 @@
+"""People who rate by a known rule, photographs of one colour, and an encoder that sees colours in words too."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xxhash
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.service.matches import unit
+
+Numbers = NDArray[np.float64]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(eq=False)
+class ColourReader:
+    """Does what a fit asks of `service.encoder.Encoder`: a text is “red green blue number”, a photograph a colour.
+
+    `sign` −1 makes cosines fall where people rate higher; `encoded` holds all texts and counts of photographs.
+    """
+
+    name: str = "mini"
+    fingerprint: str = "colours in words"
+    dimension: int = 8
+    photograph_side: int = 16
+    noise: float = 0.25
+    sign: float = 1.0
+    texts: list[str] = field(default_factory=list)
+    photographs: int = 0
+
+    def encode_photographs(self, images: Sequence[Image.Image]) -> Vectors:
+        self.photographs += len(images)
+        colours = [np.asarray(image, np.float64).mean(axis=(0, 1)) for image in images]
+        return self._seen(np.stack(colours), 0.0)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        self.texts += texts
+        found = self._seen(np.stack([colour_of(text) for text in texts]), 0.5)
+        noise = [generator_of(text).normal(scale=self.noise, size=self.dimension) for text in texts]
+        return unit((self.sign * found + np.stack(noise)).astype(np.float32))
+
+    def _seen(self, colours: Numbers, of_words: float) -> Vectors:
+        red, green, blue = (colours / 127.5 - 1).T
+        rest = [np.full_like(red, 0.7), red * green / 2, green * blue / 2, red * blue / 2, np.full_like(red, of_words)]
+        return unit(np.stack([red, green, blue, *rest], axis=1).astype(np.float32))
+
+
+def generator_of(text: str) -> np.random.Generator:
+    """A generator that is the same for equal texts."""
+    return np.random.default_rng(xxhash.xxh3_64_intdigest(text.encode()))
+
+
+def colour_of(text: str) -> Numbers:
+    """What a text speaks of, (3,) from 0 to 255; any colour for words that name none."""
+    words = text.split()
+    if len(words) == 4 and all(word.isdecimal() for word in words):
+        return np.array([float(word) for word in words[:3]])
+    return generator_of(text).uniform(0, 255, 3)
+
+
+def people_say(text: str, colour: Numbers) -> float:
+    """The rule: how well people find that a text fits a photograph of a colour, 0 to 1."""
+    wanted, shown = colour_of(text) / 127.5 - 1, colour / 127.5 - 1
+    near = wanted @ shown / (np.linalg.norm(wanted) * np.linalg.norm(shown) + 1e-9)
+    return float(1 / (1 + np.exp(-(5 * near - 2))))
+
+
+def write_data(
+    folder: Path,
+    *,
+    rated: int = 40,
+    grades: int = 300,
+    votes: int = 600,
+    beside: int = 0,
+    owned: bool = True,
+    seed: int = 0,
+    says: float | None = None,
+) -> Path:
+    """A folder of data: `rated` photographs and as many texts, some pairs graded and voted on, photographs beside.
+
+    A text was written for the photograph of its number, or for none; `says` takes the place of the rule.
+    """
+    random = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    colours = random.integers(0, 256, (rated + beside, 3))
+    captions, texts = ["image\tcaption_id\tsplit\tcaption"], []
+    for number, colour in enumerate(colours):
+        Image.new("RGB", (16, 16), tuple(int(each) for each in colour)).save(folder / "images" / f"{number}.png")
+        for version in range(1 if number < rated else 3):
+            shifted = np.clip(colour + random.integers(-40, 41, 3), 0, 255)
+            text = " ".join(str(each) for each in (*shifted, number * 10 + version))
+            texts += [text] * (number < rated)
+            name = f"{number}.png" if owned or number >= rated else ""
+            captions.append(f"{name}\t{number}#{version}\ttest\t{text}")
+    for name, cells, count in (("expert", "expert1\texpert2\texpert3", grades), ("crowd", "yes\tno", votes)):
+        rows = [f"image\tcaption_id\t{cells}"]
+        for pair in random.choice(rated * rated, count, replace=False).tolist():
+            text, photograph = divmod(pair, rated)
+            chance = people_say(texts[text], colours[photograph].astype(np.float64)) if says is None else says
+            yes = int(random.binomial(3, chance**1.5))
+            said = (1 + random.binomial(3, chance, 3)).tolist() if name == "expert" else [yes, 3 - yes]
+            rows.append("\t".join([f"{photograph}.png", f"{text}#0", *map(str, said)]))
+        if count:
+            (folder / f"{name}_ratings.tsv").write_text("\n".join(rows) + "\n")
+    (folder / "captions.tsv").write_text("\n".join(captions) + "\n")
+    return folder
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at; it never goes beyond its end."""
+    assert 0 <= done <= total
+
+
+def make_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Banks of a few centres, five draws for an interval: seconds instead of minutes."""
+    import eval.answerable
+    import eval.match
+    import eval.scoring
+
+    monkeypatch.setattr("training.material.BANK_SIZES", (24, 12))
+    monkeypatch.setattr("training.material.FEWEST_BESIDE", 60)
+    for module, name in (
+        (eval.scoring, "scoring_figures"),
+        (eval.answerable, "answerability"),
+        (eval.match, "scoring_figures"),
+        (eval.match, "answerability"),
+        (eval.match, "paired_difference"),
+    ):
+        monkeypatch.setattr(module, name, functools.partial(getattr(module, name), resamples=5))
