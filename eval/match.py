@@ -82,12 +82,14 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, 
     `compare` adds the candidates that it was chosen from, which takes minutes. Raises DataError for a fault of
     the data and for too few ratings, ModelError where the encoder cannot tell what fits.
     """
+    from data.ratings import read_rated_pairs
     from training.heads import compare as compare_heads
     from training.material import read_material
     from training.scorer import check_enough, out_of_fold
 
-    material = read_material(encoder, data, cache, report)
-    check_enough(material.pairs)
+    pairs = read_rated_pairs(data)
+    check_enough(pairs)
+    material = read_material(encoder, data, pairs, cache, report)
     judged = out_of_fold(material, report)
     scoring = scoring_figures(material.pairs, judged.match, judged.agreement, on_progress=_part(report, "intervals"))
     cosine = material.cosine

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from data.ratings import RatedPairs
+from data.ratings import RatedPairs, read_rated_pairs
 from service.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
 from service.errors import DataError, ModelError
 from service.interaction import features, side
@@ -75,8 +75,9 @@ def train_scorer(
     """
     from eval.scoring import scoring_figures
 
-    material = read_material(encoder, data, cache, report, base)
-    check_enough(material.pairs)
+    pairs = read_rated_pairs(data)
+    check_enough(pairs)
+    material = read_material(encoder, data, pairs, cache, report, base)
     every = np.ones(len(material.pairs), dtype=bool)
     added = base is not None and not alone
     text = add_ratings(material, base) if base is not None and added else fit_text_match(material, every)
@@ -109,10 +110,9 @@ def train_scorer(
 
 def described(pairs: RatedPairs) -> str:
     """What a match was fitted on, in words."""
-    return (
-        f"{int(pairs.expert.sum()):,} pairs graded and {int(pairs.crowd.sum()):,} voted on, of "
-        f"{len(pairs.photographs):,} photographs and {len(pairs.texts):,} texts"
-    )
+    counts = ((int(pairs.expert.sum()), "pairs graded"), (int(pairs.crowd.sum()), "pairs voted on"))
+    rated = " and ".join(f"{count:,} {what}" for count, what in counts if count)
+    return f"{rated}, of {len(pairs.photographs):,} photographs and {len(pairs.texts):,} texts"
 
 
 def check_enough(pairs: RatedPairs) -> None:
