@@ -19,13 +19,16 @@ Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
-def double_folds(photograph: Integers, text: Integers, count: int = 5, seed: int = 0) -> Iterator[tuple[Flags, Flags]]:
+def double_folds(
+    photograph: Integers, text: Integers, count: int = 5, seed: int = 0, *, every: bool = False
+) -> Iterator[tuple[Flags, Flags]]:
     """Cells of `count` folds of photographs by `count` folds of texts, as masks (fitted, judged) over n rows.
 
     `photograph` (n,) and `text` (n,) say what each row is of; any whole numbers will do. Neither the
     photograph nor the text of a judged row is in the fitted rows, and each row is judged in exactly one of
     the count² cells. The rows that share one of the two with a judged row, about 8 in 25 with 5 folds, are in
-    neither mask. A cell without a row to judge is left out. Equal arguments give equal folds.
+    neither mask. A cell without a row to judge is left out, unless `every` is asked for; then cell i is of fold
+    i // count of the photographs and i % count of the texts. Equal arguments give equal folds.
 
     Raises DataError where there are fewer photographs or texts than folds, or where nothing is left to fit on
     for one of the cells.
@@ -34,7 +37,7 @@ def double_folds(photograph: Integers, text: Integers, count: int = 5, seed: int
     for first in range(count):
         for second in range(count):
             judged = (photograph_fold == first) & (text_fold == second)
-            if not judged.any():
+            if not every and not judged.any():
                 continue
             fitted = (photograph_fold != first) & (text_fold != second)
             if not fitted.any():

@@ -17,8 +17,10 @@ import numpy.typing as npt
 from eval.answerable import Answerability, answerability
 from eval.bootstrap import Interval
 from eval.scoring import Difference, ScoringReport, paired_difference, scoring_figures
+from service.errors import DataError
 
 if TYPE_CHECKING:
+    from data.ratings import RatedPairs
     from service.encoder import Encoder
     from training.material import Material
     from training.scorer import OutOfFold
@@ -100,16 +102,7 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, 
     }
     similarity = material.texts @ material.photographs.T
     sizes = [each for each in GALLERIES if each <= len(material.pairs.photographs) // 2]
-    cuts = [
-        answerability(
-            material.pairs,
-            judged.everything,
-            similarity,
-            gallery=size,
-            on_progress=_part(report, f"intervals of the cut, {size} photographs"),
-        )
-        for size in sizes
-    ]
+    cuts = [each for size in sizes if (each := _cut(material.pairs, judged.everything, similarity, size, report))]
     candidates = [{"candidate": SHIPPED, **_cells(scoring)}]
     if compare:
         candidates = [*compare_heads(material, on_progress=report), *candidates]
@@ -124,6 +117,17 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, 
         answerable=cuts,
         order=_order(material.pairs.text_owner, judged.everything, similarity),
     )
+
+
+def _cut(
+    pairs: RatedPairs, match: npt.NDArray[np.float32], cosine: npt.NDArray[np.float32], size: int, report: Report
+) -> Answerability | None:
+    """The test of the cut on galleries of one size; None where the ratings name no right photograph among enough."""
+    progress = _part(report, f"intervals of the cut, {size} photographs")
+    try:
+        return answerability(pairs, match, cosine, gallery=size, on_progress=progress)
+    except DataError:
+        return None
 
 
 def candidate_rows(candidates: Sequence[Mapping[str, object]]) -> list[list[str]]:
@@ -146,9 +150,14 @@ def _shown(value: object) -> str:
 def _order(
     owner: npt.NDArray[np.int64], match: npt.NDArray[np.float32], cosine: npt.NDArray[np.float32]
 ) -> dict[str, float]:
-    """R@1, R@5 and R@10 in percent of texts' own photographs among all rated ones, by match and by cosine."""
+    """R@1, R@5 and R@10 in percent of texts' own photographs among all rated ones, by match and by cosine.
+
+    Nothing where all texts were written for no photograph.
+    """
     known = np.flatnonzero(owner >= 0)
     figures: dict[str, float] = {}
+    if not len(known):
+        return figures
     for name, scores in (("match", match), ("cosine", cosine)):
         own = scores[known, owner[known]]
         before = (scores[known] >= own[:, None]).sum(axis=1) - 1

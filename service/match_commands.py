@@ -90,8 +90,11 @@ def scoring(
 ) -> None:
     """How well the match of a model agrees with people's ratings, out of fold in photographs and texts."""
     from eval.match import measure_match
+    from service.errors import UsageError
     from service.progress import stages
 
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        raise UsageError(f"The report cannot be written to {report}: name a file in a folder that is there.")
     with stages(errors_console()) as shown:
         measured = measure_match(_encoder(model, device), data, _cache(cache), shown, compare=candidates)
     if report is not None:
@@ -124,8 +127,8 @@ def _print(measured: MatchReport) -> None:
             f"{cut.answerable_pass:.0%} of the answerable pass and {cut.unanswerable_pass:.0%} of the others"
         )
     order = measured.order
-    rows["own photograph by match"] = " / ".join(f"{order[f'match_r{depth}']:.1f}" for depth in (1, 5, 10))
-    rows["own photograph by cosine"] = " / ".join(f"{order[f'cosine_r{depth}']:.1f}" for depth in (1, 5, 10))
+    for name in ("match", "cosine") if order else ():
+        rows[f"own photograph by {name}"] = " / ".join(f"{order[f'{name}_r{depth}']:.1f}" for depth in (1, 5, 10))
     print_rows(rows)
     if len(measured.candidates) > 1:
         print_line("")

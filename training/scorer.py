@@ -37,9 +37,12 @@ Flags = npt.NDArray[np.bool_]
 
 FEWEST_RATINGS, FEWEST_OF_A_SIDE = 40, 5
 """Ratings that it takes to fit a match at all, and of those that say it fits and that it does not."""
+FOLDS = 5
 GALLERY, KEEPS = 20, 0.98
 """Photographs of the galleries that the default cut is chosen on, and the share of answerable queries that it lets
 pass: who asks for what is there and gets nothing is worse off than who gets one photograph too many."""
+_LEAST_DEVIATION = 1e-3
+"""Of a feature: one that the ratings hardly vary is not blown up for texts where it varies."""
 NO_RISE = "The encoder's cosines do not rise with the ratings, so no match can be fitted on them."
 
 
@@ -69,43 +72,60 @@ def train_scorer(
     """Fit a match on the ratings in a folder of data, measure it out of fold and write it into `out`.
 
     `base` is a match of the same encoder that these ratings are added to or, with `alone`, that lends its banks
-    and nothing else. A match that ratings were added to is not measured: it has seen what it would be measured
-    on. Raises DataError for a fault of the
-    data and for too few or one-sided ratings, ModelError where the encoder cannot tell what fits.
+    and what such ratings say nothing of: the map of two photographs and, where there are too few, the cut. A
+    match that ratings were added to is not measured: it has seen what it would be measured on. Raises DataError
+    for a fault of the data and for too few or one-sided ratings, ModelError where the encoder cannot tell what
+    fits.
     """
-    from eval.scoring import scoring_figures
-
     pairs = read_rated_pairs(data)
     check_enough(pairs)
     material = read_material(encoder, data, pairs, cache, report, base)
     every = np.ones(len(material.pairs), dtype=bool)
     added = base is not None and not alone
     text = add_ratings(material, base) if base is not None and added else fit_text_match(material, every)
-    figures: dict[str, Any] = {}
-    min_match = 0.0 if base is None else base.min_match
-    if not added and can_be_folded(material.pairs):
-        judged = out_of_fold(material, report)
-        measured = scoring_figures(
-            material.pairs,
-            judged.match,
-            judged.agreement,
-            on_progress=lambda done, total: report("intervals", done, total),
-        )
-        cut = judge_the_cut(material, judged, GALLERY, report)
-        min_match = round(float(np.quantile(cut.match.answerable, 1 - KEEPS)), 2)
-        figures = {**measured.as_json(), "answerable": cut.as_json()}
+    figures, cut = ({}, None) if added else _measured(material, report)
+    if cut is None:
+        cut = 0.0 if base is None else base.min_match
     trained_on = described(material.pairs)
     artifact = ScorerArtifact(
         fingerprint=encoder.fingerprint,
         text=text,
         photograph=_photograph_map(material, base),
-        min_match=min_match,
+        min_match=cut,
         trained_on=f"{base.trained_on}, and {trained_on}" if base is not None and added else trained_on,
         figures=figures,
         **_precisions(material, text, base if added else None),
     )
     artifact.save(out)
     return artifact
+
+
+def _measured(material: Material, report: Report) -> tuple[dict[str, Any], float | None]:
+    """Figures out of fold and the default cut; none of the two, or no cut, where the ratings do not carry them.
+
+    A match of ratings that hang together too closely to be folded, or of which four fifths say nothing, is as
+    good as it is; it is only not known how good.
+    """
+    from eval.scoring import scoring_figures
+
+    if not can_be_folded(material.pairs):
+        return {}, None
+    try:
+        judged = out_of_fold(material, report)
+    except (DataError, ModelError):
+        return {}, None
+    measured = scoring_figures(
+        material.pairs,
+        judged.match,
+        judged.agreement,
+        on_progress=lambda done, total: report("intervals", done, total),
+    )
+    try:
+        cut = judge_the_cut(material, judged, GALLERY, report)
+    except DataError:
+        return measured.as_json(), None
+    min_match = round(float(np.quantile(cut.match.answerable, 1 - KEEPS)), 2)
+    return {**measured.as_json(), "answerable": cut.as_json()}, min_match
 
 
 def described(pairs: RatedPairs) -> str:
@@ -118,7 +138,7 @@ def described(pairs: RatedPairs) -> str:
 def check_enough(pairs: RatedPairs) -> None:
     """Raise DataError for ratings that no match can be fitted on."""
     said = np.where(pairs.expert, pairs.grade, pairs.share)
-    fits, fits_not = int((said >= 0.5).sum()), int((said < 0.5).sum())
+    fits, fits_not = _sides(said)
     if len(pairs) < FEWEST_RATINGS:
         raise DataError(
             f"{len(pairs)} rated pairs are too few to fit a match on; it takes at least {FEWEST_RATINGS}, with "
@@ -130,6 +150,11 @@ def check_enough(pairs: RatedPairs) -> None:
             f"The ratings are one-sided: only {count} of {len(pairs)} say that a text {rare}. Rate at least "
             f"{FEWEST_OF_A_SIDE} pairs of each kind."
         )
+
+
+def _sides(said: Numbers) -> tuple[int, int]:
+    """How many say that a text fits, and how many that it does not."""
+    return int((said >= 0.5).sum()), int((said < 0.5).sum())
 
 
 def can_be_folded(pairs: RatedPairs) -> bool:
@@ -198,7 +223,7 @@ def _interaction(material: Material, fitted: Flags, known: Flags) -> Interaction
     if not material.banks:
         return None
     mean = material.features[fitted].mean(axis=0, dtype=np.float64)
-    deviation = material.features[fitted].std(axis=0, dtype=np.float64) + 1e-9
+    deviation = np.maximum(material.features[fitted].std(axis=0, dtype=np.float64), _LEAST_DEVIATION)
     beside = material.beside
     others = standardised(beside.features[known], mean, deviation), beside.said[known], beside.weight[known]
     weights, intercept, _ = fit_joint(
@@ -214,10 +239,11 @@ def _calibrated(text: TextMatch, material: Material, fitted: Flags) -> TextMatch
     grades, votes = pairs.expert[fitted], pairs.crowd[fitted]
     target = np.where(grades, pairs.grade[fitted], pairs.share[fitted])
     judges = np.isfinite(pairs.grades[fitted]).sum(axis=1) + (pairs.yes + pairs.no)[fitted]
-    said = grades if grades.any() else votes
+    # A few grades that say the same give no scale; then the votes have to.
+    said = grades if min(_sides(target[grades])) >= FEWEST_OF_A_SIDE else grades | votes
     to_match = fit_logistic(logits[said], target[said], judges[said].astype(np.float64))
     agreement = Logistic(1.0, 0.0)
-    if votes.any():
+    if min(_sides(target[votes])) >= FEWEST_OF_A_SIDE:
         agreement = fit_logistic(to_match.logit(logits[votes]), target[votes], judges[votes].astype(np.float64))
     interaction = text.interaction
     if interaction is not None:
@@ -244,10 +270,13 @@ def _logits(text: TextMatch, material: Material, rows: Flags) -> Numbers:
 def fit_logistic(score: Numbers, target: Numbers, weight: Numbers) -> Logistic:
     """The logistic map of a score (n,) that makes shares (n,) in [0, 1] most likely, each counted `weight` times.
 
-    Raises ModelError where more of the score does not go with more of the target: such a map orders nothing.
+    Shares are drawn in by about one vote on either side (Platt 1999), without which the map of few ratings that a
+    score parts wholly would be a step. Raises ModelError where more of the score does not go with more of the target: such a map orders nothing.
     """
     from sklearn.linear_model import LogisticRegression
 
+    yes, no = float(target @ weight), float((1 - target) @ weight)
+    target = target * (yes + 1) / (yes + 2) + (1 - target) / (no + 2)
     column = np.concatenate([score, score])[:, None]
     votes = np.concatenate([np.ones_like(target), np.zeros_like(target)])
     counted = np.concatenate([target * weight, (1 - target) * weight])
@@ -262,7 +291,7 @@ def fit_logistic(score: Numbers, target: Numbers, weight: Numbers) -> Logistic:
 def _photograph_map(material: Material, base: ScorerArtifact | None) -> Logistic | None:
     known: Flags = np.logical_and.reduce(np.isfinite(material.others), axis=1)
     said = np.where(material.pairs.expert, material.pairs.grade, material.pairs.share)[known]
-    if base is not None or min((said >= 0.5).sum(), (said < 0.5).sum()) < FEWEST_OF_A_SIDE:
+    if base is not None or min(_sides(said)) < FEWEST_OF_A_SIDE:
         return None if base is None else base.photograph
     ours = material.photographs[material.pairs.photograph]
     cosine = np.einsum("nd,nd->n", ours, np.nan_to_num(material.others)).astype(np.float64)
@@ -294,21 +323,20 @@ def out_of_fold(material: Material, report: Report) -> OutOfFold:
     pairs = material.pairs
     match, agreement = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
     everything = np.zeros((len(pairs.texts), len(pairs.photographs)), np.float32)
-    photograph_fold, text_fold = fold_numbers(pairs.photograph, pairs.text)
+    photograph_fold, text_fold = fold_numbers(pairs.photograph, pairs.text, FOLDS)
     fold_of_photograph = np.zeros(len(pairs.photographs), np.int64)
     fold_of_text = np.zeros(len(pairs.texts), np.int64)
     fold_of_photograph[pairs.photograph], fold_of_text[pairs.text] = photograph_fold, text_fold
-    cells = list(double_folds(pairs.photograph, pairs.text))
-    for number, (fitted, judged) in enumerate(cells, start=1):
+    cells = list(double_folds(pairs.photograph, pairs.text, FOLDS, every=True))
+    for number, (fitted, judged) in enumerate(cells):
         text = fit_text_match(material, fitted)
         logits = _logits(text, material, judged)
         match[judged], agreement[judged] = squash(logits), text.agreement(logits)
-        one = np.flatnonzero(judged)[0]
-        columns = np.flatnonzero(fold_of_photograph == photograph_fold[one])
-        for row in np.flatnonzero(fold_of_text == text_fold[one]):
+        columns = np.flatnonzero(fold_of_photograph == number // FOLDS)
+        for row in np.flatnonzero(fold_of_text == number % FOLDS):
             found = text.logits(material.texts[row], material.photographs[columns])
             everything[row, columns] = squash(found)
-        report("folds", number, len(cells))
+        report("folds", number + 1, len(cells))
     return OutOfFold(match, agreement, everything)
 
 
