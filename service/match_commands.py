@@ -48,6 +48,8 @@ def scorer(
     """
     from service.errors import UsageError
     from service.progress import stages
+
+    _need_training_packages()
     from training.scorer import train_on_library, train_scorer
 
     if (data is None) == (library is None):
@@ -136,6 +138,19 @@ def _print(measured: MatchReport) -> None:
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
         for row in table:
             print_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _need_training_packages() -> None:
+    from importlib.util import find_spec
+
+    from service.errors import UsageError
+
+    missing = [name for module, name in _PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise UsageError(f"This needs {' and '.join(missing)}, not installed here; run pip install 'smysl[training]'.")
+
+
+_PACKAGES = {"sklearn": "scikit-learn", "scipy": "SciPy"}
 
 
 def _encoder(model: str | None, device: str | None) -> Encoder:
