@@ -57,7 +57,8 @@ class Bank:
         apart = (self.vectors - centre) * np.sqrt(shares)[:, None]
         # Through the left side: as many rows as texts, however long the vectors are.
         _, singular, directions = np.linalg.svd(apart, full_matrices=False)
-        variance = (singular / singular[0]) ** 2
+        # A bank of one vector, or of equal ones, does not vary; its products are 0.
+        variance = (singular / max(float(singular[0]), 1e-6)) ** 2
         object.__setattr__(self, "centre", centre)
         object.__setattr__(self, "powers", tuple((directions.T * variance**each) @ directions for each in POWERS))
 

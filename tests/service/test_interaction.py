@@ -118,3 +118,12 @@ def test_a_file_keeps_vectors_to_the_second_digit_and_again_to_the_last() -> Non
     assert (kept * vectors).sum(axis=1).min() > 0.999
     assert np.linalg.norm(kept, axis=1) == pytest.approx(1.0, abs=1e-6)
     assert rounded(kept) == pytest.approx(kept, abs=1e-7)
+
+
+def test_a_bank_that_does_not_vary_gives_finite_features() -> None:
+    alike = np.tile(np.float32([[0.6, 0.8, 0.0]]), (3, 1))
+    bank = Bank(alike, np.ones(3, np.float32))
+    ready = side(np.eye(3, dtype=np.float32), (bank, bank))
+    rows = np.arange(3)
+
+    assert np.isfinite(features(ready, ready, (bank, bank), rows, rows)).all()
