@@ -271,7 +271,8 @@ def fit_logistic(score: Numbers, target: Numbers, weight: Numbers) -> Logistic:
     """The logistic map of a score (n,) that makes shares (n,) in [0, 1] most likely, each counted `weight` times.
 
     Shares are drawn in by about one vote on either side (Platt 1999), without which the map of few ratings that a
-    score parts wholly would be a step. Raises ModelError where more of the score does not go with more of the target: such a map orders nothing.
+    score parts wholly would be a step. Raises ModelError where more of the score does not go with more of the
+    target: such a map orders nothing.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.ratings import read_rated_pairs
 from service.errors import PhotographError
 from service.interaction import FEATURES, side
 from service.scorer import ScorerArtifact
@@ -23,7 +24,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(data: Path, cache: Path, encoder: ColourReader | None = None, base: ScorerArtifact | None = None) -> Material:
-    return read_material(encoder or ColourReader(), data, cache, quiet, base)  # type: ignore[arg-type]
+    return read_material(encoder or ColourReader(), data, read_rated_pairs(data), cache, quiet, base)  # type: ignore[arg-type]
 
 
 def test_vectors_are_of_length_one_and_at_their_places(tmp_path: Path) -> None:
