@@ -1,4 +1,4 @@
-"""How long one machine takes to encode: a query, a photograph, and loading the model before either.
+"""How long one machine takes to encode: a query, a photograph, and loading the model before either; and to match.
 
 A query is timed alone, as a person's search asks for it. Photographs are timed in batches as an index run
 encodes them, from tensors that lie in memory: decoding depends on the files and is left out, and resizing,
@@ -18,6 +18,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
+    from service.scorer import Scorer
 
 QUERIES = (
     "sunflower",
@@ -45,6 +46,8 @@ QUERIES = (
 
 BATCH = 16
 WARM_BATCHES = 2
+CANDIDATES = 200
+"""Photographs that a search scores, at least, where the match orders them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class EncodingReport:
         photograph_ms: milliseconds a photograph beyond decoding and resizing, in batches of `batch`; median.
         preparation_ms: milliseconds to resize and normalise a photograph of twice the model's side; median.
         loading_s: seconds from a name to an encoder, with the import of its libraries.
+        match_ms: milliseconds for the matches of one query with `CANDIDATES` photographs; median, None where no
+            scorer was given.
         disk_mb: megabytes (1,000,000 bytes) of the model's files.
         threads: how many torch computes with on a CPU.
     """
@@ -76,6 +81,7 @@ class EncodingReport:
     text_precision: str
     model: str
     fingerprint: str
+    match_ms: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All fields, times to a hundredth, for `--json` and for tables."""
@@ -86,6 +92,7 @@ def bench_encoding(
     load: Callable[[], Encoder],
     disk_bytes: int,
     *,
+    scorer_of: Callable[[Encoder], Scorer] | None = None,
     queries: int = 200,
     batches: int = 10,
     on_progress: Callable[[int, int], None] | None = None,
@@ -96,6 +103,7 @@ def bench_encoding(
     Args:
         load: makes the encoder; a download belongs before, or it counts as loading.
         disk_bytes: size of the model's files.
+        scorer_of: gives the encoder's scorer, to be timed too.
         queries: how many single texts are counted; they take turns among `QUERIES`.
         batches: how many batches of photographs are counted.
         on_progress: called with the steps done and their number in all.
@@ -117,7 +125,11 @@ def bench_encoding(
     prepared = [encoder.prepare(image) for image in images]
     _times(((encoder.encode_prepared, prepared) for _ in range(WARM_BATCHES)), clock, report)
     batch_ms = _times(((encoder.encode_prepared, prepared) for _ in range(batches)), clock, report)
+    match_ms = None
+    if scorer_of is not None:
+        match_ms = _match_ms(scorer_of(encoder), encoder, clock)
     return EncodingReport(
+        match_ms=match_ms,
         text_ms_median=float(np.median(text_ms)),
         text_ms_p95=float(np.percentile(text_ms, 95)),
         photograph_ms=float(np.median(batch_ms)) / BATCH,
@@ -134,6 +146,19 @@ def bench_encoding(
         model=encoder.name,
         fingerprint=encoder.fingerprint,
     )
+
+
+def _match_ms(scorer: Scorer, encoder: Encoder, clock: Callable[[], float]) -> float:
+    """Median milliseconds of the matches of texts with random unit vectors; each text is asked twice."""
+    candidates = np.random.default_rng(0).normal(size=(CANDIDATES, encoder.dimension)).astype(np.float32)
+    candidates /= np.linalg.norm(candidates, axis=1, keepdims=True)
+    asked = encoder.encode_texts(QUERIES)
+    steps = _Steps(None, 2 * len(asked))
+    times = [
+        _times(((lambda each: scorer.match(each, candidates, "text"), query) for query in asked), clock, steps)
+        for _ in range(2)
+    ]
+    return float(np.median(times[1]))
 
 
 class _Steps:

@@ -73,11 +73,12 @@ def encode(model: ModelOption = None, device: DeviceOption = None, as_json: Json
     Queries are encoded one by one, photographs in batches of 16 that are decoded and resized already. Let
     nothing else compute meanwhile.
     """
-    from eval.bench import bench_encoding
+    from eval.bench import CANDIDATES, bench_encoding
     from service.config import MINI
     from service.encoder import load_encoder
     from service.models import bytes_on_disk, ensure_downloaded
     from service.progress import download, steps
+    from service.scorer import load_scorer
 
     errors = errors_console()
     settings = settings_of(model=model, device=device)
@@ -85,7 +86,9 @@ def encode(model: ModelOption = None, device: DeviceOption = None, as_json: Json
     with download(errors) as on_progress:
         ensure_downloaded(name, timeout_s=settings.hub_timeout_s, on_progress=on_progress)
     with steps(errors, "Measuring") as shown:
-        report = bench_encoding(lambda: load_encoder(name, settings), bytes_on_disk(name), on_progress=shown)
+        report = bench_encoding(
+            lambda: load_encoder(name, settings), bytes_on_disk(name), scorer_of=load_scorer, on_progress=shown
+        )
     if as_json:
         print_line(json.dumps(report.as_json(), indent=2))
         return
@@ -93,6 +96,7 @@ def encode(model: ModelOption = None, device: DeviceOption = None, as_json: Json
         {
             "query": f"{report.text_ms_median:.1f} ms   (95 % of {report.queries} within {report.text_ms_p95:.1f} ms)",
             "photograph": f"{report.photograph_ms:.1f} ms   (batches of {report.batch}, without decoding and resizing)",
+            "match": f"{report.match_ms:.1f} ms for {CANDIDATES} photographs of a query",
             "resizing": f"{report.preparation_ms:.1f} ms a photograph",
             "loading": f"{report.loading_s:.1f} s",
             "size": f"{report.disk_mb:,.1f} MB",

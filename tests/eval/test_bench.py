@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from eval.bench import BATCH, QUERIES, WARM_BATCHES, EncodingReport, bench_encoding
+from eval.bench import BATCH, CANDIDATES, QUERIES, WARM_BATCHES, EncodingReport, bench_encoding
 from service.encoder import Encoder
 from service.errors import UsageError
 from service.models import bytes_on_disk
+from service.scorer import Scorer
 
 QUERY_S, PHOTOGRAPH_S, PREPARATION_S, LOADING_S = 0.003, 0.018, 0.002, 1.5
 
@@ -72,6 +73,20 @@ def test_what_comes_first_is_not_counted(report: EncodingReport) -> None:
     assert report.text_ms_p95 == pytest.approx(3)
     assert report.photograph_ms == pytest.approx(18)
     assert report.preparation_ms == pytest.approx(2)
+
+
+def test_a_scorer_is_timed_by_the_candidates_of_a_search(tiny: Encoder) -> None:
+    seen: list[int] = []
+
+    class Counting:
+        def match(self, query: npt.NDArray[np.float32], photographs: npt.NDArray[np.float32], kind: str) -> None:
+            assert (query.shape, kind) == ((tiny.dimension,), "text")
+            seen.append(len(photographs))
+
+    report = bench_encoding(lambda: tiny, 1, scorer_of=lambda _: cast(Scorer, Counting()), queries=1, batches=1)
+    assert set(seen) == {CANDIDATES}
+    assert report.match_ms is not None and report.match_ms >= 0
+    assert bench_encoding(lambda: tiny, 1, queries=1, batches=1).match_ms is None
 
 
 def test_loading_is_counted_by_itself(report: EncodingReport) -> None:
@@ -140,6 +155,7 @@ def test_the_command_prints_rows(smysl: Callable[..., Any], tiny_folder: Path) -
     assert [line.split()[0] for line in done.out.splitlines()] == [
         "query",
         "photograph",
+        "match",
         "resizing",
         "loading",
         "size",
