@@ -142,6 +142,8 @@ def _cells(scoring: ScoringReport) -> dict[str, object]:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, float):
         return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3f}"
     return str(value)
