@@ -14,6 +14,7 @@ from PIL import Image
 
 from service.artifact import FACTS, ScorerArtifact, squash
 from service.config import Settings
+from service.errors import UsageError
 from service.library import Library
 from service.search import Query
 from tests.conftest import Finished
@@ -168,3 +169,15 @@ def test_a_librarys_ratings_are_added_to_those_of_its_model_or_stand_alone(
     kept = [ScorerArtifact.load(tmp_path / each, base.fingerprint) for each in ("library", "elsewhere")]
     assert kept[0].min_match == kept[1].min_match == base.min_match
     assert kept[0].text.plain != kept[1].text.plain != base.text.plain
+
+
+def test_packages_that_are_missing_are_named(smysl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(module: str) -> object | None:
+        return None if module == "sklearn" else object()
+
+    monkeypatch.setattr("importlib.util.find_spec", found)
+
+    done = smysl("eval", "scoring", "--data", str(tmp_path))
+
+    assert done.code == UsageError.exit_code
+    assert "scikit-learn" in done.err and "pip install 'smysl[training]'" in done.err
