@@ -91,9 +91,11 @@ def scoring(
     as_json: JsonOption = False,
 ) -> None:
     """How well the match of a model agrees with people's ratings, out of fold in photographs and texts."""
-    from eval.match import measure_match
     from service.errors import UsageError
     from service.progress import stages
+
+    _need_training_packages()
+    from eval.match import measure_match
 
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         raise UsageError(f"The report cannot be written to {report}: name a file in a folder that is there.")

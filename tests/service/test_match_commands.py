@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -172,10 +173,10 @@ def test_a_librarys_ratings_are_added_to_those_of_its_model_or_stand_alone(
 
 
 def test_packages_that_are_missing_are_named(smysl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(module: str) -> object | None:
-        return None if module == "sklearn" else object()
-
-    monkeypatch.setattr("importlib.util.find_spec", found)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, package=None: None if name == "sklearn" else real(name, package)
+    )
 
     done = smysl("eval", "scoring", "--data", str(tmp_path))
 
