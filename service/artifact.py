@@ -238,6 +238,19 @@ class ScorerArtifact:
         return arrays
 
 
+def exchange(folder: Path, old: str, new: str) -> None:
+    """Put the match in `folder` aside under the fingerprint `old`, and bring back one put aside under `new`.
+
+    A library's own match goes and comes with its model; nothing is deleted.
+    """
+    for name in (ARRAYS, FACTS):
+        here, aside, kept = folder / name, folder / f"{old}-{name}", folder / f"{new}-{name}"
+        if here.is_file():
+            here.replace(aside)
+        if kept.is_file():
+            kept.replace(here)
+
+
 def standardised(
     measured: NDArray[np.float32], mean: NDArray[np.float64], deviation: NDArray[np.float64]
 ) -> NDArray[np.float64]:

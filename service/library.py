@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import FACTS
+from service.artifact import FACTS, exchange
 from service.catalog import Catalog
 from service.config import Settings
 from service.encoder import load_encoder
@@ -262,9 +262,11 @@ class Library:
         """
         from service.index import VectorIndex
 
-        if self.catalog.setting("fingerprint") != encoder.fingerprint:
+        own = self.catalog.setting("fingerprint")
+        if own != encoder.fingerprint:
             if any(root.id not in walked or not root.path.is_dir() for root in self.catalog.roots()):
                 return
+            exchange(self.folder, str(own), encoder.fingerprint)
             self.catalog.adopt(encoder.name, encoder.fingerprint)
         elif self.catalog.setting("model") != encoder.name:
             self.catalog.remember(model=encoder.name)

@@ -305,6 +305,17 @@ def test_the_model_is_remembered_and_another_is_refused(changing: Library) -> No
     assert "smysl index" in refusal.value.message
 
 
+def test_a_match_of_the_library_goes_and_comes_with_its_model(changing: Library) -> None:
+    own = changing.status().fingerprint
+    assert own is not None
+    a_match(own, min_match=0.3).save(changing.folder)
+    for model, cut, calibration in ((OTHER, 0.0, "background"), ("mini", 0.3, "ratings")):
+        with opened(changing.folder, model) as again:
+            list(again.index())
+            found = again.search(Query(text="red"))
+        assert (found.min_match, found.calibration) == (cut, calibration)
+
+
 def test_a_library_whose_model_is_gone_says_so(changing: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*arguments: object) -> ColourEncoder:
         raise NotFoundError("The model's folder /models/mine does not exist.")
