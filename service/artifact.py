@@ -282,10 +282,11 @@ def _unrounded(steps: NDArray[np.int8]) -> NDArray[np.float32]:
 
 
 def _write_arrays(file: Path, arrays: dict[str, NDArray[Any]]) -> str:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     part = file.with_name(f"{file.name}.part")
-    save_file(arrays, part)
+    # Not its own `save_file`, which keeps the file from everybody but its owner.
+    part.write_bytes(save(arrays))
     part.replace(file)
     return _checksum(file)
 
