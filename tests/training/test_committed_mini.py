@@ -15,6 +15,7 @@ from PIL import Image
 from service.artifact import ScorerArtifact
 from service.encoder import Encoder
 from service.models import mini_folder
+from service.scorer import load_scorer
 from service.torchvision_mend import mend_torchvision
 from training.mini.everyday import EverydayReport, formats_check, main, sample_check
 from training.mini.towers import load_image_tower
@@ -127,6 +128,13 @@ def test_finds_the_sample_photographs_as_its_metrics_say(encoder: Encoder, metri
     # The metrics were measured in the precision of another machine, which may turn a close race.
     assert report.recall(1) == pytest.approx(written["r1"], abs=6)
     assert report.recall(5) == pytest.approx(written["r5"], abs=6)
+
+
+def test_by_match_the_samples_are_found_no_worse_and_those_of_the_demo_first(encoder: Encoder) -> None:
+    pytest.importorskip("skimage")
+    by_cosine, by_match = sample_check(encoder), sample_check(encoder, load_scorer(encoder))
+    assert by_match.recall(1) >= by_cosine.recall(1)
+    assert [place for _, place in list(by_match.places.items())[:6]] == [1] * 6
 
 
 def test_finds_everyday_photographs_as_its_metrics_say(encoder: Encoder, metrics: Any, shared_data: Path) -> None:

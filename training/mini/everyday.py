@@ -6,7 +6,8 @@ where the folder is there, `formats/` beside the training data with its `queries
 
     python -m training.mini.everyday --model mini --formats DIR
 
-prints the figures of any model, with the place of the right photograph for each query.
+prints the figures of any model, with the place of the right photograph for each query; by cosine or, with
+`--match`, in the order of a search.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from service.errors import DataError, SmyslError
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
+    from service.scorer import Scorer
 
 SAMPLE_QUERIES = (
     ("a cup of coffee", "coffee.png"),
@@ -91,22 +93,22 @@ class EverydayReport:
         }
 
 
-def sample_check(encoder: Encoder) -> EverydayReport:
-    """Search the sample photographs of the installed packages."""
+def sample_check(encoder: Encoder, scorer: Scorer | None = None) -> EverydayReport:
+    """Search the sample photographs of the installed packages, by cosine or by the matches of `scorer`."""
     from data.samples import sample_photographs
 
-    return _check("samples", encoder, SAMPLE_QUERIES, {each.name: each.source for each in sample_photographs()})
+    return _check("samples", encoder, SAMPLE_QUERIES, {each.name: each.source for each in sample_photographs()}, scorer)
 
 
-def formats_check(encoder: Encoder, folder: Path) -> EverydayReport:
-    """Search `photos/` of a folder with the queries of its `queries.tsv` (`query`, `image`)."""
+def formats_check(encoder: Encoder, folder: Path, scorer: Scorer | None = None) -> EverydayReport:
+    """Search `photos/` of a folder with the queries of its `queries.tsv` (`query`, `image`); else as before."""
     file = folder / "queries.tsv"
     if not file.is_file():
         raise DataError(f"{file} is missing: the folder holds photos/ and queries.tsv.")
     with file.open(encoding="utf-8", newline="") as stream:
         queries = [(row["query"], row["image"]) for row in csv.DictReader(stream, delimiter="\t")]
     photographs = {f"photos/{path.name}": path for path in sorted((folder / "photos").glob("*.jpg"))}
-    return _check("formats", encoder, queries, photographs)
+    return _check("formats", encoder, queries, photographs, scorer)
 
 
 def _check(
@@ -114,15 +116,16 @@ def _check(
     encoder: Encoder,
     queries: tuple[tuple[str, str], ...] | list[tuple[str, str]],
     photographs: dict[str, Path],
+    scorer: Scorer | None,
 ) -> EverydayReport:
     from service.photos import open_photograph
 
     vectors = encoder.encode_photographs([open_photograph(path).image for path in photographs.values()])
-    similarity = encoder.encode_texts([query for query, _ in queries]) @ vectors.T
+    texts = encoder.encode_texts([query for query, _ in queries])
+    found = texts @ vectors.T if scorer is None else [scorer.match(text, vectors, "text") for text in texts]
     rows = {key: row for row, key in enumerate(photographs)}
     places = {
-        query: int((scores >= scores[rows[image]]).sum())
-        for (query, image), scores in zip(queries, similarity, strict=True)
+        query: int((scores >= scores[rows[image]]).sum()) for (query, image), scores in zip(queries, found, strict=True)
     }
     return EverydayReport(name, len(photographs), places)
 
@@ -130,18 +133,21 @@ def _check(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     from service.encoder import Encoder
+    from service.scorer import load_scorer
 
     parser = argparse.ArgumentParser(
         prog="python -m training.mini.everyday", description="Short everyday queries over photographs of many kinds."
     )
     parser.add_argument("--model", default="mini", help="mini, ARCH/PRETRAINED, hf-hub:ORG/NAME or local-dir:PATH")
     parser.add_argument("--formats", type=Path, help="folder with photos/ and queries.tsv")
+    parser.add_argument("--match", action="store_true", help="order by match, as a search does, not by cosine")
     asked = parser.parse_args(arguments)
     try:
         encoder = Encoder.load(asked.model)
-        reports = [sample_check(encoder)]
+        scorer = load_scorer(encoder) if asked.match else None
+        reports = [sample_check(encoder, scorer)]
         if asked.formats is not None:
-            reports.append(formats_check(encoder, asked.formats))
+            reports.append(formats_check(encoder, asked.formats, scorer))
     except SmyslError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code
