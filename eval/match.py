@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.answerable import Answerability, answerability
 from eval.bootstrap import Interval
 from eval.scoring import Difference, ScoringReport, paired_difference, scoring_figures
 from service.errors import DataError
 
 if TYPE_CHECKING:
-    from data.ratings import RatedPairs
+    from eval.answerable import Answerability
     from service.encoder import Encoder
     from training.material import Material
     from training.scorer import OutOfFold
@@ -102,7 +101,7 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, 
     }
     similarity = material.texts @ material.photographs.T
     sizes = [each for each in GALLERIES if each <= len(material.pairs.photographs) // 2]
-    cuts = [each for size in sizes if (each := _cut(material.pairs, judged.everything, similarity, size, report))]
+    cuts = [each for size in sizes if (each := _cut(material, judged, size, report))]
     candidates = [{"candidate": SHIPPED, **_cells(scoring)}]
     if compare:
         candidates = [*compare_heads(material, on_progress=report), *candidates]
@@ -119,13 +118,12 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, 
     )
 
 
-def _cut(
-    pairs: RatedPairs, match: npt.NDArray[np.float32], cosine: npt.NDArray[np.float32], size: int, report: Report
-) -> Answerability | None:
+def _cut(material: Material, judged: OutOfFold, size: int, report: Report) -> Answerability | None:
     """The test of the cut on galleries of one size; None where the ratings name no right photograph among enough."""
-    progress = _part(report, f"intervals of the cut, {size} photographs")
+    from training.scorer import judge_the_cut
+
     try:
-        return answerability(pairs, match, cosine, gallery=size, on_progress=progress)
+        return judge_the_cut(material, judged, size, report)
     except DataError:
         return None
 

@@ -164,7 +164,7 @@ class ScorerArtifact:
             if tuple(facts["features"]) != FEATURES:
                 raise ValueError("it was fitted on other features than this version measures")
             interaction = _interaction(facts, arrays)
-            precision = arrays["precision"].astype(np.float64)
+            precision = arrays["precision"].astype(np.float64) if "precision" in arrays else None
         if "everyday centre" in arrays:
             everyday = Everyday(
                 arrays["everyday centre"].astype(np.float32), arrays["everyday spread"].astype(np.float32)
@@ -221,15 +221,13 @@ class ScorerArtifact:
         if interaction is not None:
             for name, bank in zip(BANKS, interaction.banks, strict=True):
                 arrays |= {name: _steps(bank.vectors), f"{name} counts": bank.counts.astype(np.float32)}
-            size = len(interaction.weights) + 1
             arrays |= {
                 "mean": interaction.mean,
                 "deviation": interaction.deviation,
                 "weights": interaction.weights,
-                "precision": np.zeros((size, size), np.float32)
-                if self.precision is None
-                else self.precision.astype(np.float32),
             }
+            if self.precision is not None:
+                arrays["precision"] = self.precision.astype(np.float32)
         if everyday is not None:
             arrays |= {
                 "everyday centre": everyday.centre.astype(np.float16),

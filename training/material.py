@@ -119,24 +119,21 @@ def read_material(
 ) -> Material:
     """Encode the rated pairs of a folder of data and what lies beside them.
 
-    Banks are made of the captions and photographs that nobody rated; where these are fewer than
-    `FEWEST_BESIDE`, those of `base` are taken, and without one there are none. Raises DataError for a fault of
-    the data.
+    Banks are those of `base` or, without one, made of the captions and photographs that nobody rated; where
+    these are fewer than `FEWEST_BESIDE` there are none. Raises DataError for a fault of the data.
     """
-    beside = _beside(data, pairs)
+    known = None if base is None else base.text.interaction
+    beside = [] if known is not None else _beside(data, pairs)
     captions = [caption.text for each in beside for caption in each.captions][:MOST_TEXTS]
     few = len(captions) < FEWEST_BESIDE
     shown = [] if few else _drawn(beside, MOST_PHOTOGRAPHS)
     words = everyday_texts() if base is None else []
     vectors = _encoded(encoder, cache, pairs, [] if few else captions, shown, words, report)
-    banks = _banks(vectors["background_texts"], vectors["background_photographs"], report)
-    gate = (0.0, 1.0)
-    if banks:
-        far, near = np.percentile(side(vectors["background_texts"], banks).nearness, [FAR, NEAR])
-        gate = float(far), max(float(near), float(far) + _LEAST_WAY)
-    elif base is not None and base.text.interaction is not None:
-        known = base.text.interaction
+    if known is not None:
         banks, gate = known.banks, (known.far, known.near)
+    else:
+        banks = _banks(vectors["background_texts"], vectors["background_photographs"], report)
+        gate = _gate(vectors["background_texts"], banks)
     text, photograph, said, weight = _beside_rated(pairs)
     measured, of_beside = np.empty((len(pairs), 0), np.float32), np.empty((len(text), 0), np.float32)
     if banks:
@@ -149,6 +146,13 @@ def read_material(
     return Material(
         pairs=pairs, banks=banks, gate=gate, features=measured, beside=unrated, everyday=everyday, **vectors
     )
+
+
+def _gate(captions: Vectors, banks: tuple[Bank, ...]) -> tuple[float, float]:
+    if not banks:
+        return 0.0, 1.0
+    far, near = np.percentile(side(captions, banks).nearness, [FAR, NEAR])
+    return float(far), max(float(near), float(far) + _LEAST_WAY)
 
 
 def _beside_rated(

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from data.ratings import RatedPairs, read_rated_pairs
 from service.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
 from service.errors import DataError, ModelError
-from service.interaction import features, side
+from service.interaction import side
 from training.joint import fit_joint
 from training.material import Material, Report, read_material
 
@@ -188,10 +188,9 @@ def add_ratings(material: Material, base: ScorerArtifact) -> TextMatch:
         plain = Logistic(float(slope[0]), intercept) if slope[0] > 0 else plain
     if interaction is not None and base.precision is not None:
         known = np.append(interaction.intercept, interaction.weights), base.precision
-        banks = interaction.banks
-        texts, photographs = side(material.texts, banks), side(material.photographs, banks)
-        measured = features(texts, photographs, banks, material.pairs.text, material.pairs.photograph)
-        weights, shift, _ = fit_joint(interaction.standard(measured), material.pairs, every, prior=known)
+        # The features of a material with a base are measured by the base's banks.
+        standard = interaction.standard(material.features)
+        weights, shift, _ = fit_joint(standard, material.pairs, every, prior=known)
         interaction = replace(interaction, weights=weights, intercept=shift)
     return TextMatch(plain, text.agreement, interaction, text.everyday)
 
@@ -350,7 +349,7 @@ def judge_the_cut(material: Material, judged: OutOfFold, gallery: int, report: R
         judged.everything,
         material.texts @ material.photographs.T,
         gallery=gallery,
-        on_progress=lambda done, total: report("intervals of the cut", done, total),
+        on_progress=lambda done, total: report(f"intervals of the cut, {gallery} photographs", done, total),
     )
 
 

@@ -130,7 +130,6 @@ def make_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         (eval.scoring, "scoring_figures"),
         (eval.answerable, "answerability"),
         (eval.match, "scoring_figures"),
-        (eval.match, "answerability"),
         (eval.match, "paired_difference"),
     ):
         monkeypatch.setattr(module, name, functools.partial(getattr(module, name), resamples=5))

@@ -17,18 +17,12 @@ from service.encoder import Encoder
 from service.models import mini_folder
 from service.scorer import load_scorer
 from service.torchvision_mend import mend_torchvision
-from training.mini.everyday import EverydayReport, formats_check, main, sample_check
+from training.mini.everyday import SAMPLE_QUERIES, EverydayReport, formats_check, main, sample_check
 from training.mini.towers import load_image_tower
 
 LARGEST = 60_000_000
-DEMO = {
-    "a cup of coffee": "coffee.png",
-    "a cat": "cat.png",
-    "a motorcycle in a garage": "motorcycle.png",
-    "a chinese temple": "chinese-temple.jpg",
-    "a red flower": "flower.jpg",
-    "a brick wall": "brick-wall.png",
-}
+DEMO = dict(SAMPLE_QUERIES[:6])
+"""What the demo is asked."""
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +128,7 @@ def test_by_match_the_samples_are_found_no_worse_and_those_of_the_demo_first(enc
     pytest.importorskip("skimage")
     by_cosine, by_match = sample_check(encoder), sample_check(encoder, load_scorer(encoder))
     assert by_match.recall(1) >= by_cosine.recall(1)
-    assert [place for _, place in list(by_match.places.items())[:6]] == [1] * 6
+    assert all(by_match.places[query] == 1 for query in DEMO)
 
 
 def test_finds_everyday_photographs_as_its_metrics_say(encoder: Encoder, metrics: Any, shared_data: Path) -> None:
