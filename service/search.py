@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from service.records import Record
 from service.scorer import Calibration, Scorer
 
 if TYPE_CHECKING:
+    import pandas as pd
     from PIL import Image
 
     from service.encoder import Encoder
@@ -79,7 +80,8 @@ class SearchResult:
 
     `min_match` is the cut that was applied. `best_match` is the best of all candidates, whether or not it
     passed (None in an empty library). `answerable` says whether anything passed both this cut and the match's
-    own; hits that are not are only the nearest. `notice` is a sentence for the person, or None.
+    own; hits that are not are only the nearest. `notice` is a sentence for the person, or None. `thumbnail_of` gives
+    the JPEG of a photograph by its id, for a notebook, which shows the result as a strip of pictures.
     """
 
     hits: list[Hit]
@@ -91,6 +93,22 @@ class SearchResult:
     best_match: float | None
     notice: str | None
     photographs: int
+    thumbnail_of: Callable[[int], bytes] | None = field(default=None, repr=False, compare=False)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The hits as a table of pandas, one row a hit, best first.
+
+        Columns: `match` (0 to 1), `similarity` (cosine, -1 to 1), `id`, `path`, `name`, `width` and `height` (pixels of
+        the upright photograph), `format`, `bytes`. A result without hits has the columns and no rows.
+        """
+        from service.notebook import dataframe
+
+        return dataframe(self)
+
+    def _repr_html_(self) -> str:
+        from service.notebook import strip
+
+        return strip(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +169,7 @@ def search(
         best_match=best_match,
         notice=notice,
         photographs=len(index),
+        thumbnail_of=catalog.thumbnail,
     )
 
 

@@ -1,0 +1,146 @@
+"""What a notebook shows of a result: pictures, words where there are none, and a table."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sqlite3
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from service.errors import NotFoundError
+from service.notebook import COLUMNS
+from service.records import Record
+from service.search import Hit, SearchResult
+
+
+class Elements(HTMLParser):
+    """The elements and the text of a page, as a browser would take them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+    def images(self) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag == "img"]
+
+
+def hit(identity: int, name: str = "cat.jpg", match: float = 0.5) -> Hit:
+    record = Record(identity, Path("/photographs"), "2026", name, 1234, 0, 600, 400, "JPEG")
+    return Hit(record, match, match / 2)
+
+
+def result(*hits: Hit, best_match: float | None = 0.5, notice: str | None = None) -> SearchResult:
+    return SearchResult(
+        hits=list(hits),
+        took_ms=1.0,
+        model="tiny",
+        calibration="ratings",
+        min_match=0.21,
+        answerable=bool(hits),
+        best_match=best_match,
+        notice=notice,
+        photographs=7,
+        thumbnail_of=lambda identity: b"jpeg %d" % identity,
+    )
+
+
+def test_hits_are_pictures_in_their_order_with_match_and_name() -> None:
+    page = Elements(result(hit(4, "dog.jpg", 0.75), hit(2, "cat.jpg", 0.5))._repr_html_())
+    sources = [str(image["src"]) for image in page.images()]
+    assert [base64.b64decode(source.removeprefix("data:image/jpeg;base64,")) for source in sources] == [
+        b"jpeg 4",
+        b"jpeg 2",
+    ]
+    assert page.text.split() == ["0.750", "dog.jpg", "0.500", "cat.jpg"]
+    assert [image["alt"] for image in page.images()] == ["dog.jpg", "cat.jpg"]
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>.jpg", '" onerror="alert(1).jpg', "a&amp;b.jpg", "'x'.jpg"])
+def test_a_name_is_never_markup(name: str) -> None:
+    page = Elements(result(hit(1, name), notice=f"see {name}")._repr_html_())
+    assert {tag for tag, _ in page.elements} == {"div", "figure", "img", "figcaption", "b", "p"}
+    (image,) = page.images()
+    assert image["alt"] == name
+    assert image.keys() == {"src", "alt", "title", "style"}
+    assert page.text.count(name) == 2
+
+
+def test_no_colour_is_set_that_a_dark_notebook_would_drown() -> None:
+    gone = replace(result(hit(1)), thumbnail_of=None)
+    for html in (result(hit(1))._repr_html_(), gone._repr_html_(), result()._repr_html_()):
+        assert not re.search(r"(?<![\w-])(color|background(-color)?)\s*:", html)
+
+
+def test_where_nothing_is_found_it_says_so_in_words() -> None:
+    page = Elements(result(best_match=0.082)._repr_html_())
+    assert page.images() == []
+    assert "Nothing here fits: the best match is 0.082; only 0.210 or more is shown." in page.text
+
+
+def test_an_empty_library_says_what_to_do_and_a_bare_result_is_never_blank() -> None:
+    notice = "The library holds no photographs yet."
+    assert Elements(result(best_match=None, notice=notice)._repr_html_()).text.strip() == notice
+    assert Elements(result(best_match=None)._repr_html_()).text.strip() == "Nothing here."
+
+
+def test_hits_that_are_only_the_nearest_are_called_so() -> None:
+    page = Elements(replace(result(hit(1), best_match=0.1), answerable=False)._repr_html_())
+    assert len(page.images()) == 1
+    assert "these are the nearest" in page.text
+
+
+@pytest.mark.parametrize("reason", [NotFoundError("gone"), sqlite3.OperationalError("unable to open database file")])
+def test_a_photograph_that_is_gone_is_named_without_a_picture(reason: Exception) -> None:
+    def thumbnail_of(identity: int) -> bytes:
+        if identity == 2:
+            raise reason
+        return b"jpeg"
+
+    page = Elements(replace(result(hit(1, "here.jpg"), hit(2, "gone.jpg")), thumbnail_of=thumbnail_of)._repr_html_())
+    assert [image["alt"] for image in page.images()] == ["here.jpg"]
+    assert "no thumbnail any more" in page.text
+    assert "gone.jpg" in page.text
+
+
+def test_a_table_has_a_row_for_each_hit_in_their_order() -> None:
+    table = result(hit(4, "dog.jpg", 0.75), hit(2, "cat.jpg", 0.5)).to_dataframe()
+    assert table.to_dict("records") == [
+        {
+            "match": match,
+            "similarity": match / 2,
+            "id": identity,
+            "path": f"/photographs/2026/{name}",
+            "name": name,
+            "width": 600,
+            "height": 400,
+            "format": "JPEG",
+            "bytes": 1234,
+        }
+        for identity, name, match in ((4, "dog.jpg", 0.75), (2, "cat.jpg", 0.5))
+    ]
+
+
+def test_a_result_without_hits_has_the_same_columns_and_types() -> None:
+    empty, full = result().to_dataframe(), result(hit(1)).to_dataframe()
+    assert len(empty) == 0
+    assert list(empty.columns) == list(COLUMNS)
+    pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
+
+
+def test_how_thumbnails_are_read_is_no_part_of_what_a_result_is() -> None:
+    one, other = result(hit(1)), replace(result(hit(1)), thumbnail_of=None)
+    assert one == other
+    assert "thumbnail_of" not in repr(one)
