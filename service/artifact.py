@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from service.arrays import fault_of, read_arrays, write_arrays
 from service.errors import MismatchError, ModelError
 from service.interaction import BANKS, FEATURES, Bank, Everyday, features, side
 
@@ -33,6 +34,18 @@ class Logistic:
 
     slope: float
     intercept: float
+
+    @classmethod
+    def of(cls, facts: Mapping[str, float]) -> Logistic:
+        """Read from a file's JSON; raises `ValueError` where it does not rise."""
+        slope, intercept = float(facts["slope"]), float(facts["intercept"])
+        if not (math.isfinite(slope) and math.isfinite(intercept) and slope > 0):
+            raise ValueError(f"slope {slope} and intercept {intercept} are no rising map")
+        return cls(slope, intercept)
+
+    def facts(self) -> dict[str, float]:
+        """What `of` reads."""
+        return {"slope": self.slope, "intercept": self.intercept}
 
     def logit(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """What the exponential is taken of, float64 of the shape of `x`."""
@@ -143,8 +156,8 @@ class ScorerArtifact:
                 return cls._of(facts, folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"The match {file} cannot be read ({_said(error)}). Restore {FACTS} and {ARRAYS} from a copy, fit the "
-                "match again with `smysl train scorer`, or remove both files to use a match without ratings."
+                f"The match {file} cannot be read ({fault_of(error)}). Restore {FACTS} and {ARRAYS} from a copy, fit "
+                "the match again with `smysl train scorer`, or remove both files to use a match without ratings."
             ) from None
         if version != VERSION:
             raise ModelError(
@@ -159,7 +172,7 @@ class ScorerArtifact:
     @classmethod
     def _of(cls, facts: dict[str, Any], folder: Path) -> ScorerArtifact:
         interaction, precision, everyday = None, None, None
-        arrays = _read_arrays(folder / ARRAYS, facts["checksum"]) if facts["checksum"] else {}
+        arrays = read_arrays(folder / ARRAYS, facts["checksum"]) if facts["checksum"] else {}
         if facts["features"]:
             if tuple(facts["features"]) != FEATURES:
                 raise ValueError("it was fitted on other features than this version measures")
@@ -174,8 +187,8 @@ class ScorerArtifact:
             raise ValueError(f"min_match {min_match} is not from 0 to 1")
         return cls(
             fingerprint=facts["fingerprint"],
-            text=TextMatch(_logistic(facts["plain"]), _logistic(facts["agreement"]), interaction, everyday),
-            photograph=None if facts["photograph"] is None else _logistic(facts["photograph"]),
+            text=TextMatch(Logistic.of(facts["plain"]), Logistic.of(facts["agreement"]), interaction, everyday),
+            photograph=None if facts["photograph"] is None else Logistic.of(facts["photograph"]),
             min_match=min_match,
             trained_on=str(facts["trained_on"]),
             figures=facts["figures"],
@@ -191,9 +204,9 @@ class ScorerArtifact:
             "fingerprint": self.fingerprint,
             "trained_on": self.trained_on,
             "min_match": self.min_match,
-            "plain": _line(self.text.plain),
-            "agreement": _line(self.text.agreement),
-            "photograph": None if self.photograph is None else _line(self.photograph),
+            "plain": self.text.plain.facts(),
+            "agreement": self.text.agreement.facts(),
+            "photograph": None if self.photograph is None else self.photograph.facts(),
             "plain_precision": None if self.plain_precision is None else self.plain_precision.tolist(),
             "features": [],
             "checksum": "",
@@ -208,7 +221,7 @@ class ScorerArtifact:
             }
         arrays = self._arrays()
         if arrays:
-            facts["checksum"] = _write_arrays(folder / ARRAYS, arrays)
+            facts["checksum"] = write_arrays(folder / ARRAYS, arrays)
         part = folder / f"{FACTS}.part"
         part.write_text(json.dumps(facts | {"figures": dict(self.figures)}, indent=1) + "\n", encoding="utf-8")
         part.replace(folder / FACTS)
@@ -279,31 +292,6 @@ def _unrounded(steps: NDArray[np.int8]) -> NDArray[np.float32]:
     return unit
 
 
-def _write_arrays(file: Path, arrays: dict[str, NDArray[Any]]) -> str:
-    from safetensors.numpy import save
-
-    part = file.with_name(f"{file.name}.part")
-    # Not its own `save_file`, which keeps the file from everybody but its owner.
-    part.write_bytes(save(arrays))
-    part.replace(file)
-    return _checksum(file)
-
-
-def _read_arrays(file: Path, checksum: str) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if _checksum(file) != checksum:
-        raise ValueError(f"{file.name} beside it is damaged or of another fit")
-    try:
-        arrays: dict[str, NDArray[Any]] = load_file(file)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
-    if not all(np.isfinite(each).all() for each in arrays.values()):
-        raise ValueError(f"{file.name} holds numbers that are not finite")
-    return arrays
-
-
 def _interaction(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Interaction:
     count = len(FEATURES)
     for name, length in {"mean": count, "deviation": count, "weights": 2 * count}.items():
@@ -324,19 +312,6 @@ def _interaction(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Inte
     )
 
 
-def _checksum(file: Path) -> str:
-    import xxhash
-
-    return xxhash.xxh3_128(file.read_bytes()).hexdigest()
-
-
-def _logistic(facts: dict[str, float]) -> Logistic:
-    slope, intercept = float(facts["slope"]), float(facts["intercept"])
-    if not (math.isfinite(slope) and math.isfinite(intercept) and slope > 0):
-        raise ValueError(f"slope {slope} and intercept {intercept} are no rising map")
-    return Logistic(slope, intercept)
-
-
 def _square(rows: list[list[float]] | None) -> NDArray[np.float64] | None:
     if rows is None:
         return None
@@ -344,11 +319,3 @@ def _square(rows: list[list[float]] | None) -> NDArray[np.float64] | None:
     if square.shape != (2, 2) or not np.isfinite(square).all():
         raise ValueError("its plain_precision is no table of two by two numbers")
     return square
-
-
-def _line(map_: Logistic) -> dict[str, float]:
-    return {"slope": map_.slope, "intercept": map_.intercept}
-
-
-def _said(error: Exception) -> str:
-    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")

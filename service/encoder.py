@@ -15,6 +15,7 @@ import numpy as np
 
 from service.errors import ModelError, UsageError
 from service.memory import keep_memory
+from service.pooling import pooling_of
 from service.towers import PRECISIONS, Precisions, fastest_precisions, settle, transformers_tower
 
 if TYPE_CHECKING:
@@ -72,8 +73,14 @@ class Encoder:
         self.photograph_side = max(height, width)
         """Pixels of the tower's input; decode at least twice as many."""
         self._model = settle(model, device, precisions, (height, width))
+        self._pooling = pooling_of(self._model.visual)
         self._lock = threading.Lock()
         self.dimension = int(self.encode_texts(["a"]).shape[1])
+
+    @property
+    def features_fingerprint(self) -> str:
+        """Names the pooled features, as `fingerprint` the vectors; the same where the tower has none of its own."""
+        return features_fingerprint(self.fingerprint) if self._pooling is not None else self.fingerprint
 
     @classmethod
     def load(
@@ -133,9 +140,33 @@ class Encoder:
             batch = batch.to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)
             return _unit(self._model.encode_image(batch, normalize=False))
 
+    def encode_with_features(
+        self, prepared: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of what `prepare` gave, unit vectors (n, dimension) and pooled features (n, width), float32, of length 1.
+
+        Features are what the tower has seen before its last projection; a tower without one has its vectors for
+        features. One pass gives both.
+        """
+        import torch
+
+        if self._pooling is None:
+            vectors = self.encode_prepared(prepared)
+            return vectors, vectors
+        batch = torch.from_numpy(np.stack(prepared))
+        with self._lock, torch.inference_mode():
+            batch = batch.to(device=self.device, dtype=self._dtype, memory_format=torch.channels_last)
+            output, pooled = self._pooling(batch)
+            return _unit(output), _unit(pooled)
+
     def encode_photographs(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Unit vectors (n, dimension), float32, of upright RGB photographs, as one batch."""
         return self.encode_prepared([self.prepare(image) for image in images])
+
+
+def features_fingerprint(fingerprint: str) -> str:
+    """What names the pooled features of the encoder with a fingerprint, where its tower has some of its own."""
+    return f"{fingerprint}.features"
 
 
 def load_encoder(

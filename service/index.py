@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.arrays import checksum_of
 from service.catalog import Catalog
 from service.errors import LibraryError
 
@@ -132,7 +133,7 @@ class VectorIndex:
                 "generation": self.generation,
                 "stamp": self._stamp,
                 "photographs": len(self),
-                "checksum": _checksum(part),
+                "checksum": checksum_of(part),
             }
         _replace(part, folder / _FILE)
         part = folder / f"{_FACTS}.part"
@@ -154,7 +155,7 @@ class VectorIndex:
                 and facts["dimension"] == self.dimension
                 and facts["stamp"] is not None
                 and catalog.stamp(int(facts["generation"])) == facts["stamp"]
-                and facts["checksum"] == _checksum(folder / _FILE)
+                and facts["checksum"] == checksum_of(folder / _FILE)
             )
             # FAISS reads a file with flipped bits without a word, hence the checksum before.
             loaded = faiss.read_index(str(folder / _FILE)) if sound else None
@@ -170,16 +171,6 @@ def _empty(dimension: int) -> Any:
 
     flat = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     return faiss.IndexIDMap2(flat)
-
-
-def _checksum(file: Path) -> str:
-    import xxhash
-
-    digest = xxhash.xxh3_128()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _replace(part: Path, final: Path) -> None:

@@ -1,0 +1,67 @@
+"""Pooled features: what the last projection makes the vector of, from the same pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.encoder import Encoder, features_fingerprint
+from service.pooling import pooling_of
+from service.torchvision_mend import mend_torchvision
+
+
+@pytest.fixture(scope="module")
+def mini() -> Encoder:
+    return Encoder.load("mini", device="cpu")
+
+
+def pictures() -> list[Image.Image]:
+    random = np.random.default_rng(0)
+    return [Image.fromarray(random.integers(0, 256, (120, 90, 3), np.uint8)) for _ in range(2)]
+
+
+def test_features_come_with_the_vectors_that_encoding_alone_gives(mini: Encoder) -> None:
+    prepared = [mini.prepare(picture) for picture in pictures()]
+    vectors, features = mini.encode_with_features(prepared)
+    assert np.allclose(vectors, mini.encode_prepared(prepared), atol=1e-5)
+    assert features.shape == (2, 1280)
+    assert features.dtype == np.float32
+    assert np.allclose(np.linalg.norm(features, axis=1), 1.0, atol=1e-5)
+
+
+def test_features_of_mini_have_a_name_of_their_own(mini: Encoder) -> None:
+    assert mini.features_fingerprint == features_fingerprint(mini.fingerprint) != mini.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("architecture", "width"),
+    [("ViT-B-32", 768), ("RN50", 2048), ("ViT-B-32-SigLIP2-256", None), ("MobileCLIP2-S0", 1024)],
+)
+def test_towers_of_other_kinds_give_what_lies_before_their_projection(architecture: str, width: int | None) -> None:
+    mend_torchvision()
+    import open_clip
+    import torch
+
+    tower = open_clip.create_model(architecture, pretrained=None).visual.eval()
+    side = tower.image_size[0] if isinstance(tower.image_size, tuple) else tower.image_size
+    batch = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    both = pooling_of(tower)
+    if width is None:
+        assert both is None, "its output is what it has pooled"
+        return
+    assert both is not None
+    with torch.inference_mode():
+        output, features = both(batch)
+        assert features.shape == (1, width)
+        assert torch.allclose(output, tower(batch), atol=1e-5), "the tower is as it was, and so is its output"
+
+
+def test_a_model_without_pooled_features_has_its_vectors_for_features(
+    mini: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mini, "_pooling", None)
+    prepared = [mini.prepare(picture) for picture in pictures()]
+    vectors, features = mini.encode_with_features(prepared)
+    assert np.array_equal(vectors, features)
+    assert mini.features_fingerprint == mini.fingerprint
