@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,9 @@ _PATIENCE_S = 30.0
 
 _AT_ONCE = 500
 """Values of one IN (...) list; SQLite allows more, this keeps statements short."""
+
+Chunk = tuple[NDArray[np.int64], list[NDArray[np.float16]]]
+"""Ids (n,) and vectors (n, dimension) of each of some fingerprints."""
 
 
 class Catalog:
@@ -136,10 +139,7 @@ class Catalog:
     def remember(self, **settings: str) -> None:
         """Write settings, all in one transaction."""
         with self.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO setting VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                settings.items(),
-            )
+            _remember(connection, settings)
 
     def generation(self) -> int:
         """How many times the photographs or vectors have been changed."""
@@ -185,15 +185,14 @@ class Catalog:
 
     # -- photographs --------------------------------------------------------------------------------
 
-    def known_in(self, root_id: int, folder: str, fingerprint: str) -> dict[str, Known]:
-        """The photographs directly in a folder, by name; `has_vector` is about `fingerprint`."""
+    def known_in(self, root_id: int, folder: str, fingerprints: Collection[str] = ()) -> dict[str, Known]:
+        """The photographs directly in a folder, by name; they are complete with a vector of each of `fingerprints`."""
         rows = self.connection.execute(
-            "SELECT p.name, p.id, p.size, p.modified_ns, v.photograph_id IS NOT NULL FROM photograph p "
-            "LEFT JOIN vector v ON v.photograph_id = p.id AND v.fingerprint = ? "
-            "WHERE p.root_id = ? AND p.folder = ?",
-            (fingerprint, root_id, folder),
+            "SELECT name, id, size, modified_ns, (SELECT COUNT(*) FROM vector WHERE photograph_id = id "  # noqa: S608
+            f"AND fingerprint IN ({_marks(fingerprints)})) FROM photograph WHERE root_id = ? AND folder = ?",
+            (*fingerprints, root_id, folder),
         )
-        return {row[0]: Known(row[1], row[2], row[3], bool(row[4])) for row in rows}
+        return {row[0]: Known(row[1], row[2], row[3], row[4] == len(fingerprints)) for row in rows}
 
     def ids_under(self, root_id: int, folder: str) -> list[tuple[int, str]]:
         """Id and folder of every photograph in `folder` of a root or anywhere below it ("" is all)."""
@@ -208,22 +207,23 @@ class Catalog:
         """The photographs whose files have this content."""
         return self._records("p.content_hash = ?", (content_hash,))
 
-    def write(self, entries: Sequence[Entry], fingerprint: str) -> list[int]:
-        """Add or replace photographs with facts, vector and thumbnail in one transaction; their ids."""
+    def write(self, entries: Sequence[Entry]) -> list[int]:
+        """Add or replace photographs with facts, vectors and thumbnail in one transaction; their ids.
+
+        Vectors of other fingerprints stay where the content is the same.
+        """
         ids = []
         with self._change() as (connection, generation):
             for entry in entries:
                 if entry.id is not None:
                     _forget_old_content(connection, entry.id, entry.facts.content_hash, generation)
                 identity = _write_facts(connection, entry.facts, entry.id)
-                connection.execute(
+                connection.executemany(
                     "INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)",
-                    (
-                        identity,
-                        fingerprint,
-                        generation,
-                        np.ascontiguousarray(entry.vector, np.float16).tobytes(),
-                    ),
+                    [
+                        (identity, fingerprint, generation, np.ascontiguousarray(vector, np.float16).tobytes())
+                        for fingerprint, vector in entry.vectors.items()
+                    ],
                 )
                 connection.execute("INSERT OR REPLACE INTO thumbnail VALUES (?, ?)", (identity, entry.thumbnail))
                 ids.append(identity)
@@ -264,8 +264,7 @@ class Catalog:
         found: dict[int, Record] = {}
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            found.update({record.id: record for record in self._records(f"p.id IN ({marks})", some)})
+            found.update({record.id: record for record in self._records(f"p.id IN ({_marks(some)})", some)})
         return found
 
     def thumbnail(self, identity: int) -> bytes:
@@ -297,46 +296,102 @@ class Catalog:
         return np.frombuffer(row[0], np.float16).astype(np.float32)
 
     def changes(
-        self, fingerprint: str, since: int, chunk: int = 8192
-    ) -> tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]]:
-        """What a reader at generation `since` has missed, as one consistent snapshot.
+        self, fingerprints: Sequence[str], since: int, chunk: int = 8192
+    ) -> tuple[int, list[int], Iterator[Chunk]]:
+        """What a reader of the vectors of `fingerprints` at generation `since` has missed, as one consistent snapshot.
 
-        Returns the catalog's generation, the ids removed, and chunks of (ids (n,), vectors (n, dimension))
-        added or replaced. The chunks must be read to their end: the snapshot lives until then.
+        Returns the catalog's generation, the ids removed, and chunks of ids (n,) and, for each of the fingerprints,
+        vectors (n, dimension): those of photographs that have them all and of which one was added or replaced. The
+        chunks must be read to their end: the snapshot lives until then.
         """
         connection = sqlite3.connect(self.file, timeout=_PATIENCE_S, isolation_level=None)
         connection.execute("BEGIN")
         (generation,) = connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()
         rows = connection.execute("SELECT photograph_id FROM removal WHERE generation > ?", (since,))
         removed = [row[0] for row in rows]
+        statement, values = _newer(fingerprints, since)
 
-        def chunks() -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        def chunks() -> Iterator[Chunk]:
             try:
-                cursor = connection.execute(
-                    "SELECT photograph_id, data FROM vector WHERE fingerprint = ? AND generation > ?",
-                    (fingerprint, since),
-                )
+                cursor = connection.execute(statement, values)
                 while rows := cursor.fetchmany(chunk):
-                    data = np.frombuffer(b"".join(row[1] for row in rows), np.float16).reshape(len(rows), -1)
-                    yield np.array([row[0] for row in rows], np.int64), data
+                    ids, *columns = zip(*rows, strict=True)
+                    yield (
+                        np.array(ids, np.int64),
+                        [np.frombuffer(b"".join(data), np.float16).reshape(len(data), -1) for data in columns],
+                    )
             finally:
                 connection.close()
 
         return int(generation), removed, chunks()
 
-    def has_vector(self, identity: int, fingerprint: str) -> bool:
-        """Whether a photograph has a vector of `fingerprint`."""
-        row = self.connection.execute(
-            "SELECT 1 FROM vector WHERE photograph_id = ? AND fingerprint = ?", (identity, fingerprint)
-        ).fetchone()
-        return row is not None
+    def fingerprints_of(self, identity: int) -> set[str]:
+        """Of what one photograph has vectors."""
+        rows = self.connection.execute("SELECT fingerprint FROM vector WHERE photograph_id = ?", (identity,))
+        return {row[0] for row in rows}
 
-    def adopt(self, model: str, fingerprint: str) -> None:
-        """Make `model` the library's model and drop the vectors of all others, in one transaction."""
-        with self._change() as (connection, _):
-            for key, value in (("model", model), ("fingerprint", fingerprint)):
-                connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
-            connection.execute("DELETE FROM vector WHERE fingerprint != ?", (fingerprint,))
+    def count_with(self, fingerprints: Sequence[str]) -> int:
+        """How many photographs have a vector of each of `fingerprints`, at least one."""
+        first, *more = fingerprints
+        also = "".join(
+            f" AND EXISTS (SELECT 1 FROM vector w{n} WHERE w{n}.photograph_id = v.photograph_id "  # noqa: S608
+            f"AND w{n}.fingerprint = ?)"
+            for n in range(len(more))
+        )
+        row = self.connection.execute(
+            f"SELECT COUNT(*) FROM vector v WHERE v.fingerprint = ?{also}",  # noqa: S608
+            (first, *more),
+        ).fetchone()
+        return int(row[0])
+
+    def adopt(self, model: str, fingerprint: str, keep: Collection[str] = (), **settings: str) -> None:
+        """Make `model` the library's model and drop all vectors but its own and those of `keep`.
+
+        `settings` are written in the same transaction.
+        """
+        with self._change() as (connection, generation):
+            _remember(connection, {**settings, "model": model, "fingerprint": fingerprint, "dropped": str(generation)})
+            kept = {fingerprint, *keep}
+            connection.execute(f"DELETE FROM vector WHERE fingerprint NOT IN ({_marks(kept)})", tuple(kept))  # noqa: S608
+
+    def drop(self, fingerprint: str, **settings: str) -> None:
+        """Drop the vectors of `fingerprint` and write `settings` in one transaction."""
+        with self._change() as (connection, generation):
+            _remember(connection, {**settings, "dropped": str(generation)})
+            connection.execute("DELETE FROM vector WHERE fingerprint = ?", (fingerprint,))
+
+    def dropped(self) -> int:
+        """The generation in which vectors last went while their photographs stayed; 0 where none ever did.
+
+        What was derived before may hold vectors that the catalog no longer has.
+        """
+        return int(self.setting("dropped") or 0)
+
+
+def _newer(fingerprints: Sequence[str], since: int) -> tuple[str, tuple[object, ...]]:
+    """A statement, and its values, for ids and one vector a fingerprint of what has changed since a generation."""
+    columns = ", ".join(f"v{n}.data" for n in range(len(fingerprints)))
+    joins = " ".join(
+        f"JOIN vector v{n} ON v{n}.photograph_id = v0.photograph_id AND v{n}.fingerprint = ?"
+        for n in range(1, len(fingerprints))
+    )
+    first, *more = fingerprints
+    statement = f"SELECT v0.photograph_id, {columns} FROM vector v0 {joins} WHERE v0.fingerprint = ?"  # noqa: S608
+    if not more or since == 0:
+        return f"{statement} AND v0.generation > ?", (*more, first, since)
+    # An `OR` over the generations of several rows would read all photographs for the few that have changed.
+    changed = f"SELECT photograph_id FROM vector WHERE fingerprint IN ({_marks(fingerprints)}) AND generation > ?"  # noqa: S608
+    return f"{statement} AND v0.photograph_id IN ({changed})", (*more, first, *fingerprints, since)
+
+
+def _marks(values: Collection[object]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _remember(connection: sqlite3.Connection, settings: Mapping[str, str]) -> None:
+    connection.executemany(
+        "INSERT INTO setting VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", settings.items()
+    )
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ from service.arrays import checksum_of
 from service.catalog import Catalog
 from service.errors import LibraryError
 
+Read = Callable[
+    [Catalog, int], tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float16] | NDArray[np.float32]]]]
+]
+"""What an index is derived from: a catalog and a generation to the catalog's generation, the ids removed since, and
+chunks of ids (n,) and vectors (n, dimension) added or replaced."""
+
 _VERSION = 1
 _FILE = "vectors.faiss"
 _FACTS = "vectors.json"
@@ -28,11 +36,13 @@ _FACTS = "vectors.json"
 class VectorIndex:
     """Exact inner-product search over unit vectors kept as float16 (FAISS `SQfp16`), ids of the catalog.
 
+    `fingerprint` names what makes its vectors; `read` gives them, by default the catalog's own of that fingerprint.
     Safe to use from several threads.
     """
 
-    def __init__(self, fingerprint: str, dimension: int) -> None:
+    def __init__(self, fingerprint: str, dimension: int, read: Read | None = None) -> None:
         self.fingerprint = fingerprint
+        self._read = read or partial(_stored, fingerprint)
         self.dimension = dimension
         self.generation = 0
         self._stamp: str | None = ""
@@ -48,9 +58,11 @@ class VectorIndex:
         return "IDMap2,SQfp16"
 
     @classmethod
-    def open(cls, folder: Path, catalog: Catalog, fingerprint: str, dimension: int) -> VectorIndex:
-        """The index saved in `folder` if it is sound and of this encoder, else an empty one; up to date."""
-        index = cls(fingerprint, dimension)
+    def open(
+        cls, folder: Path, catalog: Catalog, fingerprint: str, dimension: int, read: Read | None = None
+    ) -> VectorIndex:
+        """The index saved in `folder` if it is sound and of this fingerprint, else an empty one; up to date."""
+        index = cls(fingerprint, dimension, read)
         index._load(folder, catalog)
         index.catch_up(catalog)
         return index
@@ -61,11 +73,12 @@ class VectorIndex:
         if newest == self.generation and catalog.stamp(newest) == self._stamp:
             return False
         with self._lock:
-            if catalog.stamp(self.generation) != self._stamp:
-                # Somebody has put another catalog, or an older copy, in the place of the one known here.
+            if catalog.stamp(self.generation) != self._stamp or self.generation < catalog.dropped():
+                # Another catalog, or an older copy, is in the place of the one known here, or vectors went without
+                # their photographs.
                 self._faiss = _empty(self.dimension)
                 self.generation = 0
-            generation, removed, chunks = catalog.changes(self.fingerprint, self.generation)
+            generation, removed, chunks = self._read(catalog, self.generation)
             if len(self):
                 self._drop(np.array(removed, np.int64))
             fresh = len(self) == 0
@@ -86,6 +99,16 @@ class VectorIndex:
             similarities, ids = self._faiss.search(vector.reshape(1, -1).astype(np.float32), k)
         found = ids[0] >= 0
         return np.clip(similarities[0][found], -1.0, 1.0), ids[0][found]
+
+    def search_many(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The `k` nearest photographs to each of unit vectors (n, dimension).
+
+        Returns similarities (n, k) in [-1, 1], highest first in each row, and ids (n, k); -1 stands for an id where
+        the index holds fewer than `k`.
+        """
+        with self._lock:
+            similarities, ids = self._faiss.search(vectors.astype(np.float32), k)
+        return np.clip(similarities, -1.0, 1.0), ids
 
     def candidates(
         self, vector: NDArray[np.float32], k: int
@@ -164,6 +187,14 @@ class VectorIndex:
         if loaded is not None:
             self._faiss = loaded
             self.generation, self._stamp = int(facts["generation"]), facts["stamp"]
+
+
+def _stored(
+    fingerprint: str, catalog: Catalog, since: int
+) -> tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]]:
+    """The catalog's own vectors of a fingerprint."""
+    generation, removed, chunks = catalog.changes([fingerprint], since)
+    return generation, removed, ((ids, vectors) for ids, (vectors,) in chunks)
 
 
 def _empty(dimension: int) -> Any:

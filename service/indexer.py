@@ -95,14 +95,46 @@ class Tower(Protocol):
         """Names what makes the vectors."""
 
     @property
+    def features_fingerprint(self) -> str:
+        """Names what makes the features; the same where the tower has none of its own."""
+
+    @property
     def photograph_side(self) -> int:
         """Pixels of the tower's input."""
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """One photograph as the tower's input; called from several threads."""
 
-    def encode_prepared(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Unit vectors (n, dimension) of a batch."""
+    def encode_with_features(
+        self, prepared: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Unit vectors (n, dimension) and features (n, width) of a batch, at least one photograph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A tower and what of it is kept.
+
+    Every photograph that is encoded gets the vectors of the fingerprints `kept`; one that lacks any of `required`
+    is encoded though its file has not changed.
+    """
+
+    tower: Tower
+    kept: frozenset[str]
+    required: frozenset[str]
+
+    @classmethod
+    def of(cls, tower: Tower, *, features_required: bool = False) -> Work:
+        """What a library keeps of its main model: vectors and features."""
+        features = {tower.features_fingerprint}
+        kept = frozenset({tower.fingerprint} | features)
+        return cls(tower, kept, kept if features_required else frozenset({tower.fingerprint}))
+
+    @classmethod
+    def of_additional(cls, tower: Tower) -> Work:
+        """What a library keeps of an additional model: features, which are all that heads look at."""
+        features = frozenset({tower.features_fingerprint})
+        return cls(tower, features, features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +154,8 @@ class _File:
 @dataclass(frozen=True, slots=True)
 class _Decoded:
     facts: Facts
-    prepared: NDArray[np.float32]
+    prepared: dict[int, NDArray[np.float32]]
+    """By the place of the tower among those at work, for those that this photograph has to go through."""
     thumbnail: bytes
     id: int | None
 
@@ -137,11 +170,13 @@ class _Placed:
 
 
 class Indexer:
-    """One run over folders of a library, for one encoder. Use `run` once."""
+    """One run over folders of a library, for its encoder or encoders. Use `run` once."""
 
-    def __init__(self, catalog: Catalog, tower: Tower, *, batch_size: int, threads: int | None) -> None:
+    def __init__(self, catalog: Catalog, works: Sequence[Work], *, batch_size: int, threads: int | None) -> None:
         self._catalog = catalog
-        self._tower = tower
+        self._works = works
+        self._required = frozenset[str]().union(*(work.required for work in works))
+        self._side = max(2 * max(work.tower.photograph_side for work in works), THUMBNAIL_SIDE)
         self._batch_size = batch_size
         self._threads = threads or min(8, os.cpu_count() or 1)
         self._summary = Summary()
@@ -188,7 +223,7 @@ class Indexer:
                 self._unreadable.append((root.id, folder))
                 yield Failure(str(root.path / folder), f"the folder cannot be read ({error.strerror})")
                 continue
-            known = self._catalog.known_in(root.id, folder, self._tower.fingerprint)
+            known = self._catalog.known_in(root.id, folder, self._required)
             inner = []
             for entry in entries:
                 if entry.name.startswith("."):
@@ -217,7 +252,7 @@ class Indexer:
             return
         if known is not None:
             self._seen.add(known.id)
-            if known.has_vector and (known.size, known.modified_ns) == (stat.st_size, stat.st_mtime_ns):
+            if known.complete and (known.size, known.modified_ns) == (stat.st_size, stat.st_mtime_ns):
                 self._summary.unchanged += 1
                 return
         yield _File(root, folder, entry.name, stat.st_size, stat.st_mtime_ns, known)
@@ -266,11 +301,16 @@ class Indexer:
         content_hash = xxhash.xxh3_128_digest(content)
         place = Place(file.root.id, file.folder, file.name, file.size, file.modified_ns)
         identity, same = self._recognise(file, content_hash)
-        if identity is not None and same and self._catalog.has_vector(identity, self._tower.fingerprint):
+        has = self._catalog.fingerprints_of(identity) if identity is not None and same else set()
+        if identity is not None and self._required <= has:
             return _Placed(place, identity, moved=file.known is None)
-        photograph = open_photograph(content, max_side=max(2 * self._tower.photograph_side, THUMBNAIL_SIDE))
+        photograph = open_photograph(content, max_side=self._side)
         facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)
-        prepared = self._tower.prepare(photograph.image)
+        prepared = {
+            number: work.tower.prepare(photograph.image)
+            for number, work in enumerate(self._works)
+            if not same or not work.required <= has
+        }
         return _Decoded(facts, prepared, thumbnail(photograph.image), identity)
 
     def _recognise(self, file: _File, content_hash: bytes) -> tuple[int | None, bool]:
@@ -304,12 +344,16 @@ class Indexer:
     def _store(self, batch: Sequence[_Decoded]) -> None:
         if not batch:
             return
-        vectors = self._tower.encode_prepared([photograph.prepared for photograph in batch]).astype(np.float16)
+        vectors: list[dict[str, NDArray[np.float16]]] = [{} for _ in batch]
+        for number, work in enumerate(self._works):
+            _encode(
+                work, [(photograph.prepared.get(number), into) for photograph, into in zip(batch, vectors, strict=True)]
+            )
         entries = [
-            Entry(photograph.facts, vector, photograph.thumbnail, photograph.id)
-            for photograph, vector in zip(batch, vectors, strict=True)
+            Entry(photograph.facts, each, photograph.thumbnail, photograph.id)
+            for photograph, each in zip(batch, vectors, strict=True)
         ]
-        self._seen.update(self._catalog.write(entries, self._tower.fingerprint))
+        self._seen.update(self._catalog.write(entries))
         changed = sum(photograph.id is not None for photograph in batch)
         self._summary.changed += changed
         self._summary.added += len(batch) - changed
@@ -340,6 +384,20 @@ class Indexer:
             and (not unreadable or folder == unreadable or folder.startswith(f"{unreadable}/"))
             for unreadable_root, unreadable in self._unreadable
         )
+
+
+def _encode(
+    work: Work, photographs: Sequence[tuple[NDArray[np.float32] | None, dict[str, NDArray[np.float16]]]]
+) -> None:
+    """Put what is kept of a tower into the vectors of the photographs that were prepared for it."""
+    waiting = [(prepared, into) for prepared, into in photographs if prepared is not None]
+    if not waiting:
+        return
+    vectors, features = work.tower.encode_with_features([prepared for prepared, _ in waiting])
+    made = {work.tower.fingerprint: vectors, work.tower.features_fingerprint: features}
+    for fingerprint in work.kept:
+        for (_, into), vector in zip(waiting, made[fingerprint].astype(np.float16), strict=True):
+            into[fingerprint] = vector
 
 
 def _is_text(name: str) -> bool:

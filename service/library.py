@@ -28,7 +28,7 @@ from service.config import Settings
 from service.encoder import load_encoder
 from service.errors import ForbiddenError, LibraryError, MismatchError, ModelError, NotFoundError, UsageError
 from service.folders import bytes_in, resolve_folder
-from service.indexer import Event, Finished, Indexer
+from service.indexer import Event, Finished, Indexer, Work
 from service.lock import Writer, check_free, current_writer, writing
 from service.photos import open_photograph
 from service.ratings import SOMEBODY, Ratings, make_rating
@@ -242,7 +242,7 @@ class Library:
                 raise UsageError("Name at least one folder of photographs: smysl index DIR.")
             indexer = Indexer(
                 self.catalog,
-                encoder,
+                [Work.of(encoder)],
                 batch_size=self.settings.batch_size,
                 threads=self.settings.decode_threads,
             )
@@ -267,7 +267,7 @@ class Library:
             if any(root.id not in walked or not root.path.is_dir() for root in self.catalog.roots()):
                 return
             exchange(self.folder, str(own), encoder.fingerprint)
-            self.catalog.adopt(encoder.name, encoder.fingerprint)
+            self.catalog.adopt(encoder.name, encoder.fingerprint, {encoder.features_fingerprint})
         elif self.catalog.setting("model") != encoder.name:
             self.catalog.remember(model=encoder.name)
         with self._loading:
@@ -399,7 +399,7 @@ class Library:
             for root in self.catalog.roots():
                 if real.parent.is_relative_to(root.path):
                     folder = real.parent.relative_to(root.path).as_posix()
-                    known = self.catalog.known_in(root.id, "" if folder == "." else folder, "").get(real.name)
+                    known = self.catalog.known_in(root.id, "" if folder == "." else folder).get(real.name)
                     if known is not None:
                         return self.catalog.record(known.id)
         raise NotFoundError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -21,12 +22,15 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the catalog knows of a file, for the comparison with what is on the disk."""
+    """What the catalog knows of a file, for the comparison with what is on the disk.
+
+    `complete` says whether the photograph has every vector that was asked for.
+    """
 
     id: int
     size: int
     modified_ns: int
-    has_vector: bool
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,12 @@ class Facts:
 class Entry:
     """A photograph ready to be written; `id` is that of the row it replaces, None for a new one.
 
-    `vector` is (dimension,) float16 of unit length, `thumbnail` a JPEG.
+    `vectors` are (dimension,) float16 of unit length by the fingerprint of what made them: an encoder's own, and
+    the features that its tower saw before. `thumbnail` is a JPEG.
     """
 
     facts: Facts
-    vector: NDArray[np.float16]
+    vectors: Mapping[str, NDArray[np.float16]]
     thumbnail: bytes
     id: int | None = None
 

@@ -27,7 +27,10 @@ NAMES = {
 
 @dataclass(eq=False)
 class ColourEncoder:
-    """Does what `service.encoder.Encoder` does, for colours; `encoded` counts the photographs."""
+    """Does what `service.encoder.Encoder` does, for colours; `encoded` counts the photographs.
+
+    With `own_features` its tower sees red, green and blue before its projection, else its vectors.
+    """
 
     name: str = "mini"
     fingerprint: str = "colours"
@@ -37,6 +40,7 @@ class ColourEncoder:
     precision: str = "fp32"
     text_precision: str = "fp32"
     photograph_side: int = 32
+    own_features: bool = False
     encoded: int = 0
     texts: list[str] = field(default_factory=list)
 
@@ -47,6 +51,19 @@ class ColourEncoder:
     def encode_prepared(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         self.encoded += len(prepared)
         return self._unit(np.stack(prepared))
+
+    @property
+    def features_fingerprint(self) -> str:
+        return f"{self.fingerprint}.features" if self.own_features else self.fingerprint
+
+    def encode_with_features(
+        self, prepared: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        vectors = self.encode_prepared(prepared)
+        if not self.own_features:
+            return vectors, vectors
+        colours = np.stack(prepared) + 1.0
+        return vectors, colours / np.linalg.norm(colours, axis=1, keepdims=True)
 
     def encode_photographs(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return self.encode_prepared([self.prepare(image) for image in images])

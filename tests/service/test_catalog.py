@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,17 +27,19 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     catalog.close()
 
 
-def entry(catalog: Catalog, name: str, content: int = 0, identity: int | None = None) -> Entry:
+def entry(
+    catalog: Catalog, name: str, content: int = 0, identity: int | None = None, of: Sequence[str] = (MODEL,)
+) -> Entry:
     root, folder = catalog.add_root(Path("/photographs/all"))
     place = Place(root.id, folder, name, 100, 1_700_000_000_123_456_789)
     vector = np.zeros(4, np.float16)
     vector[content % 4] = 1
     facts = Facts(place, content.to_bytes(16, "big"), 640, 480, "JPEG")
-    return Entry(facts, vector, b"thumbnail", identity)
+    return Entry(facts, dict.fromkeys(of, vector), b"thumbnail", identity)
 
 
 def test_what_is_written_is_read_as_it_was(catalog: Catalog) -> None:
-    (identity,) = catalog.write([entry(catalog, "a b.jpg", 1)], MODEL)
+    (identity,) = catalog.write([entry(catalog, "a b.jpg", 1)])
     record = catalog.record(identity)
     assert record.path == Path("/photographs/all/a b.jpg")
     assert record.relative == "a b.jpg"
@@ -51,7 +53,7 @@ def test_what_is_written_is_read_as_it_was(catalog: Catalog) -> None:
 
 def test_it_is_still_there_when_opened_again(tmp_path: Path) -> None:
     first = Catalog(tmp_path / "catalog.sqlite")
-    (identity,) = first.write([entry(first, "a.jpg", 1)], MODEL)
+    (identity,) = first.write([entry(first, "a.jpg", 1)])
     first.remember(model="mini")
     first.close()
     second = Catalog(tmp_path / "catalog.sqlite")
@@ -63,7 +65,7 @@ def test_it_is_still_there_when_opened_again(tmp_path: Path) -> None:
 
 def test_each_change_makes_one_generation(catalog: Catalog) -> None:
     assert catalog.generation() == 0
-    ids = catalog.write([entry(catalog, "a.jpg", 1), entry(catalog, "b.jpg", 2)], MODEL)
+    ids = catalog.write([entry(catalog, "a.jpg", 1), entry(catalog, "b.jpg", 2)])
     assert catalog.generation() == 1
     catalog.remove(ids[:1])
     assert catalog.generation() == 2
@@ -75,7 +77,7 @@ def test_each_change_makes_one_generation(catalog: Catalog) -> None:
 def test_generations_of_two_catalogs_differ_although_their_numbers_do_not(catalog: Catalog, tmp_path: Path) -> None:
     other = Catalog(tmp_path / "other.sqlite")
     for shelf in (catalog, other):
-        shelf.write([entry(shelf, "a.jpg")], MODEL)
+        shelf.write([entry(shelf, "a.jpg")])
     assert catalog.generation() == other.generation() == 1
     assert catalog.stamp(0) == other.stamp(0) == ""
     assert catalog.stamp(1) == catalog.stamp(1) != other.stamp(1)
@@ -84,13 +86,13 @@ def test_generations_of_two_catalogs_differ_although_their_numbers_do_not(catalo
 
 
 def test_ids_are_never_used_again(catalog: Catalog) -> None:
-    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(3)], MODEL)
+    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(3)])
     catalog.remove(ids)
-    assert catalog.write([entry(catalog, "new.jpg", 9)], MODEL)[0] > max(ids)
+    assert catalog.write([entry(catalog, "new.jpg", 9)])[0] > max(ids)
 
 
 def test_removing_takes_vector_and_thumbnail_along(catalog: Catalog) -> None:
-    ids = catalog.write([entry(catalog, "a.jpg", 1), entry(catalog, "b.jpg", 2)], MODEL)
+    ids = catalog.write([entry(catalog, "a.jpg", 1), entry(catalog, "b.jpg", 2)])
     assert catalog.remove([ids[0], 999]) == 1
     for ask in (
         lambda: catalog.record(ids[0]), lambda: catalog.vector(ids[0], MODEL), lambda: catalog.thumbnail(ids[0])
@@ -108,7 +110,7 @@ def test_an_id_of_nobody_gets_a_sentence(catalog: Catalog, identity: int) -> Non
 
 
 def test_many_photographs_are_asked_for_at_once(catalog: Catalog) -> None:
-    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(1201)], MODEL)
+    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(1201)])
     found = catalog.records([*ids, 99_999])
     assert set(found) == set(ids)
     assert found[ids[700]].name == "700.jpg"
@@ -118,24 +120,24 @@ def test_a_batch_that_fails_leaves_nothing(catalog: Catalog) -> None:
     good = entry(catalog, "a.jpg", 1)
     twice = replace(good, facts=replace(good.facts, content_hash=b"other"))
     with pytest.raises(sqlite3.IntegrityError):
-        catalog.write([good, twice], MODEL)
+        catalog.write([good, twice])
     assert catalog.count() == 0
     assert catalog.generation() == 0
     assert vectors_of(catalog) == {}
 
 
 def test_new_content_drops_the_vectors_of_every_model(catalog: Catalog) -> None:
-    (identity,) = catalog.write([entry(catalog, "a.jpg", 1)], MODEL)
-    catalog.write([entry(catalog, "a.jpg", 1, identity)], "other")
+    (identity,) = catalog.write([entry(catalog, "a.jpg", 1)])
+    catalog.write([entry(catalog, "a.jpg", 1, identity, ["other"])])
     assert vectors_of(catalog) == {MODEL: 1, "other": 1}, "the same content keeps both"
-    catalog.write([entry(catalog, "a.jpg", 2, identity)], "other")
+    catalog.write([entry(catalog, "a.jpg", 2, identity, ["other"])])
     assert vectors_of(catalog) == {"other": 1}
-    assert not catalog.has_vector(identity, MODEL)
+    assert catalog.fingerprints_of(identity) == {"other"}
 
 
 def test_adoption_drops_the_vectors_of_other_models(catalog: Catalog) -> None:
-    (identity,) = catalog.write([entry(catalog, "a.jpg", 1)], MODEL)
-    catalog.write([entry(catalog, "a.jpg", 1, identity)], "other")
+    (identity,) = catalog.write([entry(catalog, "a.jpg", 1)])
+    catalog.write([entry(catalog, "a.jpg", 1, identity, ["other"])])
     catalog.adopt("new model", "other")
     assert vectors_of(catalog) == {"other": 1}
     assert (catalog.setting("model"), catalog.setting("fingerprint")) == ("new model", "other")
@@ -147,7 +149,7 @@ def test_a_folder_does_not_hold_what_only_looks_like_it(catalog: Catalog) -> Non
     folders = ["Trip", "Trip/x", "trip/x", "Trip2/x", "tr%/x", "tr_p/x", "", "Тест/x", "тест/x", "it's/x"]
     for number, folder in enumerate(folders):
         facts = Facts(Place(root.id, folder, "a.jpg", 1, 1), bytes([number]), 9, 9, "JPEG")
-        catalog.write([Entry(facts, np.zeros(4, np.float16), b"")], MODEL)
+        catalog.write([Entry(facts, {MODEL: np.zeros(4, np.float16)}, b"")])
 
     def under(folder: str) -> list[str]:
         return [found for _, found in catalog.ids_under(root.id, folder)]
@@ -180,7 +182,7 @@ def test_a_folder_around_roots_takes_their_photographs_over(catalog: Catalog) ->
         known, _ = catalog.add_root(Path(root))
         for folder in ("", "x"):
             facts = Facts(Place(known.id, folder, "p.jpg", 1, 1), root.encode(), 9, 9, "JPEG")
-            catalog.write([Entry(facts, np.zeros(4, np.float16), b"")], MODEL)
+            catalog.write([Entry(facts, {MODEL: np.zeros(4, np.float16)}, b"")])
     outer, _ = catalog.add_root(Path("/a"))
     assert {root.path for root in catalog.roots()} == {Path("/a"), Path("/ab")}
     records = catalog.records(list(range(1, 10))).values()
@@ -196,7 +198,7 @@ def test_a_folder_around_roots_takes_their_photographs_over(catalog: Catalog) ->
 
 
 def test_a_reader_sees_the_last_committed_generation_while_another_writes(catalog: Catalog) -> None:
-    catalog.write([entry(catalog, "a.jpg", 1)], MODEL)
+    catalog.write([entry(catalog, "a.jpg", 1)])
     reader = Catalog(catalog.file)
     with catalog._change() as (connection, generation):
         connection.execute("DELETE FROM photograph")
@@ -207,17 +209,17 @@ def test_a_reader_sees_the_last_committed_generation_while_another_writes(catalo
 
 
 def test_changes_are_one_snapshot_although_somebody_writes_in_between(catalog: Catalog) -> None:
-    catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(4)], MODEL)
-    generation, _, chunks = catalog.changes(MODEL, 0, chunk=2)
+    catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(4)])
+    generation, _, chunks = catalog.changes([MODEL], 0, chunk=2)
     first, _ = next(chunks)
-    catalog.write([entry(catalog, "late.jpg", 9)], MODEL)
+    catalog.write([entry(catalog, "late.jpg", 9)])
     rest = [identity for ids, _ in chunks for identity in ids.tolist()]
     assert generation == 1
     assert len(first) + len(rest) == 4
 
 
 def test_many_threads_may_read(catalog: Catalog) -> None:
-    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(20)], MODEL)
+    ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(20)])
     found: list[str] = []
 
     def read() -> None:
@@ -263,7 +265,7 @@ def test_an_older_catalog_is_brought_up_to_date_with_all_that_it_holds(tmp_path:
     assert catalog.setting("model") == "mini"
     assert catalog.generation() == 3
     assert catalog.stamp(3) == "a stamp"
-    catalog.write([entry(catalog, "a.jpg")], MODEL)
+    catalog.write([entry(catalog, "a.jpg")])
     catalog.close()
 
 
@@ -310,3 +312,67 @@ def test_a_catalog_that_somebody_holds_is_not_waited_for_for_ever(catalog: Catal
     holder.close()
     catalog.remember(model="x")
     assert catalog.setting("model") == "x"
+
+
+# -- several vectors of one photograph -----------------------------------------------------------------
+
+BOTH = ["features", MODEL]
+
+
+def read(catalog: Catalog, fingerprints: Sequence[str], since: int = 0) -> dict[int, list[list[float]]]:
+    _, _, chunks = catalog.changes(fingerprints, since, chunk=2)
+    return {
+        int(identity): [vector.tolist() for vector in vectors]
+        for ids, columns in chunks
+        for identity, *vectors in zip(ids, *columns, strict=True)
+    }
+
+
+def test_vectors_of_several_fingerprints_are_read_together(catalog: Catalog) -> None:
+    whole = replace(
+        entry(catalog, "a.jpg", 1), vectors={MODEL: np.ones(4, np.float16), "features": np.zeros(4, np.float16)}
+    )
+    ids = catalog.write([whole, entry(catalog, "b.jpg", 2), entry(catalog, "c.jpg", 3, of=BOTH)])
+    assert read(catalog, [MODEL, "features"]) == {
+        ids[0]: [[1] * 4, [0] * 4],
+        ids[2]: [[0, 0, 0, 1], [0, 0, 0, 1]],
+    }
+    assert read(catalog, ["features", MODEL])[ids[0]] == [[0] * 4, [1] * 4], "in the order asked for"
+    assert catalog.count_with([MODEL]) == 3
+    assert catalog.count_with(BOTH) == 2
+
+
+@pytest.mark.parametrize("late", BOTH)
+def test_a_photograph_is_new_for_a_reader_of_several_when_any_of_its_vectors_is(catalog: Catalog, late: str) -> None:
+    ids = catalog.write([entry(catalog, f"{number}.jpg", number, of=BOTH) for number in range(3)])
+    assert read(catalog, BOTH, catalog.generation()) == {}
+    catalog.write([entry(catalog, "1.jpg", 1, ids[1], of=[late])])
+    assert set(read(catalog, BOTH, 1)) == {ids[1]}
+
+
+def test_a_photograph_is_complete_with_every_vector_that_is_asked_for(catalog: Catalog) -> None:
+    catalog.write([entry(catalog, "a.jpg", 1, of=BOTH), entry(catalog, "b.jpg", 2)])
+    root = catalog.roots()[0].id
+
+    def complete(*fingerprints: str) -> set[str]:
+        return {name for name, known in catalog.known_in(root, "", fingerprints).items() if known.complete}
+
+    assert complete() == complete(MODEL) == {"a.jpg", "b.jpg"}
+    assert complete(*BOTH) == {"a.jpg"}
+    assert complete("unheard of") == set()
+
+
+def test_adoption_keeps_what_it_is_told_to(catalog: Catalog) -> None:
+    catalog.write([entry(catalog, "a.jpg", 1, of=["old", "new", "new.features", "additional"])])
+    catalog.adopt("new model", "new", {"new.features", "additional"}, features="new.features")
+    assert vectors_of(catalog) == {"new": 1, "new.features": 1, "additional": 1}
+    assert (catalog.setting("model"), catalog.setting("features")) == ("new model", "new.features")
+
+
+def test_dropped_vectors_make_a_generation_of_their_own(catalog: Catalog) -> None:
+    catalog.write([entry(catalog, "a.jpg", 1, of=BOTH)])
+    assert catalog.dropped() == 0
+    catalog.drop("features", additional_models="[]")
+    assert vectors_of(catalog) == {MODEL: 1}
+    assert catalog.dropped() == catalog.generation() == 2
+    assert catalog.setting("additional_models") == "[]"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,24 +40,24 @@ class Shelf:
     def vector(self) -> NDArray[np.float16]:
         return unit(self.random.normal(size=DIMENSION)).astype(np.float16)
 
-    def entry(self, identity: int | None = None, vector: NDArray[np.float16] | None = None) -> Entry:
+    def entry(self, identity: int | None = None, fingerprint: str = MODEL) -> Entry:
         self.made += 1
         name = f"{identity or f'new-{self.made}'}.jpg"
         place = Place(self.root.id, "", name, 1, self.made)
         facts = Facts(place, self.made.to_bytes(16, "big"), 10, 10, "JPEG")
-        return Entry(facts, self.vector() if vector is None else vector, b"jpeg", identity)
+        return Entry(facts, {fingerprint: self.vector()}, b"jpeg", identity)
 
     def add(self, count: int, fingerprint: str = MODEL) -> list[int]:
-        entries = [self.entry() for _ in range(count)]
-        ids = self.catalog.write(entries, fingerprint)
+        entries = [self.entry(fingerprint=fingerprint) for _ in range(count)]
+        ids = self.catalog.write(entries)
         if fingerprint == MODEL:
-            self.truth.update(zip(ids, (entry.vector for entry in entries), strict=True))
+            self.truth.update(zip(ids, (entry.vectors[MODEL] for entry in entries), strict=True))
         return ids
 
     def change(self, ids: list[int]) -> None:
         entries = [self.entry(identity) for identity in ids]
-        self.catalog.write(entries, MODEL)
-        self.truth.update(zip(ids, (entry.vector for entry in entries), strict=True))
+        self.catalog.write(entries)
+        self.truth.update(zip(ids, (entry.vectors[MODEL] for entry in entries), strict=True))
 
     def remove(self, ids: list[int]) -> None:
         self.catalog.remove(ids)
@@ -214,17 +215,17 @@ def test_catching_up_equals_a_rebuild_whatever_has_happened(tmp_path: Path, seed
 
 def test_a_photograph_written_again_as_it_was_is_found_once(shelf: Shelf) -> None:
     one = shelf.entry()
-    (identity,) = shelf.catalog.write([one], MODEL)
+    (identity,) = shelf.catalog.write([one])
     index = shelf.open()
-    shelf.catalog.write([replace(one, id=identity)], MODEL)
+    shelf.catalog.write([replace(one, id=identity)])
     index.catch_up(shelf.catalog)
     assert len(index) == 1
 
 
 def test_changes_come_in_chunks_of_any_size(shelf: Shelf) -> None:
     shelf.add(10)
-    generation, removed, chunks = shelf.catalog.changes(MODEL, 0, chunk=3)
-    sizes = [(len(ids), vectors.shape) for ids, vectors in chunks]
+    generation, removed, chunks = shelf.catalog.changes([MODEL], 0, chunk=3)
+    sizes = [(len(ids), vectors.shape) for ids, (vectors,) in chunks]
     assert sizes == [(3, (3, DIMENSION))] * 3 + [(1, (1, DIMENSION))]
     assert (generation, removed) == (1, [])
 
@@ -337,11 +338,14 @@ def test_an_index_of_an_older_generation_catches_up(shelf: Shelf) -> None:
 
 
 def test_an_index_of_another_model_is_not_believed(shelf: Shelf) -> None:
-    entries = [shelf.entry() for _ in range(10)]
-    ids = shelf.catalog.write(entries, "other")
-    own = [replace(entry, id=identity, vector=shelf.vector()) for entry, identity in zip(entries, ids, strict=True)]
-    shelf.catalog.write(own, MODEL)
-    shelf.truth = {identity: entry.vector for entry, identity in zip(own, ids, strict=True)}
+    entries = [shelf.entry(fingerprint="other") for _ in range(10)]
+    ids = shelf.catalog.write(entries)
+    own = [
+        replace(entry, id=identity, vectors={MODEL: shelf.vector()})
+        for entry, identity in zip(entries, ids, strict=True)
+    ]
+    shelf.catalog.write(own)
+    shelf.truth = {identity: entry.vectors[MODEL] for entry, identity in zip(own, ids, strict=True)}
     VectorIndex.open(shelf.folder, shelf.catalog, "other", DIMENSION).save(shelf.folder)
     shelf.check(shelf.open())
 
@@ -374,3 +378,58 @@ def test_a_folder_that_takes_no_index_gets_a_sentence(shelf: Shelf) -> None:
     (shelf.folder / f"{FAISS}.part").mkdir()
     with pytest.raises(LibraryError, match=r"index .* cannot be saved"):
         shelf.open().save(shelf.folder)
+
+
+# -- vectors made from others --------------------------------------------------------------------------
+
+
+def doubled(catalog: Catalog, since: int) -> Any:
+    """Vectors of twice the dimension, of photographs that have both of two vectors."""
+    generation, removed, chunks = catalog.changes([MODEL, "other"], since)
+    return generation, removed, ((ids, np.concatenate([one, other], axis=1) / 2**0.5) for ids, (one, other) in chunks)
+
+
+def test_an_index_may_be_derived_from_several_vectors(shelf: Shelf) -> None:
+    ids = shelf.add(20)
+    entries = [shelf.entry(identity, "other") for identity in ids[:12]]
+    for entry, identity in zip(entries, ids, strict=False):
+        facts = replace(entry.facts, content_hash=content_of(shelf.catalog, identity))
+        shelf.catalog.write([replace(entry, facts=facts)])
+    index = VectorIndex.open(shelf.folder, shelf.catalog, "doubled", 2 * DIMENSION, doubled)
+    assert len(index) == 12
+    index.save(shelf.folder)
+    shelf.remove(ids[:3])
+    again = VectorIndex.open(shelf.folder, shelf.catalog, "doubled", 2 * DIMENSION, doubled)
+    assert len(again) == 9
+    wanted = np.concatenate([shelf.catalog.vector(ids[5], name) for name in (MODEL, "other")]) / np.float32(2**0.5)
+    assert again.search(wanted, 1)[1].tolist() == [ids[5]]
+
+
+def content_of(catalog: Catalog, identity: int) -> bytes:
+    row = catalog.connection.execute("SELECT content_hash FROM photograph WHERE id = ?", (identity,)).fetchone()
+    return bytes(row[0])
+
+
+def test_an_index_from_before_vectors_were_dropped_is_read_anew(shelf: Shelf) -> None:
+    ids = shelf.add(6)
+    index = shelf.open()
+    index.save(shelf.folder)
+    shelf.catalog.drop(MODEL)
+    entry = replace(shelf.entry(ids[0]), id=ids[0])
+    shelf.catalog.write([entry])
+    shelf.truth = {ids[0]: entry.vectors[MODEL]}
+    index.catch_up(shelf.catalog)
+    shelf.check(index)
+    shelf.check(shelf.open())
+
+
+def test_many_are_sought_at_once(shelf: Shelf) -> None:
+    shelf.add(30)
+    index = shelf.open()
+    queries = unit(shelf.random.normal(size=(4, DIMENSION)))
+    similarities, ids = index.search_many(queries, 7)
+    for query, likeness, found in zip(queries, similarities, ids, strict=True):
+        wanted, wanted_ids = index.search(query, 7)
+        assert found.tolist() == wanted_ids.tolist()
+        assert likeness == pytest.approx(wanted, abs=1e-6)
+    assert (index.search_many(queries, 40)[1][:, 30:] == -1).all()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import service.indexer
 from service.catalog import Catalog
-from service.indexer import LINKS, OTHER, UNREAD, Advanced, Event, Failure, Finished, Indexer, Scanned, Summary
+from service.indexer import LINKS, OTHER, UNREAD, Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
 from tests.service.colours import ColourEncoder, paint, vectors_of
 
 
@@ -34,7 +34,7 @@ class Shelf:
 
     def events(self, *folders: Path, prune: bool = False, batch_size: int = 2) -> Iterator[Event]:
         places = [self.catalog.add_root(folder) for folder in folders or (self.photographs,)]
-        indexer = Indexer(self.catalog, self.tower, batch_size=batch_size, threads=2)
+        indexer = Indexer(self.catalog, [Work.of(self.tower)], batch_size=batch_size, threads=2)
         yield from indexer.run(places, prune=prune)
 
     def index(self, *folders: Path, prune: bool = False) -> Summary:
@@ -250,7 +250,7 @@ def test_a_move_is_followed_although_the_model_is_another(shelf: Shelf) -> None:
     shelf.tower = ColourEncoder(fingerprint="other")
     shelf.index()
     assert shelf.ids() == {"b.jpg": identity}
-    assert shelf.catalog.has_vector(identity, "other")
+    assert "other" in shelf.catalog.fingerprints_of(identity)
 
 
 def test_a_place_that_may_not_be_looked_at_is_no_place_left(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -514,3 +514,52 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_named(shelf: Shelf, 
     assert summary.skipped == {OTHER: len(other), UNREAD: len(raw)}
     assert summary.added == len(files) - len(other) - len(raw) - len(summary.failed)
     assert "heif/iphone-sign.heic" in shelf.ids()
+
+
+# -- several towers ------------------------------------------------------------------------------------
+
+
+def run_with(shelf: Shelf, *works: Work) -> Summary:
+    places = [shelf.catalog.add_root(shelf.photographs)]
+    indexer = Indexer(shelf.catalog, works, batch_size=2, threads=2)
+    (summary,) = [event.summary for event in indexer.run(places, prune=False) if isinstance(event, Finished)]
+    return summary
+
+
+def test_a_photograph_is_decoded_once_for_all_towers(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        paint(shelf.photographs / f"{number}.jpg", (number * 60, 90, 10))
+    opened: list[object] = []
+    real = service.indexer.open_photograph
+    monkeypatch.setattr(
+        service.indexer, "open_photograph", lambda *given, **more: opened.append(given) or real(*given, **more)
+    )
+    main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b", own_features=True, dimension=6)
+    assert counts(run_with(shelf, Work.of(main), Work.of_additional(additional))) == {"added": 3}
+    assert vectors_of(shelf.catalog) == {"colours": 3, "colours.features": 3, "b.features": 3}
+    assert (main.encoded, additional.encoded, len(opened)) == (3, 3, 3)
+
+
+def test_only_the_tower_whose_vectors_are_missing_works(shelf: Shelf) -> None:
+    paint(shelf.photographs / "a.jpg", "red")
+    main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b")
+    run_with(shelf, Work.of(main))
+    paint(shelf.photographs / "b.jpg", "blue")
+    both = (Work.of(main), Work.of_additional(additional))
+    assert counts(run_with(shelf, *both)) == {"added": 1, "changed": 1}
+    assert (main.encoded, additional.encoded) == (2, 2)
+    assert counts(run_with(shelf, *both)) == {"unchanged": 2}
+    assert vectors_of(shelf.catalog) == {"colours": 2, "colours.features": 2, "b": 2}
+
+
+def test_features_are_made_for_what_is_unchanged_only_where_they_are_required(shelf: Shelf) -> None:
+    paint(shelf.photographs / "a.jpg", "red")
+    tower = ColourEncoder(own_features=True)
+    run_with(shelf, Work.of(tower))
+    with sqlite3.connect(shelf.catalog.file) as connection:
+        connection.execute("DELETE FROM vector WHERE fingerprint = 'colours.features'")
+    connection.close()
+    assert counts(run_with(shelf, Work.of(tower))) == {"unchanged": 1}
+    assert vectors_of(shelf.catalog) == {"colours": 1}
+    assert counts(run_with(shelf, Work.of(tower, features_required=True))) == {"changed": 1}
+    assert vectors_of(shelf.catalog) == {"colours": 1, "colours.features": 1}

@@ -33,8 +33,8 @@ def fill(catalog: Catalog, folder: Path, *names: str) -> dict[str, int]:
         file = paint(folder / name, (number, 0, 0))
         place = Place(root.id, below, name, file.stat().st_size, 1)
         facts = Facts(place, number.to_bytes(16, "big"), 48, 32, "PNG")
-        entries.append(Entry(facts, np.full(4, 0.5, np.float16), b"thumbnail"))
-    return dict(zip(names, catalog.write(entries, FINGERPRINT), strict=True))
+        entries.append(Entry(facts, {FINGERPRINT: np.full(4, 0.5, np.float16)}, b"thumbnail"))
+    return dict(zip(names, catalog.write(entries), strict=True))
 
 
 @pytest.fixture

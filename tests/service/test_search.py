@@ -148,12 +148,12 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     entries = [
         Entry(
             Facts(Place(root.id, "", f"{degrees * 10}.jpg", 1, 1), bytes([degrees]), 10, 10, "JPEG"),
-            np.array([np.cos(angle), np.sin(angle)], np.float16),
+            {"angles": np.array([np.cos(angle), np.sin(angle)], np.float16)},
             b"",
         )
         for degrees, angle in enumerate(angles)
     ]
-    ids = catalog.write(entries, "angles")
+    ids = catalog.write(entries)
     yield Shelf(catalog, VectorIndex.open(tmp_path, catalog, "angles", 2), ids)
     catalog.close()
 
@@ -235,10 +235,9 @@ def test_more_candidates_are_scored_than_are_asked_for(shelf: Shelf, k: int, can
     vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)).astype(np.float16)
     shelf.catalog.write(
         [
-            Entry(Facts(Place(root.id, "", f"many {number}.jpg", 1, 1), b"m", 10, 10, "JPEG"), vector, b"")
+            Entry(Facts(Place(root.id, "", f"many {number}.jpg", 1, 1), b"m", 10, 10, "JPEG"), {"angles": vector}, b"")
             for number, vector in enumerate(vectors)
-        ],
-        "angles",
+        ]
     )
     shelf.index.catch_up(shelf.catalog)
     scorer = TurnedScorer()
@@ -264,10 +263,10 @@ def test_it_is_left_out_even_where_its_copies_come_before_it(shelf: Shelf) -> No
     root, _ = shelf.catalog.add_root(Path("/copies"))
     vector = shelf.catalog.vector(shelf.ids[0], "angles").astype(np.float16)
     copies = [
-        Entry(Facts(Place(root.id, "", f"copy {number}.jpg", 1, 1), b"c", 10, 10, "JPEG"), vector, b"")
+        Entry(Facts(Place(root.id, "", f"copy {number}.jpg", 1, 1), b"c", 10, 10, "JPEG"), {"angles": vector}, b"")
         for number in range(5)
     ]
-    added = shelf.catalog.write(copies, "angles")
+    added = shelf.catalog.write(copies)
     shelf.index.catch_up(shelf.catalog)
     for identity in (shelf.ids[0], *added):
         result = shelf.search(Query(photo_id=identity, k=3))
