@@ -51,5 +51,12 @@ MIGRATIONS = (
     );
     CREATE INDEX rating_text ON rating (text);
     """,
+    """
+    CREATE TABLE kind (
+        photograph_id INTEGER PRIMARY KEY REFERENCES photograph (id) ON DELETE CASCADE,
+        name TEXT NOT NULL
+    );
+    CREATE INDEX kind_name ON kind (name);
+    """,
 )
 """Numbered steps; each runs in one transaction together with the record that it ran (`user_version`)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -142,6 +144,30 @@ def open_photograph(source: Path | bytes, *, max_side: int | None = None) -> Pho
     # and one bad file must not stop the run over the others.
     except Exception as error:  # noqa: BLE001
         raise PhotographError(f"the file is damaged ({error})") from None
+
+
+@contextmanager
+def opened_header(path: Path) -> Iterator[Image.Image]:
+    """A photograph whose facts and metadata have been read, and no pixel; raises `PhotographError` with the reason."""
+    from PIL import Image, UnidentifiedImageError
+
+    _prepare_pillow()
+    try:
+        # A pipe keeps its reader waiting and a device may never end.
+        if path.exists() and not path.is_file():
+            raise PhotographError("it is not a file")
+        image = Image.open(path, formats=_FORMATS)
+    except PhotographError:
+        raise
+    except UnidentifiedImageError:
+        raise PhotographError("it is not a photograph in a format that smysl reads") from None
+    except OSError as error:
+        raise PhotographError(f"the file cannot be read ({error.strerror or error})") from None
+    # Decoders raise whatever a broken file drives them to.
+    except Exception as error:  # noqa: BLE001
+        raise PhotographError(f"the file is damaged ({error})") from None
+    with image:
+        yield image
 
 
 def thumbnail(image: Image.Image) -> bytes:
