@@ -31,8 +31,10 @@ ARRAYS = "head.safetensors"
 class Part:
     """One linear look at the features of one encoder.
 
-    Features (n, features) less `center` (features,) times `projection` (features, width), brought to length 1;
-    `projection` None takes them as they are. `weight`, above 0, is the share of this part's cosine in the
+    Features (n, features) less `center` (features,) times `projection` (features, width), with `constant` as one more
+    number where it is not 0, brought to length 1; `projection` None takes features as they are. A photograph near
+    the centre, which looks like no kind that the part knows, is by its constant about as near to all others,
+    instead of having a direction made of chance. `weight`, above 0, is the share of this part's cosine in the
     similarity of two photographs; the weights of a head's parts sum to 1. `model` and `fingerprint` are name and
     fingerprint of the encoder.
     """
@@ -42,16 +44,22 @@ class Part:
     weight: float
     center: NDArray[np.float32]
     projection: NDArray[np.float32] | None = None
+    constant: float = 0.0
 
     @property
     def dimension(self) -> int:
         """Numbers that this part adds to a vector of the head."""
-        return len(self.center) if self.projection is None else int(self.projection.shape[1])
+        width = len(self.center) if self.projection is None else int(self.projection.shape[1])
+        return width + (self.constant != 0.0)
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit vectors (n, dimension), float32, of features (n, features) of this part's encoder."""
-        centred = features.astype(np.float32) - self.center
-        return unit(centred if self.projection is None else centred @ self.projection)
+        seen = features.astype(np.float32) - self.center
+        if self.projection is not None:
+            seen = seen @ self.projection
+        if self.constant:
+            seen = np.concatenate([seen, np.full((len(seen), 1), self.constant, np.float32)], axis=1)
+        return unit(seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +160,13 @@ class Head:
             "trained_on": self.trained_on,
             "kinds": list(self.kinds),
             "parts": [
-                {"model": part.model, "fingerprint": part.fingerprint, "weight": part.weight} for part in self.parts
+                {
+                    "model": part.model,
+                    "fingerprint": part.fingerprint,
+                    "weight": part.weight,
+                    "constant": part.constant,
+                }
+                for part in self.parts
             ],
             "same_kind": self.same_kind.facts(),
             "vote": self.vote.facts(),
@@ -173,13 +187,15 @@ def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 
 def _part(facts: dict[str, Any], number: int, arrays: dict[str, NDArray[Any]]) -> Part:
-    weight = float(facts["weight"])
+    weight, constant = float(facts["weight"]), float(facts["constant"])
     center, projection = arrays[f"{number} center"], arrays.get(f"{number} projection")
     if not 0.0 < weight <= 1.0:
         raise ValueError(f"the weight {weight} of a part is not from 0 to 1")
+    if not math.isfinite(constant):
+        raise ValueError(f"the constant {constant} of a part is no number")
     if center.ndim != 1 or (projection is not None and (projection.ndim != 2 or len(projection) != len(center))):
         raise ValueError("the arrays of a part do not fit together")
-    return Part(str(facts["model"]), str(facts["fingerprint"]), weight, center, projection)
+    return Part(str(facts["model"]), str(facts["fingerprint"]), weight, center, projection, constant)
 
 
 def _fingerprint(facts: dict[str, Any]) -> str:
