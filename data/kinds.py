@@ -25,6 +25,14 @@ _NAMED = 5
 """Kinds that a sentence names at most."""
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A photograph that does not count, and why: words that may end a sentence, without a full stop."""
+
+    file: Path
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class KindFolder:
     """Photographs (n,) and their kinds: `kind` (n,) int64 are places in the sorted `names`, (k,).

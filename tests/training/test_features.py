@@ -1,0 +1,127 @@
+"""Features of photographs: in order, each content once, kept from run to run, and bad files named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.encoder import Encoder
+from service.errors import UsageError
+from service.photos import open_photograph
+from training import features as module
+from training.features import features_of
+
+COLOURS = ("red", "green", "blue", "white", "orange", "purple")
+
+
+class Counted:
+    """An encoder that counts the photographs that go through it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.photograph_side = encoder.photograph_side
+        self.features_fingerprint = encoder.features_fingerprint
+        self.prepare = encoder.prepare
+        self.encoded = 0
+
+    def encode_with_features(
+        self, prepared: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self.encoded += len(prepared)
+        return self._encoder.encode_with_features(prepared)
+
+
+@pytest.fixture
+def encoder(tiny: Encoder) -> Counted:
+    return Counted(tiny)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Six pictures, each of its own colour and gradient."""
+    made = []
+    for number, colour in enumerate(COLOURS):
+        made.append(tmp_path / f"{number}.png")
+        picture = Image.new("RGB", (48, 40), colour)
+        picture.paste("black", (0, 0, 8 * number, 20))
+        picture.save(made[-1])
+    return made
+
+
+def test_features_stand_in_the_order_of_the_files(
+    files: list[Path], tiny: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 4)
+    told: list[tuple[int, int]] = []
+    made = features_of(files, tiny, on_progress=lambda done, total: told.append((done, total)), threads=2)
+    prepared = [tiny.prepare(open_photograph(file).image) for file in files]
+    assert np.allclose(made.features, tiny.encode_with_features(prepared)[1], atol=1e-5)
+    assert made.rows.tolist() == list(range(6))
+    assert made.failed == ()
+    assert told == [(0, 6), (4, 6), (6, 6)]
+
+
+def test_a_photograph_that_cannot_be_read_is_named_and_left_out(files: list[Path], tiny: Encoder) -> None:
+    files[1].write_bytes(b"no picture")
+    files[3].unlink()
+    made = features_of(files, tiny)
+    assert made.rows.tolist() == [0, 2, 4, 5]
+    assert len(made.features) == 4
+    assert [each.file for each in made.failed] == [files[1], files[3]]
+    assert "not a photograph" in made.failed[0].reason
+    assert "not there" in made.failed[1].reason
+
+
+def test_a_content_is_encoded_once(files: list[Path], encoder: Counted) -> None:
+    files[4].write_bytes(files[0].read_bytes())
+    made = features_of(files, encoder)  # type: ignore[arg-type]
+    assert encoder.encoded == 5
+    assert np.array_equal(made.features[4], made.features[0])
+
+
+def test_what_was_kept_is_not_encoded_again(files: list[Path], encoder: Counted, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = features_of(files[:4], encoder, cache)  # type: ignore[arg-type]
+    moved = files[0].rename(tmp_path / "moved.png")
+    again = features_of([moved, *files[1:]], encoder, cache)  # type: ignore[arg-type]
+    assert encoder.encoded == 6
+    assert np.array_equal(again.features[:4], first.features)
+
+
+def test_a_run_that_was_stopped_goes_on(
+    files: list[Path], encoder: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "KEPT_AT_ONCE", 2)
+
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        features_of(files, encoder, tmp_path / "cache", stop)  # type: ignore[arg-type]
+    assert len(features_of(files, encoder, tmp_path / "cache").rows) == 6  # type: ignore[arg-type]
+    assert encoder.encoded == 6 + 2
+
+
+def test_a_broken_file_of_the_cache_is_made_again(files: list[Path], encoder: Counted, tmp_path: Path) -> None:
+    made = features_of(files, encoder, tmp_path)  # type: ignore[arg-type]
+    for kept in tmp_path.rglob("*.npz"):
+        kept.write_bytes(kept.read_bytes()[:100])
+    assert np.allclose(features_of(files, encoder, tmp_path).features, made.features)  # type: ignore[arg-type]
+    assert encoder.encoded == 12
+
+
+def test_a_cache_that_cannot_be_written_is_said(files: list[Path], tiny: Encoder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match="cannot be kept"):
+        features_of(files, tiny, tmp_path / "file")
+
+
+def test_no_photographs_have_no_features(tiny: Encoder) -> None:
+    assert len(features_of([], tiny).rows) == 0
