@@ -25,17 +25,12 @@ from service.catalog import Catalog
 from service.errors import PhotographError
 from service.photos import (
     THUMBNAIL_SIDE,
-    is_photograph_name,
-    is_unread_photograph_name,
     open_photograph,
     read_file,
     thumbnail,
 )
 from service.records import Entry, Facts, Known, Place, Root
-
-UNREAD = "RAW and JPEG XL photographs, which smysl cannot read yet"
-LINKS = "symbolic links, which are not followed"
-OTHER = "files that are no photographs by their names"
+from service.walk import NAMELESS, look_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,30 +212,17 @@ class Indexer:
         while pending:
             folder = pending.pop()
             try:
-                with os.scandir(root.path / folder) as listing:
-                    entries = sorted(listing, key=lambda entry: entry.name)
+                listing = look_into(root.path / folder, self._summary.skipped)
             except OSError as error:
                 self._unreadable.append((root.id, folder))
                 yield Failure(str(root.path / folder), f"the folder cannot be read ({error.strerror})")
                 continue
+            for path in listing.nameless:
+                yield Failure(path, NAMELESS)
             known = self._catalog.known_in(root.id, folder, self._required)
-            inner = []
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_symlink():
-                    self._summary.skipped[LINKS] += 1
-                elif not _is_text(entry.name):
-                    yield Failure(os.fsencode(entry.path).decode("utf-8", "replace"), "its name is not valid UTF-8")
-                elif entry.is_dir(follow_symlinks=False):
-                    inner.append(f"{folder}/{entry.name}" if folder else entry.name)
-                elif is_unread_photograph_name(entry.name):
-                    self._summary.skipped[UNREAD] += 1
-                elif not is_photograph_name(entry.name) or not entry.is_file(follow_symlinks=False):
-                    self._summary.skipped[OTHER] += 1
-                else:
-                    yield from self._compare(root, folder, entry, known.get(entry.name))
-            pending.extend(reversed(inner))
+            for entry in listing.files:
+                yield from self._compare(root, folder, entry, known.get(entry.name))
+            pending.extend(f"{folder}/{name}" if folder else name for name in reversed(listing.folders))
 
     def _compare(
         self, root: Root, folder: str, entry: os.DirEntry[str], known: Known | None
@@ -398,14 +380,6 @@ def _encode(
     for fingerprint in work.kept:
         for (_, into), vector in zip(waiting, made[fingerprint].astype(np.float16), strict=True):
             into[fingerprint] = vector
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_gone(path: Path) -> bool:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 import service.indexer
 from service.catalog import Catalog
-from service.indexer import LINKS, OTHER, UNREAD, Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
+from service.indexer import Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
+from service.walk import LINKS, OTHER, UNREAD
 from tests.service.colours import ColourEncoder, paint, vectors_of
 
 
