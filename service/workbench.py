@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +22,9 @@ from service.terminal import (
     say,
     settings_of,
 )
+
+if TYPE_CHECKING:
+    from eval.nearest import Trial
 
 bench_app = typer.Typer(help="Measure how fast a model is on this machine.", no_args_is_help=True)
 eval_app = typer.Typer(help="Measure the quality of a model or of the match.", no_args_is_help=True)
@@ -105,6 +110,75 @@ def encode(model: ModelOption = None, device: DeviceOption = None, as_json: Json
             f"texts in {report.text_precision}",
         }
     )
+
+
+@bench_app.command()
+def nearest(
+    photos: Annotated[
+        list[int] | None,
+        typer.Option(help="How many photographs; once more for each further size. Without it 10,000."),
+    ] = None,
+    library: Annotated[
+        Path | None, typer.Option(help="Measure on the vectors of this library, not on drawn ones.")
+    ] = None,
+    queries: Annotated[int, typer.Option(help="How many vectors are asked, 1 to 10,000.")] = 200,
+    repeats: Annotated[int, typer.Option(help="How often all are asked with each setting.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads that build an index; else one for each core. One asks.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare indexes on the same vectors: FAISS flat (fp32, fp16), FAISS HNSW, and Annoy where it is installed.
+
+    Recall of the ten nearest, milliseconds for a query on one thread, seconds to build, bytes. Let nothing else
+    compute meanwhile.
+    """
+    from eval.draws import draw_or_read
+    from eval.nearest import bench_nearest
+    from service.progress import stages
+
+    errors = errors_console()
+    sizes, draw = draw_or_read(photos or [], library, queries, seed)
+    with stages(errors) as tell:
+        report = bench_nearest(draw, sizes, repeats=repeats, threads=threads, tell=tell)
+    if report.left_out:
+        say(report.left_out)
+    if as_json:
+        print_line(json.dumps(report.as_json(), indent=2))
+        return
+    _print_trials(report.trials)
+    print_rows(
+        {
+            "vectors": "\n".join(report.sources) + f"\nof {report.dimension} dimensions",
+            "asked": f"{report.queries:,} queries one by one on one thread, {report.repeats} times; medians",
+            "machine": f"{report.machine}; threads to build with: {report.build_threads}",
+            "versions": ", ".join(f"{name} {number}" for name, number in report.versions.items()),
+        }
+    )
+
+
+def _print_trials(trials: Sequence[Trial]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("photographs", "index", "setting", "recall@10", "ms a query", "repeats", "build s", "MB"):
+        table.add_column(heading, justify="left" if heading in ("index", "setting") else "right", no_wrap=True)
+    for trial in trials:
+        table.add_row(
+            f"{trial.photographs:,}",
+            trial.index,
+            trial.setting,
+            f"{trial.recall:.1f} %",
+            f"{trial.ms:.3f}",
+            f"{trial.ms_least:.3f}–{trial.ms_most:.3f}",
+            f"{trial.build_s:,.1f}",
+            f"{trial.bytes / 1e6:,.1f}",
+        )
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+    console.print()
 
 
 @train_app.command()
