@@ -125,3 +125,16 @@ def test_a_cache_that_cannot_be_written_is_said(files: list[Path], tiny: Encoder
 
 def test_no_photographs_have_no_features(tiny: Encoder) -> None:
     assert len(features_of([], tiny).rows) == 0
+
+
+def test_a_view_is_another_picture_of_the_same_photograph_and_always_the_same(
+    files: list[Path], encoder: Counted, tmp_path: Path
+) -> None:
+    whole = features_of(files, encoder, tmp_path / "cache").features
+    view = features_of(files, encoder, tmp_path / "cache", view=1).features
+    assert not np.allclose(whole, view)
+    assert not np.allclose(features_of(files, encoder, view=2).features, view)
+    assert np.array_equal(features_of(files[::-1], encoder, view=1).features[::-1], view)
+    encoded = encoder.encoded
+    assert np.array_equal(features_of(files, encoder, tmp_path / "cache", view=1).features, view)
+    assert encoder.encoded == encoded, "the cache keeps each view by itself"

@@ -1,0 +1,254 @@
+"""`smysl train similar`: read, encode, compare, choose, calibrate, write."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.kinds import content_hash, copies, read_kinds
+from service.errors import UsageError
+from service.head import FACTS, Head, Part
+from service.photos import is_photograph_name
+from training.similar import calibration
+from training.similar.blend import Blend, choose
+from training.similar.choice import COSINE, Fitted, Outcome, Source, best, best_of_each, compare, harmless
+from training.similar.looks import Look, named
+from training.similar.sources import VIEWS, Frozen, Unfrozen, encode_views
+from training.similar.splits import Split, folds, left_out
+from training.similar.tower import TowerSettings
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
+
+Integers = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+Progress = Callable[[str, int, int], None]
+
+TOWER = "tower"
+"""Folder inside --out that a trained tower is written to, as a model of its own."""
+_INSIDE = ".training"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The head that was written, what it was chosen from, and what a person should know beside it."""
+
+    head: Head
+    tables: dict[str, list[Outcome]]
+    blend: Blend
+    notices: tuple[str, ...]
+    seconds: float
+
+    def rows(self) -> list[list[str]]:
+        """The table of candidates: a heading and a row for each, what was chosen marked with a star."""
+        return _table(self.tables, self.blend)
+
+
+@dataclass(frozen=True, eq=False)
+class _Photographs:
+    files: list[Path]
+    kinds: Integers
+    names: tuple[str, ...]
+
+
+def check_out(out: Path, *, force: bool) -> None:
+    """Raise UsageError for a folder that a head cannot be written to, before anything is encoded."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder for the head with --out.")
+    if (out / FACTS).exists() and not force:
+        raise UsageError(f"There is a head in {out} already; name another folder, or replace it with --force.")
+
+
+def train_similar(
+    data: Path,
+    encoders: Sequence[Encoder],
+    out: Path,
+    cache: Path,
+    on_progress: Progress,
+    *,
+    unfreeze: int = 0,
+    seed: int = 0,
+    force: bool = False,
+) -> Trained:
+    """Fit a head on the photographs of `data` (those under `train/` where it has one), and write it to `out`.
+
+    With `unfreeze` the last stages of the first encoder's photograph tower are trained too, and the model that has
+    it is written to `out`/tower. A run that was stopped goes on where it was. Raises DataError for a folder from
+    which nothing can be learned, UsageError for `out` and for a tower that cannot be trained in part.
+    """
+    check_out(out, force=force)
+    start = time.monotonic()
+    photographs, notices = _read(data)
+    if not encoders:
+        raise UsageError("Name at least one model.")
+    photographs, frozen = _encoded(photographs, encoders, cache, on_progress, notices)
+    kinds = photographs.kinds
+    splits = [*folds(kinds, seed), *left_out(kinds, photographs.names, seed)]
+    sources: list[Source] = list(frozen)
+    inside = out / _INSIDE
+    if unfreeze:
+        inside.mkdir(parents=True, exist_ok=True)
+        sources.append(_unfrozen(encoders[0], photographs, inside, unfreeze, seed, on_progress))
+    tables = {source.model: compare(source, kinds, splits, seed, on_progress) for source in sources}
+    blend = choose(sources, tables, kinds, splits, seed)
+    parts = [
+        part
+        for source in sources
+        if blend.weights[source.model] > 0
+        for part in _parts(source, blend, photographs, out, cache, seed, on_progress)
+    ]
+    on_progress("calibrating", 0, 1)
+    head = Head(
+        parts=tuple(parts),
+        same_kind=calibration.same_kind(splits, kinds, lambda split: blend.vectors.of(split, blend.weights)),
+        vote=calibration.vote(splits, kinds, lambda split: blend.vectors.of(split, blend.weights)),
+        kinds=tuple(photographs.names[kind] for kind in np.unique(kinds)),
+        candidate="; ".join(_chosen(source.model, blend) for source in sources if blend.weights[source.model] > 0),
+        trained_on=f"{len(kinds):,} photographs of {len(np.unique(kinds)):,} kinds",
+        figures=_figures(tables, blend, splits, seed, time.monotonic() - start),
+    ).save(out)
+    shutil.rmtree(inside, ignore_errors=True)
+    return Trained(head, tables, blend, tuple(notices), time.monotonic() - start)
+
+
+def _read(data: Path) -> tuple[_Photographs, list[str]]:
+    """What is fitted on: never a photograph under `test/`, and none twice."""
+    folder = read_kinds(data, is_photograph_name)
+    rows = np.flatnonzero(~folder.test)
+    twice = copies([folder.files[row] for row in rows])
+    tested = {content_hash(folder.files[row]) for row in np.flatnonzero(folder.test)} - {None}
+    hashes = [content_hash(folder.files[row]) if tested else None for row in rows]
+    kept = [row for place, row in enumerate(rows) if place not in twice and hashes[place] not in tested]
+    notices = []
+    if twice:
+        notices.append(f"{len(twice):,} photographs are copies of others and were left out.")
+    both = len(rows) - len(kept) - len(twice)
+    if both > 0:
+        notices.append(f"{both:,} photographs are also under test/ and were left out, or the test would know them.")
+    return _Photographs([folder.files[row] for row in kept], folder.kind[kept], folder.names), notices
+
+
+def _encoded(
+    photographs: _Photographs, encoders: Sequence[Encoder], cache: Path, on_progress: Progress, notices: list[str]
+) -> tuple[_Photographs, list[Frozen]]:
+    """Features by each encoder; photographs that cannot be read are left out everywhere."""
+    found = [encode_views(photographs.files, encoder, VIEWS, cache, on_progress) for encoder in encoders]
+    rows = found[0][0]
+    if len(rows) < len(photographs.files):
+        notices.append(f"{len(photographs.files) - len(rows):,} photographs cannot be read and were left out.")
+    kinds = photographs.kinds[rows]
+    lone = int((np.bincount(kinds) == 1).sum())
+    if lone:
+        notices.append(f"{lone:,} kinds have one photograph: it is fitted on, but nothing can be found for it.")
+    files = [photographs.files[row] for row in rows]
+    sources = [
+        Frozen(encoder.name, encoder.fingerprint, features)
+        for encoder, (_, features) in zip(encoders, found, strict=True)
+    ]
+    return _Photographs(files, kinds, photographs.names), sources
+
+
+def _unfrozen(
+    encoder: Encoder, photographs: _Photographs, folder: Path, stages: int, seed: int, on_progress: Progress
+) -> Unfrozen:
+    from service.encoder import load_network
+
+    key = [encoder.fingerprint, *(content_hash(file) for file in photographs.files), *photographs.kinds.tolist()]
+    return Unfrozen(
+        encoder.name,
+        load_network(encoder.name)[0],
+        photographs.files,
+        photographs.kinds,
+        key,
+        folder,
+        TowerSettings(stages=stages, seed=seed),
+        on_progress,
+    )
+
+
+def _parts(
+    source: Source, blend: Blend, photographs: _Photographs, out: Path, cache: Path, seed: int, on_progress: Progress
+) -> tuple[Part, ...]:
+    """The chosen candidate fitted on all photographs; a trained tower is trained on all of them first."""
+    if isinstance(source, Unfrozen):
+        encoder = _write_tower(source, out / TOWER, len(photographs.files))
+        model, fingerprint = encoder.name, encoder.fingerprint
+        features = encode_views(photographs.files, encoder, VIEWS, cache, on_progress)[1]
+    elif isinstance(source, Frozen):
+        model, fingerprint, features = source.model, source.fingerprint, source.features
+    look = blend.best_of[source.model].candidate.fit(Fitted(features, photographs.kinds, seed))
+    assert isinstance(look, Look)  # noqa: S101 - others are not chosen
+    return named(look.times(blend.weights[source.model]), model, fingerprint)
+
+
+def _write_tower(source: Unfrozen, folder: Path, photographs: int) -> Encoder:
+    """The tower trained on all photographs, written as a model and loaded as any other."""
+    from service.encoder import Encoder, load_network
+    from service.models import parse_name
+    from training.model_folder import check_model, stored_halves, write_model
+
+    base = source.base
+    _, tokenizer, config = load_network(base)
+    trained = source.trained(np.arange(photographs), "on all photographs")
+    write_model(folder, trained, tokenizer, config, stored_halves(parse_name(base).folder))
+    check_model(folder, tokenizer, ["a photograph"])
+    return Encoder.load(f"local-dir:{folder.resolve()}")
+
+
+def _chosen(model: str, blend: Blend) -> str:
+    weight = blend.weights[model]
+    return f"{model}: {title(blend.best_of[model])}" + (f" (weight {weight:.2f})" if weight < 1 else "")
+
+
+def title(outcome: Outcome) -> str:
+    """A candidate's name with its setting."""
+    candidate = outcome.candidate
+    return f"{candidate.name}, {candidate.setting}" if candidate.setting else candidate.name
+
+
+def _figures(
+    tables: dict[str, list[Outcome]], blend: Blend, splits: Sequence[Split], seed: int, seconds: float
+) -> dict[str, Any]:
+    raw = next(each for each in next(iter(tables.values())) if each.candidate.name == COSINE)
+    return {
+        "folds_map10": round(blend.map10, 2),
+        "folds_map10_interval": [round(each, 2) for each in blend.map10_interval],
+        "unseen_kinds_map10": None if blend.unseen is None else round(blend.unseen, 2),
+        "cosine_folds_map10": round(raw.map10, 2),
+        "cosine_unseen_kinds_map10": None if raw.unseen is None else round(raw.unseen, 2),
+        "best_single_folds_map10": round(max(best(each).map10 for each in tables.values()), 2),
+        "weights": blend.weights,
+        "splits": [split.name for split in splits],
+        "seed": seed,
+        "seconds": round(seconds, 1),
+    }
+
+
+def _table(tables: dict[str, list[Outcome]], blend: Blend) -> list[list[str]]:
+    rows = [["candidate", "setting", "MAP@10", "95 % interval", "unseen kinds", "numbers", "seconds"]]
+    for model, outcomes in tables.items():
+        if len(tables) > 1:
+            rows.append([model, "", "", "", "", "", ""])
+        for each in best_of_each(outcomes):
+            star = " *" if each is blend.best_of[model] else ""
+            unseen = "" if each.unseen is None else f"{each.unseen:.1f}" + ("" if harmless(each, outcomes) else " †")
+            low, high = each.map10_interval
+            rows.append(
+                [
+                    each.candidate.name + star,
+                    each.candidate.setting,
+                    f"{each.map10:.1f}",
+                    f"{low:.1f}–{high:.1f}",
+                    unseen,
+                    str(each.dimension),
+                    f"{each.seconds:.1f}",
+                ]
+            )
+    return rows
