@@ -327,7 +327,7 @@ class Catalog:
 
     def fingerprints_of(self, identity: int) -> set[str]:
         """Of what one photograph has vectors."""
-        rows = self.connection.execute("SELECT fingerprint FROM vector WHERE photograph_id = ?", (identity,))
+        rows = self.connection.execute("SELECT fingerprint FROM vector WHERE photograph_id = ?", (_storable(identity),))
         return {row[0] for row in rows}
 
     def count_with(self, fingerprints: Sequence[str]) -> int:

@@ -35,3 +35,12 @@ def bytes_in(folder: Path) -> int:
         with suppress(FileNotFoundError):
             size += file.stat().st_size if file.is_file() else 0
     return size
+
+
+def written_at(file: Path) -> tuple[int, int] | None:
+    """When a file was written and which file it is; None where there is none."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino

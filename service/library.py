@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 from service.artifact import FACTS, exchange
 from service.catalog import Catalog
 from service.config import Settings
-from service.encoder import load_encoder
-from service.errors import ForbiddenError, LibraryError, MismatchError, ModelError, NotFoundError, UsageError
-from service.folders import bytes_in, resolve_folder
+from service.encoders import Encoders
+from service.errors import ForbiddenError, LibraryError, NotFoundError, UsageError
+from service.folders import bytes_in, resolve_folder, written_at
+from service.heads import HeadFacts, Heads, OpenHead
 from service.indexer import Event, Finished, Indexer, Work
-from service.lock import Writer, check_free, current_writer, writing
+from service.lock import Writer, current_writer, writing
+from service.neighbours import Neighbours, Photograph, neighbours_of
 from service.photos import open_photograph
 from service.ratings import SOMEBODY, Ratings, make_rating
 from service.records import Rating, Record, Root
@@ -49,7 +51,10 @@ _BACKGROUND = 2000
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a library is and which model it uses; `fingerprint` and `model` are None before the first run."""
+    """What a library is and which model it uses; `fingerprint` and `model` are None before the first run.
+
+    `additional_models` are the names of the models whose features it keeps beside those of its own.
+    """
 
     library: Path
     photographs: int
@@ -59,6 +64,7 @@ class Status:
     generation: int
     bytes: int
     writer: Writer | None
+    additional_models: tuple[str, ...] = ()
 
 
 class Library:
@@ -72,7 +78,8 @@ class Library:
         self.catalog = catalog
         self.settings = settings
         self._loading = threading.RLock()
-        self._encoder: Encoder | None = None
+        self._encoders = Encoders(folder, catalog, self.settings)
+        self._heads = Heads(folder, catalog, self._encoders)
         self._index: VectorIndex | None = None
         self._scorer: Scorer | None = None
         self._fitted: tuple[int, int] | None = None
@@ -126,32 +133,7 @@ class Library:
         Raises `LibraryError` before the first index run, `MismatchError` where another model is asked for
         by flag or environment, or where the model installed is not the one that made the vectors.
         """
-        with self._loading:
-            remembered, fingerprint = self.catalog.setting("model"), self.catalog.setting("fingerprint")
-            if remembered is None or fingerprint is None:
-                raise LibraryError(f"The library {self.folder} is empty. Fill it with `smysl index DIR`.")
-            self._check_model_asked(remembered)
-            if self._encoder is None or self._encoder.fingerprint != fingerprint:
-                encoder = self._load_remembered(remembered)
-                if encoder.fingerprint != fingerprint:
-                    raise MismatchError(
-                        f"The photographs of the library {self.folder} were encoded with another version of the model "
-                        f"{remembered} than the one installed now, so its vectors cannot be compared. Encode them "
-                        f"again with `smysl index --library {self.folder}`."
-                    )
-                self._use(encoder)
-                return encoder
-            return self._encoder
-
-    def _load_remembered(self, model: str) -> Encoder:
-        try:
-            return load_encoder(model, self.settings)
-        except NotFoundError as error:
-            # Nothing that was asked for is missing; what the library lives on is.
-            raise ModelError(
-                f"The library {self.folder} was made with the model {model}, which is gone: {error.message} Or encode "
-                f"its photographs with another: `smysl index --library {self.folder} --model NAME`."
-            ) from None
+        return self._encoders.main
 
     def encoder_to_index(
         self,
@@ -163,33 +145,16 @@ class Library:
         `say` is told in a sentence what is downloaded, or that the built-in model has to do; `on_progress`
         follows a download. Raises `BusyError` where another process is writing.
         """
-        from service.models import choose_first_model
+        return self._encoders.to_index(say, on_progress)
 
-        check_free(self.folder)
-        name = self.settings.model or self.catalog.setting("model")
-        if name is None:
-            name = choose_first_model(timeout_s=self.settings.hub_timeout_s, on_progress=on_progress, say=say)
-        with self._loading:
-            own = self._encoder
-            if own is not None and own.name == name and own.fingerprint == self.catalog.setting("fingerprint"):
-                return own
-        return load_encoder(name, self.settings, on_progress)
-
-    def _check_model_asked(self, remembered: str) -> None:
-        from service.models import parse_name
-
-        if self.settings.model is not None and parse_name(self.settings.model).text != remembered:
-            raise MismatchError(
-                f"The library {self.folder} was made with the model {remembered}, not with {self.settings.model}. "
-                f"Leave out the model (--model, SMYSL_MODEL), or encode the library's photographs again with `smysl "
-                f"index --library {self.folder} --model {self.settings.model}`."
-            )
-
-    def _use(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._index = None
-        self._scorer = None
-        self._encode_text.cache_clear()
+    def additional_to_index(
+        self,
+        encoder: Encoder,
+        named: Sequence[str] = (),
+        on_progress: Callable[[DownloadProgress], None] | None = None,
+    ) -> list[Encoder]:
+        """The additional encoders for an index run beside `encoder`: those that the library has, and those `named`."""
+        return self._encoders.additional_to_index(encoder, named, on_progress)
 
     def _current(self) -> tuple[Encoder, VectorIndex, Scorer]:
         """Encoder, index and scorer, brought up to the catalog's generation and to the match fitted for the library.
@@ -200,17 +165,23 @@ class Library:
 
         with self._loading:
             encoder = self.encoder
-            if self._index is None:
+            if self._index is None or self._index.fingerprint != encoder.fingerprint:
+                self._forget_what_was_made()
                 self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
                 stale = True
             else:
                 stale = self._index.catch_up(self.catalog)
-            fitted = _written(self.folder / FACTS)
+            fitted = written_at(self.folder / FACTS)
             stale = stale and self._scorer is not None and self._scorer.calibration("photograph") == "background"
             if self._scorer is None or stale or fitted != self._fitted:
                 self._scorer = load_scorer(encoder, self._index.sample(_BACKGROUND), self.folder)
                 self._fitted = fitted
             return encoder, self._index, self._scorer
+
+    def _forget_what_was_made(self) -> None:
+        self._index = None
+        self._scorer = None
+        self._encode_text.cache_clear()
 
     # -- index --------------------------------------------------------------------------------------
 
@@ -220,21 +191,23 @@ class Library:
         *,
         prune: bool = False,
         encoder: Encoder | None = None,
+        additional: Sequence[Encoder] | None = None,
     ) -> Iterator[Event]:
         """Bring the library up to date with `folders`, or with all its roots; yields progress events.
 
-        `encoder` is what `encoder_to_index` gives, which is also what None means. Another model than the library's own
-        encodes everything again: searches are answered with the old vectors until the new ones are
-        complete. Raises `NotFoundError` for a folder that is not there, `UsageError` for a file, and
+        `encoder` is what `encoder_to_index` gives and `additional` what `additional_to_index` does, which is also what
+        None means; features of additional encoders are kept beside those of `encoder`, for heads to look at. Another
+        model than the library's own encodes everything again: searches are answered with the old vectors until the
+        new ones are complete. Raises `NotFoundError` for a folder that is not there, `UsageError` for a file, and
         `BusyError` where another process is writing; what was committed before stays.
         """
         places = [resolve_folder(folder) for folder in folders]
         encoder = encoder or self.encoder_to_index()
+        others = self.additional_to_index(encoder) if additional is None else additional
         with writing(self.folder, "smysl index"):
             own = self.catalog.setting("fingerprint")
-            if own is None:
-                self.catalog.remember(model=encoder.name, fingerprint=encoder.fingerprint)
-            elif own != encoder.fingerprint:
+            self._encoders.remember(encoder, others)
+            if own not in (None, encoder.fingerprint):
                 places.extend(root.path for root in self.catalog.roots() if root.path.is_dir())
             if not folders:
                 places = [root.path for root in self.catalog.roots()]
@@ -242,11 +215,16 @@ class Library:
                 raise UsageError("Name at least one folder of photographs: smysl index DIR.")
             indexer = Indexer(
                 self.catalog,
-                [Work.of(encoder)],
+                self._works(encoder, others),
                 batch_size=self.settings.batch_size,
                 threads=self.settings.decode_threads,
             )
             yield from self._run(indexer, encoder, self._distinct(places), prune)
+
+    def _works(self, encoder: Encoder, others: Sequence[Encoder]) -> list[Work]:
+        """What is kept of each encoder; the main one's features of known photographs only where a head wants them."""
+        wanted = bool(self._heads.looking_at(encoder.fingerprint))
+        return [Work.of(encoder, features_required=wanted), *(Work.of_additional(other) for other in others)]
 
     def _run(self, indexer: Indexer, encoder: Encoder, places: list[tuple[Root, str]], prune: bool) -> Iterator[Event]:
         for event in indexer.run(places, prune=prune):
@@ -267,16 +245,32 @@ class Library:
             if any(root.id not in walked or not root.path.is_dir() for root in self.catalog.roots()):
                 return
             exchange(self.folder, str(own), encoder.fingerprint)
-            self.catalog.adopt(encoder.name, encoder.fingerprint, {encoder.features_fingerprint})
+            self._encoders.adopt(encoder)
         elif self.catalog.setting("model") != encoder.name:
             self.catalog.remember(model=encoder.name)
         with self._loading:
-            if self._encoder is None or self._encoder.fingerprint != encoder.fingerprint:
-                self._use(encoder)
-            if self._index is None:
+            self._encoders.use(encoder)
+            if self._index is None or self._index.fingerprint != encoder.fingerprint:
+                self._forget_what_was_made()
                 self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
             self._index.catch_up(self.catalog)
             self._index.save(self.folder)
+        self._heads.save_all()
+
+    def forget_model(self, name: str) -> None:
+        """Drop an additional model and its features.
+
+        Raises `UsageError` for the main model and for one at which a head looks, `NotFoundError` for one that the
+        library does not have, `BusyError` where another process is writing.
+        """
+        gone = self._encoders.named(name)
+        if heads := self._heads.looking_at(gone.fingerprint):
+            raise UsageError(
+                f"The head {heads[0]} of the library {self.folder} looks at {gone.name}; remove it first with `smysl "
+                f"head remove {heads[0]}`."
+            )
+        with writing(self.folder, "smysl index --forget"):
+            self._encoders.forget(gone)
 
     def _distinct(self, folders: Sequence[Path]) -> list[tuple[Root, str]]:
         """Roots and folders below them, none inside another; outer folders become roots first."""
@@ -293,6 +287,17 @@ class Library:
         from service.models import unreadable
 
         encoder, index, scorer = self._current()
+        if query.head is not None:
+            opened = self._heads.open(query.head)
+            return search(
+                query,
+                partial(_vector_of_head, opened),
+                opened.index,
+                opened,
+                self.catalog,
+                model=opened.models,
+                notice=opened.notice(len(index)),
+            )
         notice = unreadable(encoder.name, query.text) if query.text is not None else None
         if not len(index):
             notice = f"The library {self.folder} holds no photographs yet. Fill it with `smysl index DIR`."
@@ -327,6 +332,43 @@ class Library:
         assert query.image is not None  # noqa: S101 - Query has one of the three
         vector: NDArray[np.float32] = encoder.encode_photographs([query.image])[0]
         return vector
+
+    def neighbours(
+        self, photographs: Sequence[Photograph], k: int, *, head: str | None = None, exclude: Collection[int] = ()
+    ) -> list[Neighbours]:
+        """The `k` nearest photographs of the library to each of `photographs`; see `service.neighbours`."""
+        if head is not None:
+            opened = self._heads.open(head)
+            return neighbours_of(photographs, k, opened.vectors_of, opened.vector, opened.index, exclude)
+        encoder, index, _ = self._current()
+        stored = partial(self._stored_vector, encoder)
+        return neighbours_of(photographs, k, encoder.encode_photographs, stored, index, exclude)
+
+    def _stored_vector(self, encoder: Encoder, identity: int) -> NDArray[np.float32]:
+        return self.catalog.vector(identity, encoder.fingerprint)
+
+    # -- heads --------------------------------------------------------------------------------------
+
+    def heads(self) -> list[HeadFacts]:
+        """What is known of the library's heads, in the order of their names."""
+        return [self._heads.facts(name) for name in self._heads.names()]
+
+    def add_head(self, name: str, folder: Path, *, force: bool = False) -> HeadFacts:
+        """Copy the head that `smysl train similar` wrote to `folder` into the library, and make its index.
+
+        With `force` it takes the place of one of the same name. Raises `UsageError` for a name that cannot be or is
+        taken, `ModelError` for a folder without a head that can be read, `MismatchError` where the library does not
+        have its encoders, `BusyError` where another process is writing.
+        """
+        with writing(self.folder, "smysl head add"):
+            self._heads.add(name, folder.expanduser(), force=force)
+        return self._heads.facts(name)
+
+    def remove_head(self, name: str) -> None:
+        """Remove the library's copy of a head; raises `UsageError`, `NotFoundError` and `BusyError`."""
+        self._heads.folder_of(name)
+        with writing(self.folder, "smysl head remove"):
+            self._heads.remove(name)
 
     # -- ratings ------------------------------------------------------------------------------------
 
@@ -377,8 +419,9 @@ class Library:
             model=self.catalog.setting("model"),
             fingerprint=self.catalog.setting("fingerprint"),
             generation=self.catalog.generation(),
-            bytes=bytes_in(self.folder),
+            bytes=sum(bytes_in(folder) for folder in (self.folder, *self._heads.folders())),
             writer=current_writer(self.folder),
+            additional_models=tuple(each.name for each in self._encoders.additional()),
         )
 
     def check(self) -> tuple[Encoder, VectorIndex, Scorer]:
@@ -425,13 +468,12 @@ class Library:
         return real
 
 
-def _written(file: Path) -> tuple[int, int] | None:
-    """When a file was written and which file it is; None where there is none."""
-    try:
-        facts = file.stat()
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_ino
+def _vector_of_head(head: OpenHead, query: Query) -> NDArray[np.float32]:
+    if query.photo_id is not None:
+        return head.vector(query.photo_id)
+    assert query.image is not None  # noqa: S101 - Query refuses a head with a text
+    vector: NDArray[np.float32] = head.vectors_of([query.image])[0]
+    return vector
 
 
 def _encode_text(encoder: Encoder, text: str) -> NDArray[np.float32]:

@@ -19,7 +19,26 @@ from service.artifact import FACTS, Logistic, QueryKind, ScorerArtifact, squash
 if TYPE_CHECKING:
     from service.encoder import Encoder
 
-Calibration = Literal["ratings", "sigmoid", "background"]
+Calibration = Literal["ratings", "sigmoid", "background", "head"]
+
+
+class Matching(Protocol):
+    """What a search needs of whatever makes matches: `Scorer`, or a head (`service.heads`)."""
+
+    @property
+    def min_match(self) -> float:
+        """The cut for texts where nobody asks for another."""
+
+    def calibration(self, kind: QueryKind) -> Calibration:
+        """Where the match for queries of this kind comes from."""
+
+    def reorders(self, kind: QueryKind) -> bool:
+        """Whether matches may order photographs in another way than similarities do."""
+
+    def match(
+        self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
+    ) -> NDArray[np.float32]:
+        """Matches (n,), float32 in [0, 1], of photographs (n, dimension) with `query` (dimension,); unit vectors."""
 
 
 class Encoded(Protocol):

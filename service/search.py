@@ -16,7 +16,7 @@ from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
 from service.records import Record
-from service.scorer import Calibration, Scorer
+from service.scorer import Calibration, Matching, Scorer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,8 @@ class Query:
     """What is looked for: exactly one of a text, the id of a photograph of the library, a photograph.
 
     At most `k` hits (1 to 200) come back, none with a match below `min_match` (0 to 1); None leaves the cut to
-    the match, which has one for texts if it was fitted on ratings and otherwise keeps everything. Raises
-    `UsageError` for what cannot be searched.
+    the match, which has one for texts if it was fitted on ratings and otherwise keeps everything. `head` names one of
+    the library's heads for a photograph to be compared by. Raises `UsageError` for what cannot be searched.
     """
 
     text: str | None = None
@@ -45,6 +45,7 @@ class Query:
     image: Image.Image | None = None
     k: int = DEFAULT_K
     min_match: float | None = None
+    head: str | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("text", "photo_id", "image") if getattr(self, name) is not None]
@@ -54,6 +55,11 @@ class Query:
             )
         if self.text is not None:
             check_text(self.text)
+            if self.head is not None:
+                raise UsageError(
+                    f"The head {self.head} compares photographs with photographs and knows nothing of texts. Search "
+                    "with a photograph, or leave out the head."
+                )
         if not 1 <= self.k <= MOST_K:
             raise UsageError(f"k is {self.k}; it must be from 1 to {MOST_K}.")
         if self.min_match is not None and not 0.0 <= self.min_match <= 1.0:
@@ -81,7 +87,8 @@ class SearchResult:
     `min_match` is the cut that was applied. `best_match` is the best of all candidates, whether or not it
     passed (None in an empty library). `answerable` says whether anything passed both this cut and the match's
     own; hits that are not are only the nearest. `notice` is a sentence for the person, or None. `thumbnail_of` gives
-    the JPEG of a photograph by its id, for a notebook, which shows the result as a strip of pictures.
+    the JPEG of a photograph by its id, for a notebook, which shows the result as a strip of pictures. `head` is the
+    name of the head that photographs were compared by; `model` then names all its encoders.
     """
 
     hits: list[Hit]
@@ -94,6 +101,7 @@ class SearchResult:
     notice: str | None
     photographs: int
     thumbnail_of: Callable[[int], bytes] | None = field(default=None, repr=False, compare=False)
+    head: str | None = None
 
     def to_dataframe(self) -> pd.DataFrame:
         """The hits as a table of pandas, one row a hit, best first.
@@ -139,13 +147,13 @@ def search(
     query: Query,
     vector_of: Callable[[Query], NDArray[np.float32]],
     index: VectorIndex,
-    scorer: Scorer,
+    scorer: Matching,
     catalog: Catalog,
     *,
     model: str,
     notice: str | None,
 ) -> SearchResult:
-    """Answer `query`; `vector_of` gives its unit vector (dimension,)."""
+    """Answer `query`; `vector_of` gives its unit vector (dimension,) as `index` and `scorer` know it."""
     start = time.perf_counter()
     vector = vector_of(query)
     similarities, ids, matches = _by_match(query, vector, index, scorer)
@@ -170,11 +178,12 @@ def search(
         notice=notice,
         photographs=len(index),
         thumbnail_of=catalog.thumbnail,
+        head=query.head,
     )
 
 
 def _by_match(
-    query: Query, vector: NDArray[np.float32], index: VectorIndex, scorer: Scorer
+    query: Query, vector: NDArray[np.float32], index: VectorIndex, scorer: Matching
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
     """Similarities, ids and matches of the candidates, best match first; at equal matches the nearer one."""
     count = max(LEAST_CANDIDATES, 2 * query.k) if scorer.reorders(query.kind) else query.k

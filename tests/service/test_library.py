@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import service.library
+import service.encoders
 import service.scorer
 from service.config import Settings
 from service.errors import (
@@ -52,7 +52,7 @@ class Models:
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models()
-    monkeypatch.setattr(service.library, "load_encoder", models.load)
+    monkeypatch.setattr(service.encoders, "load_encoder", models.load)
     # The built-in model, whose name they bear, has a match of its own.
     monkeypatch.setattr(service.scorer, "artifact_of", lambda encoder, library, model: artifact_of(encoder, library))
     return models
@@ -135,7 +135,7 @@ def test_search_by_a_photograph_of_the_library_leaves_it_out(library: Library, p
 
 def test_search_by_an_upload_finds_its_like(library: Library, photographs: Path) -> None:
     index(library, photographs)
-    hits = library.search(Query(image=Image.new("RGB", (90, 40), (0, 250, 10)))).hits
+    hits = library.search(Query(image=Image.new("RGB", (90, 40), (0, 250, 10)), keep_borders=True)).hits
     assert hits[0].photograph.name == "green.png"
 
 
@@ -321,7 +321,7 @@ def test_a_library_whose_model_is_gone_says_so(changing: Library, monkeypatch: p
         raise NotFoundError("The model's folder /models/mine does not exist.")
 
     with opened(changing.folder, None) as library, monkeypatch.context() as patched:
-        patched.setattr(service.library, "load_encoder", gone)
+        patched.setattr(service.encoders, "load_encoder", gone)
         with pytest.raises(ModelError, match=r"made with the model mini, which is gone: The model's folder"):
             library.search(Query(text="red"))
 
