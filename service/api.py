@@ -22,6 +22,8 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from service.classify_api import PATH as CLASSIFY
+from service.classify_api import add_classify
 from service.errors import NotFoundError, PhotographError, SmyslError, TooLargeError, UsageError
 from service.guard import OwnName, UploadLimit, error_answer, is_loopback
 from service.indexer import Advanced, Failure, Finished, Scanned
@@ -98,12 +100,18 @@ def create_app(library: Library, *, folders: Sequence[Path] = ()) -> FastAPI:
         redoc_url=None,
         favicon_url="/page/icon.svg",
     )
-    app.add_middleware(UploadLimit, limit=int(library.settings.upload_limit_mb * 1_000_000))
-    if is_loopback(library.settings.host):
+    settings = library.settings
+    app.add_middleware(
+        UploadLimit,
+        limit=int(settings.upload_limit_mb * 1_000_000),
+        forms={CLASSIFY: int(settings.form_limit_mb * 1_000_000)},
+    )
+    if is_loopback(settings.host):
         app.add_middleware(OwnName)
     _add_search(app, library)
     _add_photographs(app, library)
     add_ratings(app, library)
+    add_classify(app, library)
     _add_state(app, library, indexing)
     _add_page(app)
     _add_error_handlers(app)

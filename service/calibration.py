@@ -161,10 +161,14 @@ class _Rows:
     weight: NDArray[np.float64]
 
     def some(self, which: NDArray[np.bool_]) -> _Rows:
-        return _Rows(*(values[which] for values in self._all()))
-
-    def _all(self) -> tuple[NDArray[np.generic], ...]:
-        return self.similarities, self.kinds, self.own, self.known, self.fold, self.weight
+        return _Rows(
+            similarities=self.similarities[which],
+            kinds=self.kinds[which],
+            own=self.own[which],
+            known=self.known[which],
+            fold=self.fold[which],
+            weight=self.weight[which],
+        )
 
     def fit(self, temperature: float) -> Vote:
         return fit_vote(self.similarities, self.kinds, self.own, temperature=temperature, weights=self.weight)

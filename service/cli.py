@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.console import Console
 
+from service import classify_commands
 from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
 from service.public_data import data_app
 from service.ratings_commands import rate, ratings_app
@@ -190,6 +191,8 @@ def score(
 
 
 app.command()(rate)
+app.command()(classify_commands.classify)
+app.command()(classify_commands.kinds)
 
 
 @app.command()

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the service listens on")
     upload_limit_mb: float = Field(20.0, gt=0, allow_inf_nan=False, description="largest upload, in megabytes")
+    form_limit_mb: float = Field(
+        500.0, gt=0, allow_inf_nan=False, description="largest form of many photographs to classify, in megabytes"
+    )
     batch_size: int = Field(16, ge=1, le=1024, description="photographs encoded at once")
     decode_threads: int | None = Field(None, ge=1, le=256, description="threads that decode; one a core")
     hub_timeout_s: float = Field(

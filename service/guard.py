@@ -22,11 +22,15 @@ _MOST_DIGITS = 18
 
 
 class UploadLimit:
-    """Cuts a request's body off as soon as more than `limit` bytes have come, or are announced."""
+    """Cuts a request's body off as soon as more than `limit` bytes have come, or are announced.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    `forms` has limits of their own for the paths that take many photographs at once.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, forms: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._limit = limit
+        self._forms = dict(forms or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a counted body, or refuse it."""
@@ -34,31 +38,38 @@ class UploadLimit:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > self._limit):
-            await error_answer(TooLargeError(self._sentence()))(scope, receive, send)
+        limit = self._forms.get(scope["path"], self._limit)
+        sentence = _too_large_form(limit) if scope["path"] in self._forms else _too_large(limit)
+        if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limit):
+            await error_answer(TooLargeError(sentence))(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
+        await self._app(scope, self._counted(receive, limit, sentence), send)
 
-    def _counted(self, receive: Receive) -> Callable[[], Any]:
+    def _counted(self, receive: Receive, limit: int, sentence: str) -> Callable[[], Any]:
         received = 0
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            if received > limit:
                 # FastAPI lets an HTTPException through while it reads a body, and no other error. What is
                 # left of the body is not read, so the connection cannot be used again.
-                raise HTTPException(TooLargeError.http_status, self._sentence(), {"connection": "close"})
+                raise HTTPException(TooLargeError.http_status, sentence, {"connection": "close"})
             return message
 
         return counted
 
-    def _sentence(self) -> str:
-        return (
-            f"The upload is larger than {self._limit / 1e6:g} MB; send a smaller photograph, or raise "
-            "SMYSL_UPLOAD_LIMIT_MB."
-        )
+
+def _too_large(limit: int) -> str:
+    return f"The upload is larger than {limit / 1e6:g} MB; send a smaller photograph, or raise SMYSL_UPLOAD_LIMIT_MB."
+
+
+def _too_large_form(limit: int) -> str:
+    return (
+        f"The form is larger than {limit / 1e6:g} MB; send the photographs in several requests, or raise "
+        "SMYSL_FORM_LIMIT_MB."
+    )
 
 
 class OwnName:

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from service.catalog import Catalog
 from service.errors import DataError, ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
 from service.keywords import keywords_in
-from service.kinds import kind_named
+from service.kinds import FOLDERS, KEYWORDS, TABLE, kind_named
+
+if TYPE_CHECKING:
+    from service.library import Library
 
 PREFIXES = ("kind:", "kind/")
 """What a keyword begins with that names a kind, in small or capital letters."""
@@ -28,6 +32,24 @@ class Found:
 
     kinds: Mapping[int, str]
     notices: Sequence[str]
+
+
+def read_kinds(library: Library, source: str, on_progress: Progress) -> Sequence[str]:
+    """Take a library's kinds from "folders", from "keywords", or from the table that `source` names.
+
+    Sentences on what was left out come back. Folders are always current; keywords and tables are read now. Raises as
+    the functions below do; the kinds are then as they were.
+    """
+    if source == FOLDERS:
+        library.kinds.use_folders()
+        return ()
+    if source == KEYWORDS:
+        found = kinds_from_keywords(library.catalog, library.file_of, on_progress)
+        library.kinds.use(KEYWORDS, found.kinds)
+    else:
+        found = kinds_from_table(library.catalog, Path(source).expanduser())
+        library.kinds.use(TABLE, found.kinds)
+    return found.notices
 
 
 def kinds_from_table(catalog: Catalog, table: Path) -> Found:

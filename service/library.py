@@ -11,7 +11,7 @@ with Library.open(Path("~/photographs.smysl").expanduser()) as library:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -30,6 +30,7 @@ from service.errors import ForbiddenError, LibraryError, NotFoundError, UsageErr
 from service.folders import bytes_in, resolve_folder, written_at
 from service.heads import HeadFacts, Heads, OpenHead
 from service.indexer import Event, Finished, Indexer, Work
+from service.kinds import Kinds
 from service.lock import Writer, current_writer, writing
 from service.neighbours import Neighbours, Photograph, neighbours_of
 from service.photos import open_photograph
@@ -37,12 +38,16 @@ from service.ratings import SOMEBODY, Ratings, make_rating
 from service.records import Rating, Record, Root
 from service.scorer import Scorer, load_scorer
 from service.search import Query, Score, SearchResult, check_text, score, search
+from service.votes import Votes, check_kinds
 
 if TYPE_CHECKING:
+    from service.classify import Answer
+    from service.classify import Photograph as Classifiable
     from service.encoder import Encoder
     from service.index import VectorIndex
     from service.models import DownloadProgress
     from service.ratings_export import Export
+    from service.vote import Vote
 
 _CATALOG = "catalog.sqlite"
 _BACKGROUND = 2000
@@ -85,6 +90,8 @@ class Library:
         self._fitted: tuple[int, int] | None = None
         self._encode_text = lru_cache(maxsize=1024)(_encode_text)
         self._ratings = Ratings(catalog)
+        self.kinds = Kinds(catalog)
+        self._votes = Votes(folder, catalog, self.kinds)
 
     @classmethod
     def open(cls, folder: Path, settings: Settings | None = None, *, create: bool = False) -> Library:
@@ -369,6 +376,51 @@ class Library:
         self._heads.folder_of(name)
         with writing(self.folder, "smysl head remove"):
             self._heads.remove(name)
+
+    # -- kinds --------------------------------------------------------------------------------------
+
+    def read_kinds(
+        self, source: str, on_progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Sequence[str]:
+        """Take kinds from folders, keywords or a table; see `service.kinds_from.read_kinds`."""
+        from service.kinds_from import read_kinds
+
+        return read_kinds(self, source, on_progress)
+
+    def vote(self, head: str | None = None, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Vote:
+        """How neighbours vote on a kind: as a head was fitted to, or else as the library's own photographs show.
+
+        `on_progress` follows a calibration on the library's photographs. Raises `LibraryError` for a library without
+        kinds, and `NotFoundError` for a head that is not there.
+        """
+        if head is None:
+            return self._votes.current(self.encoder.fingerprint, on_progress).vote
+        opened = self._heads.open(head)
+        check_kinds(self.kinds.counts(), least=1)
+        return opened.head.vote
+
+    def classify(
+        self,
+        photographs: Iterable[Classifiable],
+        *,
+        head: str | None = None,
+        k: int = 10,
+        min_confidence: float | None = None,
+        keep_borders: bool = False,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Answer]:
+        """The kinds of photographs by the vote of their nearest, one answer each; see `service.classify`."""
+        from service.classify import classify
+
+        return classify(
+            self,
+            photographs,
+            head=head,
+            k=k,
+            min_confidence=min_confidence,
+            keep_borders=keep_borders,
+            on_progress=on_progress,
+        )
 
     # -- ratings ------------------------------------------------------------------------------------
 

@@ -1,0 +1,216 @@
+"""The commands of kinds: `smysl classify`, `smysl kinds`, and `smysl eval classify`, which measures the vote.
+
+`service/cli.py` hangs the first two under `smysl`, `service/workbench.py` the last under `smysl eval`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.errors import NotFoundError, UsageError
+from service.terminal import (
+    INTERRUPTED,
+    DeviceOption,
+    JsonOption,
+    LibraryOption,
+    errors_console,
+    print_line,
+    say,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from service.classify import Answer, Classified
+    from service.library import Library
+
+
+def classify(
+    photographs: Annotated[
+        list[Path], typer.Argument(metavar="FILE|DIR...", help="Photographs, and folders to look for them in.")
+    ],
+    head: Annotated[str | None, typer.Option(help="Head of the library by which photographs are compared.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a table to this file, one row a photograph.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the table that is there.")] = False,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Below it a photograph is unknown, 0 to 1; else the vote's own threshold.")
+    ] = None,
+    keep_borders: Annotated[
+        bool, typer.Option("--keep-borders", help="Look at letterboxes and frames, too, instead of leaving them out.")
+    ] = False,
+    library: LibraryOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the kinds of photographs by the vote of their nearest in the library.
+
+    Prints kind, confidence and file; in a pipe separated by tabs. A kind that is not certain enough is unknown.
+    """
+    from service.classify import Unclassified
+    from service.classify_table import check_table, table_at
+
+    if force and csv is None:
+        raise UsageError("--force is for the table of --csv OUT.")
+    if csv is not None:
+        check_table(csv, force=force)
+    console = errors_console()
+    files = _photographs(photographs, console)
+    counted = {"known": 0, "unknown": 0, "failed": 0}
+    try:
+        with _open(library, device) as opened, ExitStack() as stack:
+            answers = _answers(opened, files, console, head, min_confidence, keep_borders)
+            add = None if csv is None else stack.enter_context(table_at(csv, force=force))
+            for answer in _followed(answers, len(files), console, shown=csv is not None and not as_json):
+                if isinstance(answer, Unclassified):
+                    counted["failed"] += 1
+                    _tell(console, f"cannot classify {answer.file}: {answer.reason}")
+                else:
+                    counted["known" if answer.known else "unknown"] += 1
+                    if add is not None:
+                        add(answer)
+                _print(answer, as_json=as_json, quiet=csv is not None)
+    except KeyboardInterrupt:
+        console.print("Stopped." if csv is None else "Stopped. No table was written; run the command again.")
+        raise typer.Exit(INTERRUPTED) from None
+    done = counted["known"] + counted["unknown"]
+    if csv is not None and done:
+        summary = f"{csv} has {done:,} {'row' if done == 1 else 'rows'}; unknown: {counted['unknown']:,}"
+        (say if as_json else print_line)(f"{summary}, failed: {counted['failed']:,}.")
+    if not done:
+        raise typer.Exit(1)
+
+
+def kinds(
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="folders|keywords|FILE.tsv",
+            help="Where kinds come from: names of folders, keywords such as kind:daisy, or a table.",
+        ),
+    ] = None,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the kinds of the library's photographs, or say where they come from.
+
+    A table (TSV) has the columns image and kind, with paths relative to it. Keywords and tables are read when they
+    are named; name them again when they have changed. Folders are always current.
+    """
+    from service.progress import stages
+
+    with _open(library) as opened:
+        if source is not None:
+            with stages(errors_console()) as tell:
+                notices = opened.read_kinds(source, lambda done, total: tell("reading keywords", done, total))
+            for sentence in notices:
+                say(sentence)
+        counts = opened.kinds.counts()
+        total, comes_from = opened.status().photographs, opened.kinds.source
+    without = total - sum(counts.values())
+    if as_json:
+        facts = {"source": comes_from, "kinds": counts, "without_kind": without, "photographs": total}
+        print_line(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    separator = "  " if sys.stdout.isatty() else "\t"
+    for kind, count in counts.items():
+        print_line(f"{count}{separator}{kind}")
+    alone = [kind for kind, count in counts.items() if count == 1]
+    if alone:
+        named = ", ".join(alone[:5]) + (f" and {len(alone) - 5:,} more" if len(alone) > 5 else "")
+        say(f"With one photograph only, so that nothing can be checked on the kind: {named}.")
+    say(f"{len(counts):,} kinds (from {comes_from}); photographs without one: {without:,} of {total:,}.")
+
+
+def _photographs(named: Iterable[Path], console: Console) -> list[Path]:
+    """The photographs that files and folders name; what a walk cannot read is told."""
+    from service.walk import walk
+
+    files: list[Path] = []
+    for path in named:
+        if path.is_dir():
+            walked = walk(path)
+            files.extend(walked.files)
+            for place, reason in walked.failed:
+                _tell(console, f"cannot classify {place}: {reason}")
+            for what, count in walked.skipped.items():
+                _tell(console, f"skipped {what}: {count:,}")
+        elif path.exists():
+            files.append(path)
+        else:
+            raise NotFoundError(f"There is no file or folder {path}. Check the spelling.")
+    # What is named twice, once by its folder, is one photograph.
+    files = list(dict.fromkeys(files))
+    if not files:
+        raise NotFoundError("There are no photographs in what was named; name photographs, or folders that hold some.")
+    return files
+
+
+def _answers(
+    library: Library,
+    files: list[Path],
+    console: Console,
+    head: str | None,
+    min_confidence: float | None,
+    keep_borders: bool,
+) -> Iterable[Answer]:
+    from service.progress import stages
+
+    with stages(console) as tell:
+        return library.classify(
+            files,
+            head=head,
+            min_confidence=min_confidence,
+            keep_borders=keep_borders,
+            on_progress=lambda done, total: tell("calibrating the vote on the library's photographs", done, total),
+        )
+
+
+def _followed(answers: Iterable[Answer], total: int, console: Console, *, shown: bool) -> Iterable[Answer]:
+    """The answers, with a bar where nothing else shows how far they are: it would take over standard output."""
+    from service.progress import steps
+
+    if not shown:
+        yield from answers
+        return
+    with steps(console, "Classifying") as bar:
+        for done, answer in enumerate(answers, start=1):
+            yield answer
+            bar(done, total)
+
+
+def _print(answer: Answer, *, as_json: bool, quiet: bool) -> None:
+    from service.classify import Unclassified
+    from service.kinds import UNKNOWN
+
+    if as_json:
+        from service.classify_schemas import line_of
+
+        print_line(line_of(answer))
+    elif not quiet and not isinstance(answer, Unclassified):
+        kind = answer.kind if answer.known else UNKNOWN
+        cells = (kind, f"{answer.confidence:.3f}", answer.file + _remark(answer))
+        print_line(("  " if sys.stdout.isatty() else "\t").join(cells))
+
+
+def _remark(answer: Classified) -> str:
+    return " (in the library, left out itself)" if answer.in_library and sys.stdout.isatty() else ""
+
+
+def _tell(console: Console, sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def _open(library: Path | None, device: str | None = None) -> Library:
+    from service.library import Library
+
+    settings = settings_of(library=library, device=device)
+    return Library.open(settings.library.expanduser(), settings)
