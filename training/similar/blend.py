@@ -9,9 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from eval.bootstrap import Interval, draws, interval
-from training.similar.choice import COSINE, MOST_LOSS, Fitted, Outcome, Source, best, found_in
-from training.similar.ranks import average_precisions
+from eval.bootstrap import Interval
+from training.similar.choice import (
+    COSINE,
+    MOST_LOSS,
+    Fitted,
+    Outcome,
+    Source,
+    best,
+    precision_interval,
+    precisions_in,
+)
 from training.similar.splits import Split
 
 Integers = npt.NDArray[np.int64]
@@ -57,10 +65,7 @@ class SplitVectors:
         seen = np.full(len(self.kinds), np.nan)
         unseen = []
         for split in self.splits:
-            asked, searched = self.of(split, weights)
-            gallery = self.kinds[split.gallery]
-            rows = found_in(asked, searched, split).rows
-            each = average_precisions(gallery[rows], self.kinds[split.asked], gallery, split.unseen)
+            each = precisions_in(split, self.kinds, *self.of(split, weights))
             if split.unseen:
                 unseen.append(100.0 * float(each.mean()))
             else:
@@ -91,12 +96,6 @@ class Blend:
     def map10_interval(self) -> Interval:
         """95 %, by bootstrap over photographs."""
         return precision_interval(self.precisions)
-
-
-def precision_interval(precisions: Numbers) -> Interval:
-    """95 % interval of the mean in percent, by bootstrap over the photographs that asked."""
-    known = precisions[np.isfinite(precisions)]
-    return interval([100.0 * float(times @ known / times.sum()) for times in draws(len(known))])
 
 
 def choose(

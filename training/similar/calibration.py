@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from service.artifact import Logistic
 from service.vote import Vote, count_votes, fit_vote
-from training.similar.choice import found_in
-from training.similar.ranks import DEPTH, nearest
+from training.similar.ranks import nearest
 from training.similar.splits import Split
 
 Integers = npt.NDArray[np.int64]
@@ -23,7 +22,7 @@ VectorsOf = Callable[[Split], tuple[Vectors, Vectors]]
 UNKNOWN_SHARE = 0.1
 """Of all photographs that are asked about, those of a kind that nobody knows."""
 _TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
-_NEIGHBOURS = 20
+_VOTERS, _NEIGHBOURS = 10, 20
 
 
 def same_kind(splits: Sequence[Split], kinds: Integers, vectors_of: VectorsOf) -> Logistic:
@@ -67,14 +66,12 @@ def _ballots(
     similarities, voters, own, known = [], [], [], []
     for split in splits:
         asked, searched = vectors_of(split)
-        gallery = split.gallery
+        gallery, itself = split.gallery, split.itself
         if split.unseen:
             there = ~np.isin(kinds[gallery], kinds[split.asked])
-            searched, gallery = searched[there], gallery[there]
-            found = nearest(asked, searched)
-        else:
-            found = found_in(asked, searched, split)
-        if found.rows.shape[1] < min(DEPTH, len(kinds) - 1):
+            searched, gallery, itself = searched[there], gallery[there], np.full(len(asked), -1)
+        found = nearest(asked, searched, itself, _VOTERS)
+        if found.rows.shape[1] < _VOTERS:
             continue
         similarities.append(found.similarities)
         voters.append(kinds[gallery][found.rows])

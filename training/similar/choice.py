@@ -17,10 +17,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from eval.bootstrap import draws, interval
+from eval.bootstrap import Interval, draws, interval
+from eval.similar import measure
 from training.similar import looks
 from training.similar.looks import Look, Similarity, Statistics
-from training.similar.ranks import Nearest, average_precisions, nearest
 from training.similar.splits import Split
 
 Features = npt.NDArray[np.float32]
@@ -103,10 +103,9 @@ class Outcome:
         return 100.0 * float(np.nanmean(self.precisions))
 
     @property
-    def map10_interval(self) -> tuple[float, float]:
+    def map10_interval(self) -> Interval:
         """95 %, by bootstrap over photographs."""
-        known = self.precisions[np.isfinite(self.precisions)]
-        return interval([100.0 * float(times @ known / times.sum()) for times in draws(len(known))])
+        return precision_interval(self.precisions)
 
 
 def candidates(views: int, width: int) -> list[Candidate]:
@@ -162,14 +161,11 @@ def compare(
             )
             start = time.monotonic()
             similarity = candidate.fit(fitted)
-            found = found_in(
-                similarity.asked(views[split.asked, 0]), similarity.searched(views[split.gallery, 0]), split
+            each = precisions_in(
+                split, kinds, similarity.asked(views[split.asked, 0]), similarity.searched(views[split.gallery, 0])
             )
             seconds[number] += time.monotonic() - start
             dimensions[number] = similarity.searched(views[:1, 0]).shape[1]
-            each = average_precisions(
-                kinds[split.gallery][found.rows], kinds[split.asked], kinds[split.gallery], split.unseen
-            )
             if split.unseen:
                 unseen[number].append(100.0 * float(each.mean()))
             else:
@@ -180,14 +176,15 @@ def compare(
     ]
 
 
-def found_in(asked: Vectors, searched: Vectors, split: Split, depth: int = 10) -> Nearest:
-    """The nearest in a split's gallery; a photograph that asks leaves itself out."""
-    itself = None
-    if split.unseen:
-        place = np.full(max(split.gallery.max(), split.asked.max()) + 1, -1)
-        place[split.gallery] = np.arange(len(split.gallery))
-        itself = place[split.asked]
-    return nearest(asked, searched, itself, depth)
+def precision_interval(precisions: npt.NDArray[np.float64]) -> Interval:
+    """95 % interval of the mean in percent, by bootstrap over the photographs that asked."""
+    known = precisions[np.isfinite(precisions)]
+    return interval([100.0 * float(times @ known / times.sum()) for times in draws(len(known))])
+
+
+def precisions_in(split: Split, kinds: Integers, asked: Vectors, searched: Vectors) -> npt.NDArray[np.float64]:
+    """AP@10 (asked,), 0 to 1, of the photographs that ask in a split, by vectors of these and of its gallery."""
+    return measure(asked, kinds[split.asked], searched, kinds[split.gallery], split.itself).precision
 
 
 def best(outcomes: Sequence[Outcome]) -> Outcome:

@@ -33,6 +33,14 @@ class Split:
     gallery: Integers
     unseen: bool
 
+    @property
+    def itself(self) -> Integers:
+        """Place (asked,) in the gallery of each photograph that asks, -1 where it is not searched."""
+        place = np.full(int(max(self.gallery.max(), self.asked.max())) + 1, -1)
+        place[self.gallery] = np.arange(len(self.gallery))
+        own: Integers = place[self.asked]
+        return own
+
 
 def folds(kinds: Integers, seed: int = 0) -> list[Split]:
     """Five splits by photographs: each photograph asks once, of a head that was not fitted on it.

@@ -219,6 +219,8 @@ def train_tower(
     import torch
 
     trained = copy.deepcopy(network)
+    # Convolutions of a few rows take two thirds of the time with channels last.
+    trained.visual = trained.visual.to(memory_format=torch.channels_last)
     upper = split_tower(trained.visual, settings.stages)[1].eval().requires_grad_(True)
     names, labels = np.unique(kinds, return_inverse=True)
     head = _first_head(features_of(upper, maps, 0, rows), labels, len(names), settings.seed)
