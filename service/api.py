@@ -28,6 +28,7 @@ from service.errors import NotFoundError, PhotographError, SmyslError, TooLargeE
 from service.guard import OwnName, UploadLimit, error_answer, is_loopback
 from service.indexer import Advanced, Failure, Finished, Scanned
 from service.library import Library
+from service.parts import SEARCHED_SIDE, Box
 from service.photos import browser_jpeg, open_photograph
 from service.ratings_api import add_ratings
 from service.schemas import (
@@ -65,9 +66,6 @@ _HEADERS = {
 }
 _PATIENCE_S = 8.0
 """Seconds that an index run has to come to an end when the service stops; a container's engine waits ten."""
-_UPLOAD_SIDE = 1024
-"""Pixels on the shorter side that are kept of an uploaded JPEG; more than twice any tower's input."""
-
 KParameter = Annotated[int, Query(description="hits", json_schema_extra={"minimum": 1, "maximum": MOST_K})]
 MatchParameter = Annotated[
     float | None,
@@ -76,6 +74,7 @@ MatchParameter = Annotated[
         json_schema_extra={"minimum": 0, "maximum": 1},
     ),
 ]
+_BOX = "search with this part only: x,y,width,height in fractions of the upright photograph"
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorOut, "description": "what is wrong with the request"},
     "5XX": {"model": ErrorOut, "description": "what is wrong with the service"},
@@ -131,18 +130,24 @@ def _add_search(app: FastAPI, library: Library) -> None:
     @app.post("/search", tags=["search"])
     def search(query: SearchIn) -> SearchOut:
         """Find photographs by a text, or those like one of the library."""
-        return SearchOut.of(library.search(LibraryQuery(**query.model_dump())))
+        return SearchOut.of(library.search(query.query()))
 
     @app.post("/search/image", tags=["search"])
     def search_by_photograph(
         photo: Annotated[UploadFile, File(description="a photograph")],
         k: Annotated[int, Form(json_schema_extra={"minimum": 1, "maximum": MOST_K})] = DEFAULT_K,
         min_match: Annotated[float | None, Form(json_schema_extra={"minimum": 0, "maximum": 1})] = None,
+        box: Annotated[str | None, Form(description=_BOX, examples=["0.25,0.1,0.5,0.5"])] = None,
+        keep_borders: Annotated[bool, Form(description="search with letterboxes, frames and screens too")] = False,
     ) -> SearchOut:
-        """Find the photographs that are like an uploaded one."""
+        """Find the photographs that are like an uploaded one, or like a part of it."""
+        part = None if box is None else Box.parse(box)
+        side = SEARCHED_SIDE if part is None else part.side_for(SEARCHED_SIDE)
         with _named("The upload cannot be used as a photograph"):
-            image = open_photograph(photo.file.read(), max_side=_UPLOAD_SIDE).image
-        return SearchOut.of(library.search(LibraryQuery(image=image, k=k, min_match=min_match)))
+            image = open_photograph(photo.file.read(), max_side=side).image
+        return SearchOut.of(
+            library.search(LibraryQuery(image=image, k=k, min_match=min_match, box=part, keep_borders=keep_borders))
+        )
 
     @app.post("/score", tags=["search"], openapi_extra=_score_body())
     async def score(request: Request) -> ScoreOut:

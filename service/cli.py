@@ -108,6 +108,15 @@ def search(
             help="None with a lower match, 0 to 1; without it the match's own cut is used, 0 shows the nearest."
         ),
     ] = None,
+    box: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="X,Y,W,H", help="Search with this part of --image only, in fractions of it from the top left."
+        ),
+    ] = None,
+    keep_borders: Annotated[
+        bool, typer.Option("--keep-borders", help="Search with letterboxes, frames and screens around --image too.")
+    ] = False,
     library: LibraryOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -116,14 +125,16 @@ def search(
 
     Prints match and file, best first; in a pipe separated by a tab.
     """
+    from service.parts import Box
     from service.search import Query
 
+    part = None if box is None else Box.parse(box)
     pixels = None
     if image is not None:
         pixels = open_named(image).image
     elif text is None:
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
-    query = Query(text=text, image=pixels, k=k, min_match=min_match)
+    query = Query(text=text, image=pixels, k=k, min_match=min_match, box=part, keep_borders=keep_borders)
     with _open(settings_of(library=library, device=device)) as opened:
         result = opened.search(query)
     if as_json:
@@ -133,6 +144,10 @@ def search(
         return
     if result.notice:
         say(result.notice)
+    if result.borders_left_out:
+        say(
+            f"Its borders were left out: only the part {result.part} was searched with. --keep-borders takes all of it."
+        )
     for hit in result.hits:
         separator = "  " if sys.stdout.isatty() else "\t"
         print_line(f"{hit.match:.3f}{separator}{hit.photograph.path}")

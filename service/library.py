@@ -38,6 +38,7 @@ from service.ratings import SOMEBODY, Ratings, make_rating
 from service.records import Rating, Record, Root
 from service.scorer import Scorer, load_scorer
 from service.search import Query, Score, SearchResult, check_text, score, search
+from service.searched import searched
 from service.votes import Votes, check_kinds
 
 if TYPE_CHECKING:
@@ -293,6 +294,9 @@ class Library:
         """Answer a query; see `Query` for what is refused and `SearchResult` for what comes back."""
         from service.models import unreadable
 
+        asked = searched(query, self.file_of)
+        if asked.query is not query:
+            return asked.told(self.search(asked.query))
         encoder, index, scorer = self._current()
         if query.head is not None:
             opened = self._heads.open(query.head)

@@ -12,6 +12,9 @@ from service.photos import MOST_STRETCH, SMALLEST_SIDE
 if TYPE_CHECKING:
     from PIL import Image
 
+SEARCHED_SIDE = 1024
+"""Pixels on the shorter side of what is searched with that a JPEG is decoded to; more than twice any tower's input."""
+
 _ROUNDING = 1e-4
 """How far a box may reach over the photograph: what two rounded numbers may sum to too much."""
 
@@ -48,7 +51,7 @@ class Box:
         except ValueError:
             numbers = []
         if len(numbers) != 4:
-            raise UsageError(f"“{text[:100]}” is no box; {_HOW}.")
+            raise UsageError(f"The box “{text[:100]}” cannot be read; {_HOW}.")
         return cls(*numbers)
 
     def inside(self, outer: Box) -> Box:

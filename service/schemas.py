@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from service.library import Library
 from service.lock import Writer
+from service.parts import Box
 from service.ratings import SOMEBODY
 from service.records import Rating, Record
 from service.scorer import Calibration
-from service.search import DEFAULT_K, MOST_K, Hit, Score, SearchResult
+from service.search import DEFAULT_K, MOST_K, Hit, Query, Score, SearchResult
 
 
 class Links(BaseModel):
@@ -58,6 +59,23 @@ class HitOut(PhotoOut):
         return cls.model_validate({**_photograph(hit.photograph), "match": hit.match, "similarity": hit.similarity})
 
 
+class PartOut(BaseModel):
+    """A part of a photograph, in fractions of its upright width and height; x and y from the top left."""
+
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+    width: float = Field(ge=0, le=1)
+    height: float = Field(ge=0, le=1)
+
+    @classmethod
+    def of(cls, box: Box | None) -> PartOut | None:
+        """From a box, which may reach over the photograph by a rounding."""
+        if box is None:
+            return None
+        names = ("x", "y", "width", "height")
+        return cls(**{name: round(min(1.0, max(0.0, getattr(box, name))), 4) for name in names})
+
+
 class SearchOut(BaseModel):
     """The answer to a search."""
 
@@ -73,6 +91,8 @@ class SearchOut(BaseModel):
     best_match: float | None = Field(description="the best match seen, shown or not; null in an empty library")
     notice: str | None = Field(description="a sentence for the person, if there is something to say")
     photographs: int = Field(description="photographs that were searched")
+    part: PartOut | None = Field(description="what was searched with of the query's photograph; null for all of it")
+    borders_left_out: bool = Field(description="whether that part is what the photograph's borders leave")
 
     @classmethod
     def of(cls, result: SearchResult) -> SearchOut:
@@ -87,6 +107,8 @@ class SearchOut(BaseModel):
             best_match=result.best_match,
             notice=result.notice,
             photographs=result.photographs,
+            part=PartOut.of(result.part),
+            borders_left_out=result.borders_left_out,
         )
 
 
@@ -101,6 +123,16 @@ class SearchIn(BaseModel):
     min_match: float | None = Field(
         None, description="null: the match's own cut", json_schema_extra={"minimum": 0, "maximum": 1}
     )
+    box: str | None = Field(
+        None,
+        description="search with this part of the photograph only: x,y,width,height in fractions of it, upright",
+        examples=["0.25,0.1,0.5,0.5"],
+    )
+
+    def query(self) -> Query:
+        """As the library takes it; raises `UsageError`."""
+        box = None if self.box is None else Box.parse(self.box)
+        return Query(**self.model_dump(exclude={"box"}), box=box)
 
 
 class ScoreIn(BaseModel):

@@ -15,6 +15,7 @@ from service.artifact import QueryKind
 from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
+from service.parts import Box
 from service.records import Record
 from service.scorer import Calibration, Matching, Scorer
 
@@ -37,7 +38,9 @@ class Query:
 
     At most `k` hits (1 to 200) come back, none with a match below `min_match` (0 to 1); None leaves the cut to
     the match, which has one for texts if it was fitted on ratings and otherwise keeps everything. `head` names one of
-    the library's heads for a photograph to be compared by. Raises `UsageError` for what cannot be searched.
+    the library's heads for a photograph to be compared by. Of a photograph only the part `box` searches, where one is
+    given; the borders of an `image` are left out unless `keep_borders`. The photograph of the library `without` is no
+    answer. Raises `UsageError` for what cannot be searched.
     """
 
     text: str | None = None
@@ -46,6 +49,9 @@ class Query:
     k: int = DEFAULT_K
     min_match: float | None = None
     head: str | None = None
+    box: Box | None = None
+    keep_borders: bool = False
+    without: int | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("text", "photo_id", "image") if getattr(self, name) is not None]
@@ -55,6 +61,8 @@ class Query:
             )
         if self.text is not None:
             check_text(self.text)
+            if self.box is not None:
+                raise UsageError("A box is a part of a photograph, and a text has none. Leave out the box.")
             if self.head is not None:
                 raise UsageError(
                     f"The head {self.head} compares photographs with photographs and knows nothing of texts. Search "
@@ -88,7 +96,8 @@ class SearchResult:
     passed (None in an empty library). `answerable` says whether anything passed both this cut and the match's
     own; hits that are not are only the nearest. `notice` is a sentence for the person, or None. `thumbnail_of` gives
     the JPEG of a photograph by its id, for a notebook, which shows the result as a strip of pictures. `head` is the
-    name of the head that photographs were compared by; `model` then names all its encoders.
+    name of the head that photographs were compared by; `model` then names all its encoders. `part` is what was searched
+    with of the query's photograph, None for all of it; `borders_left_out` where it is what its borders leave.
     """
 
     hits: list[Hit]
@@ -102,6 +111,8 @@ class SearchResult:
     photographs: int
     thumbnail_of: Callable[[int], bytes] | None = field(default=None, repr=False, compare=False)
     head: str | None = None
+    part: Box | None = None
+    borders_left_out: bool = False
 
     def to_dataframe(self) -> pd.DataFrame:
         """The hits as a table of pandas, one row a hit, best first.
@@ -188,8 +199,9 @@ def _by_match(
     """Similarities, ids and matches of the candidates, best match first; at equal matches the nearer one."""
     count = max(LEAST_CANDIDATES, 2 * query.k) if scorer.reorders(query.kind) else query.k
     # The photograph that is asked about is its own nearest neighbour and no answer.
-    similarities, ids, vectors = index.candidates(vector, count + (query.photo_id is not None))
-    others = np.flatnonzero(ids != query.photo_id)[:count] if query.photo_id is not None else np.arange(len(ids))
+    own = query.without if query.photo_id is None else query.photo_id
+    similarities, ids, vectors = index.candidates(vector, count + (own is not None))
+    others = np.flatnonzero(ids != own)[:count] if own is not None else np.arange(len(ids))
     matches = scorer.match(vector, vectors[others], query.kind)
     order = np.argsort(-matches, kind="stable")
     return similarities[others][order], ids[others][order], matches[order]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from starlette.testclient import TestClient
 
 from service.api import create_app
@@ -84,6 +84,7 @@ def test_search_by_text(client: TestClient, standing: Shelf) -> None:
     answer = client.get("/search", params={"text": "two dogs play in the snow", "k": 3}).json()
     assert answer.keys() == {
         "hits", "took_ms", "model", "calibration", "min_match", "answerable", "best_match", "notice", "photographs",
+        "part", "borders_left_out",
     }  # fmt: skip
     assert (answer["model"], answer["photographs"], answer["answerable"]) == (standing.model, 5, True)
     assert len(answer["hits"]) == 3
@@ -119,6 +120,82 @@ def test_search_by_upload_finds_that_photograph(client: TestClient, standing: Sh
             answer = client.post("/search/image", files={"photo": (name, file)}, data=form).json()
         assert [hit["name"] for hit in answer["hits"]] == [name]
         assert answer["hits"][0]["similarity"] > 0.99
+
+
+def test_a_part_of_a_photograph_of_the_library_searches(client: TestClient) -> None:
+    known = ids(client)
+    whole = client.post("/search", json={"photo_id": known["wood.jpg"], "k": 200}).json()
+    part = client.post("/search", json={"photo_id": known["wood.jpg"], "k": 200, "box": "0.5,0.25,0.5,0.5"}).json()
+    assert {hit["name"] for hit in part["hits"]} == known.keys() - {"wood.jpg"}
+    assert part["part"] == {"x": 0.5, "y": 0.25, "width": 0.5, "height": 0.5}
+    assert (part["borders_left_out"], whole["part"], whole["borders_left_out"]) == (False, None, False)
+    assert similarities(part) != similarities(whole)
+
+
+def test_a_part_of_an_upload_searches_as_that_part_alone_would(client: TestClient) -> None:
+    whole = picture(7, (160, 120))
+    left = whole.crop((0, 0, 80, 120))
+    part = client.post("/search/image", files={"photo": png(whole)}, data={"box": "0,0,0.5,1"}).json()
+    alone = client.post("/search/image", files={"photo": png(left)}).json()
+    assert similarities(part) == pytest.approx(similarities(alone), abs=1e-6)
+    assert part["part"] == {"x": 0, "y": 0, "width": 0.5, "height": 1}
+
+
+def test_the_borders_of_an_upload_are_left_out_unless_they_are_kept(client: TestClient) -> None:
+    framed = {"photo": png(ImageOps.expand(picture(7, (160, 120)), (0, 40, 0, 40), "black"))}
+    bare = client.post("/search/image", files={"photo": png(picture(7, (160, 120)))}).json()
+    found = client.post("/search/image", files=framed).json()
+    kept = client.post("/search/image", files=framed, data={"keep_borders": "true"}).json()
+    drawn = client.post("/search/image", files=framed, data={"box": "0,0,1,1"}).json()
+    assert (found["borders_left_out"], found["part"]) == (True, {"x": 0, "y": 0.2, "width": 1, "height": 0.6})
+    assert similarities(found) == pytest.approx(similarities(bare), abs=1e-6)
+    assert (kept["borders_left_out"], kept["part"]) == (False, None)
+    assert similarities(kept) == similarities(drawn) != similarities(found)
+
+
+@pytest.mark.parametrize(
+    ("box", "says"),
+    [
+        ("0.5,0.5,0.6,0.1", "reaches out of the photograph"),
+        ("0.5,0.5,0,0.5", "has no area"),
+        ("a,b,c,d", "cannot be read"),
+        ("0.5,0.5,0.05,0.05", "is too small: 4 x 3 pixels"),
+    ],
+)
+def test_a_box_that_is_none_is_refused_in_a_sentence(client: TestClient, box: str, says: str) -> None:
+    stored = client.post("/search", json={"photo_id": ids(client)["wood.jpg"], "box": box})
+    uploaded = client.post("/search/image", files={"photo": jpeg(1)}, data={"box": box})
+    for answer in (stored, uploaded):
+        assert says in refused(answer, 400, "usage")
+    text = client.post("/search", json={"text": "a cat", "box": "0,0,0.5,0.5"})
+    assert "a text has none" in refused(text, 400, "usage")
+
+
+def test_a_part_of_a_photograph_whose_file_is_gone_is_refused(own_client: TestClient, shelf: Shelf) -> None:
+    known = ids(own_client)
+    (shelf.photographs / "wood.jpg").unlink()
+    (shelf.photographs / "moss.tif").write_bytes(b"no photograph")
+    gone = own_client.post("/search", json={"photo_id": known["wood.jpg"], "box": "0,0,0.5,0.5"})
+    assert "is not there any more" in refused(gone, 404, "not_found")
+    broken = own_client.post("/search", json={"photo_id": known["moss.tif"], "box": "0,0,0.5,0.5"})
+    assert "cannot be searched with" in refused(broken, 415, "photograph")
+
+
+def test_an_upload_that_is_all_border_is_refused(client: TestClient) -> None:
+    black = {"photo": png(Image.new("RGB", (320, 240)))}
+    assert "all border" in refused(client.post("/search/image", files=black), 400, "usage")
+    assert client.post("/search/image", files=black, data={"keep_borders": "true"}).status_code == 200
+
+
+def similarities(answer: dict[str, Any]) -> list[float]:
+    """In the order of the photographs' names."""
+    return [hit["similarity"] for hit in sorted(answer["hits"], key=lambda hit: str(hit["name"]))]
+
+
+def png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
 
 
 def test_min_match_cuts(client: TestClient) -> None:

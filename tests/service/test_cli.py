@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
 
 from tests.conftest import SMYSL, Finished
 from tests.service.conftest import Shelf
@@ -153,6 +154,35 @@ def test_search_with_a_photograph_finds_that_photograph(standing: Shelf, smysl: 
         assert done.out.rstrip().endswith(name)
 
 
+def test_a_part_of_a_photograph_searches(standing: Shelf, smysl: Run) -> None:
+    asked = ("search", "--image", standing.photographs / "wood.jpg", "--library", standing.library, "--json")
+    whole, part = (json.loads(smysl(*asked, *more).out) for more in ((), ("--box", "0,0.25,0.5,0.5")))
+    assert (whole["part"], part["part"]) == (None, {"x": 0, "y": 0.25, "width": 0.5, "height": 0.5})
+    assert part["hits"][0]["similarity"] < whole["hits"][0]["similarity"]
+
+
+def test_borders_are_left_out_in_a_sentence_unless_they_are_kept(standing: Shelf, smysl: Run, tmp_path: Path) -> None:
+    framed = tmp_path / "framed.png"
+    with Image.open(standing.photographs / "wood.jpg") as opened:
+        ImageOps.expand(opened, (0, 20, 0, 20), "black").save(framed)
+    asked = ("search", "--image", framed, "-k", 1, "--library", standing.library)
+    without, kept = smysl(*asked), smysl(*asked, "--keep-borders")
+    assert without.err == (
+        "Its borders were left out: only the part 0,0.2,1,0.6 was searched with. --keep-borders takes all of it.\n"
+    )
+    assert without.out.rstrip().endswith("wood.jpg")
+    assert kept.err == ""
+    assert kept.out != without.out
+
+
+def test_a_photograph_that_is_all_border_is_refused(standing: Shelf, smysl: Run, tmp_path: Path) -> None:
+    black = tmp_path / "black.png"
+    Image.new("RGB", (90, 60)).save(black)
+    asked = ("search", "--image", black, "--library", standing.library)
+    assert "all border" in told(smysl(*asked), 2)
+    assert smysl(*asked, "--keep-borders").code == 0
+
+
 def test_search_that_nothing_answers_prints_nothing_but_a_sentence(standing: Shelf, smysl: Run) -> None:
     done = smysl("search", "a cat", "--min-match", 1, "--library", standing.library)
     assert (done.code, done.out) == (0, "")
@@ -202,6 +232,10 @@ def test_search_in_a_library_of_an_empty_folder_says_how_to_fill_it(
         (["a cat", "--min-match", "nan"], "min_match is nan"),
         (["--image", "/no/such photo.jpg"], "There is no file /no/such photo.jpg"),
         (["a cat", "--device", "abacus"], "choose cuda, mps or cpu"),
+        (["a cat", "--box", "0,0,0.5,0.5"], "a text has none"),
+        (["--image", "a.jpg", "--box", "0,0,2,2"], "reaches out of the photograph"),
+        (["--image", "a.jpg", "--box", "0,0,0,1"], "has no area"),
+        (["--image", "a.jpg", "--box", "all of it"], "cannot be read"),
     ],
 )
 def test_search_for_what_cannot_be_searched(standing: Shelf, smysl: Run, arguments: list[str], says: str) -> None:

@@ -19,10 +19,10 @@ def test_a_box_is_named_by_four_fractions() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "“” is no box"),
-        ("0.1,0.2,0.3", "“0.1,0.2,0.3” is no box"),
-        ("0.1,0.2,0.3,0.4,0.5", "is no box"),
-        ("left,0,1,1", "is no box"),
+        ("", "The box “” cannot be read"),
+        ("0.1,0.2,0.3", "The box “0.1,0.2,0.3” cannot be read"),
+        ("0.1,0.2,0.3,0.4,0.5", "cannot be read"),
+        ("left,0,1,1", "cannot be read"),
         ("nan,0,1,1", "a number that is none"),
         ("0,0,inf,1", "a number that is none"),
         ("0.5,0.5,0,0.2", "has no area"),
