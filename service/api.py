@@ -33,6 +33,8 @@ from service.photos import browser_jpeg, open_photograph
 from service.ratings_api import add_ratings
 from service.schemas import (
     ErrorOut,
+    HeadOut,
+    HeadsOut,
     HealthOut,
     IndexingOut,
     PhotoOut,
@@ -137,6 +139,7 @@ def _add_search(app: FastAPI, library: Library) -> None:
         photo: Annotated[UploadFile, File(description="a photograph")],
         k: Annotated[int, Form(json_schema_extra={"minimum": 1, "maximum": MOST_K})] = DEFAULT_K,
         min_match: Annotated[float | None, Form(json_schema_extra={"minimum": 0, "maximum": 1})] = None,
+        head: Annotated[str | None, Form(description="compare photographs by this head of the library")] = None,
         box: Annotated[str | None, Form(description=_BOX, examples=["0.25,0.1,0.5,0.5"])] = None,
         keep_borders: Annotated[bool, Form(description="search with letterboxes, frames and screens too")] = False,
     ) -> SearchOut:
@@ -146,7 +149,9 @@ def _add_search(app: FastAPI, library: Library) -> None:
         with _named("The upload cannot be used as a photograph"):
             image = open_photograph(photo.file.read(), max_side=side).image
         return SearchOut.of(
-            library.search(LibraryQuery(image=image, k=k, min_match=min_match, box=part, keep_borders=keep_borders))
+            library.search(
+                LibraryQuery(image=image, k=k, min_match=min_match, head=head, box=part, keep_borders=keep_borders)
+            )
         )
 
     @app.post("/score", tags=["search"], openapi_extra=_score_body())
@@ -225,6 +230,11 @@ def _add_state(app: FastAPI, library: Library, indexing: _Indexing) -> None:
             return HealthOut(status="empty", photographs=0)
         library.check()
         return HealthOut(status="ok", photographs=status.photographs)
+
+    @app.get("/heads", tags=["state"])
+    def heads() -> HeadsOut:
+        """The heads by which photographs may be compared."""
+        return HeadsOut(heads=[HeadOut.of(head) for head in library.heads()])
 
     @app.get("/status", tags=["state"])
     def status() -> StatusOut:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from service import classify_commands
 from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
+from service.head_commands import head_app
 from service.public_data import data_app
 from service.ratings_commands import rate, ratings_app
 from service.terminal import (
@@ -48,6 +49,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(eval_app, name="eval")
 app.add_typer(train_app, name="train")
 app.add_typer(ratings_app, name="ratings")
+app.add_typer(head_app, name="head")
 app.add_typer(data_app, name="data")
 
 
@@ -58,32 +60,49 @@ def index(
         typer.Argument(metavar="[DIR]...", help="Folders of photographs; none: all that the library has."),
     ] = None,
     library: LibraryOption = None,
-    model: ModelOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH. Given again, it names an "
+            "additional model, whose features heads may look at."
+        ),
+    ] = None,
+    forget: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="MODEL", help="Take an additional model and its features out of the library first."),
+    ] = None,
     device: DeviceOption = None,
     prune: Annotated[bool, typer.Option(help="Take photographs whose files are gone out of the library.")] = False,
 ) -> None:
     """Add what is new, skip what is unchanged, follow what has moved.
 
     No file is ever changed or deleted. Stopped with Ctrl-C, the next run goes on where this one was.
-    Another --model than the library's own encodes all its photographs again.
+    Another --model than the library's own encodes all its photographs again. Additional models stay
+    until they are forgotten.
     """
     from service.folders import resolve_folder
     from service.progress import count, describe, download, follow_index
 
     errors = errors_console()
-    settings = settings_of(library=library, model=model, device=device)
+    named_models = model or []
+    settings = settings_of(library=library, model=named_models[0] if named_models else None, device=device)
     # Before a model is loaded, perhaps downloaded: a folder that is not there is known at once.
     named = [resolve_folder(folder) for folder in folders or ()]
     try:
         with _open(settings, create=bool(named)) as opened:
             if not named and not opened.status().roots:
                 raise UsageError("Name at least one folder of photographs: smysl index DIR.")
+            if forget is not None:
+                opened.forget_model(forget)
             with download(errors) as on_progress:
                 encoder = opened.encoder_to_index(say=say, on_progress=on_progress)
-            summary = follow_index(errors, opened.index(named, prune=prune, encoder=encoder))
+                others = opened.additional_to_index(encoder, named_models[1:], on_progress)
+            run = opened.index(named, prune=prune, encoder=encoder, additional=others)
+            summary = follow_index(errors, run)
             print_line(describe(summary))
             kept = opened.status()
-            print_line(f"The library {kept.library} holds {count(kept.photographs)} (model {kept.model}).")
+            models = " and ".join(["model " + str(kept.model), *kept.additional_models])
+            print_line(f"The library {kept.library} holds {count(kept.photographs)} ({models}).")
             if kept.fingerprint != encoder.fingerprint:
                 raise LibraryError(
                     f"The library still answers with the model {kept.model}: one of its folders is not there or cannot "
@@ -117,6 +136,10 @@ def search(
     keep_borders: Annotated[
         bool, typer.Option("--keep-borders", help="Search with letterboxes, frames and screens around --image too.")
     ] = False,
+    head: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Compare photographs by this head of the library; `smysl head list`."),
+    ] = None,
     library: LibraryOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -134,7 +157,7 @@ def search(
         pixels = open_named(image).image
     elif text is None:
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
-    query = Query(text=text, image=pixels, k=k, min_match=min_match, box=part, keep_borders=keep_borders)
+    query = Query(text=text, image=pixels, k=k, min_match=min_match, head=head, box=part, keep_borders=keep_borders)
     with _open(settings_of(library=library, device=device)) as opened:
         result = opened.search(query)
     if as_json:
@@ -248,6 +271,7 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
         "photographs": f"{facts.photographs:,}",
         "folders": "\n".join(facts.roots) or "none yet",
         "model": described(facts.model) if facts.model else "none yet",
+        "also": ", ".join(facts.additional_models),
         "reads": (facts.model.languages if facts.model else None) or "",
         "match": {"ratings": "fitted on people's ratings" + (f" ({facts.trained_on})" if facts.trained_on else ""),
                   "sigmoid": "the model's own probability",

@@ -42,8 +42,8 @@ class HeadFacts:
     """What is known of one of a library's heads.
 
     `models` are the names of its encoders, `kinds` how many kinds it was fitted on, `map10` its mean average precision
-    among ten, in per cent, where it was measured. `photographs` are those that can be found with it. `fault` is the
-    sentence that says why it cannot be used, None for a head that can.
+    among ten, in per cent and out of fold, where it was measured. `photographs` are those that can be found with it.
+    `fault` is the sentence that says why it cannot be used, None for a head that can.
     """
 
     name: str
@@ -213,7 +213,7 @@ class Heads:
             photographs = self._catalog.count_with(features)
         except SmyslError as error:
             fault = error.message
-        map10 = head.figures.get("map10")
+        map10 = head.figures.get("folds_map10")
         return HeadFacts(
             name=name,
             candidate=head.candidate,

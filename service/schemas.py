@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from service.heads import HeadFacts
 from service.library import Library
 from service.lock import Writer
 from service.parts import Box
@@ -82,6 +84,7 @@ class SearchOut(BaseModel):
     hits: list[HitOut]
     took_ms: float
     model: str
+    head: str | None = Field(description="the head that photographs were compared by; null without one")
     calibration: Calibration = Field(description="where the match comes from")
     min_match: float = Field(description="the cut that was applied: the one asked for, or the match's own")
     answerable: bool = Field(
@@ -101,6 +104,7 @@ class SearchOut(BaseModel):
             hits=[HitOut.of_hit(hit) for hit in result.hits],
             took_ms=round(result.took_ms, 2),
             model=result.model,
+            head=result.head,
             calibration=result.calibration,
             min_match=result.min_match,
             answerable=result.answerable,
@@ -123,6 +127,7 @@ class SearchIn(BaseModel):
     min_match: float | None = Field(
         None, description="null: the match's own cut", json_schema_extra={"minimum": 0, "maximum": 1}
     )
+    head: str | None = Field(None, description="compare photographs by this head of the library")
     box: str | None = Field(
         None,
         description="search with this part of the photograph only: x,y,width,height in fractions of it, upright",
@@ -203,6 +208,30 @@ class RatingsOut(BaseModel):
     total: int = Field(description="how many there are without limit and offset")
 
 
+class HeadOut(BaseModel):
+    """A head of the library, by which photographs of one kind are near each other."""
+
+    name: str
+    candidate: str = Field(description="what was chosen among the ways that `smysl train similar` compares")
+    trained_on: str
+    kinds: int = Field(description="kinds that it was fitted on")
+    models: list[str] = Field(description="the models at whose features it looks")
+    map10: float | None = Field(description="mean average precision among ten, in per cent, where it was measured")
+    photographs: int = Field(description="photographs that can be found with it")
+    fault: str | None = Field(description="why it cannot be used; null for a head that can")
+
+    @classmethod
+    def of(cls, facts: HeadFacts) -> HeadOut:
+        """From what the library knows."""
+        return cls(**asdict(facts))
+
+
+class HeadsOut(BaseModel):
+    """The heads of the library, in the order of their names."""
+
+    heads: list[HeadOut]
+
+
 class ModelOut(BaseModel):
     """The model in use."""
 
@@ -257,6 +286,7 @@ class StatusOut(BaseModel):
     bytes: int = Field(description="size of the library folder")
     generation: int = Field(description="how many times the photographs have been changed")
     model: ModelOut | None
+    additional_models: list[str] = Field(description="models whose features are kept beside those of `model`")
     calibration: Calibration | None = Field(description="where the match of texts comes from")
     trained_on: str | None = Field(description="which ratings the match was fitted on; null without ratings")
     min_match: float | None = Field(description="the cut that searches by text apply where none is asked for")
@@ -291,6 +321,7 @@ class StatusOut(BaseModel):
             bytes=status.bytes,
             generation=status.generation,
             model=model,
+            additional_models=list(status.additional_models),
             calibration=calibration,
             trained_on=trained_on,
             min_match=min_match,

@@ -1,0 +1,180 @@
+"""Heads and additional models as they are met on the command line and over HTTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.api import create_app
+from service.library import Library
+from tests.conftest import Finished
+from tests.service.conftest import Shelf
+from tests.service.heads_by_hand import a_head, a_part
+from tests.service.pictures import jpeg
+from tests.service.test_cli import told
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
+
+Run = Callable[..., Finished]
+WIDTH = 32
+"""Features of the tiny model."""
+
+
+@pytest.fixture
+def head(tmp_path: Path, tiny: Encoder) -> Path:
+    folder = tmp_path / "head"
+    a_head(a_part(tiny.fingerprint, WIDTH, model=tiny.name), candidate="all of it").save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def second_model(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> str:
+    """A model that differs from the tiny one in how it sees a photograph."""
+    folder = tmp_path_factory.mktemp("second-model") / "model"
+    shutil.copytree(tiny_folder, folder)
+    file = folder / "open_clip_config.json"
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    facts["preprocess_cfg"]["mean"] = [0.1, 0.5, 0.9]
+    file.write_text(json.dumps(facts), encoding="utf-8")
+    return f"local-dir:{folder}"
+
+
+# -- the command line ----------------------------------------------------------------------------------
+
+
+def test_a_head_is_added_listed_searched_with_and_removed(shelf: Shelf, smysl: Run, head: Path) -> None:
+    library = ("--library", shelf.library)
+    nothing = smysl("head", "list", *library)
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "smysl head add NAME DIR" in nothing.err
+    added = smysl("head", "add", "flowers", head, *library)
+    assert added == Finished(
+        0, f"The head flowers (all of it, 2 kinds) is in the library {shelf.library} and finds 5 photographs.\n", ""
+    )
+    listed = smysl("head", "list", *library)
+    assert listed.out == f"flowers\tall of it\t2\t{shelf.model}\t91.5\t5\n"
+    facts = json.loads(smysl("head", "list", "--json", *library).out)
+    assert [each["name"] for each in facts["heads"]] == ["flowers"]
+    found = smysl("search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", *library)
+    match, file = found.out.splitlines()[0].split("\t")
+    assert Path(file).name == "moss.tif"
+    assert float(match) == pytest.approx(0.993, abs=2e-3)
+    with_json = smysl("search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", "--json", *library)
+    answer = json.loads(with_json.out)
+    assert (answer["head"], answer["calibration"]) == ("flowers", "head")
+    removed = smysl("head", "remove", "flowers", *library)
+    assert removed.out == f"The head flowers is no longer in the library {shelf.library}.\n"
+    says = told(smysl("head", "remove", "flowers", *library), 2)
+    assert "has no head flowers" in says
+    assert (head / "head.json").is_file(), "what was fitted is still where it was"
+
+
+def test_what_cannot_be_done_with_heads_is_one_sentence(shelf: Shelf, smysl: Run, head: Path, tmp_path: Path) -> None:
+    library = ("--library", shelf.library)
+    smysl("head", "add", "flowers", head, *library)
+    for arguments, code, says in (
+        (("head", "add", "flowers", head), 2, "has a head flowers already"),
+        (("head", "add", "../up", head), 2, "cannot be the name of a head"),
+        (("head", "add", "other", tmp_path / "nowhere"), 1, "There is no head in"),
+        (("search", "a red flower", "--head", "flowers"), 2, "knows nothing of texts"),
+        (("search", "--image", shelf.photographs / "moss.tif", "--head", "trees"), 2, "has no head trees"),
+        (("index", "--forget", "mini"), 2, "has no additional model mini"),
+        (("index", "--forget", shelf.model), 2, "is the main model"),
+    ):
+        assert says in told(smysl(*arguments, *library), code)
+    assert "--library" in told(smysl("head", "list", "--library", tmp_path / "none"), 1)
+
+
+def test_a_library_without_features_is_told_to_make_them(shelf: Shelf, smysl: Run, head: Path, tiny: Encoder) -> None:
+    with shelf.open() as library:
+        library.catalog.drop(tiny.features_fingerprint)
+    added = smysl("head", "add", "flowers", head, "--library", shelf.library)
+    assert "finds 0 photographs" in added.out
+    assert f"5 photographs have no features of {shelf.model} yet" in added.err
+    searched = smysl(
+        "search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", "--library", shelf.library
+    )
+    assert (searched.code, searched.out) == (0, "")
+    assert "5 of 5 photographs have no features" in searched.err
+    assert "5 changed" in smysl("index", "--library", shelf.library).out
+    assert "5\n" in smysl("head", "list", "--library", shelf.library).out
+
+
+def test_additional_models_come_stay_and_go(shelf: Shelf, smysl: Run, second_model: str) -> None:
+    library = ("--library", shelf.library)
+    both = smysl("index", "--model", shelf.model, "--model", second_model, *library)
+    assert both.code == 0, both
+    assert f"(model {shelf.model} and {second_model})" in both.out
+    assert f"also         {second_model}" in smysl("status", *library).out
+    assert json.loads(smysl("status", "--json", *library).out)["additional_models"] == [second_model]
+    kept = smysl("index", *library)
+    assert "5 unchanged" in kept.out
+    assert second_model in kept.out
+    gone = smysl("index", "--forget", second_model, *library)
+    assert second_model not in gone.out
+    assert json.loads(smysl("status", "--json", *library).out)["additional_models"] == []
+
+
+# -- HTTP ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(shelf: Shelf, head: Path) -> Iterator[TestClient]:
+    with shelf.open() as library:
+        library.add_head("flowers", head)
+        yield _client(library)
+
+
+def _client(library: Library) -> TestClient:
+    return TestClient(create_app(library), base_url="http://localhost", raise_server_exceptions=False)
+
+
+def test_heads_are_listed_over_http(client: TestClient, shelf: Shelf) -> None:
+    (head,) = client.get("/heads").json()["heads"]
+    assert head == {
+        "name": "flowers",
+        "candidate": "all of it",
+        "trained_on": "nothing",
+        "kinds": 2,
+        "models": [shelf.model],
+        "map10": 91.5,
+        "photographs": 5,
+        "fault": None,
+    }
+
+
+def test_photographs_are_searched_with_a_head_over_http(client: TestClient, shelf: Shelf) -> None:
+    upload = {"photo": ("moss.tif", (shelf.photographs / "moss.tif").read_bytes())}
+    by_upload = client.post("/search/image", files=upload, data={"head": "flowers", "k": 3}).json()
+    assert (by_upload["head"], by_upload["calibration"], by_upload["hits"][0]["name"]) == (
+        "flowers",
+        "head",
+        "moss.tif",
+    )
+    identity = by_upload["hits"][0]["id"]
+    by_id = client.post("/search", json={"photo_id": identity, "head": "flowers", "k": 2}).json()
+    assert [hit["id"] for hit in by_id["hits"]] == [hit["id"] for hit in by_upload["hits"][1:]]
+    assert client.post("/search", json={"text": "a cat"}).json()["head"] is None
+
+
+@pytest.mark.parametrize("name", ["", "../../etc", "a/b", "x" * 300, "\u202e"])
+def test_a_hostile_name_over_http_is_a_sentence(client: TestClient, name: str) -> None:
+    answer = client.post("/search", json={"photo_id": 1, "head": name})
+    assert answer.status_code == 400
+    assert "cannot be the name of a head" in answer.json()["error"]["message"]
+    upload = client.post("/search/image", files={"photo": ("a.jpg", jpeg(1))}, data={"head": "a/b"})
+    assert upload.status_code == 400
+
+
+def test_a_head_that_is_not_there_or_for_a_text_is_a_sentence(client: TestClient) -> None:
+    missing = client.post("/search", json={"photo_id": 1, "head": "trees"})
+    assert (missing.status_code, missing.json()["error"]["kind"]) == (404, "not_found")
+    text = client.post("/search", json={"text": "a cat", "head": "flowers"})
+    assert (text.status_code, text.json()["error"]["kind"]) == (400, "usage")
