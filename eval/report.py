@@ -1,24 +1,17 @@
-"""The figures of a match as one HTML file that can be opened, kept and sent: nothing in it is fetched.
-
-Captions and file names are other people's text; all of it is escaped, and the page forbids itself scripts
-and requests.
-"""
+"""The figures of a match as one HTML file (`eval.pages`)."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from data.ratings import RatedPairs
 from eval.answerable import Answerability
-from eval.bootstrap import Interval
 from eval.drawings import Line, density, diagram
-from eval.report_style import STYLE
+from eval.pages import document, figure, interval_of, picture, table
 from eval.scoring import ScoringReport, crowd_reliability, expert_reliability
 
 Numbers = npt.NDArray[np.float64]
@@ -69,14 +62,7 @@ def scoring_page(
         _answerable(answerable) if answerable else "",
         _examples(pairs, match, examples),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main><h1>{escape(title)}</h1>"
-        f"{_lead(report)}\n" + "\n".join(filter(None, sections)) + "</main></body></html>\n"
-    )
+    return document(title, _lead(report), sections)
 
 
 def _lead(report: ScoringReport) -> str:
@@ -99,10 +85,10 @@ def _figures(report: ScoringReport) -> str:
             continue
         rows.append(
             f"<tr><th scope=row>{name}<small>{says}</small></th><td>{report.figures[key]:.{decimals}f}</td>"
-            f"<td>{_interval(report.intervals.get(key), decimals)}</td></tr>"
+            f"<td>{interval_of(report.intervals.get(key), decimals)}</td></tr>"
         )
     head = "<tr><th scope=col>Figure</th><th scope=col>Value</th><th scope=col>95 % interval</th></tr>"
-    return f"<section><h2>Figures</h2>{_table('Figures', head, rows)}</section>"
+    return f"<section><h2>Figures</h2>{table('Figures', head, rows)}</section>"
 
 
 def _diagrams(pairs: RatedPairs, match: Numbers, agreement: Numbers, report: ScoringReport) -> str:
@@ -110,7 +96,7 @@ def _diagrams(pairs: RatedPairs, match: Numbers, agreement: Numbers, report: Sco
     if report.expert_pairs:
         bins = expert_reliability(pairs, match)
         shown.append(
-            _figure(
+            figure(
                 diagram(
                     "Reliability: mean grade of the experts against the match",
                     "match",
@@ -123,7 +109,7 @@ def _diagrams(pairs: RatedPairs, match: Numbers, agreement: Numbers, report: Sco
     if report.crowd_pairs:
         bins = crowd_reliability(pairs, agreement)
         shown.append(
-            _figure(
+            figure(
                 diagram(
                     "Reliability: share of yes in the crowd against its probability",
                     "probability of a yes",
@@ -136,7 +122,7 @@ def _diagrams(pairs: RatedPairs, match: Numbers, agreement: Numbers, report: Sco
     if report.expert_pairs:
         rows = pairs.expert
         shown.append(
-            _figure(
+            figure(
                 density("Matches by mean grade of the experts", "mean grade", "match", pairs.grade[rows], match[rows]),
                 "Match by mean grade. Each column is shaded by where its matches lie; ticks are median and quartiles.",
             )
@@ -154,7 +140,7 @@ def _candidates(candidates: Sequence[Mapping[str, object]], chosen: str | None) 
         mark = " class=chosen" if name == chosen else ""
         rows.append(f"<tr{mark}><th scope=row>{escape(name)}</th>{cells}</tr>")
     said = f"<p>All on the same folds. The match is that of <strong>{escape(chosen)}</strong>.</p>" if chosen else ""
-    return f"<section><h2>Candidate heads</h2>{said}{_table('Candidate heads', f'<tr>{head}</tr>', rows)}</section>"
+    return f"<section><h2>Candidate heads</h2>{said}{table('Candidate heads', f'<tr>{head}</tr>', rows)}</section>"
 
 
 def _answerable(tests: Sequence[Answerability]) -> str:
@@ -184,9 +170,9 @@ def _answerable(tests: Sequence[Answerability]) -> str:
     head = "".join(f"<th scope=col>{name}</th>" for name in names)
     rows = [
         f"<tr><th scope=row>{test.gallery:,}</th>"
-        f"<td>{test.auroc:.3f}<small>{_interval(test.auroc_interval, 3)}</small></td>"
-        f"<td>{test.cosine_auroc:.3f}<small>{_interval(test.cosine_auroc_interval, 3)}</small></td>"
-        f"<td>{_signed(test.difference)}<small>{_interval(test.difference_interval, 3)}</small></td>"
+        f"<td>{test.auroc:.3f}<small>{interval_of(test.auroc_interval, 3)}</small></td>"
+        f"<td>{test.cosine_auroc:.3f}<small>{interval_of(test.cosine_auroc_interval, 3)}</small></td>"
+        f"<td>{_signed(test.difference)}<small>{interval_of(test.difference_interval, 3)}</small></td>"
         f"<td>{test.min_match:.3f}</td><td>{test.answerable_pass:.0%}</td><td>{test.unanswerable_pass:.0%}</td></tr>"
         for test in tests
     ]
@@ -194,7 +180,7 @@ def _answerable(tests: Sequence[Answerability]) -> str:
         "<section><h2>Is there an answer at all?</h2>"
         f"<p>{first.queries:,} texts, each asked of galleries with and without a right photograph, the rest of the "
         "gallery being the same. What detects the answer is the top match alone.</p>"
-        f"<div class=beside>{_figure(drawn, caption)}{_table('The test of the cut', f'<tr>{head}</tr>', rows)}</div>"
+        f"<div class=beside>{figure(drawn, caption)}{table('The test of the cut', f'<tr>{head}</tr>', rows)}</div>"
         "</section>"
     )
 
@@ -225,30 +211,10 @@ def _example(pairs: RatedPairs, row: int, match: float) -> str:
     grades = " ".join(f"{grade:g}" for grade in pairs.grades[row] if np.isfinite(grade))
     own = " · its own caption" if pairs.own[row] else ""
     return (
-        f'<li><img src="{_thumbnail(photograph.path)}" alt="{escape(photograph.name)}">'
+        f'<li><img src="{picture(photograph.path)}" alt="{escape(photograph.name)}">'
         f'<p dir="auto">{escape(pairs.texts[pairs.text[row]])}</p>'
         f"<p class=facts>match <b>{match:.2f}</b> · <span>grades <b>{grades}</b></span>{own}</p></li>"
     )
-
-
-def _thumbnail(path: Path) -> str:
-    """A small JPEG of a photograph as a data URI."""
-    from service.photos import THUMBNAIL_SIDE, open_photograph, thumbnail
-
-    content = thumbnail(open_photograph(path, max_side=THUMBNAIL_SIDE).image)
-    return f"data:image/jpeg;base64,{b64encode(content).decode('ascii')}"
-
-
-def _table(name: str, head: str, rows: Sequence[str]) -> str:
-    """A table that scrolls by itself where the window is narrow, with the keyboard too."""
-    return (
-        f'<div class=table role=region tabindex=0 aria-label="{escape(name)}"><table><thead>{head}</thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _figure(drawn: str, caption: str) -> str:
-    return f"<figure>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _cell(column: str, value: object) -> str:
@@ -258,12 +224,8 @@ def _cell(column: str, value: object) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.{decimals}f}".replace("-", "−")
     if isinstance(value, tuple | list) and len(value) == 2:
-        return _interval((float(value[0]), float(value[1])), decimals)
+        return interval_of((float(value[0]), float(value[1])), decimals)
     return escape(str(value))
-
-
-def _interval(ends: Interval | None, decimals: int) -> str:
-    return "–" if ends is None else f"{ends[0]:.{decimals}f} to {ends[1]:.{decimals}f}".replace("-", "−")
 
 
 def _signed(value: float) -> str:

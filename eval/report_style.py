@@ -58,3 +58,32 @@ h3 { font-size: 16px; font-weight: 500; margin: 20px 0 12px; }
 .facts b { color: var(--ink); }
 .facts span { white-space: nowrap; }
 """
+
+KINDS_STYLE = """
+.bar { width: 45%; min-width: 110px; }
+.bar span { display: block; height: 12px; margin-top: 6px; background: var(--first); border-radius: 2px; }
+.words { text-align: left; white-space: normal; }
+.matrix td { background: color-mix(in srgb, var(--first) calc(var(--share) * 45%), transparent); }
+.matrix .own { box-shadow: inset 0 0 0 2px var(--ink); font-weight: 650; }
+.matrix tbody th { position: sticky; left: 0; background: var(--surface); z-index: 1; }
+.many th, .many td { padding: 6px 8px; }
+.many thead span { writing-mode: vertical-rl; }
+.search { display: grid; gap: 16px; margin-bottom: 16px; padding: 14px; background: var(--surface);
+  border: 1px solid var(--line); border-radius: 8px; grid-template-columns: minmax(0, 1fr); }
+.search p { margin: 0; font-size: 14px; overflow-wrap: anywhere; }
+.search .facts { font-size: 13px; }
+.search img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 4px; }
+.query { display: grid; gap: 2px 14px; align-content: start; grid-template-columns: 96px minmax(0, 1fr); }
+.query img { grid-row: 1 / span 4; }
+.found { display: grid; gap: 10px; margin: 0; padding: 0; list-style: none; align-content: start;
+  grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); }
+.found img { border: 3px solid var(--first); margin-bottom: 4px; }
+.found .wrong img { border: 3px dashed var(--second); }
+.found .right p:first-of-type { color: var(--first); font-weight: 650; }
+.found .wrong p:first-of-type { color: var(--second); }
+@media (min-width: 760px) { .search { grid-template-columns: 170px minmax(0, 1fr); }
+  .query { grid-template-columns: minmax(0, 1fr); } .query img { grid-row: auto; margin-bottom: 6px; }
+  .found { grid-template-columns: repeat(5, minmax(0, 1fr)); } }
+@media (min-width: 1080px) { .found { grid-template-columns: repeat(10, minmax(0, 1fr)); } }
+"""
+"""What the report of kinds adds: bars, shaded tables, and searches with what they found."""

@@ -16,6 +16,7 @@ from service.terminal import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    check_report,
     errors_console,
     print_line,
     print_rows,
@@ -91,14 +92,12 @@ def scoring(
     as_json: JsonOption = False,
 ) -> None:
     """How well the match of a model agrees with people's ratings, out of fold in photographs and texts."""
-    from service.errors import UsageError
     from service.progress import stages
 
     _need_training_packages()
     from eval.match import measure_match
 
-    if report is not None and (report.is_dir() or not report.parent.is_dir()):
-        raise UsageError(f"The report cannot be written to {report}: name a file in a folder that is there.")
+    check_report(report)
     with stages(errors_console()) as shown:
         measured = measure_match(_encoder(model, device), data, _cache(cache), shown, compare=candidates)
     if report is not None:

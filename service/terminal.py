@@ -54,6 +54,12 @@ def settings_of(**flags: Any) -> Settings:
         raise UsageError(f"{asked} is {str(fault['input'])!r}: {fault['msg']}.") from None
 
 
+def check_report(file: Path | None) -> None:
+    """Raise `UsageError` where a report cannot be written to `file`, before anything is measured for it."""
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        raise UsageError(f"The report cannot be written to {file}: name a file in a folder that is there.")
+
+
 def errors_console() -> Console:
     """The console of everything that is not a result: progress, notices, errors (standard error)."""
     return Console(stderr=True)

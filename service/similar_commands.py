@@ -1,0 +1,125 @@
+"""The commands of likeness by kind: `smysl eval similar` measures it.
+
+`service/workbench.py` hangs them under `smysl eval` and `smysl train`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.terminal import (
+    DeviceOption,
+    JsonOption,
+    check_report,
+    errors_console,
+    print_line,
+    print_rows,
+    say,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from eval.similar import SimilarReport
+    from service.encoder import Encoder
+
+CacheOption = Annotated[Path | None, typer.Option(help="Folder that keeps photographs' features for the next time.")]
+KindsOption = Annotated[
+    Path, typer.Option(help="Folder with train/KIND/* and test/KIND/*, or with KIND/* (leave-one-out).")
+]
+
+_NAMED = 10
+"""Photographs and kinds that are named on a terminal; the report and --json have more."""
+
+
+def eval_similar(
+    data: KindsOption,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model, named as for smysl index; once for each model of a head. Default: the head's, or mini."
+        ),
+    ] = None,
+    head: Annotated[Path | None, typer.Option(help="Folder of a head of smysl train similar.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report with pictures to this file.")] = None,
+    device: DeviceOption = None,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How well a photograph finds photographs of its kind, on photographs sorted into folders by kind.
+
+    MAP@10, the share whose first is right, and the share whose kind wins the vote of the nearest, in percent.
+    Without a head the similarity is the cosine of the photograph tower's pooled features.
+    """
+    from eval.similar import eval_similar as measure
+    from eval.similar_page import similar_page
+    from service.errors import UsageError
+    from service.head import Head
+    from service.progress import stages
+
+    check_report(report)
+    fitted = None if head is None else Head.load(head)
+    if fitted is None and len(model or []) > 1:
+        raise UsageError("Without --head there is nothing that joins several models; name one --model.")
+    names = model or (list(fitted.encoders.values()) if fitted else [])
+    encoders = _encoders(names, device)
+    with stages(errors_console()) as shown:
+        threads = settings_of(device=device).decode_threads
+        measured = measure(data, encoders, fitted, cache=cache_of(cache), on_progress=shown, threads=threads)
+    if report is not None:
+        report.write_text(similar_page(measured), encoding="utf-8")
+        say(f"The report is in {report}.")
+    if as_json:
+        print_line(json.dumps(measured.as_json(), indent=2))
+        return
+    _print(measured)
+
+
+def cache_of(folder: Path | None) -> Path:
+    """The folder that keeps features: the one named, else the user's cache."""
+    from platformdirs import user_cache_path
+
+    return folder or user_cache_path("smysl")
+
+
+def _encoders(names: list[str], device: str | None) -> list[Encoder]:
+    from service.config import MINI
+    from service.encoder import load_encoder
+    from service.progress import download
+
+    settings = settings_of(device=device)
+    with download(errors_console()) as on_progress:
+        return [load_encoder(name, settings, on_progress) for name in names or [settings.model or MINI]]
+
+
+def _print(measured: SimilarReport) -> None:
+    rows = {
+        name: f"{value:5.1f} %   (95 % interval {measured.intervals[name][0]:.1f} to {measured.intervals[name][1]:.1f})"
+        for name, value in measured.figures.items()
+    }
+    how = "each searched all others" if measured.leave_one_out else f"searched {measured.searched:,} of train/"
+    rows["photos"] = f"{measured.photos:,}, {how}"
+    rows["kinds"] = f"{len(measured.by_kind):,}"
+    weakest = sorted(measured.by_kind, key=lambda each: each.map10)[:_NAMED]
+    rows["lowest map10"] = "\n".join(f"{each.map10:5.1f} %   {each.kind}" for each in weakest)
+    if measured.confused:
+        rows["confused"] = "\n".join(
+            f"{kind} taken for {voted}: {count:,}" for kind, voted, count in measured.confused[:_NAMED]
+        )
+    if measured.left_out:
+        named = [f"{measured.name_of(each.file)}: {each.reason}" for each in measured.left_out[:_NAMED]]
+        rest = len(measured.left_out) - len(named)
+        rows["left out"] = "\n".join([*named, *([f"and {rest:,} more"] if rest else [])])
+    if measured.skipped:
+        one = measured.skipped == 1
+        rows["skipped"] = (
+            "1 file that is no photograph" if one else f"{measured.skipped:,} files that are no photographs"
+        )
+    if measured.head is not None:
+        rows["head"] = measured.head
+    rows["model"] = "\n".join(f"{name}, fingerprint {fingerprint}" for name, fingerprint in measured.models.items())
+    rows["seconds"] = f"{measured.seconds:.0f}"
+    print_rows(rows)
