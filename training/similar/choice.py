@@ -61,6 +61,7 @@ class Fitted:
     kinds: Integers
     seed: int
     _statistics: dict[tuple[int, bool], Statistics] = field(default_factory=dict)
+    _learnt: dict[tuple[str, int, bool], Look] = field(default_factory=dict)
 
     def rows(self, drawn: bool) -> tuple[Features, Integers]:
         """Features (m, width) and kinds (m,): of photographs as they are, or of all their views."""
@@ -74,6 +75,13 @@ class Fitted:
         if (dimension, drawn) not in self._statistics:
             self._statistics[dimension, drawn] = Statistics(*self.rows(drawn), dimension)
         return self._statistics[dimension, drawn]
+
+    def learnt(self, loss: str, dimension: int, drawn: bool) -> Look:
+        """A look trained with a loss, once."""
+        if (loss, dimension, drawn) not in self._learnt:
+            statistics = self.statistics(dimension, drawn)
+            self._learnt[loss, dimension, drawn] = looks.learnt(loss, statistics, *self.rows(drawn), self.seed)
+        return self._learnt[loss, dimension, drawn]
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +237,7 @@ def _likelihood_axes(components: int, drawn: bool, fitted: Fitted) -> Look:
 
 
 def _learnt(loss: str, components: int, drawn: bool, fitted: Fitted) -> Look:
-    return looks.learnt(loss, fitted.statistics(components, drawn), *fitted.rows(drawn), fitted.seed)
+    return fitted.learnt(loss, components, drawn)
 
 
 def _blended(components: int, drawn: bool, share: float, constant: float, fitted: Fitted) -> Look:
@@ -239,4 +247,4 @@ def _blended(components: int, drawn: bool, share: float, constant: float, fitted
 
 def _blended_loss(loss: str, components: int, drawn: bool, share: float, fitted: Fitted) -> Look:
     rest = looks.whitened_within(fitted.statistics(components, drawn))
-    return looks.blended(_learnt(loss, components, drawn, fitted), rest, share)
+    return looks.blended(fitted.learnt(loss, components, drawn), rest, share)

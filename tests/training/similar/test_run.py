@@ -1,0 +1,136 @@
+"""`train similar` from photographs to a head on the disk, with a tiny model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.kinds import read_kinds
+from eval.similar import eval_similar
+from service.encoder import Encoder
+from service.errors import DataError, UsageError
+from service.head import Head
+from service.photos import is_photograph_name
+from tests.training.similar.pictures import KINDS, striped_kinds
+from training.similar import looks, run, sources
+from training.similar.run import train_similar
+from training.similar.tower import TowerSettings, split_tower
+
+
+@pytest.fixture(autouse=True)
+def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "_EPOCHS", 2)
+    for module in (run, sources):
+        monkeypatch.setattr(module, "VIEWS", 1)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    striped_kinds(tmp_path / "data" / "train", 8)
+    striped_kinds(tmp_path / "data" / "test", 3, seed=1)
+    return tmp_path / "data"
+
+
+def silent(what: str, done: int, total: int) -> None:
+    assert 0 <= done <= total
+
+
+def test_a_head_is_written_that_finds_more_than_the_cosine(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+    trained = train_similar(data, [tiny], tmp_path / "head", tmp_path / "cache", silent)
+    head = Head.load(tmp_path / "head")
+    assert head.fingerprint == trained.head.fingerprint
+    assert head.encoders == {tiny.fingerprint: tiny.name}
+    assert head.kinds == tuple(sorted(KINDS))
+    assert "32 photographs of 4 kinds" in head.trained_on
+    assert trained.blend.map10 >= trained.tables[tiny.name][0].map10
+    assert sorted(path.name for path in (tmp_path / "head").iterdir()) == ["head.json", "head.safetensors"]
+    measured = eval_similar(data, [tiny], head)
+    assert measured.photos == 12
+    titles = [row[0] for row in trained.rows()]
+    assert titles[0] == "candidate"
+    assert sum(title.endswith(" *") for title in titles) == 1
+
+
+def test_equal_seeds_make_equal_heads(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+    one = train_similar(data, [tiny], tmp_path / "one", tmp_path / "cache", silent, seed=4).head
+    other = train_similar(data, [tiny], tmp_path / "other", tmp_path / "elsewhere", silent, seed=4).head
+    assert one.fingerprint == other.fingerprint
+
+
+def test_photographs_that_the_test_has_too_are_not_fitted_on(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+    shutil.copy(data / "train" / "dots" / "0.png", data / "test" / "dots" / "copy.png")
+    shutil.copy(data / "train" / "dots" / "1.png", data / "train" / "dots" / "again.png")
+    (data / "train" / "plain" / "broken.jpg").write_bytes(b"no photograph")
+    trained = train_similar(data, [tiny], tmp_path / "head", tmp_path / "cache", silent)
+    assert trained.head.trained_on.startswith("31 photographs")
+    said = " ".join(trained.notices)
+    assert "also under test/" in said
+    assert "copies of others" in said
+    assert "cannot be read" in said
+
+
+def test_a_tower_is_trained_written_as_a_model_and_taken_up_after_a_stop(
+    data: Path, tiny: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "TowerSettings", lambda **given: TowerSettings(**given, views=1, epochs=2, rate=1e-3))
+    trained = []
+    real = sources.train_tower
+
+    def counted(*arguments: object) -> object:
+        trained.append(arguments)
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sources, "train_tower", counted)
+    arguments = (data, [tiny], tmp_path / "head", tmp_path / "cache", silent)
+    with pytest.raises(KeyboardInterrupt):
+        train_similar(*arguments, unfreeze=1)
+    assert not (tmp_path / "head" / "head.json").exists(), "nothing half-written"
+    result = train_similar(*arguments, unfreeze=1)
+    # Nine splits (five folds, four kinds left out) of which two were done, and at most one on all photographs.
+    assert len(trained) - 3 in (7, 8)
+    assert len(result.tables) == 2
+    # Whichever tower was chosen, its model loads and is the one that the head is bound to.
+    for fingerprint, model in result.head.encoders.items():
+        encoder = Encoder.load(model, device="cpu", precision="fp32")
+        assert encoder.fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("stages", [0, 2])
+def test_a_number_of_stages_that_a_tower_does_not_have_is_refused(stages: int, tiny: Encoder) -> None:
+    with pytest.raises(UsageError, match=f"--unfreeze {stages}: this tower has 1 stages"):
+        split_tower(tiny._model.visual, stages)
+
+
+def test_the_halves_of_a_tower_are_the_tower(tiny: Encoder) -> None:
+    import torch
+
+    for encoder, stages in ((tiny, 1), (Encoder.load("mini", device="cpu"), 2)):
+        visual = encoder._model.visual
+        lower, upper = split_tower(visual, stages)
+        side = encoder.photograph_side
+        batch = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(
+            memory_format=torch.channels_last
+        )
+        with torch.inference_mode():
+            features = torch.nn.functional.normalize(upper(lower(batch)), dim=1).numpy()
+        assert np.allclose(features, encoder.encode_with_features(list(batch.numpy()))[1], atol=1e-4)
+
+
+def test_what_cannot_be_learned_from_or_written_to_is_said_first(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        train_similar(data, [tiny], tmp_path / "file", tmp_path / "cache", silent)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "head.json").touch()
+    with pytest.raises(UsageError, match=r"a head in .* already"):
+        train_similar(data, [tiny], tmp_path / "there", tmp_path / "cache", silent)
+    lone = striped_kinds(tmp_path / "lone", 1)
+    with pytest.raises(DataError, match="No two photographs"):
+        train_similar(lone, [tiny], tmp_path / "out", tmp_path / "cache", silent)
+    assert not (tmp_path / "out").exists()
+    assert read_kinds(lone, is_photograph_name).names == tuple(sorted(KINDS))
