@@ -84,6 +84,7 @@ KINDS_STYLE = """
 @media (min-width: 760px) { .search { grid-template-columns: 170px minmax(0, 1fr); }
   .query { grid-template-columns: minmax(0, 1fr); } .query img { grid-row: auto; margin-bottom: 6px; }
   .found { grid-template-columns: repeat(5, minmax(0, 1fr)); } }
-@media (min-width: 1080px) { .found { grid-template-columns: repeat(10, minmax(0, 1fr)); } }
+@media (max-width: 560px) { .narrow th, .narrow td { padding: 9px 7px; }
+  .narrow th:first-child { min-width: 4em; } .bar { min-width: 70px; } }
 """
 """What the report of kinds adds: bars, shaded tables, and searches with what they found."""

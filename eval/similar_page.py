@@ -74,8 +74,8 @@ def _kinds(report: SimilarReport) -> str:
     rest = len(report.by_kind) - len(shown)
     said = f"<p>The {len(shown)} kinds with the lowest; {rest:,} more are not shown.</p>" if rest else ""
     return (
-        f"<section><h2>Each kind</h2>{said}"
-        f"{table('MAP@10 of each kind', f'<tr>{head}<td class=bar></td></tr>', rows)}</section>"
+        f"<section><h2>Each kind</h2>{said}<div class=narrow>"
+        f"{table('MAP@10 of each kind', f'<tr>{head}<td class=bar></td></tr>', rows)}</div></section>"
     )
 
 
@@ -91,19 +91,21 @@ def _matrix(report: SimilarReport, kinds: list[str]) -> str:
     for kind in kinds:
         counts = [report.confusions.get((kind, voted), 0) for voted in kinds]
         total = max(sum(counts), 1)
-        cells = "".join(
-            f'<td{" class=own" if voted == kind else ""} style="--share:{count / total:.3f}">{count or "–"}</td>'
-            for voted, count in zip(kinds, counts, strict=True)
-        )
+        cells = "".join(_cell(count, total, own=voted == kind) for voted, count in zip(kinds, counts, strict=True))
         rows.append(f"<tr><th scope=row dir=auto>{escape(kind)}</th>{cells}</tr>")
     head = "".join(f"<th scope=col><span dir=auto>{escape(kind)}</span></th>" for kind in kinds)
-    shape = "matrix many" if len(kinds) > 8 else "matrix"
+    shape = "matrix many" if len(kinds) > 8 else "matrix narrow"
     return (
         "<p>A row is the kind of a photograph, a column the kind that won the vote, a cell how many photographs. "
-        "Framed cells are right; the darker a cell, the more of its row it holds.</p>"
+        "Framed cells are right; the stronger its tint, the more of its row a cell holds.</p>"
         f'<div class="{shape}">{table("Kinds and the kinds voted", f"<tr><th scope=col>Kind</th>{head}</tr>", rows)}'
         "</div>"
     )
+
+
+def _cell(count: int, total: int, *, own: bool) -> str:
+    # A root, since a few wrong votes among many right ones would not show beside them.
+    return f'<td{" class=own" if own else ""} style="--share:{(count / total) ** 0.5:.3f}">{count or "–"}</td>'
 
 
 def _pairs(report: SimilarReport) -> str:
