@@ -18,8 +18,10 @@ from service.terminal import (
     ModelOption,
     check_report,
     errors_console,
+    need_training_packages,
     print_line,
     print_rows,
+    print_table,
     say,
     settings_of,
 )
@@ -50,7 +52,7 @@ def scorer(
     from service.errors import UsageError
     from service.progress import stages
 
-    _need_training_packages()
+    need_training_packages()
     from training.scorer import train_on_library, train_scorer
 
     if (data is None) == (library is None):
@@ -94,7 +96,7 @@ def scoring(
     """How well the match of a model agrees with people's ratings, out of fold in photographs and texts."""
     from service.progress import stages
 
-    _need_training_packages()
+    need_training_packages()
     from eval.match import measure_match
 
     check_report(report)
@@ -135,23 +137,7 @@ def _print(measured: MatchReport) -> None:
     print_rows(rows)
     if len(measured.candidates) > 1:
         print_line("")
-        table = candidate_rows(measured.candidates)
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        for row in table:
-            print_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _need_training_packages() -> None:
-    from importlib.util import find_spec
-
-    from service.errors import UsageError
-
-    missing = [name for module, name in _PACKAGES.items() if find_spec(module) is None]
-    if missing:
-        raise UsageError(f"This needs {' and '.join(missing)}, not installed here; run pip install 'smysl[training]'.")
-
-
-_PACKAGES = {"sklearn": "scikit-learn", "scipy": "SciPy"}
+        print_table(candidate_rows(measured.candidates))
 
 
 def _encoder(model: str | None, device: str | None) -> Encoder:

@@ -1,4 +1,4 @@
-"""The commands of likeness by kind: `smysl eval similar` measures it.
+"""The commands of likeness by kind: `smysl train similar` fits a head, `smysl eval similar` measures it.
 
 `service/workbench.py` hangs them under `smysl eval` and `smysl train`.
 """
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.terminal import (
+    INTERRUPTED,
     DeviceOption,
     JsonOption,
     check_report,
     errors_console,
     print_line,
     print_rows,
+    print_table,
     say,
     settings_of,
 )
@@ -76,6 +78,51 @@ def eval_similar(
         print_line(json.dumps(measured.as_json(), indent=2))
         return
     _print(measured)
+
+
+def train_similar(
+    data: Annotated[Path, typer.Option(help="Folder with train/KIND/*, or with KIND/*; test/ is never read.")],
+    out: Annotated[Path, typer.Option(help="Folder for the head.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model, named as for smysl index; once for each that is to be joined. Default: mini."),
+    ] = None,
+    unfreeze: Annotated[
+        int, typer.Option(min=0, help="Train the last N stages of the first model's photograph tower too.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same head.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace a head that is there.")] = False,
+    device: DeviceOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """Fit a head in which photographs of the same kind are near, on photographs sorted into folders by kind.
+
+    Compares candidates out of fold and writes the best one that does not harm kinds that it never saw. Takes minutes
+    on frozen features; --unfreeze trains the tower once for each fold and each kind, and takes longer. Stopped with
+    Ctrl-C, the next run goes on where this one was.
+    """
+    from service.progress import stages
+    from service.terminal import need_training_packages
+
+    need_training_packages()
+    from training.similar.run import check_out
+    from training.similar.run import train_similar as train
+
+    check_out(out, force=force)
+    names = list(dict.fromkeys(model or []))
+    encoders = _encoders(names, device)
+    try:
+        with stages(errors_console()) as shown:
+            trained = train(data, encoders, out, cache_of(cache), shown, unfreeze=unfreeze, seed=seed, force=force)
+    except KeyboardInterrupt:
+        say("Stopped. What was encoded and trained is kept; run the command again to go on.")
+        raise typer.Exit(INTERRUPTED) from None
+    for notice in trained.notices:
+        say(notice)
+    print_table(trained.rows())
+    print_line("")
+    print_rows(trained.summary())
+    print_line(f"Written to {out}. Add it to a library with `smysl head add NAME {out}`.")
 
 
 def cache_of(folder: Path | None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -78,3 +79,26 @@ def print_rows(rows: dict[str, str]) -> None:
         print_line(f"{name:<{width}}  {first}")
         for line in more:
             print_line(f"{'':<{width}}  {line}")
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of cells to standard output, each column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def need_training_packages() -> None:
+    """Raise `UsageError` where what fits heads and matches is not installed; it comes with `smysl[training]`."""
+    from importlib.util import find_spec
+
+    missing = [name for module, name in _TRAINING_PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise UsageError(f"This needs {' and '.join(missing)}, not installed here; run pip install 'smysl[training]'.")
+
+
+_TRAINING_PACKAGES = {
+    "sklearn": "scikit-learn",
+    "scipy": "SciPy",
+    "pytorch_metric_learning": "pytorch-metric-learning",
+}

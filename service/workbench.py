@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service import match_commands, similar_commands
+from service import classify_commands, match_commands, similar_commands
 from service.terminal import (
     INTERRUPTED,
     DeviceOption,
@@ -32,7 +32,9 @@ train_app = typer.Typer(help="Fit a model to your own photographs.", no_args_is_
 
 eval_app.command()(match_commands.scoring)
 eval_app.command("similar")(similar_commands.eval_similar)
+eval_app.command("classify")(classify_commands.eval_classify)
 train_app.command()(match_commands.scorer)
+train_app.command("similar")(similar_commands.train_similar)
 
 
 @eval_app.command()

@@ -50,6 +50,26 @@ class Trained:
         """The table of candidates: a heading and a row for each, what was chosen marked with a star."""
         return _table(self.tables, self.blend)
 
+    def summary(self) -> dict[str, str]:
+        """What was chosen and what it came to, as names and values for a person."""
+        figures = self.head.figures
+        low, high = figures["folds_map10_interval"]
+        rows = {
+            "chosen": self.head.candidate,
+            "fitted on": self.head.trained_on,
+            "MAP@10 out of fold": f"{figures['folds_map10']:.1f} (95 % interval {low:.1f} to {high:.1f}); "
+            f"raw cosine {figures['cosine_folds_map10']:.1f}",
+        }
+        if figures["unseen_kinds_map10"] is not None:
+            rows["of kinds never seen"] = (
+                f"{figures['unseen_kinds_map10']:.1f}; raw cosine {figures['cosine_unseen_kinds_map10']:.1f}"
+            )
+        if len(self.tables) > 1:
+            rows["best of one model alone"] = f"{figures['best_single_folds_map10']:.1f}"
+            rows["weights"] = "\n".join(f"{weight:.2f}  {model}" for model, weight in self.blend.weights.items())
+        rows["seconds"] = f"{self.seconds:.0f}"
+        return rows
+
 
 @dataclass(frozen=True, eq=False)
 class _Photographs:
