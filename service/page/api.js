@@ -20,11 +20,18 @@ export function photograph(id, signal) {
   return ask(`/photos/${id}`, { signal });
 }
 
+/** Ask for the heads by which photographs may be compared. */
+export function heads(signal) {
+  return ask("/heads", { signal });
+}
+
 /** Search with what `query` holds: a text, a photograph of the library, or an uploaded one. */
 export function search(query, signal) {
   if (query.upload) return searchUpload(query, signal);
   const body = { text: query.text || null, photo_id: query.photo, k: query.k };
   if (query.minMatch !== null) body.min_match = query.minMatch;
+  if (query.box) body.box = query.box;
+  if (query.head && !query.text) body.head = query.head;
   const headers = { "Content-Type": "application/json" };
   return ask("/search", { method: "POST", headers, body: JSON.stringify(body), signal });
 }
@@ -34,6 +41,9 @@ async function searchUpload(query, signal) {
   body.set("photo", query.upload);
   body.set("k", query.k);
   if (query.minMatch !== null) body.set("min_match", query.minMatch);
+  if (query.box) body.set("box", query.box);
+  if (query.head) body.set("head", query.head);
+  if (query.keepBorders) body.set("keep_borders", true);
   try {
     return await ask("/search/image", { method: "POST", body, signal });
   } catch (error) {

@@ -3,7 +3,9 @@
 import { search, status } from "./api.js";
 import { listenToChip, showChip } from "./chip.js";
 import { focusHit, listenToKeys, showHits, showSkeleton } from "./grid.js";
+import { listenToHead, showHead } from "./heads.js";
 import { listenForPhotographs } from "./intake.js";
+import { listenToPart, showPart, tellPart } from "./part.js";
 import { DEFAULT_K, STEPS_OF_K, addressOf, emptyQuery, entryOf, isEmpty, readQuery, sameSubject } from "./query.js";
 import * as words from "./words.js";
 import { Viewer } from "./viewer.js";
@@ -73,6 +75,8 @@ function reflect() {
   part("k").value = query.k;
   showCut(query.minMatch, query.minMatch === null);
   showChip(query);
+  showPart(query);
+  showHead(query);
 }
 
 // Until an answer tells which cut the match itself makes, the slider stays where it was.
@@ -111,6 +115,7 @@ function showAnswer(answer) {
   showCut(query.minMatch ?? answer.min_match, query.minMatch === null);
   showHits(part("hits"), hits, (index) => viewer.open(hits, index));
   showOutcome(answer);
+  tellPart(answer, query);
   showNote("notice", answer.notice);
   showNote("doubt", words.doubt(answer, query));
   part("more").hidden = hits.length < query.k || query.k >= STEPS_OF_K.at(-1) || hits.length >= answer.photographs;
@@ -248,6 +253,11 @@ function start() {
   part("search").addEventListener("submit", onSubmit);
   listenToRefinements();
   listenToChip(onChipRemoved);
+  listenToPart({
+    choose: (box) => go({ ...query, box }),
+    keep: (keepBorders) => go({ ...query, keepBorders }, { replace: true }),
+  });
+  listenToHead((head) => refine({ head }));
   part("wordmark").addEventListener("click", onWordmark);
   listenForPhotographs(onPhotograph);
   listenToKeys(part("hits"));

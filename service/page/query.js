@@ -1,8 +1,12 @@
 /**
  * What is being looked for, and its place in the address bar.
  *
- * A query is `{text, photo, upload, uploadName, k, minMatch}`: `photo` is the id of a photograph of the
- * library, `upload` a File of the person's own. One of text, photo and upload is set, or none at the start.
+ * A query is `{text, photo, upload, uploadName, box, keepBorders, head, k, minMatch}`: `photo` is the id of a
+ * photograph of the library, `upload` a File of the person's own. One of text, photo and upload is set, or none at
+ * the start.
+ * `box` is the part of the photograph that searches, "x,y,width,height" in fractions, and empty for all of it;
+ * `keepBorders` says that an upload searches with its letterbox or frame.
+ * `head` names the library's head that photographs are compared by and is empty for none; a text has no use for it.
  * `minMatch` is null where the cut is left to the match itself.
  */
 
@@ -14,7 +18,8 @@ const uploads = new Map();
 
 /** The query with nothing in it, with the refinements of `other` where given. */
 export function emptyQuery(other) {
-  return { text: "", photo: null, upload: null, uploadName: "", k: other?.k ?? DEFAULT_K, minMatch: other?.minMatch ?? null };
+  const nothing = { text: "", photo: null, upload: null, uploadName: "", box: "", keepBorders: false };
+  return { ...nothing, head: other?.head ?? "", k: other?.k ?? DEFAULT_K, minMatch: other?.minMatch ?? null };
 }
 
 /** Whether there is nothing to look for. */
@@ -35,10 +40,13 @@ export function readQuery(address, entry) {
   query.k = nearestStep(Number(fields.get("k") ?? DEFAULT_K));
   query.minMatch = clamp(Number(fields.get("min_match") || NaN));
   if (query.text) return query;
+  query.head = fields.get("head") ?? "";
+  query.box = fields.get("box") ?? "";
   const photo = Number(fields.get("photo") ?? NaN);
   if (Number.isSafeInteger(photo) && photo >= 0) return { ...query, photo };
   query.uploadName = fields.get("upload") ?? "";
   query.upload = uploads.get(entry?.upload) ?? null;
+  query.keepBorders = fields.has("keep_borders");
   return query;
 }
 
@@ -49,6 +57,9 @@ export function addressOf(query) {
   else if (query.photo !== null) fields.set("photo", query.photo);
   else if (query.uploadName) fields.set("upload", query.uploadName);
   else return "/";
+  if (query.head && !query.text) fields.set("head", query.head);
+  if (query.box) fields.set("box", query.box);
+  if (query.keepBorders) fields.set("keep_borders", "yes");
   if (query.k !== DEFAULT_K) fields.set("k", query.k);
   if (query.minMatch !== null) fields.set("min_match", query.minMatch.toFixed(2));
   return `/?${fields}`;

@@ -6,6 +6,7 @@ const CALIBRATIONS = {
   ratings: "match fitted on people’s ratings",
   sigmoid: "match is the model’s own probability",
   background: "match measured against this library",
+  head: "match is the chance of one kind",
 };
 
 const EMPTY_LIBRARY = {
@@ -13,6 +14,9 @@ const EMPTY_LIBRARY = {
   text: "Add a folder of them, then search again:",
   command: "smysl index DIR",
 };
+
+/** What photographs are compared by without a head. */
+export const plainComparison = "all that they show";
 
 /** The window's title. */
 export function title(query) {
@@ -35,7 +39,7 @@ export function count(answer) {
 /** How it was found: time, model, where the match comes from. */
 export function details(answer) {
   const time = answer.took_ms < 1 ? "under 1 ms" : `${numbers.format(Math.round(answer.took_ms))} ms`;
-  return [time, answer.model, CALIBRATIONS[answer.calibration]].filter(Boolean).map((word) => ` · ${word}`).join("");
+  return [time, answer.model, answer.head && `head ${answer.head}`, CALIBRATIONS[answer.calibration]].filter(Boolean).map((word) => ` · ${word}`).join("");
 }
 
 /** A doubt about hits that are shown although none of them answers the query; null where there is none. */
@@ -65,6 +69,21 @@ export function emptyLibrary(facts) {
 /** Whether the service is reading photographs now. */
 export function isIndexing(facts) {
   return Boolean(facts?.indexing && !facts.indexing.error);
+}
+
+/** What is said where the browser cannot draw the photograph. */
+export const undrawable = "This browser does not show photographs of its format. A part of it can be given in numbers.";
+
+/** What the picture shows that is searched with. */
+export function picture(query) {
+  return query.uploadName || "Photograph of the library";
+}
+
+/** Which part of its photograph a query searches with; `answer` is null until there is one. */
+export function part(query, answer) {
+  if (query.box) return "Only the part in the box is searched with.";
+  if (answer?.borders_left_out) return "Its borders were left out: only the part in the box was searched with.";
+  return "Drag a box over the photograph to search with a part of it.";
 }
 
 /** The message for a search that failed. */

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from PIL import Image, ImageOps
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
@@ -267,6 +270,157 @@ def test_photographs_like_a_hit_and_the_way_back(tab: Page) -> None:
     expect(hits(tab)).to_have_count(5)
 
 
+def names_of(tab: Page) -> list[str]:
+    return tab.locator("#hits .name").all_inner_texts()
+
+
+def like_a_cat(tab: Page) -> int:
+    """Open the photographs like the first that is found for a cat; its id."""
+    found = tab.request.get("/search", params={"text": "a cat", "k": 1, "min_match": 0}).json()["hits"][0]
+    tab.goto(f"/?photo={found['id']}&k=20")
+    expect(tab.locator("#hits .frame.loaded").first).to_be_visible()
+    tab.wait_for_function("document.getElementById('part-picture').naturalWidth > 0")
+    return int(found["id"])
+
+
+def ends_of(tab: Page, box: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+    """Two opposite corners of a part of the picture, in pixels of the window."""
+    stage = tab.locator("#part-stage").bounding_box()
+    assert stage is not None
+    corners = [(box[0], box[1]), (box[0] + box[2], box[1] + box[3])]
+    return [(stage["x"] + x * stage["width"], stage["y"] + y * stage["height"]) for x, y in corners]
+
+
+def part_in(address: str) -> list[float]:
+    """The part that an address names; nothing without one."""
+    box = parse_qs(urlsplit(address).query).get("box", [""])[0]
+    return [float(number) for number in box.split(",")] if box else []
+
+
+def test_a_box_that_is_dragged_searches_with_that_part_alone(tab: Page) -> None:
+    identity = like_a_cat(tab)
+    whole = names_of(tab)
+    start, stop = ends_of(tab, (0.55, 0.6, 0.4, 0.35))
+    tab.mouse.move(*stop)
+    tab.mouse.down()
+    tab.mouse.move(*start, steps=4)
+    expect(tab.locator("#part-box")).to_be_visible()
+    with tab.expect_response(re.compile(r"/search$")) as answered:
+        tab.mouse.up()
+    box = part_in(tab.url)
+    assert box == pytest.approx([0.55, 0.6, 0.4, 0.35], abs=0.02)
+    assert answered.value.request.post_data_json["photo_id"] == identity
+    expect(tab.locator("#hits .name").first).to_have_text(answered.value.json()["hits"][0]["name"])
+    part = names_of(tab)
+    assert part != whole
+    expect(tab.locator("#part-told")).to_contain_text("part in the box")
+    tab.reload()
+    expect(tab.locator("#part-box")).to_be_visible()
+    expect(hits(tab)).to_have_count(len(part))
+    assert names_of(tab) == part
+    tab.go_back()
+    expect(tab.locator("#part-box")).to_be_hidden()
+    expect(tab.locator("#hits .name").first).to_have_text(whole[0])
+    assert names_of(tab) == whole
+
+
+@pytest.mark.parametrize("way", ["Escape", "button"])
+def test_the_whole_photograph_can_be_taken_again(tab: Page, way: str) -> None:
+    like_a_cat(tab)
+    whole = names_of(tab)
+    tab.goto(f"{tab.url}&box=0.1,0.1,0.3,0.3")
+    expect(tab.locator("#part-box")).to_be_visible()
+    with tab.expect_response(re.compile(r"/search$")):
+        tab.keyboard.press("Escape") if way == "Escape" else tab.click("#part-whole")
+    expect(tab.locator("#part-box")).to_be_hidden()
+    expect(tab.locator("#part-whole")).to_be_hidden()
+    assert part_in(tab.url) == []
+    expect(tab.locator("#hits .name").first).to_have_text(whole[0])
+
+
+def test_escape_and_a_click_leave_a_drag_undone(tab: Page) -> None:
+    like_a_cat(tab)
+    address = tab.url
+    start, stop = ends_of(tab, (0.2, 0.2, 0.4, 0.4))
+    tab.mouse.move(*start)
+    tab.mouse.down()
+    tab.mouse.move(*stop)
+    tab.keyboard.press("Escape")
+    tab.mouse.up()
+    tab.mouse.click(*start)
+    expect(tab.locator("#part-box")).to_be_hidden()
+    assert tab.url == address
+
+
+def test_a_finger_draws_a_box_and_does_not_move_the_page(open_tab: OpenTab) -> None:
+    tab = open_tab(390, 700, has_touch=True, is_mobile=True)
+    like_a_cat(tab)
+    start, stop = ends_of(tab, (0.2, 0.8, 0.5, -0.6))
+    finger = tab.context.new_cdp_session(tab)
+    middle = ((start[0] + stop[0]) / 2, (start[1] + stop[1]) / 2)
+    for kind, places in (("Start", [start]), ("Move", [middle]), ("Move", [stop]), ("End", [])):
+        points = [{"x": x, "y": y} for x, y in places]
+        finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    tab.wait_for_url("**box=*")
+    assert part_in(tab.url) == pytest.approx([0.2, 0.2, 0.5, 0.6], abs=0.03)
+    assert tab.evaluate("scrollY") == 0
+
+
+def test_a_part_can_be_given_in_numbers_with_the_keyboard_alone(tab: Page) -> None:
+    like_a_cat(tab)
+    tab.locator("#part summary").focus()
+    tab.keyboard.press("Enter")
+    for number in ("50", "25", "40", "60"):
+        tab.keyboard.press("Tab")
+        tab.keyboard.type(number)
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**box=*")
+    assert part_in(tab.url) == [0.5, 0.25, 0.4, 0.6]
+    expect(tab.locator("#part-box")).to_be_visible()
+    tab.fill("#part-width", "80")
+    tab.press("#part-width", "Enter")
+    expect(tab.locator("#message-text")).to_contain_text("reaches out of the photograph")
+
+
+def test_borders_of_an_upload_are_left_out_until_they_are_kept(tab: Page) -> None:
+    name, content = first_photograph(tab)
+    framed = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as photograph:
+        bars = (0, photograph.height // 2, 0, photograph.height // 2)
+        ImageOps.expand(photograph.convert("RGB"), bars, "black").save(framed, "JPEG")
+    tab.goto("/")
+    hand_over(tab, "drop", "dataTransfer", framed.getvalue(), "framed.jpg")
+    expect(tab.locator("#part-told")).to_contain_text("borders were left out")
+    expect(tab.locator("#part-box.found")).to_be_visible()
+    expect(hits(tab).first).to_contain_text(name)
+    left_out = float(tab.locator("#hits .match").first.inner_text())
+    with tab.expect_response(re.compile(r"/search/image$")) as answered:
+        tab.check("#part-borders")
+    assert (answered.value.json()["part"], answered.value.json()["borders_left_out"]) == (None, False)
+    expect(tab.locator("#part-told")).to_contain_text("Drag a box")
+    expect(tab.locator("#part-box")).to_be_hidden()
+    assert "keep_borders" in tab.url
+    assert answered.value.json()["best_match"] < left_out
+
+
+def test_a_part_of_an_upload_searches(tab: Page) -> None:
+    tab.goto("/")
+    hand_over(tab, "paste", "clipboardData", first_photograph(tab)[1], "handed.jpg")
+    expect(hits(tab)).to_have_count(5)
+    tab.wait_for_function("document.getElementById('part-picture').naturalWidth > 0")
+    start, stop = ends_of(tab, (0.1, 0.1, 0.4, 0.4))
+    tab.mouse.move(*start)
+    tab.mouse.down()
+    tab.mouse.move(*stop, steps=3)
+    with tab.expect_response(re.compile(r"/search/image$")) as answered:
+        tab.mouse.up()
+    assert answered.value.json()["part"]["width"] == pytest.approx(0.4, abs=0.02)
+    tab.click("#chip-remove")
+    expect(tab.locator("#part")).to_be_hidden()
+    tab.go_back()
+    expect(tab.locator("#part-box")).to_be_visible()
+
+
 def test_a_chosen_photograph_finds_itself(tab: Page, tmp_path: Path) -> None:
     tab.goto("/")
     photograph = tmp_path / "мой кот.jpg"
@@ -510,7 +664,9 @@ def test_nothing_is_wider_than_the_window(open_tab: OpenTab, width: int) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("address", ["/", "/?text=a+cat&k=10&min_match=0", "/?text=a+cat&min_match=1"])
+@pytest.mark.parametrize(
+    "address", ["/", "/?text=a+cat&k=10&min_match=0", "/?text=a+cat&min_match=1", "/?photo=1&box=0.1,0.1,0.5,0.5"]
+)
 def test_axe_finds_no_violation(open_tab: OpenTab, scheme: str, address: str) -> None:
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     tab = open_tab(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
