@@ -85,23 +85,25 @@ def load_in_order(module: torch.nn.Module, tensors: dict[str, torch.Tensor], sou
     module.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
 
 
-def load_image_tower() -> ImageTower:
-    """Load EfficientNet-Lite2 into timm's `tf_efficientnet_lite2`; the logits stay exactly equal.
+def load_image_tower(
+    architecture: str = IMAGE_ARCHITECTURE, package: str = IMAGE_PACKAGE, file: str = IMAGE_FILE
+) -> ImageTower:
+    """Load an EfficientNet-Lite of a package into timm's network of the same name; the logits stay exactly equal.
 
-    timm's config says mean 0.5 and std 0.5 at 260 pixels, which is what the weights were trained with.
+    timm's config says mean 0.5, std 0.5 and the side (260 pixels for Lite2) that the weights were trained with.
     """
     mend_torchvision()
     import timm
     import torch
 
-    path = package_path(IMAGE_PACKAGE, IMAGE_FILE)
-    network: Any = timm.create_model(IMAGE_ARCHITECTURE)
-    load_in_order(network, torch.load(path, map_location="cpu", weights_only=True), IMAGE_PACKAGE)
+    path = package_path(package, file)
+    network: Any = timm.create_model(architecture)
+    load_in_order(network, torch.load(path, map_location="cpu", weights_only=True), package)
     rows = network.get_classifier().weight.detach().clone()
     network.reset_classifier(0, global_pool="avg")
     config = network.default_cfg
     return ImageTower(
-        architecture=IMAGE_ARCHITECTURE,
+        architecture=architecture,
         trunk=network.eval().requires_grad_(False),
         width=network.num_features,
         side=config["input_size"][-1],

