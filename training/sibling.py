@@ -42,17 +42,19 @@ _RIDGE = 1e-2
 
 def make_sibling(photos: Sequence[Path], out: Path, tower: ImageTower) -> str:
     """Write the model to `out`; its fingerprint. Raises DataError for fewer than two photographs."""
-    import torch
-
     if len(photos) < 2:
         raise DataError("Name a folder with photographs (--photos DIR): the second encoder is fitted on them.")
     base, tokenizer, config = load_network("mini")
+    base.eval()
     config = copy.deepcopy(config)
     config["vision_cfg"] |= {"timm_model_name": tower.architecture, "image_size": tower.side}
     features, wanted = _both(base, tower, photos)
     network = _network(config, base, tower)
     _fit_head(network.visual.head.mlp, features, wanted)
-    halves = frozenset(name for name, tensor in network.state_dict().items() if tensor.dtype == torch.float32)
+    # Neither the head, whose first layer undoes large means, nor what normalises: both need their digits.
+    halves = frozenset(
+        name for name, weight in network.named_parameters() if weight.ndim > 1 and not name.startswith("visual.head.")
+    )
     write_model(out, network, tokenizer, config, halves)
     return check_model(out, tokenizer, ["a photograph"])
 
