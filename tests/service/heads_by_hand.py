@@ -25,5 +25,10 @@ def a_part(
 
 def a_head(*parts: Part, slope: float = 10.0, **facts: Any) -> Head:
     """A head of these parts, whose match is even at a similarity of a half."""
-    known = {"kinds": ("daisy", "rose"), "candidate": "by hand", "trained_on": "nothing", "figures": {"folds_map10": 91.5}}
+    known = {
+        "kinds": ("daisy", "rose"),
+        "candidate": "by hand",
+        "trained_on": "nothing",
+        "figures": {"folds_map10": 91.5},
+    }
     return Head(parts or (a_part(),), Logistic(slope, -slope / 2), VOTE, **{**known, **facts})
