@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,27 @@ import numpy as np
 import numpy.typing as npt
 
 from data.kinds import content_hash, copies, read_kinds
+from service.calibration import Calibration
 from service.errors import UsageError
 from service.head import FACTS, Head, Part
 from service.photos import is_photograph_name
 from training.similar import calibration
 from training.similar.blend import Blend, choose
-from training.similar.choice import COSINE, Fitted, Outcome, Source, best, best_of_each, compare, harmless
+from training.similar.choice import (
+    COSINE,
+    Candidate,
+    Fitted,
+    Outcome,
+    Source,
+    best,
+    best_of_each,
+    candidates,
+    compare,
+    harmless,
+)
 from training.similar.looks import Look, named
 from training.similar.sources import VIEWS, Frozen, Unfrozen, encode_views
-from training.similar.splits import Split, folds, left_out
+from training.similar.splits import folds, left_out
 from training.similar.tower import TowerSettings
 
 if TYPE_CHECKING:
@@ -67,6 +80,10 @@ class Trained:
         if len(self.tables) > 1:
             rows["best of one model alone"] = f"{figures['best_single_folds_map10']:.1f}"
             rows["weights"] = "\n".join(f"{weight:.2f}  {model}" for model, weight in self.blend.weights.items())
+        vote = figures["vote"]
+        rows["vote of the nearest"] = f"right for {vote['accuracy']:.1%}, calibration error {vote['ece']:.3f}"
+        if vote["unknown_auroc"] is not None:
+            rows["unknown kinds"] = f"AUROC {vote['unknown_auroc']:.3f} by confidence, each kind left out in turn"
         rows["seconds"] = f"{self.seconds:.0f}"
         return rows
 
@@ -125,17 +142,46 @@ def train_similar(
         for part in _parts(source, blend, photographs, out, cache, seed, on_progress)
     ]
     on_progress("calibrating", 0, 1)
+    vectors_of = partial(blend.vectors.of, weights=blend.weights)
+    vote = calibration.vote(splits, kinds, vectors_of)
     head = Head(
         parts=tuple(parts),
-        same_kind=calibration.same_kind(splits, kinds, lambda split: blend.vectors.of(split, blend.weights)),
-        vote=calibration.vote(splits, kinds, lambda split: blend.vectors.of(split, blend.weights)),
+        same_kind=calibration.same_kind(splits, kinds, vectors_of),
+        vote=vote.vote,
         kinds=tuple(photographs.names[kind] for kind in np.unique(kinds)),
         candidate="; ".join(_chosen(source.model, blend) for source in sources if blend.weights[source.model] > 0),
         trained_on=f"{len(kinds):,} photographs of {len(np.unique(kinds)):,} kinds",
-        figures=_figures(tables, blend, splits, seed, time.monotonic() - start),
+        figures=_figures(tables, blend, vote, seed, time.monotonic() - start),
     ).save(out)
     shutil.rmtree(inside, ignore_errors=True)
     return Trained(head, tables, blend, tuple(notices), time.monotonic() - start)
+
+
+def refit(
+    head: Head, data: Path, encoder: Encoder, cache: Path, on_progress: Progress
+) -> Callable[[Sequence[str]], Head] | None:
+    """What fits a head anew on the photographs of some kinds alone, for measuring it on kinds that it never saw.
+
+    None where that takes more than a second: the head has a tower of its own, or looks through several encoders. The
+    calibration stays as it is.
+    """
+    wanted = head.figures.get("candidates", {}).get(encoder.name)
+    if set(head.encoders) != {encoder.fingerprint} or wanted is None:
+        return None
+    photographs, notices = _read(data)
+    photographs, [source] = _encoded(photographs, [encoder], cache, on_progress, notices)
+    views, width = source.features.shape[1:]
+    candidate = next((each for each in candidates(views, width) if _titled(each) == wanted), None)
+    if candidate is None:
+        return None
+
+    def fit(kinds: Sequence[str]) -> Head:
+        rows = np.isin(photographs.kinds, [photographs.names.index(kind) for kind in kinds])
+        look = candidate.fit(Fitted(source.features[rows], photographs.kinds[rows], int(head.figures["seed"])))
+        assert isinstance(look, Look)  # noqa: S101 - a head was made of it
+        return replace(head, parts=named(look.parts, encoder.name, encoder.fingerprint), kinds=tuple(kinds))
+
+    return fit
 
 
 def _read(data: Path) -> tuple[_Photographs, list[str]]:
@@ -229,12 +275,15 @@ def _chosen(model: str, blend: Blend) -> str:
 
 def title(outcome: Outcome) -> str:
     """A candidate's name with its setting."""
-    candidate = outcome.candidate
+    return _titled(outcome.candidate)
+
+
+def _titled(candidate: Candidate) -> str:
     return f"{candidate.name}, {candidate.setting}" if candidate.setting else candidate.name
 
 
 def _figures(
-    tables: dict[str, list[Outcome]], blend: Blend, splits: Sequence[Split], seed: int, seconds: float
+    tables: dict[str, list[Outcome]], blend: Blend, vote: Calibration, seed: int, seconds: float
 ) -> dict[str, Any]:
     raw = next(each for each in next(iter(tables.values())) if each.candidate.name == COSINE)
     return {
@@ -244,8 +293,9 @@ def _figures(
         "cosine_folds_map10": round(raw.map10, 2),
         "cosine_unseen_kinds_map10": None if raw.unseen is None else round(raw.unseen, 2),
         "best_single_folds_map10": round(max(best(each).map10 for each in tables.values()), 2),
+        "vote": {name: value if value is None else round(value, 4) for name, value in vote.figures().items()},
+        "candidates": {model: title(outcome) for model, outcome in blend.best_of.items()},
         "weights": blend.weights,
-        "splits": [split.name for split in splits],
         "seed": seed,
         "seconds": round(seconds, 1),
     }

@@ -38,7 +38,11 @@ def test_a_vote_is_sure_of_known_kinds_and_not_of_those_left_out(
     material: tuple[np.ndarray, np.ndarray, list[Split]],
 ) -> None:
     features, kinds, splits = material
-    vote = calibration.vote(splits, kinds, lambda split: vectors(features, split))
+    made = calibration.vote(splits, kinds, lambda split: vectors(features, split))
+    assert made.accuracy > 0.9
+    assert made.unknown_auroc is not None
+    assert made.unknown_auroc > 0.9
+    vote = made.vote
     assert vote.neighbours == 10
     known, unknown = [], []
     for kind in range(5):
@@ -55,5 +59,6 @@ def test_a_vote_is_sure_of_known_kinds_and_not_of_those_left_out(
 
 def test_no_kind_left_out_leaves_a_vote_on_known_kinds_alone() -> None:
     features, kinds = clouds(2, 30, 6, apart=4.0)
-    vote = calibration.vote(folds(kinds), kinds, lambda split: vectors(features[:, 0], split))
-    assert 0.0 <= vote.min_confidence <= 1.0
+    made = calibration.vote(folds(kinds), kinds, lambda split: vectors(features[:, 0], split))
+    assert made.unknown_auroc is None
+    assert 0.0 <= made.vote.min_confidence <= 1.0

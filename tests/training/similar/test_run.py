@@ -134,3 +134,15 @@ def test_what_cannot_be_learned_from_or_written_to_is_said_first(data: Path, tin
         train_similar(lone, [tiny], tmp_path / "out", tmp_path / "cache", silent)
     assert not (tmp_path / "out").exists()
     assert read_kinds(lone, is_photograph_name).names == tuple(sorted(KINDS))
+
+
+def test_a_head_is_fitted_anew_without_a_kind(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+    head = train_similar(data, [tiny], tmp_path / "head", tmp_path / "cache", silent).head
+    fit = run.refit(head, data, tiny, tmp_path / "cache", silent)
+    assert fit is not None
+    same, fewer = fit(head.kinds), fit(head.kinds[1:])
+    features = np.random.default_rng(0).normal(size=(3, len(head.parts[0].center))).astype(np.float32)
+    of = {tiny.fingerprint: features}
+    assert np.allclose(same.project(of), head.project(of), atol=1e-6)
+    assert fewer.kinds == head.kinds[1:]
+    assert fewer.project(of).shape != head.project(of).shape or not np.allclose(fewer.project(of), head.project(of))
