@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service import classify_commands, match_commands, similar_commands
+from service import borders_commands, classify_commands, match_commands, similar_commands
 from service.terminal import (
     INTERRUPTED,
     DeviceOption,
@@ -31,6 +31,7 @@ eval_app = typer.Typer(help="Measure the quality of a model or of the match.", n
 train_app = typer.Typer(help="Fit a model to your own photographs.", no_args_is_help=True)
 
 eval_app.command()(match_commands.scoring)
+eval_app.command()(borders_commands.borders)
 eval_app.command("similar")(similar_commands.eval_similar)
 eval_app.command("classify")(classify_commands.eval_classify)
 train_app.command()(match_commands.scorer)
