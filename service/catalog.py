@@ -11,8 +11,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +20,8 @@ from numpy.typing import NDArray
 
 from service.errors import LibraryError, NotFoundError
 from service.migrations import MIGRATIONS
-from service.records import Entry, Facts, Known, Place, Record, Root
-
-_PATIENCE_S = 30.0
-"""Seconds that a writer waits for another's transaction to end."""
+from service.records import Entry, Known, Place, Record, Root
+from service.statements import PATIENCE_S, forget_old_content, marks, newer, remember, storable, use_wal, write_facts
 
 _AT_ONCE = 500
 """Values of one IN (...) list; SQLite allows more, this keeps statements short."""
@@ -69,8 +66,8 @@ class Catalog:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             # Threads of a pool end before the catalog does; `close` closes their connections.
-            connection = sqlite3.connect(self.file, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
-            _use_wal(connection)
+            connection = sqlite3.connect(self.file, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+            use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.connection = connection
@@ -139,7 +136,7 @@ class Catalog:
     def remember(self, **settings: str) -> None:
         """Write settings, all in one transaction."""
         with self.transaction() as connection:
-            _remember(connection, settings)
+            remember(connection, settings)
 
     def generation(self) -> int:
         """How many times the photographs or vectors have been changed."""
@@ -189,7 +186,7 @@ class Catalog:
         """The photographs directly in a folder, by name; they are complete with a vector of each of `fingerprints`."""
         rows = self.connection.execute(
             "SELECT name, id, size, modified_ns, (SELECT COUNT(*) FROM vector WHERE photograph_id = id "  # noqa: S608
-            f"AND fingerprint IN ({_marks(fingerprints)})) FROM photograph WHERE root_id = ? AND folder = ?",
+            f"AND fingerprint IN ({marks(fingerprints)})) FROM photograph WHERE root_id = ? AND folder = ?",
             (*fingerprints, root_id, folder),
         )
         return {row[0]: Known(row[1], row[2], row[3], row[4] == len(fingerprints)) for row in rows}
@@ -216,8 +213,8 @@ class Catalog:
         with self._change() as (connection, generation):
             for entry in entries:
                 if entry.id is not None:
-                    _forget_old_content(connection, entry.id, entry.facts.content_hash, generation)
-                identity = _write_facts(connection, entry.facts, entry.id)
+                    forget_old_content(connection, entry.id, entry.facts.content_hash, generation)
+                identity = write_facts(connection, entry.facts, entry.id)
                 connection.executemany(
                     "INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)",
                     [
@@ -254,7 +251,7 @@ class Catalog:
 
     def record(self, identity: int) -> Record:
         """One photograph; raises `NotFoundError` where there is none with this id."""
-        found = self._records("p.id = ?", (_storable(identity),))
+        found = self._records("p.id = ?", (storable(identity),))
         if not found:
             raise NotFoundError(f"There is no photograph {identity} in this library.")
         return found[0]
@@ -264,13 +261,13 @@ class Catalog:
         found: dict[int, Record] = {}
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            found.update({record.id: record for record in self._records(f"p.id IN ({_marks(some)})", some)})
+            found.update({record.id: record for record in self._records(f"p.id IN ({marks(some)})", some)})
         return found
 
     def thumbnail(self, identity: int) -> bytes:
         """The JPEG made when the photograph was indexed; raises `NotFoundError`."""
         row = self.connection.execute(
-            "SELECT jpeg FROM thumbnail WHERE photograph_id = ?", (_storable(identity),)
+            "SELECT jpeg FROM thumbnail WHERE photograph_id = ?", (storable(identity),)
         ).fetchone()
         if row is None:
             raise NotFoundError(f"There is no photograph {identity} in this library.")
@@ -289,7 +286,7 @@ class Catalog:
     def vector(self, identity: int, fingerprint: str) -> NDArray[np.float32]:
         """The vector (dimension,) of one photograph; raises `NotFoundError`."""
         row = self.connection.execute(
-            "SELECT data FROM vector WHERE photograph_id = ? AND fingerprint = ?", (_storable(identity), fingerprint)
+            "SELECT data FROM vector WHERE photograph_id = ? AND fingerprint = ?", (storable(identity), fingerprint)
         ).fetchone()
         if row is None:
             raise NotFoundError(f"There is no photograph {identity} in this library.")
@@ -304,12 +301,12 @@ class Catalog:
         vectors (n, dimension): those of photographs that have them all and of which one was added or replaced. The
         chunks must be read to their end: the snapshot lives until then.
         """
-        connection = sqlite3.connect(self.file, timeout=_PATIENCE_S, isolation_level=None)
+        connection = sqlite3.connect(self.file, timeout=PATIENCE_S, isolation_level=None)
         connection.execute("BEGIN")
         (generation,) = connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()
         rows = connection.execute("SELECT photograph_id FROM removal WHERE generation > ?", (since,))
         removed = [row[0] for row in rows]
-        statement, values = _newer(fingerprints, since)
+        statement, values = newer(fingerprints, since)
 
         def chunks() -> Iterator[Chunk]:
             try:
@@ -327,7 +324,7 @@ class Catalog:
 
     def fingerprints_of(self, identity: int) -> set[str]:
         """Of what one photograph has vectors."""
-        rows = self.connection.execute("SELECT fingerprint FROM vector WHERE photograph_id = ?", (_storable(identity),))
+        rows = self.connection.execute("SELECT fingerprint FROM vector WHERE photograph_id = ?", (storable(identity),))
         return {row[0] for row in rows}
 
     def count_with(self, fingerprints: Sequence[str]) -> int:
@@ -350,14 +347,14 @@ class Catalog:
         `settings` are written in the same transaction.
         """
         with self._change() as (connection, generation):
-            _remember(connection, {**settings, "model": model, "fingerprint": fingerprint, "dropped": str(generation)})
+            remember(connection, {**settings, "model": model, "fingerprint": fingerprint, "dropped": str(generation)})
             kept = {fingerprint, *keep}
-            connection.execute(f"DELETE FROM vector WHERE fingerprint NOT IN ({_marks(kept)})", tuple(kept))  # noqa: S608
+            connection.execute(f"DELETE FROM vector WHERE fingerprint NOT IN ({marks(kept)})", tuple(kept))  # noqa: S608
 
     def drop(self, fingerprint: str, **settings: str) -> None:
         """Drop the vectors of `fingerprint` and write `settings` in one transaction."""
         with self._change() as (connection, generation):
-            _remember(connection, {**settings, "dropped": str(generation)})
+            remember(connection, {**settings, "dropped": str(generation)})
             connection.execute("DELETE FROM vector WHERE fingerprint = ?", (fingerprint,))
 
     def dropped(self) -> int:
@@ -368,82 +365,6 @@ class Catalog:
         return int(self.setting("dropped") or 0)
 
 
-def _newer(fingerprints: Sequence[str], since: int) -> tuple[str, tuple[object, ...]]:
-    """A statement, and its values, for ids and one vector a fingerprint of what has changed since a generation."""
-    columns = ", ".join(f"v{n}.data" for n in range(len(fingerprints)))
-    joins = " ".join(
-        f"JOIN vector v{n} ON v{n}.photograph_id = v0.photograph_id AND v{n}.fingerprint = ?"
-        for n in range(1, len(fingerprints))
-    )
-    first, *more = fingerprints
-    statement = f"SELECT v0.photograph_id, {columns} FROM vector v0 {joins} WHERE v0.fingerprint = ?"  # noqa: S608
-    if not more or since == 0:
-        return f"{statement} AND v0.generation > ?", (*more, first, since)
-    # An `OR` over the generations of several rows would read all photographs for the few that have changed.
-    changed = f"SELECT photograph_id FROM vector WHERE fingerprint IN ({_marks(fingerprints)}) AND generation > ?"  # noqa: S608
-    return f"{statement} AND v0.photograph_id IN ({changed})", (*more, first, *fingerprints, since)
-
-
-def _marks(values: Collection[object]) -> str:
-    return ",".join("?" * len(values))
-
-
-def _remember(connection: sqlite3.Connection, settings: Mapping[str, str]) -> None:
-    connection.executemany(
-        "INSERT INTO setting VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", settings.items()
-    )
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Let readers go on beside a writer; the file remembers it.
-
-    The first change of a new file needs it alone, and SQLite does not wait for that by itself.
-    """
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(0.02)
-
-
-def _forget_old_content(connection: sqlite3.Connection, identity: int, content_hash: bytes, generation: int) -> None:
-    """Drop the vectors, of every model, of content that the file no longer has."""
-    row = connection.execute("SELECT content_hash FROM photograph WHERE id = ?", (identity,)).fetchone()
-    if row is not None and bytes(row[0]) != content_hash:
-        connection.execute("DELETE FROM vector WHERE photograph_id = ?", (identity,))
-        connection.execute("INSERT OR REPLACE INTO removal VALUES (?, ?)", (identity, generation))
-
-
-def _write_facts(connection: sqlite3.Connection, facts: Facts, identity: int | None) -> int:
-    place = facts.place
-    values = (
-        place.root_id, place.folder, place.name, place.size, place.modified_ns,
-        facts.content_hash, facts.width, facts.height, facts.format,
-    )  # fmt: skip
-    if identity is None:
-        cursor = connection.execute(
-            "INSERT INTO photograph (root_id, folder, name, size, modified_ns, content_hash, width, height, format) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            values,
-        )
-        return int(cursor.lastrowid or 0)
-    connection.execute(
-        "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ?, content_hash = ?, "
-        "width = ?, height = ?, format = ? WHERE id = ?",
-        (*values, identity),
-    )
-    return identity
-
-
 def _relative(inner: Path, outer: Path) -> str:
     relative = inner.relative_to(outer).as_posix()
     return "" if relative == "." else relative
-
-
-def _storable(identity: int) -> int:
-    """An id as SQLite can hold it; -1, which is nobody's, for one that is too large for it."""
-    return identity if abs(identity) < 1 << 63 else -1

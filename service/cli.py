@@ -103,6 +103,9 @@ def index(
             kept = opened.status()
             models = " and ".join(["model " + str(kept.model), *kept.additional_models])
             print_line(f"The library {kept.library} holds {count(kept.photographs)} ({models}).")
+            for head in opened.heads():
+                if head.fault is not None:
+                    say(f"The head {head.name} cannot be used: {head.fault}")
             if kept.fingerprint != encoder.fingerprint:
                 raise LibraryError(
                     f"The library still answers with the model {kept.model}: one of its folders is not there or cannot "

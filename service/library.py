@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,18 +21,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import FACTS, exchange
+from service.artifact import FACTS
 from service.catalog import Catalog
 from service.config import Settings
 from service.encoders import Encoders
-from service.errors import ForbiddenError, LibraryError, NotFoundError, UsageError
+from service.errors import LibraryError, NotFoundError, UsageError
 from service.folders import bytes_in, resolve_folder, written_at
 from service.heads import HeadFacts, Heads, OpenHead
-from service.indexer import Event, Finished, Indexer, Work
+from service.index_run import IndexRun
+from service.indexer import Event
 from service.kinds import Kinds
 from service.lock import Writer, current_writer, writing
 from service.neighbours import Neighbours, Photograph, neighbours_of
 from service.photos import open_photograph
+from service.places import file_of, photograph_at
 from service.ratings import SOMEBODY, Ratings, make_rating
 from service.records import Rating, Record, Root
 from service.scorer import Scorer, load_scorer
@@ -169,27 +170,26 @@ class Library:
 
         Such a match may come, change and go while the library is open; a look at its file tells.
         """
-        from service.index import VectorIndex
-
         with self._loading:
             encoder = self.encoder
-            if self._index is None or self._index.fingerprint != encoder.fingerprint:
-                self._forget_what_was_made()
-                self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
-                stale = True
-            else:
-                stale = self._index.catch_up(self.catalog)
+            index = self._index_of(encoder)
+            stale = index.catch_up(self.catalog)
             fitted = written_at(self.folder / FACTS)
             stale = stale and self._scorer is not None and self._scorer.calibration("photograph") == "background"
             if self._scorer is None or stale or fitted != self._fitted:
-                self._scorer = load_scorer(encoder, self._index.sample(_BACKGROUND), self.folder)
+                self._scorer = load_scorer(encoder, index.sample(_BACKGROUND), self.folder)
                 self._fitted = fitted
-            return encoder, self._index, self._scorer
+            return encoder, index, self._scorer
 
-    def _forget_what_was_made(self) -> None:
-        self._index = None
-        self._scorer = None
-        self._encode_text.cache_clear()
+    def _index_of(self, encoder: Encoder) -> VectorIndex:
+        """The main index, opened anew where the one at hand is of another encoder; what hangs on it goes with it."""
+        from service.index import VectorIndex
+
+        if self._index is None or self._index.fingerprint != encoder.fingerprint:
+            self._scorer = None
+            self._encode_text.cache_clear()
+            self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
+        return self._index
 
     # -- index --------------------------------------------------------------------------------------
 
@@ -213,56 +213,24 @@ class Library:
         encoder = encoder or self.encoder_to_index()
         others = self.additional_to_index(encoder) if additional is None else additional
         with writing(self.folder, "smysl index"):
-            own = self.catalog.setting("fingerprint")
-            self._encoders.remember(encoder, others)
-            if own not in (None, encoder.fingerprint):
-                places.extend(root.path for root in self.catalog.roots() if root.path.is_dir())
-            if not folders:
-                places = [root.path for root in self.catalog.roots()]
-            if not places:
-                raise UsageError("Name at least one folder of photographs: smysl index DIR.")
-            indexer = Indexer(
+            run = IndexRun(
+                self.folder,
                 self.catalog,
-                self._works(encoder, others),
-                batch_size=self.settings.batch_size,
-                threads=self.settings.decode_threads,
+                self._encoders,
+                encoder,
+                others,
+                features_wanted=bool(self._heads.looking_at(encoder.fingerprint)),
+                save=partial(self._save, encoder),
             )
-            yield from self._run(indexer, encoder, self._distinct(places), prune)
+            settings = self.settings
+            yield from run.run(places, prune=prune, batch_size=settings.batch_size, threads=settings.decode_threads)
 
-    def _works(self, encoder: Encoder, others: Sequence[Encoder]) -> list[Work]:
-        """What is kept of each encoder; the main one's features of known photographs only where a head wants them."""
-        wanted = bool(self._heads.looking_at(encoder.fingerprint))
-        return [Work.of(encoder, features_required=wanted), *(Work.of_additional(other) for other in others)]
-
-    def _run(self, indexer: Indexer, encoder: Encoder, places: list[tuple[Root, str]], prune: bool) -> Iterator[Event]:
-        for event in indexer.run(places, prune=prune):
-            if isinstance(event, Finished):
-                walked = {root.id for root, folder in places if folder == ""} if indexer.saw_everything else set()
-                self._complete(encoder, walked)
-            yield event
-
-    def _complete(self, encoder: Encoder, walked: Collection[int]) -> None:
-        """Switch to `encoder` if its vectors are complete now, and save the index.
-
-        They are complete when all roots have been walked from end to end; `walked` are the ids of these.
-        """
-        from service.index import VectorIndex
-
-        own = self.catalog.setting("fingerprint")
-        if own != encoder.fingerprint:
-            if any(root.id not in walked or not root.path.is_dir() for root in self.catalog.roots()):
-                return
-            exchange(self.folder, str(own), encoder.fingerprint)
-            self._encoders.adopt(encoder)
-        elif self.catalog.setting("model") != encoder.name:
-            self.catalog.remember(model=encoder.name)
+    def _save(self, encoder: Encoder) -> None:
+        """Bring the indexes up to the catalog's generation and write them; `encoder` is the main one by now."""
         with self._loading:
-            self._encoders.use(encoder)
-            if self._index is None or self._index.fingerprint != encoder.fingerprint:
-                self._forget_what_was_made()
-                self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
-            self._index.catch_up(self.catalog)
-            self._index.save(self.folder)
+            index = self._index_of(encoder)
+            index.catch_up(self.catalog)
+            index.save(self.folder)
         self._heads.save_all()
 
     def forget_model(self, name: str) -> None:
@@ -279,14 +247,6 @@ class Library:
             )
         with writing(self.folder, "smysl index --forget"):
             self._encoders.forget(gone)
-
-    def _distinct(self, folders: Sequence[Path]) -> list[tuple[Root, str]]:
-        """Roots and folders below them, none inside another; outer folders become roots first."""
-        outer: list[Path] = []
-        for folder in sorted(set(folders), key=lambda path: len(path.parts)):
-            if not any(folder.is_relative_to(other) for other in outer):
-                outer.append(folder)
-        return [self.catalog.add_root(folder) for folder in outer]
 
     # -- search and score ---------------------------------------------------------------------------
 
@@ -492,18 +452,13 @@ class Library:
 
     def photograph_at(self, file: Path) -> Record:
         """The photograph whose file this is or was when it was indexed; raises `NotFoundError`."""
-        # A name that cannot be resolved, or not be written in UTF-8, is none that was ever indexed.
-        with suppress(OSError, RuntimeError, ValueError):
-            real = file.expanduser().resolve()
-            for root in self.catalog.roots():
-                if real.parent.is_relative_to(root.path):
-                    folder = real.parent.relative_to(root.path).as_posix()
-                    known = self.catalog.known_in(root.id, "" if folder == "." else folder).get(real.name)
-                    if known is not None:
-                        return self.catalog.record(known.id)
-        raise NotFoundError(
-            f"{file} is no photograph of the library {self.folder}. Check the spelling, or add it with `smysl index`."
-        )
+        found = photograph_at(self.catalog, file)
+        if found is None:
+            raise NotFoundError(
+                f"{file} is no photograph of the library {self.folder}. Check the spelling, or add it with `smysl "
+                "index`."
+            )
+        return found
 
     def file_of(self, identity: int) -> Path:
         """Where a photograph's file really is, for reading it.
@@ -511,17 +466,7 @@ class Library:
         Raises `NotFoundError` where the photograph or its file is gone, `ForbiddenError` where the path
         has come to lead out of the folder that the library was pointed at.
         """
-        record = self.catalog.record(identity)
-        try:
-            real = record.path.resolve(strict=True)
-        except (OSError, RuntimeError):
-            raise NotFoundError(
-                f"The file of photograph {identity}, {record.relative}, is not there any more; `smysl index` finds "
-                "where it went, `smysl index --prune` forgets it."
-            ) from None
-        if not real.is_relative_to(record.root):
-            raise ForbiddenError(f"The file of photograph {identity} leads out of its folder and is not shown.")
-        return real
+        return file_of(self.catalog.record(identity))
 
 
 def _vector_of_head(head: OpenHead, query: Query) -> NDArray[np.float32]:

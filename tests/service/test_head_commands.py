@@ -178,3 +178,19 @@ def test_a_head_that_is_not_there_or_for_a_text_is_a_sentence(client: TestClient
     assert (missing.status_code, missing.json()["error"]["kind"]) == (404, "not_found")
     text = client.post("/search", json={"text": "a cat", "head": "flowers"})
     assert (text.status_code, text.json()["error"]["kind"]) == (400, "usage")
+
+
+def test_a_run_that_leaves_a_head_without_its_model_says_so(
+    shelf: Shelf, smysl: Run, head: Path, second_model: str
+) -> None:
+    smysl("head", "add", "flowers", head, "--library", shelf.library)
+    changed = smysl("index", "--model", second_model, "--library", shelf.library)
+    assert changed.code == 0, changed
+    assert f"The head flowers cannot be used: The head was fitted on {shelf.model}" in changed.err
+    listed = smysl("head", "list", "--library", shelf.library)
+    assert listed.out.startswith("flowers\tall of it")
+    assert "flowers: The head was fitted on" in listed.err
+    back = smysl("index", "--model", second_model, "--model", shelf.model, "--library", shelf.library)
+    assert "cannot be used" not in back.err
+    found = smysl("search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", "--library", shelf.library)
+    assert found.out.splitlines()[0].endswith("moss.tif")
