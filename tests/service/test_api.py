@@ -84,7 +84,7 @@ def test_search_by_text(client: TestClient, standing: Shelf) -> None:
     answer = client.get("/search", params={"text": "two dogs play in the snow", "k": 3}).json()
     assert answer.keys() == {
         "hits", "took_ms", "model", "calibration", "min_match", "answerable", "best_match", "notice", "photographs",
-        "part", "borders_left_out",
+        "part", "borders_left_out", "head",
     }  # fmt: skip
     assert (answer["model"], answer["photographs"], answer["answerable"]) == (standing.model, 5, True)
     assert len(answer["hits"]) == 3
@@ -808,7 +808,8 @@ def test_status_after_an_index_run_that_failed(
 ROUTES = {
     ("get", "/search"), ("post", "/search"), ("post", "/search/image"), ("post", "/score"),
     ("get", "/photos/{photo_id}"), ("get", "/photos/{photo_id}/image"), ("get", "/photos/{photo_id}/thumbnail"),
-    ("post", "/ratings"), ("get", "/ratings"), ("get", "/health"), ("get", "/status"),
+    ("post", "/ratings"), ("get", "/ratings"), ("get", "/health"), ("get", "/heads"),
+    ("get", "/status"), ("post", "/classify"),
 }  # fmt: skip
 
 
@@ -826,6 +827,8 @@ def test_openapi_lists_every_route_with_typed_answers(client: TestClient) -> Non
         content = answers.get("200", answers.get("201"))["content"]
         if path.endswith(("/image", "/thumbnail")) and path.startswith("/photos"):
             assert all(kind.startswith("image/") for kind in content), path
+        elif path == "/classify":
+            assert set(content) == {"application/x-ndjson"}
         else:
             assert content["application/json"]["schema"]["$ref"].endswith("Out"), path
 
