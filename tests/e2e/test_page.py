@@ -648,13 +648,15 @@ def test_the_description_of_the_api_needs_no_network(tab: Page) -> None:
     expect(tab.locator(".opblock-summary-path", has_text="/search/image")).to_be_visible()
 
 
+@pytest.mark.parametrize("address", ["/?text=anything", "/?photo=1&box=0.1,0.1,0.5,0.5"])
 @pytest.mark.parametrize("width", [360, 1280, 2560])
-def test_nothing_is_wider_than_the_window(open_tab: OpenTab, width: int) -> None:
+def test_nothing_is_wider_than_the_window(open_tab: OpenTab, width: int, address: str) -> None:
     tab = open_tab(width=width)
     long_name = "a name without a place to break " * 3 + "x" * 200
     answer_searches(tab, an_answer(*(a_hit(number, name=long_name) for number in range(1, 6))))
-    tab.goto("/?text=anything")
+    tab.goto(address)
     expect(hits(tab)).to_have_count(5)
+    tab.evaluate("document.querySelector('#part details').open = true")
     root = "document.documentElement"
     assert tab.evaluate(f"{root}.scrollWidth <= {root}.clientWidth + 20 && scrollX === 0")
     assert tab.evaluate(
