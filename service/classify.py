@@ -112,7 +112,7 @@ def classify(
     if not 1 <= k <= MOST_K:
         raise UsageError(f"k is {k}; it must be from 1 to {MOST_K}.")
     if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
-        raise UsageError(f"min_confidence is {min_confidence:g}; it must be from 0 to 1.")
+        raise UsageError(f"The least confidence is {min_confidence:g}; it must be from 0 to 1.")
     vote = library.vote(head, on_progress)
     asker = _Asker(library, vote, head, k, vote.min_confidence if min_confidence is None else min_confidence)
     return _answers(library, photographs, asker, keep_borders)

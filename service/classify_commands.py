@@ -20,8 +20,10 @@ from service.terminal import (
     DeviceOption,
     JsonOption,
     LibraryOption,
+    ModelOption,
     errors_console,
     print_line,
+    print_rows,
     say,
     settings_of,
 )
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from service.classify import Answer, Classified
+    from service.encoder import Encoder
+    from service.head import Head
     from service.library import Library
 
 
@@ -128,6 +132,78 @@ def kinds(
         named = ", ".join(alone[:5]) + (f" and {len(alone) - 5:,} more" if len(alone) > 5 else "")
         say(f"With one photograph only, so that nothing can be checked on the kind: {named}.")
     say(f"{len(counts):,} kinds (from {comes_from}); photographs without one: {without:,} of {total:,}.")
+
+
+def eval_classify(
+    data: Annotated[Path, typer.Option(help="Folder with train/KIND/* and test/KIND/*, or with KIND/* alone.")],
+    model: ModelOption = None,
+    head: Annotated[Path | None, typer.Option(help="Folder of a head of smysl train similar.")] = None,
+    device: DeviceOption = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps the features that a head looks at.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How far the kind by vote can be trusted: accuracy, calibration, and whether unknown kinds are told.
+
+    Photographs of test/ are asked about and those of train/ vote; without these, each fifth is asked about. Each kind
+    in turn is left out for what an unknown kind looks like.
+    """
+    from platformdirs import user_cache_path
+
+    from eval.classify import eval_classify as measure
+    from service.progress import stages
+    from training.similar.run import refit
+
+    fitted, encoder = _head_and_encoder(head, model, device)
+
+    with stages(errors_console()) as tell:
+        threads = settings_of(device=device).decode_threads
+        kept = cache or user_cache_path("smysl")
+        anew = None if fitted is None else refit(fitted, data, encoder, kept, tell)
+        report = measure(data, encoder, fitted, refit=anew, cache=kept, threads=threads, on_progress=tell)
+    if as_json:
+        print_line(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        return
+    rows = {name: _figure(name, value, report.intervals[name]) for name, value in report.figures.items()}
+    if report.by_kind:
+        hardest = sorted(report.by_kind.items(), key=lambda each: each[1])[:10]
+        rows["lowest auroc"] = "\n".join(f"{value:6.3f}   {kind}" for kind, value in hardest)
+    how = "of test/" if report.split else "in five parts"
+    rows["photos"] = f"{report.photos:,} {how}; {report.voting:,} of {report.kinds:,} kinds vote"
+    if report.left_out:
+        more = len(report.left_out) - 10
+        rows["left out"] = "\n".join([*report.left_out[:10], *([f"and {more:,} more"] if more > 0 else [])])
+    if report.head is not None:
+        rows["head"] = report.head
+    rows["model"] = f"{report.model}, fingerprint {report.fingerprint}"
+    rows["seconds"] = f"{report.seconds:.0f}"
+    print_rows(rows)
+    if not report.refitted:
+        say("The head was fitted with the kinds that were left out, so the figures of unknown kinds flatter it.")
+
+
+def _figure(name: str, value: float, interval: tuple[float, float]) -> str:
+    share = name in ("accuracy", "known_lost", "unknown_found")
+    digits, unit = (1, " %") if share else (3, "  ")
+    return f"{value:6.{digits}f}{unit}   (95 % interval {interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+
+
+def _head_and_encoder(head: Path | None, model: str | None, device: str | None) -> tuple[Head | None, Encoder]:
+    """The head, where one is named, and the encoder that it looks at, or else the one that is asked for."""
+    from service.config import MINI
+    from service.encoder import load_encoder
+    from service.head import Head
+    from service.progress import download
+
+    fitted = None if head is None else Head.load(head)
+    names = [] if fitted is None else list(fitted.encoders.values())
+    if len(names) > 1:
+        raise UsageError(f"The head {head} looks at {len(names)} models; one that looks at one can be measured here.")
+    settings = settings_of(model=model, device=device)
+    with download(errors_console()) as on_progress:
+        encoder = load_encoder(settings.model or (names[0] if names else MINI), settings, on_progress)
+    if fitted is not None:
+        fitted.check_encoders([encoder.fingerprint], f"what --model names, {encoder.name}")
+    return fitted, encoder
 
 
 def _photographs(named: Iterable[Path], console: Console) -> list[Path]:

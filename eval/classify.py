@@ -1,0 +1,363 @@
+"""How far the kind by vote can be trusted, on photographs sorted into folders by kind.
+
+Photographs of `test/` are asked about, those of `train/` vote; where nothing is set apart, each fifth is asked about
+and the others vote. Without a head the similarity is the cosine of the encoder's vectors and the vote is calibrated on
+those that vote, as a library does it (`service.calibration`); a head brings its own calibration.
+
+- `accuracy`: share of right votes; `ece`: calibration error of the confidence in ten bins of equal width.
+- `unknown_auroc`: each kind in turn is taken from those that vote, the vote is calibrated without it, and confidence
+  has to tell the photographs of the other kinds from those of this one; the mean over the kinds. A head is fitted again
+  without the kind.
+- `known_lost`: share of the photographs whose kind votes that fall below the threshold; `unknown_found`: share of
+  those whose kind was taken away that do. `ece_mixed` is the calibration error where a tenth are of unknown kinds,
+  which is what the confidence is calibrated for.
+
+Intervals are bootstrap 95 % intervals over the photographs that are asked about.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.kinds import KindFolder, LeftOut, copies, read_kinds
+from eval.bootstrap import Interval, draws, interval
+from service.calibration import MOST_ASKED, NEIGHBOURS, UNKNOWN_SHARE, Chunk, auroc, calibrate, nearest_others
+from service.errors import DataError, LibraryError, PhotographError
+from service.head import Head
+from service.photos import is_photograph_name, open_photograph
+from service.vote import Vote, count_votes
+
+if TYPE_CHECKING:
+    from service.encoder import Encoder
+
+Vectors = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Progress = Callable[[str, int, int], None]
+Refit = Callable[[Sequence[str]], Head]
+"""The head fitted anew on the photographs of some kinds only, by their names."""
+
+BINS = 10
+MOST_LEFT_OUT = 50
+"""Kinds that are left out in turn; of more, these are drawn."""
+RESAMPLES = 1000
+_FOLDS = 5
+_BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What was said of n photographs: `confidence` (n,) 0 to 1, whether it was `right`, and whether it was `known`."""
+
+    confidence: Numbers
+    right: Flags
+    known: Flags
+
+    def at(self, rows: npt.NDArray[Any]) -> Judged:
+        """Those of some rows, each as often as it is named."""
+        return Judged(self.confidence[rows], self.right[rows], self.known[rows])
+
+
+@dataclass(frozen=True)
+class ClassifyReport:
+    """Figures by name, with their intervals; shares and `accuracy` in percent, the others from 0 to 1.
+
+    `by_kind` has the AUROC of each kind that was left out. `refitted` says whether what was measured of unknown kinds
+    is of a head that had not seen them; True without a head.
+    """
+
+    figures: dict[str, float]
+    intervals: dict[str, Interval]
+    by_kind: dict[str, float]
+    photos: int
+    voting: int
+    kinds: int
+    split: bool
+    refitted: bool
+    vote: dict[str, float]
+    model: str
+    fingerprint: str
+    head: str | None
+    left_out: list[str]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures first and flat, for `--json`."""
+        return {
+            **{name: round(value, 4) for name, value in self.figures.items()},
+            "intervals": {name: [round(end, 4) for end in ends] for name, ends in self.intervals.items()},
+            "unknown_auroc_by_kind": {kind: round(value, 4) for kind, value in self.by_kind.items()},
+            "photos": self.photos,
+            "voting": self.voting,
+            "kinds": self.kinds,
+            "split": self.split,
+            "refitted": self.refitted,
+            "vote": self.vote,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "head": self.head,
+            "left_out": self.left_out,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Photographs:
+    """`vectors` (n, dimension) by the name of what they were made with, kinds (n,), and which are asked about."""
+
+    names: tuple[str, ...]
+    kind: Integers
+    test: Flags
+    split: bool
+
+
+def eval_classify(
+    data: Path,
+    encoder: Encoder,
+    head: Head | None = None,
+    *,
+    refit: Refit | None = None,
+    cache: Path | None = None,
+    threads: int | None = None,
+    on_progress: Progress = lambda what, done, total: None,
+) -> ClassifyReport:
+    """Measure the vote on a folder of kinds; `data.kinds` says how it is laid out.
+
+    `head` must look at `encoder` alone. `refit` fits it again without a kind; without it the head stays as it is, which
+    flatters what is measured of unknown kinds. `cache` keeps the features that a head looks at.
+
+    Raises DataError for a folder that holds no such thing, or too few photographs or kinds to measure anything.
+    """
+    start = time.monotonic()
+    folder = read_kinds(data, is_photograph_name)
+    rows, left_out = _kept(folder)
+    files = [folder.files[row] for row in rows]
+    if head is None:
+        vectors, read, failed = _vectors_of(files, encoder, threads, lambda *how: on_progress("encoding", *how))
+    else:
+        vectors, read, failed = _features_of(files, encoder, cache, threads, lambda *how: on_progress("encoding", *how))
+    rows = rows[read]
+    left_out += [f"{each.file.relative_to(data)}: {each.reason}" for each in failed]
+    photographs = _Photographs(folder.names, folder.kind[rows], folder.test[rows], folder.split)
+    _check_enough(data, photographs)
+    measurement = _Measurement(photographs, vectors, encoder.fingerprint, head, refit, on_progress)
+    figures, intervals, by_kind = measurement.figures()
+    return ClassifyReport(
+        figures=figures,
+        intervals=intervals,
+        by_kind=by_kind,
+        photos=len(measurement.asked),
+        voting=int((~photographs.test).sum()),
+        kinds=len(np.unique(photographs.kind)),
+        split=folder.split,
+        refitted=head is None or refit is not None,
+        vote=measurement.vote.facts(),
+        model=encoder.name,
+        fingerprint=encoder.fingerprint,
+        head=None if head is None else head.candidate,
+        left_out=left_out,
+        seconds=time.monotonic() - start,
+    )
+
+
+@dataclass(eq=False)
+class _Measurement:
+    photographs: _Photographs
+    features: Vectors
+    fingerprint: str
+    head: Head | None
+    refit: Refit | None
+    on_progress: Progress
+    asked: Integers = field(init=False)
+    vote: Vote = field(init=False)
+
+    def figures(self) -> tuple[dict[str, float], dict[str, Interval], dict[str, float]]:
+        """The figures, their intervals, and AUROC by the kind that was left out."""
+        splits = list(_splits(self.photographs))
+        self.asked = np.concatenate([asked for _, asked in splits])
+        judged = self._judged(splits, self.photographs.kind, self.head)
+        kinds = _left_in_turn(self.photographs.kind)
+        without: dict[int, Judged] = {}
+        for done, kind in enumerate(kinds):
+            self.on_progress("leaving kinds out", done, len(kinds))
+            fewer = [(voting[self.photographs.kind[voting] != kind], asked) for voting, asked in splits]
+            without[int(kind)] = self._judged(fewer, self.photographs.kind, self._head_without(int(kind)))
+        self.on_progress("leaving kinds out", len(kinds), len(kinds))
+        own = self.photographs.kind[self.asked]
+        figures = _figures(judged, without, own, np.arange(len(own)))
+        drawn = [_figures(judged, without, own, np.repeat(np.arange(len(own)), times)) for times in draws(len(own))]
+        intervals = {name: interval([each.get(name, np.nan) for each in drawn]) for name in figures}
+        names = self.photographs.names
+        by_kind = {names[kind]: _auroc(without[kind], own == kind) for kind in without}
+        return figures, intervals, {name: value for name, value in by_kind.items() if np.isfinite(value)}
+
+    def _head_without(self, kind: int) -> Head | None:
+        if self.head is None or self.refit is None:
+            return self.head
+        there = np.unique(self.photographs.kind[~self.photographs.test])
+        return self.refit([self.photographs.names[each] for each in there if each != kind])
+
+    def _judged(self, splits: Sequence[tuple[Integers, Integers]], kinds: Integers, head: Head | None) -> Judged:
+        vectors = self.features if head is None else head.project({self.fingerprint: self.features})
+        parts = []
+        for voting, asked in splits:
+            vote = _calibrated(vectors[voting], kinds[voting]) if head is None else head.vote
+            self.vote = vote if not hasattr(self, "vote") else self.vote
+            parts.append(_votes(vote, vectors[asked], kinds[asked], vectors[voting], kinds[voting]))
+        return Judged(
+            np.concatenate([part.confidence for part in parts]),
+            np.concatenate([part.right for part in parts]),
+            np.concatenate([part.known for part in parts]),
+        )
+
+
+def _figures(judged: Judged, without: dict[int, Judged], own: Integers, rows: Integers) -> dict[str, float]:
+    """All figures of the photographs in `rows`, each as often as it is named."""
+    at = judged.at(rows)
+    found = {
+        "accuracy": 100 * float(at.right.mean()),
+        "ece": calibration_error(at.confidence, at.right, np.ones(len(rows))),
+        "known_lost": 100 * float((~at.known).mean()),
+    }
+    aurocs, lost, mixed = [], [], []
+    for kind, each in without.items():
+        of_kind = own[rows] == kind
+        if of_kind.any() and not of_kind.all():
+            here = each.at(rows)
+            aurocs.append(_auroc(here, of_kind))
+            lost.append((~here.known[of_kind]).mean())
+            weight = np.where(of_kind, UNKNOWN_SHARE / of_kind.sum(), (1.0 - UNKNOWN_SHARE) / (~of_kind).sum())
+            mixed.append(calibration_error(here.confidence, here.right, weight))
+    if aurocs:
+        found["unknown_auroc"] = float(np.mean(aurocs))
+        found["unknown_found"] = 100 * float(np.mean(lost))
+        found["ece_mixed"] = float(np.mean(mixed))
+    return found
+
+
+def calibration_error(confidence: Numbers, right: Flags, weight: Numbers, bins: int = BINS) -> float:
+    """Expected calibration error in bins of equal width (Guo et al. 2017) of weighted rows, (n,) each."""
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    apart = np.bincount(place, weight * (confidence - right), bins)
+    return float(np.abs(apart).sum() / weight.sum())
+
+
+def _auroc(judged: Judged, of_kind: Flags) -> float:
+    if not of_kind.any() or of_kind.all():
+        return float("nan")
+    return auroc(judged.confidence[~of_kind], judged.confidence[of_kind])
+
+
+def _votes(vote: Vote, vectors: Vectors, own: Integers, voting: Vectors, kinds: Integers) -> Judged:
+    """What `voting` (m, d) of `kinds` (m,) say of photographs (n, d) of the kinds `own` (n,)."""
+    depth = min(vote.neighbours, len(voting))
+    similarities, found = [], []
+    for start in range(0, len(vectors), 256):
+        each = np.clip(vectors[start : start + 256] @ voting.T, -1.0, 1.0)
+        order = np.argsort(-each, axis=1, kind="stable")[:, :depth]
+        similarities.append(np.take_along_axis(each, order, axis=1))
+        found.append(kinds[order])
+    winners, measures = count_votes(np.concatenate(similarities), np.concatenate(found), vote.temperature)
+    confidence = vote.confidence(measures)
+    return Judged(confidence, winners == own, confidence >= vote.min_confidence)
+
+
+def _calibrated(vectors: Vectors, kinds: Integers) -> Vote:
+    """The vote that a library of these photographs would make for itself."""
+    ids = np.arange(len(kinds))
+    asked = np.sort(np.random.default_rng(0).permutation(ids)[:MOST_ASKED])
+    chunks = [
+        Chunk(ids[first : first + 4096], vectors[first : first + 4096], kinds[first : first + 4096])
+        for first in range(0, len(ids), 4096)
+    ]
+    itself = [frozenset([int(row)]) for row in asked]
+    return calibrate(nearest_others(vectors[asked], kinds[asked], chunks, itself, NEIGHBOURS)).vote
+
+
+def _splits(photographs: _Photographs) -> Iterator[tuple[Integers, Integers]]:
+    """Rows that vote, and rows that are asked about."""
+    if photographs.split:
+        yield np.flatnonzero(~photographs.test), np.flatnonzero(photographs.test)
+        return
+    fold = np.random.default_rng(0).permutation(len(photographs.kind)) % _FOLDS
+    for each in range(_FOLDS):
+        yield np.flatnonzero(fold != each), np.flatnonzero(fold == each)
+
+
+def _left_in_turn(kinds: Integers) -> Integers:
+    """The kinds that are left out, in their order."""
+    every = np.unique(kinds)
+    return np.sort(np.random.default_rng(0).permutation(every)[:MOST_LEFT_OUT])
+
+
+def _kept(folder: KindFolder) -> tuple[Integers, list[str]]:
+    """Places of the photographs that are measured, and what is left out: copies, and what is alone of its kind."""
+    same = copies(folder.files)
+    left_out = {
+        copy: f"{folder.files[copy].relative_to(folder.folder)}: the same photograph as "
+        f"{folder.files[first].relative_to(folder.folder)}"
+        for copy, first in same.items()
+    }
+    for row in folder.lone:
+        left_out.setdefault(int(row), f"{folder.files[row].relative_to(folder.folder)}: alone of its kind")
+    rows = np.array([row for row in range(len(folder.files)) if row not in left_out], np.int64)
+    return rows, [left_out[row] for row in sorted(left_out)]
+
+
+def _check_enough(data: Path, photographs: _Photographs) -> None:
+    voting = photographs.kind[~photographs.test]
+    if len(np.unique(voting)) < 3 or (photographs.split and not photographs.test.any()):
+        raise DataError(
+            f"{data} has {len(np.unique(voting))} kinds that can be measured; at least 3 are needed, so that two are "
+            "left where one is taken away."
+        )
+    try:
+        _calibrated(np.zeros((len(voting), 1), np.float32), voting)
+    except LibraryError as error:
+        raise DataError(f"{data} is too small to be measured. {error.message}") from None
+
+
+def _vectors_of(
+    files: Sequence[Path], encoder: Encoder, threads: int | None, on_progress: Callable[[int, int], None]
+) -> tuple[Vectors, Integers, list[LeftOut]]:
+    """Vectors (m, dimension), the places (m,) of their files, and the files that cannot be read."""
+    vectors, places, failed = [], [], []
+
+    def prepared(file: Path) -> Vectors | str:
+        try:
+            return encoder.prepare(open_photograph(file, max_side=2 * encoder.photograph_side).image)
+        except PhotographError as error:
+            return error.message
+
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        for start in range(0, len(files), _BATCH):
+            batch = list(pool.map(prepared, files[start : start + _BATCH]))
+            fine = [place for place, each in enumerate(batch) if not isinstance(each, str)]
+            vectors.append(encoder.encode_prepared([each for each in batch if not isinstance(each, str)]))
+            places += [start + place for place in fine]
+            failed += [LeftOut(files[start + place], each) for place, each in enumerate(batch) if isinstance(each, str)]
+            on_progress(start + len(batch), len(files))
+    return np.concatenate(vectors), np.array(places, np.int64), failed
+
+
+def _features_of(
+    files: Sequence[Path],
+    encoder: Encoder,
+    cache: Path | None,
+    threads: int | None,
+    on_progress: Callable[[int, int], None],
+) -> tuple[Vectors, Integers, list[LeftOut]]:
+    from training.features import features_of
+
+    found = features_of(files, encoder, cache, on_progress, threads=threads)
+    return found.features, found.rows, list(found.failed)

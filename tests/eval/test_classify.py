@@ -1,0 +1,90 @@
+"""What is measured of the vote: accuracy, calibration, and whether kinds that were left out are told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval.classify import calibration_error, eval_classify
+from service.errors import DataError
+from service.head import Head
+from tests.service.by_kind import COLOURS, sort_by_kind
+from tests.service.colours import ColourEncoder
+from tests.service.heads_by_hand import a_head, a_part
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    sort_by_kind(tmp_path / "train", each=12)
+    sort_by_kind(tmp_path / "test", each=4, first_seed=400)
+    return tmp_path
+
+
+def test_kinds_that_lie_apart_are_told_and_their_absence_is_seen(folder: Path) -> None:
+    report = eval_classify(folder, ColourEncoder())  # type: ignore[arg-type]
+    assert (report.photos, report.voting, report.kinds, report.split) == (12, 36, 3, True)
+    assert report.figures["accuracy"] == 100.0
+    assert report.figures["unknown_auroc"] > 0.95
+    assert set(report.by_kind) == set(COLOURS)
+    assert report.figures["ece"] < 0.2
+    for name, value in report.figures.items():
+        low, high = report.intervals[name]
+        assert low <= high
+        assert low <= value + 1e-9 or name.startswith("ece")
+    facts = json.loads(json.dumps(report.as_json()))
+    assert facts["accuracy"] == 100.0
+    assert facts["vote"]["neighbours"] == 10
+    assert facts["refitted"] is True
+
+
+def test_without_a_test_part_each_fifth_is_asked_about(folder: Path) -> None:
+    report = eval_classify(folder / "train", ColourEncoder())  # type: ignore[arg-type]
+    assert (report.photos, report.voting, report.split) == (36, 36, False)
+    assert report.figures["accuracy"] == 100.0
+
+
+def test_copies_and_what_is_alone_or_broken_are_named_and_left_out(folder: Path) -> None:
+    (folder / "test" / "fern" / "copy.png").write_bytes((folder / "train" / "poppy" / "0.png").read_bytes())
+    (folder / "test" / "fern" / "broken.png").write_bytes(b"x")
+    sort_by_kind(folder / "train", each=1, kinds={"rare": (200, 200, 0)}, first_seed=900)
+    report = eval_classify(folder, ColourEncoder())  # type: ignore[arg-type]
+    assert report.photos == 12
+    assert report.voting == 36
+    assert report.left_out == [
+        "train/rare/0.png: alone of its kind",
+        "test/fern/copy.png: the same photograph as train/poppy/0.png",
+        "test/fern/broken.png: it is not a photograph in a format that smysl reads",
+    ]
+
+
+def test_a_head_is_fitted_again_without_the_kind_that_is_left_out(folder: Path) -> None:
+    head = a_head(a_part(width=4))
+    asked: list[Sequence[str]] = []
+
+    def refit(kinds: Sequence[str]) -> Head:
+        asked.append(kinds)
+        return head
+
+    report = eval_classify(folder, ColourEncoder(), head, refit=refit)  # type: ignore[arg-type]
+    assert sorted(map(tuple, asked)) == [("fern", "gentian"), ("fern", "poppy"), ("gentian", "poppy")]
+    assert report.vote == head.vote.facts()
+    assert (report.refitted, report.head) == (True, "by hand")
+    assert report.figures["accuracy"] == 100.0
+    assert not eval_classify(folder, ColourEncoder(), head).refitted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("each", "kinds", "said"), [(12, 2, "at least 3 are needed"), (2, 3, "is too small")])
+def test_too_little_to_be_measured_gets_a_sentence(tmp_path: Path, each: int, kinds: int, said: str) -> None:
+    sort_by_kind(tmp_path, each=each, kinds=dict(list(COLOURS.items())[:kinds]))
+    with pytest.raises(DataError, match=said):
+        eval_classify(tmp_path, ColourEncoder())  # type: ignore[arg-type]
+
+
+def test_calibration_error_weighs_its_rows() -> None:
+    confidence, right = np.array([0.9, 0.1]), np.array([True, True])
+    assert calibration_error(confidence, right, np.array([1.0, 1.0])) == pytest.approx(0.5)
+    assert calibration_error(confidence, right, np.array([9.0, 1.0])) == pytest.approx(0.18)

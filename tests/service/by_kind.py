@@ -1,0 +1,33 @@
+"""Photographs sorted into folders by kind: each kind has its colour, and no two photographs are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+COLOURS = {"poppy": (220, 30, 40), "gentian": (30, 50, 220), "fern": (40, 190, 50)}
+TEAL = (0, 140, 140)
+"""No kind's colour."""
+
+
+def speckled(file: Path, colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (48, 40)) -> Path:
+    """Make a photograph of noise around a colour, with its folders."""
+    random = np.random.default_rng(seed)
+    own = np.array(colour) + random.integers(-12, 13, 3)
+    pixels = own + random.normal(0, 30, (size[1], size[0], 3))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file)
+    return file
+
+
+def sort_by_kind(
+    folder: Path, each: int = 6, kinds: Mapping[str, tuple[int, int, int]] = COLOURS, first_seed: int = 0
+) -> Path:
+    """`folder`/KIND/NUMBER.png, the same for equal arguments."""
+    for place, (kind, colour) in enumerate(kinds.items()):
+        for number in range(each):
+            speckled(folder / kind / f"{number}.png", colour, first_seed + 1000 * place + number)
+    return folder

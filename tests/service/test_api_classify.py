@@ -1,0 +1,178 @@
+"""Classifying over HTTP: a form of many files in, a line for each out, and nothing kept but what is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+import service.uploads
+from service.api import create_app
+from service.library import Library
+from tests.service.by_kind import COLOURS, speckled
+from tests.service.conftest import Shelf
+from tests.service.test_api import _upload, client_of, refused
+from tests.service.test_cli_classify import sorted_shelf, sorted_standing
+
+__all__ = ["sorted_shelf", "sorted_standing"]
+
+
+@pytest.fixture
+def client(sorted_shelf: Shelf) -> Iterator[TestClient]:
+    with sorted_shelf.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library, client_of(create_app(library)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def fern(tmp_path: Path) -> bytes:
+    return speckled(tmp_path / "fern.png", COLOURS["fern"], 9).read_bytes()
+
+
+def form(*files: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("photo", each) for each in files]
+
+
+def part(name: str, file: str | None = None) -> bytes:
+    """The head of a part of a form whose boundary is x."""
+    named = f'; filename="{file}"' if file else ""
+    return f'--x\r\ncontent-disposition: form-data; name="{name}"{named}\r\n\r\n'.encode()
+
+
+def lines(answer: Any) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.text.endswith("\n")
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_a_line_for_each_photograph_in_the_order_of_the_form(client: TestClient, fern: bytes, tmp_path: Path) -> None:
+    poppy = speckled(tmp_path / "poppy.png", COLOURS["poppy"], 9).read_bytes()
+    answer = client.post(
+        "/classify",
+        files=form(("a.png", fern), ("b.jpg", b"broken"), ("c.jpg", b""), ("собака 1.png", poppy)),
+        data={"k": "3"},
+    )
+    first, broken, empty, last = lines(answer)
+    assert (first["file"], first["kind"], first["known"], first["in_library"]) == ("a.png", "fern", True, False)
+    assert len(first["neighbours"]) == len(first["recommended"]) == 3
+    assert first["neighbours"][0]["links"]["thumbnail"].startswith("/photos/")
+    assert (last["kind"], last["file"]) == ("poppy", "собака 1.png")
+    assert broken["error"] == {
+        "kind": "photograph",
+        "message": "The photograph cannot be classified: it is not a photograph in a format that smysl reads.",
+    }
+    assert empty["error"]["message"].endswith("the file is empty.")
+
+
+def test_more_files_than_a_batch_come_back_one_by_one(client: TestClient, fern: bytes) -> None:
+    names = [f"{number}.png" for number in range(40)]
+    answer = client.post("/classify", files=form(*((name, fern) for name in names)))
+    assert [line["file"] for line in lines(answer)] == names
+
+
+def test_a_photograph_of_the_library_is_told_to_be_one(client: TestClient, sorted_shelf: Shelf) -> None:
+    content = (sorted_shelf.photographs / "gentian" / "0.png").read_bytes()
+    (line,) = lines(client.post("/classify", files=form(("x.png", content)), data={"k": "200"}))
+    assert line["in_library"]
+    assert len(line["neighbours"]) == 17
+
+
+def test_a_file_that_is_too_large_stops_no_other_and_a_form_that_is_stops_all(client: TestClient, fern: bytes) -> None:
+    large = b"x" * 150_000
+    answers = lines(client.post("/classify", files=form(("large.jpg", large), ("fern.png", fern))))
+    assert [line.get("kind") for line in answers] == [None, "fern"]
+    assert answers[0]["error"]["kind"] == "too_large"
+    assert "larger than 0.1 MB" in answers[0]["error"]["message"]
+    said = refused(client.post("/classify", files=form(*[("large.jpg", large)] * 3)), 413, "too_large")
+    assert "The form is larger than 0.3 MB" in said
+    assert "SMYSL_FORM_LIMIT_MB" in said
+
+
+def test_a_form_without_end_is_cut_off(sorted_shelf: Shelf) -> None:
+    with sorted_shelf.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library:
+        read, answer = asyncio.run(_upload(library, "/classify", chunks=1000, announce=False))
+    assert "The form is larger" in refused(answer, 413, "too_large")
+    assert 30 <= read <= 32
+
+
+def test_other_addresses_keep_their_limit(client: TestClient) -> None:
+    said = refused(client.post("/search/image", files={"photo": ("a.jpg", b"x" * 150_000)}), 413, "too_large")
+    assert "SMYSL_UPLOAD_LIMIT_MB" in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "kind", "said"),
+    [
+        ({"k": "0"}, 400, "usage", "k is 0"),
+        ({"k": "many"}, 400, "usage", "`k` is 'many'; it must be a whole number"),
+        ({"min_confidence": "high"}, 400, "usage", "`min_confidence` is 'high'"),
+        ({"min_confidence": "1.1"}, 400, "usage", "The least confidence is 1.1"),
+        ({"keep_borders": "perhaps"}, 400, "usage", "must be true or false"),
+        ({"colour": "red"}, 400, "usage", "`colour` is not known here"),
+        ({"head": "none"}, 404, "not_found", "no head none"),
+        ({"head": "x" * 20_000}, 400, "usage", "longer than 10,000 bytes"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_the_answer_begins(
+    client: TestClient, fern: bytes, fields: dict[str, str], status: int, kind: str, said: str
+) -> None:
+    assert said in refused(client.post("/classify", files=form(("a.png", fern)), data=fields), status, kind)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        (b"{}", "application/json", "multipart/form-data"),
+        (b"", "multipart/form-data", "multipart/form-data"),
+        (b"nothing of the kind", "multipart/form-data; boundary=x", "The form is broken"),
+        (part("photo", "a") + b"abc", "multipart/form-data; boundary=x", "its end is missing"),
+        (part("k") + b"3\r\n--x--\r\n", "multipart/form-data; boundary=x", "has no file"),
+        (
+            part("file", "a") + b"3\r\n--x--\r\n",
+            "multipart/form-data; boundary=x",
+            "in the field `photo`, not in `file`",
+        ),
+    ],
+)
+def test_what_is_no_form_of_photographs_gets_a_sentence(
+    client: TestClient, content: bytes, kind: str, said: str
+) -> None:
+    assert said in refused(client.post("/classify", content=content, headers={"content-type": kind}), 400, "usage")
+
+
+def test_too_many_files_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.uploads, "MOST_FILES", 3)
+    assert "more than 3 files" in refused(client.post("/classify", files=form(*[("a.jpg", b"x")] * 4)), 400, "usage")
+
+
+def test_a_library_without_kinds_is_refused(standing: Shelf, fern: bytes) -> None:
+    with standing.open() as library, client_of(create_app(library)) as client:
+        assert "No photograph of the library has a kind" in refused(
+            client.post("/classify", files=form(("a.png", fern))), 409, "library"
+        )
+
+
+def test_a_fault_after_the_answer_has_begun_is_its_last_line(
+    client: TestClient, fern: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.errors import MismatchError
+
+    real = Library.neighbours
+    asked = 0
+
+    def once(self: Library, *arguments: Any, **facts: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise MismatchError("The model has been changed.")
+        return real(self, *arguments, **facts)
+
+    monkeypatch.setattr(Library, "neighbours", once)
+    *first, last = lines(client.post("/classify", files=form(*[("a.png", fern)] * 20)))
+    assert len(first) == 16
+    assert last == {"file": None, "error": {"kind": "mismatch", "message": "The model has been changed."}}

@@ -1,0 +1,92 @@
+"""The table of classified photographs: its rows, what a spreadsheet must not compute, and all or nothing."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from service.classify import Classified, Neighbour
+from service.classify_table import HEADER, table_at
+from service.errors import UsageError
+from service.records import Record
+
+
+def record(name: str) -> Record:
+    return Record(1, Path("/photographs"), "rose", name, 1, 1, 40, 40, "JPEG")
+
+
+def classified(file: str = "a.jpg", kind: str = "rose", known: bool = True, recommended: int = 10) -> Classified:
+    found = [Neighbour(record(f"{place}.jpg"), kind, 0.5) for place in range(recommended)]
+    return Classified(file, kind, 0.87654, known, [], found, False)
+
+
+def written(file: Path, *rows: Classified, force: bool = False) -> list[dict[str, str]]:
+    with table_at(file, force=force) as add:
+        for row in rows:
+            add(row)
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_row_has_file_kind_confidence_and_ten_files(tmp_path: Path) -> None:
+    rows = written(tmp_path / "out.csv", classified(), classified("b.jpg", known=False, recommended=2))
+    assert tuple(rows[0]) == HEADER
+    assert [rows[0][name] for name in ("file", "kind", "confidence")] == ["a.jpg", "rose", "0.8765"]
+    assert [rows[0][f"recommended_{place}"] for place in range(1, 11)] == [
+        f"/photographs/rose/{place}.jpg" for place in range(10)
+    ]
+    assert rows[1]["kind"] == "unknown"
+    assert [rows[1][f"recommended_{place}"] for place in (2, 3, 10)] == ["/photographs/rose/1.jpg", "", ""]
+
+
+def test_names_come_back_whatever_is_in_them(tmp_path: Path) -> None:
+    names = ['say "a", b;\tc.jpg', "zwei\nZeilen.jpg", "собака.jpg"]
+    rows = written(tmp_path / "out.csv", *(classified(name) for name in names))
+    assert [row["file"] for row in rows] == names
+    assert pd.read_csv(tmp_path / "out.csv")["file"].tolist() == names
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_nothing_is_a_formula_and_paths_still_lead_to_their_files(tmp_path: Path, first: str) -> None:
+    (row,) = written(tmp_path / "out.csv", classified(f"{first}cmd|' /C calc'!A0.jpg", f"{first}sum"))
+    assert row["file"] == f"./{first}cmd|' /C calc'!A0.jpg"
+    assert row["kind"] == f"'{first}sum"
+
+
+def test_a_table_that_is_there_is_not_replaced_unless_asked(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"There is a file .*out\.csv already.*--force"), table_at(file, force=False):
+        raise AssertionError("it was let through")
+    assert file.read_text(encoding="utf-8") == "mine"
+    assert len(written(file, classified(), force=True)) == 1
+
+
+def test_a_table_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    with pytest.raises(UsageError, match="already"), table_at(file, force=False) as add:
+        add(classified())
+        file.write_text("somebody's", encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == "somebody's"
+
+
+def test_a_run_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt), table_at(file, force=True) as add:
+        add(classified())
+        raise KeyboardInterrupt
+    assert [each.name for each in tmp_path.iterdir()] == ["out.csv"]
+    assert file.read_text(encoding="utf-8") == "mine"
+    with table_at(file, force=True):
+        pass
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(("name", "said"), [(".", "is a folder"), ("none/out.csv", "There is no folder")])
+def test_what_cannot_be_written_to_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said), table_at(tmp_path / name, force=True):
+        raise AssertionError("it was let through")

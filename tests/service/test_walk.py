@@ -1,0 +1,39 @@
+"""A walk through folders: what is tried, what is passed over, and in which order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from service.walk import LINKS, NAMELESS, OTHER, UNREAD, walk
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def test_photographs_are_found_by_name_and_the_rest_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, "b/2.jpg", "b/c/3.HEIC", "a/1.png", "0.webp", "notes.txt", "a/raw.nef", ".hidden/4.jpg", ".5.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "0.webp")
+    (tmp_path / "folder link").symlink_to(tmp_path / "a")
+    found = walk(tmp_path)
+    assert [str(file.relative_to(tmp_path)) for file in found.files] == ["0.webp", "a/1.png", "b/2.jpg", "b/c/3.HEIC"]
+    assert found.skipped == {OTHER: 1, UNREAD: 1, LINKS: 2}
+    assert found.failed == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there")
+def test_a_name_that_is_no_text_and_a_folder_that_is_not_there_are_told(tmp_path: Path) -> None:
+    try:
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg"))).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    ((_, reason),) = walk(tmp_path).failed
+    assert reason == NAMELESS
+    ((path, reason),) = walk(tmp_path / "none").failed
+    assert path == str(tmp_path / "none")
+    assert reason.startswith("the folder cannot be read")
