@@ -11,6 +11,8 @@ those that vote, as a library does it (`service.calibration`); a head brings its
 - `known_lost`: share of the photographs whose kind votes that fall below the threshold; `unknown_found`: share of
   those whose kind was taken away that do. `ece_mixed` is the calibration error where a tenth are of unknown kinds,
   which is what the confidence is calibrated for.
+- `nearest_right` and `recommended_right`: share of the ten nearest, and of the ten that a library recommends, that are
+  of the photograph's kind.
 
 Intervals are bootstrap 95 % intervals over the photographs that are asked about.
 """
@@ -21,7 +23,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ import numpy.typing as npt
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, draws, interval
 from service.calibration import MOST_ASKED, NEIGHBOURS, UNKNOWN_SHARE, Chunk, auroc, calibrate, nearest_others
+from service.classify import DEFAULT_K
 from service.errors import DataError, LibraryError, PhotographError
 from service.head import Head
 from service.photos import is_photograph_name, open_photograph
@@ -50,22 +53,33 @@ Refit = Callable[[Sequence[str]], Head]
 BINS = 10
 MOST_LEFT_OUT = 50
 """Kinds that are left out in turn; of more, these are drawn."""
-RESAMPLES = 1000
 _FOLDS = 5
 _BATCH = 16
+_DEPTH = 200
+"""Photographs among which a library looks for more of the kind that wins."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What was said of n photographs: `confidence` (n,) 0 to 1, whether it was `right`, and whether it was `known`."""
+    """What was said of n photographs: `confidence` (n,) 0 to 1, whether it was `right`, and whether it was `known`.
+
+    `nearest` and `recommended` (n,) are the shares of the ten nearest and of ten recommended that are of the kind.
+    """
 
     confidence: Numbers
     right: Flags
     known: Flags
+    nearest: Numbers
+    recommended: Numbers
 
     def at(self, rows: npt.NDArray[Any]) -> Judged:
         """Those of some rows, each as often as it is named."""
-        return Judged(self.confidence[rows], self.right[rows], self.known[rows])
+        return Judged(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Judged]) -> Judged:
+        """The photographs of several parts, one behind the other."""
+        return cls(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -214,11 +228,7 @@ class _Measurement:
             vote = _calibrated(vectors[voting], kinds[voting]) if head is None else head.vote
             self.vote = vote if not hasattr(self, "vote") else self.vote
             parts.append(_votes(vote, vectors[asked], kinds[asked], vectors[voting], kinds[voting]))
-        return Judged(
-            np.concatenate([part.confidence for part in parts]),
-            np.concatenate([part.right for part in parts]),
-            np.concatenate([part.known for part in parts]),
-        )
+        return Judged.joined(parts)
 
 
 def _figures(judged: Judged, without: dict[int, Judged], own: Integers, rows: Integers) -> dict[str, float]:
@@ -228,6 +238,8 @@ def _figures(judged: Judged, without: dict[int, Judged], own: Integers, rows: In
         "accuracy": 100 * float(at.right.mean()),
         "ece": calibration_error(at.confidence, at.right, np.ones(len(rows))),
         "known_lost": 100 * float((~at.known).mean()),
+        "nearest_right": 100 * float(at.nearest.mean()),
+        "recommended_right": 100 * float(at.recommended.mean()),
     }
     aurocs, lost, mixed = [], [], []
     for kind, each in without.items():
@@ -260,16 +272,27 @@ def _auroc(judged: Judged, of_kind: Flags) -> float:
 
 def _votes(vote: Vote, vectors: Vectors, own: Integers, voting: Vectors, kinds: Integers) -> Judged:
     """What `voting` (m, d) of `kinds` (m,) say of photographs (n, d) of the kinds `own` (n,)."""
-    depth = min(vote.neighbours, len(voting))
+    depth = min(_DEPTH, len(voting))
     similarities, found = [], []
     for start in range(0, len(vectors), 256):
         each = np.clip(vectors[start : start + 256] @ voting.T, -1.0, 1.0)
         order = np.argsort(-each, axis=1, kind="stable")[:, :depth]
         similarities.append(np.take_along_axis(each, order, axis=1))
         found.append(kinds[order])
-    winners, measures = count_votes(np.concatenate(similarities), np.concatenate(found), vote.temperature)
+    voters, named = np.concatenate(similarities)[:, : vote.neighbours], np.concatenate(found)
+    winners, measures = count_votes(voters, named[:, : vote.neighbours], vote.temperature)
     confidence = vote.confidence(measures)
-    return Judged(confidence, winners == own, confidence >= vote.min_confidence)
+    known = confidence >= vote.min_confidence
+    # As the library recommends: of the kind that won first, where it is known.
+    first = np.argsort((named != winners[:, None]) & known[:, None], axis=1, kind="stable")
+    of_kind = named == own[:, None]
+    return Judged(
+        confidence,
+        winners == own,
+        known,
+        of_kind[:, :DEFAULT_K].mean(axis=1),
+        np.take_along_axis(of_kind, first, axis=1)[:, :DEFAULT_K].mean(axis=1),
+    )
 
 
 def _calibrated(vectors: Vectors, kinds: Integers) -> Vote:

@@ -182,7 +182,7 @@ def eval_classify(
 
 
 def _figure(name: str, value: float, interval: tuple[float, float]) -> str:
-    share = name in ("accuracy", "known_lost", "unknown_found")
+    share = name not in ("ece", "ece_mixed", "unknown_auroc")
     digits, unit = (1, " %") if share else (3, "  ")
     return f"{value:6.{digits}f}{unit}   (95 % interval {interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
 

@@ -30,6 +30,7 @@ def test_kinds_that_lie_apart_are_told_and_their_absence_is_seen(folder: Path) -
     assert report.figures["accuracy"] == 100.0
     assert report.figures["unknown_auroc"] > 0.95
     assert set(report.by_kind) == set(COLOURS)
+    assert report.figures["nearest_right"] == report.figures["recommended_right"] == 100.0
     assert report.figures["ece"] < 0.2
     for name, value in report.figures.items():
         low, high = report.intervals[name]
@@ -45,6 +46,12 @@ def test_without_a_test_part_each_fifth_is_asked_about(folder: Path) -> None:
     report = eval_classify(folder / "train", ColourEncoder())  # type: ignore[arg-type]
     assert (report.photos, report.voting, report.split) == (36, 36, False)
     assert report.figures["accuracy"] == 100.0
+
+
+def test_what_is_recommended_is_more_often_of_the_kind_than_what_is_nearest(tmp_path: Path) -> None:
+    reds = {f"red {green}": (200, green, 40) for green in (20, 50, 80)}
+    report = eval_classify(sort_by_kind(tmp_path, each=14, kinds=reds), ColourEncoder())  # type: ignore[arg-type]
+    assert 60.0 < report.figures["nearest_right"] < report.figures["recommended_right"] < 100.0
 
 
 def test_copies_and_what_is_alone_or_broken_are_named_and_left_out(folder: Path) -> None:
