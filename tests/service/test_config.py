@@ -32,6 +32,7 @@ def test_a_flag_comes_before_the_environment_and_that_before_the_default(monkeyp
         ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104
         ("port", "9", 9),
         ("upload_limit_mb", "0.5", 0.5),
+        ("form_limit_mb", "0.5", 0.5),
         ("batch_size", "4", 4),
         ("decode_threads", "3", 3),
         ("hub_timeout_s", "1.5", 1.5),
