@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 class Votes:
     """The vote over the vectors of one library. Safe to use from several threads.
 
-    Calibrated at its first use, which takes a second for thousands of photographs and a minute or two for a million,
+    Calibrated at its first use, which takes a second for thousands of photographs and some minutes for a million,
     and kept in `vote.json`. It is calibrated again where the encoder is another one, where kinds have been read anew,
     and where more than a tenth of the photographs have come, gone or changed their kind since. This is looked at
     when the catalog's generation or the kinds have changed, and when the library is opened.
