@@ -198,8 +198,11 @@ def test_a_library_of_an_older_mini_is_refused_and_mended(
     connection = sqlite3.connect(library / "catalog.sqlite")
     with connection:
         older = "0" * 32
-        connection.execute("UPDATE vector SET fingerprint = ?", (older,))
-        connection.execute("UPDATE setting SET value = ? WHERE key = 'fingerprint'", (older,))
+        (newer,) = connection.execute("SELECT value FROM setting WHERE key = 'fingerprint'").fetchone()
+        connection.execute("UPDATE vector SET fingerprint = replace(fingerprint, ?, ?)", (newer, older))
+        connection.execute(
+            "UPDATE setting SET value = replace(value, ?, ?) WHERE key IN ('fingerprint', 'features')", (newer, older)
+        )
     connection.close()
     refused = smysl("search", "a cat", "--library", library)
     assert refused.code == 1
