@@ -32,7 +32,16 @@ import numpy.typing as npt
 
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, draws, interval
-from service.calibration import MOST_ASKED, NEIGHBOURS, UNKNOWN_SHARE, Chunk, auroc, calibrate, nearest_others
+from service.calibration import (
+    MOST_ASKED,
+    NEIGHBOURS,
+    UNKNOWN_SHARE,
+    Chunk,
+    auroc,
+    calibrate,
+    calibration_error,
+    nearest_others,
+)
 from service.classify import DEFAULT_K
 from service.errors import DataError, LibraryError, PhotographError
 from service.head import Head
@@ -50,7 +59,6 @@ Progress = Callable[[str, int, int], None]
 Refit = Callable[[Sequence[str]], Head]
 """The head fitted anew on the photographs of some kinds only, by their names."""
 
-BINS = 10
 MOST_LEFT_OUT = 50
 """Kinds that are left out in turn; of more, these are drawn."""
 _FOLDS = 5
@@ -236,7 +244,7 @@ def _figures(judged: Judged, without: dict[int, Judged], own: Integers, rows: In
     at = judged.at(rows)
     found = {
         "accuracy": 100 * float(at.right.mean()),
-        "ece": calibration_error(at.confidence, at.right, np.ones(len(rows))),
+        "ece": calibration_error(at.confidence, at.right),
         "known_lost": 100 * float((~at.known).mean()),
         "nearest_right": 100 * float(at.nearest.mean()),
         "recommended_right": 100 * float(at.recommended.mean()),
@@ -255,13 +263,6 @@ def _figures(judged: Judged, without: dict[int, Judged], own: Integers, rows: In
         found["unknown_found"] = 100 * float(np.mean(lost))
         found["ece_mixed"] = float(np.mean(mixed))
     return found
-
-
-def calibration_error(confidence: Numbers, right: Flags, weight: Numbers, bins: int = BINS) -> float:
-    """Expected calibration error in bins of equal width (Guo et al. 2017) of weighted rows, (n,) each."""
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    apart = np.bincount(place, weight * (confidence - right), bins)
-    return float(np.abs(apart).sum() / weight.sum())
 
 
 def _auroc(judged: Judged, of_kind: Flags) -> float:

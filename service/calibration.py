@@ -203,12 +203,18 @@ def calibrate(asked: Asked, *, seed: int = 0) -> Calibration:
     )
 
 
-def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> float:
+def calibration_error(
+    confidence: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None = None,
+    bins: int = 10,
+) -> float:
     """Expected calibration error in bins of equal width (Guo et al. 2017): mean distance of confidence (n,), 0 to 1,
-    from the share of `right` (n,), weighted by how many a bin holds."""
+    from the share of `right` (n,), weighted by how much a bin holds; `weight` (n,) is how much each row counts."""
+    weight = np.ones(len(confidence)) if weight is None else weight
     place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    apart = np.bincount(place, confidence - right, bins)
-    return float(np.abs(apart).sum() / len(confidence))
+    apart = np.bincount(place, weight * (confidence - right), bins)
+    return float(np.abs(apart).sum() / weight.sum())
 
 
 def auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:

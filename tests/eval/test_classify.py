@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.classify import calibration_error, eval_classify
+from eval.classify import eval_classify
+from service.calibration import calibration_error
 from service.errors import DataError
 from service.head import Head
 from tests.service.by_kind import COLOURS, sort_by_kind

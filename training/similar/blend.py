@@ -9,15 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from eval.bootstrap import Interval
 from training.similar.choice import (
     COSINE,
     MOST_LOSS,
     Fitted,
     Outcome,
+    OutOfFold,
     Source,
     best,
-    precision_interval,
     precisions_in,
 )
 from training.similar.splits import Split
@@ -74,7 +73,7 @@ class SplitVectors:
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
+class Blend(OutOfFold):
     """What was chosen: `best_of` each encoder, by its name, and the encoders' `weights`, which sum to 1.
 
     `precisions` (photographs,) out of fold, `unseen` MAP@10 in percent of kinds that were left out of the fit, None
@@ -86,16 +85,6 @@ class Blend:
     precisions: Numbers
     unseen: float | None
     vectors: SplitVectors
-
-    @property
-    def map10(self) -> float:
-        """In percent."""
-        return 100.0 * float(np.nanmean(self.precisions))
-
-    @property
-    def map10_interval(self) -> Interval:
-        """95 %, by bootstrap over photographs."""
-        return precision_interval(self.precisions)
 
 
 def choose(

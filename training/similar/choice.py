@@ -94,16 +94,10 @@ class Candidate:
     whole: bool = True
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a candidate came to: average precisions (photographs,) out of fold, 0 to 1, NaN where one did not ask;
-    MAP@10 of kinds never seen in percent (None where that cannot be asked), numbers of a vector, seconds."""
+class OutOfFold:
+    """MAP@10 of what has average precisions (photographs,), 0 to 1, NaN where a photograph did not ask."""
 
-    candidate: Candidate
     precisions: npt.NDArray[np.float64]
-    unseen: float | None
-    dimension: int
-    seconds: float
 
     @property
     def map10(self) -> float:
@@ -113,7 +107,20 @@ class Outcome:
     @property
     def map10_interval(self) -> Interval:
         """95 %, by bootstrap over photographs."""
-        return precision_interval(self.precisions)
+        known = self.precisions[np.isfinite(self.precisions)]
+        return interval([100.0 * float(times @ known / times.sum()) for times in draws(len(known))])
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(OutOfFold):
+    """What a candidate came to: average precisions (photographs,) out of fold, 0 to 1, NaN where one did not ask;
+    MAP@10 of kinds never seen in percent (None where that cannot be asked), numbers of a vector, seconds."""
+
+    candidate: Candidate
+    precisions: npt.NDArray[np.float64]
+    unseen: float | None
+    dimension: int
+    seconds: float
 
 
 def candidates(views: int, width: int) -> list[Candidate]:
@@ -182,12 +189,6 @@ def compare(
         Outcome(candidate, row, float(np.mean(left)) if left else None, dimension, spent)
         for candidate, row, left, dimension, spent in zip(chosen, precisions, unseen, dimensions, seconds, strict=True)
     ]
-
-
-def precision_interval(precisions: npt.NDArray[np.float64]) -> Interval:
-    """95 % interval of the mean in percent, by bootstrap over the photographs that asked."""
-    known = precisions[np.isfinite(precisions)]
-    return interval([100.0 * float(times @ known / times.sum()) for times in draws(len(known))])
 
 
 def precisions_in(split: Split, kinds: Integers, asked: Vectors, searched: Vectors) -> npt.NDArray[np.float64]:
