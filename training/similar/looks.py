@@ -16,6 +16,7 @@ are searched. All but the likelihood ratio are looks: linear maps after which th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,8 @@ ELSEWHERE = 0.02
 WIDTH = 64
 """Numbers that a learnt look has for each kind of the three losses."""
 _EPOCHS, _BATCH, _RATE = 30, 256, 1e-3
+_MOST_STEPS = 1000
+"""Of a learnt look: many photographs are seen fewer times each."""
 _LEAST = 1e-8
 
 
@@ -190,7 +193,8 @@ def learnt(loss: str, statistics: Statistics, rows: Features, kinds: Integers, s
     matrix = torch.nn.Parameter(start)
     measure = _loss(loss, int(labels.max()) + 1, width, seed)
     optimizer = torch.optim.AdamW([matrix, *measure.parameters()], lr=_RATE, weight_decay=1e-2)
-    for _ in range(_EPOCHS):
+    epochs = min(_EPOCHS, math.ceil(_MOST_STEPS * _BATCH / len(white)))
+    for _ in range(epochs):
         for batch in torch.split(torch.randperm(len(white), generator=generator), _BATCH):
             if len(batch) > 1:
                 _step(optimizer, measure(white[batch] @ matrix, labels[batch]))
