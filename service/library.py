@@ -257,8 +257,8 @@ class Library:
         asked = searched(query, self.file_of)
         if asked.query is not query:
             return asked.told(self.search(asked.query))
-        encoder, index, scorer = self._current()
         if query.head is not None:
+            # Nothing of the main encoder is needed where the head looks at another.
             opened = self._heads.open(query.head)
             return search(
                 query,
@@ -267,8 +267,9 @@ class Library:
                 opened,
                 self.catalog,
                 model=opened.models,
-                notice=opened.notice(len(index)),
+                notice=opened.notice(self.catalog.count()),
             )
+        encoder, index, scorer = self._current()
         notice = unreadable(encoder.name, query.text) if query.text is not None else None
         if not len(index):
             notice = f"The library {self.folder} holds no photographs yet. Fill it with `smysl index DIR`."

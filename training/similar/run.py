@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.kinds import content_hash, copies, read_kinds
-from service.calibration import Calibration
-from service.errors import UsageError
+from service.calibration import LEAST_PHOTOGRAPHS, Calibration
+from service.errors import DataError, UsageError
 from service.head import FACTS, Head, Part
 from service.photos import is_photograph_name
 from training.similar import calibration
@@ -127,6 +127,7 @@ def train_similar(
         raise UsageError("Name at least one model.")
     photographs, frozen = _encoded(photographs, encoders, cache, on_progress, notices)
     kinds = photographs.kinds
+    _check_enough(kinds)
     splits = [*folds(kinds, seed), *left_out(kinds, photographs.names, seed)]
     sources: list[Source] = list(frozen)
     inside = out / _INSIDE
@@ -199,6 +200,16 @@ def _read(data: Path) -> tuple[_Photographs, list[str]]:
     if both > 0:
         notices.append(f"{both:,} photographs are also under test/ and were left out, or the test would know them.")
     return _Photographs([folder.files[row] for row in kept], folder.kind[kept], folder.names), notices
+
+
+def _check_enough(kinds: Integers) -> None:
+    """Raise DataError where a head could be fitted, but nobody could say what its similarities are worth."""
+    found = int((np.bincount(kinds)[kinds] > 1).sum())
+    if 0 < found < LEAST_PHOTOGRAPHS:
+        raise DataError(
+            f"Only {found} photographs are of a kind that another one has, and a head takes at least "
+            f"{LEAST_PHOTOGRAPHS}. Add photographs to the kinds."
+        )
 
 
 def _encoded(

@@ -132,6 +132,9 @@ def test_what_cannot_be_learned_from_or_written_to_is_said_first(data: Path, tin
     lone = striped_kinds(tmp_path / "lone", 1)
     with pytest.raises(DataError, match="No two photographs"):
         train_similar(lone, [tiny], tmp_path / "out", tmp_path / "cache", silent)
+    few = striped_kinds(tmp_path / "few", 2)
+    with pytest.raises(DataError, match=r"Only 8 photographs .* at least 10"):
+        train_similar(few, [tiny], tmp_path / "out", tmp_path / "cache", silent)
     assert not (tmp_path / "out").exists()
     assert read_kinds(lone, is_photograph_name).names == tuple(sorted(KINDS))
 
