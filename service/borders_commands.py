@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from service.terminal import DeviceOption, JsonOption, ModelOption, errors_console, print_line, print_rows, settings_of
+from service.terminal import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    encoder_named,
+    errors_console,
+    print_line,
+    print_rows,
+)
 
 
 def borders(
@@ -32,16 +40,12 @@ def borders(
     photographs without added borders is named.
     """
     from eval.borders import evaluate
-    from service.config import MINI
-    from service.encoder import load_encoder
     from service.folders import resolve_folder
-    from service.progress import download, steps
+    from service.progress import steps
 
     errors = errors_console()
-    settings = settings_of(model=model, device=device)
     folders = [resolve_folder(folder) for folder in also or ()]
-    with download(errors) as on_progress:
-        encoder = load_encoder(settings.model or MINI, settings, on_progress)
+    encoder = encoder_named(model, device)
     with steps(errors, "Measuring") as shown:
         report = evaluate(encoder, data, split, copies=copies, also=folders, on_progress=shown)
     if as_json:

@@ -14,7 +14,7 @@ import numpy as np
 
 from service.borders import picture_in
 from service.errors import PhotographError, SmyslError, UsageError
-from service.parts import crop
+from service.parts import SEARCHED_SIDE, crop
 from service.photos import open_photograph, read_file
 from service.records import Record
 from service.search import MOST_K
@@ -30,8 +30,6 @@ DEFAULT_K = 10
 _DEPTH = 200
 """Photographs that are looked through for neighbours with a kind, and for more of the kind that wins."""
 _DEEPER = 8
-_SIDE = 1024
-"""Pixels on the shorter side that are kept of a JPEG; more than twice any tower's input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def _open(photograph: Photograph, keep_borders: bool) -> _Opened | Unclassified:
     file = str(photograph) if isinstance(photograph, Path) else photograph.name
     try:
         content = read_file(photograph) if isinstance(photograph, Path) else photograph.read()
-        image = open_photograph(content, max_side=_SIDE).image
+        image = open_photograph(content, max_side=SEARCHED_SIDE).image
         part = None if keep_borders else picture_in(image)
         image = _reduced(image if part is None else crop(image, part))
     except SmyslError as error:
@@ -165,7 +163,7 @@ def _open(photograph: Photograph, keep_borders: bool) -> _Opened | Unclassified:
 
 def _reduced(image: Image.Image) -> Image.Image:
     """A smaller copy of an image with more pixels than a tower looks at: two batches of them wait in memory."""
-    factor = min(image.size) // _SIDE
+    factor = min(image.size) // SEARCHED_SIDE
     return image.reduce(factor) if factor > 1 else image
 
 

@@ -21,6 +21,7 @@ from service.terminal import (
     JsonOption,
     LibraryOption,
     ModelOption,
+    encoder_named,
     errors_console,
     print_line,
     print_rows,
@@ -189,18 +190,13 @@ def _figure(name: str, value: float, interval: tuple[float, float]) -> str:
 
 def _head_and_encoder(head: Path | None, model: str | None, device: str | None) -> tuple[Head | None, Encoder]:
     """The head, where one is named, and the encoder that it looks at, or else the one that is asked for."""
-    from service.config import MINI
-    from service.encoder import load_encoder
     from service.head import Head
-    from service.progress import download
 
     fitted = None if head is None else Head.load(head)
     names = [] if fitted is None else list(fitted.encoders.values())
     if len(names) > 1:
         raise UsageError(f"The head {head} looks at {len(names)} models; one that looks at one can be measured here.")
-    settings = settings_of(model=model, device=device)
-    with download(errors_console()) as on_progress:
-        encoder = load_encoder(settings.model or (names[0] if names else MINI), settings, on_progress)
+    encoder = encoder_named(model or (names[0] if names else None), device)
     if fitted is not None:
         fitted.check_encoders([encoder.fingerprint], f"what --model names, {encoder.name}")
     return fitted, encoder

@@ -17,6 +17,7 @@ from service.terminal import (
     JsonOption,
     ModelOption,
     check_report,
+    encoder_named,
     errors_console,
     need_training_packages,
     print_line,
@@ -28,7 +29,6 @@ from service.terminal import (
 
 if TYPE_CHECKING:
     from eval.match import MatchReport
-    from service.encoder import Encoder
 
 CacheOption = Annotated[Path | None, typer.Option(help="Folder for vectors of rated photographs and texts.")]
 
@@ -64,7 +64,7 @@ def scorer(
     console = errors_console()
     with stages(console) as report:
         if data is not None and out is not None:
-            artifact = train_scorer(_encoder(model, device), data, out, _cache(cache), report)
+            artifact = train_scorer(encoder_named(model, device), data, out, _cache(cache), report)
             place = out
         elif library is not None:
             place = out or library
@@ -101,7 +101,7 @@ def scoring(
 
     check_report(report)
     with stages(errors_console()) as shown:
-        measured = measure_match(_encoder(model, device), data, _cache(cache), shown, compare=candidates)
+        measured = measure_match(encoder_named(model, device), data, _cache(cache), shown, compare=candidates)
     if report is not None:
         report.write_text(measured.page(), encoding="utf-8")
         say(f"The report is in {report}.")
@@ -138,16 +138,6 @@ def _print(measured: MatchReport) -> None:
     if len(measured.candidates) > 1:
         print_line("")
         print_table(candidate_rows(measured.candidates))
-
-
-def _encoder(model: str | None, device: str | None) -> Encoder:
-    from service.config import MINI
-    from service.encoder import load_encoder
-    from service.progress import download
-
-    settings = settings_of(model=model, device=device)
-    with download(errors_console()) as on_progress:
-        return load_encoder(settings.model or MINI, settings, on_progress)
 
 
 def _cache(folder: Path | None) -> Path:

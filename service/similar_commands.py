@@ -16,6 +16,7 @@ from service.terminal import (
     DeviceOption,
     JsonOption,
     check_report,
+    encoder_named,
     errors_console,
     print_line,
     print_rows,
@@ -133,13 +134,7 @@ def cache_of(folder: Path | None) -> Path:
 
 
 def _encoders(names: list[str], device: str | None) -> list[Encoder]:
-    from service.config import MINI
-    from service.encoder import load_encoder
-    from service.progress import download
-
-    settings = settings_of(device=device)
-    with download(errors_console()) as on_progress:
-        return [load_encoder(name, settings, on_progress) for name in names or [settings.model or MINI]]
+    return [encoder_named(name, device) for name in names] or [encoder_named(None, device)]
 
 
 def _print(measured: SimilarReport) -> None:

@@ -14,6 +14,7 @@ from service.errors import UsageError
 
 if TYPE_CHECKING:
     from service.config import Settings
+    from service.encoder import Encoder
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 and the signal's number)."""
@@ -53,6 +54,17 @@ def settings_of(**flags: Any) -> Settings:
         variable = f"SMYSL_{name.upper()}"
         asked = f"--{name} (or {variable})" if name in flags else variable
         raise UsageError(f"{asked} is {str(fault['input'])!r}: {fault['msg']}.") from None
+
+
+def encoder_named(model: str | None, device: str | None) -> Encoder:
+    """The model that a command was given, else the one of the settings, else `mini`; a download shows its progress."""
+    from service.config import MINI
+    from service.encoder import load_encoder
+    from service.progress import download
+
+    settings = settings_of(model=model, device=device)
+    with download(errors_console()) as on_progress:
+        return load_encoder(settings.model or MINI, settings, on_progress)
 
 
 def check_report(file: Path | None) -> None:

@@ -16,6 +16,7 @@ from service.terminal import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    encoder_named,
     errors_console,
     print_line,
     print_rows,
@@ -52,14 +53,10 @@ def retrieval(
     counted if any caption of its own is found.
     """
     from eval.retrieval import evaluate
-    from service.config import MINI
-    from service.encoder import load_encoder
-    from service.progress import download, steps
+    from service.progress import steps
 
     errors = errors_console()
-    settings = settings_of(model=model, device=device)
-    with download(errors) as on_progress:
-        encoder = load_encoder(settings.model or MINI, settings, on_progress)
+    encoder = encoder_named(model, device)
     with steps(errors, "Encoding") as shown:
         report = evaluate(encoder, data, split, shown)
     if as_json:
