@@ -9,7 +9,6 @@ is freed before the next one is built.
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import tempfile
 import time
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.draws import Drawn, Vectors
+from eval.measure import cores, processor
 from service.errors import UsageError
 
 K = 10
@@ -164,7 +164,7 @@ def bench_nearest(
     """
     _check(sizes, repeats, threads)
     started = clock()
-    threads = threads or _cores()
+    threads = threads or cores()
     trials: list[Trial] = []
     sources: list[str] = []
     for size in sizes:
@@ -184,7 +184,7 @@ def bench_nearest(
         queries=queries,
         repeats=repeats,
         build_threads=threads,
-        machine=machine(),
+        machine=f"{processor()}, {cores()} cores",
         versions=versions(),
         left_out=None if find_spec("annoy") is not None else WITHOUT_ANNOY,
         seconds=clock() - started,
@@ -366,26 +366,9 @@ class _Annoy:
             return file.stat().st_size
 
 
-def machine() -> str:
-    """The processor by its name, and how many cores this process may use."""
-    named = platform.processor() or platform.machine()
-    facts = Path("/proc/cpuinfo")
-    if facts.is_file():
-        for line in facts.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                named = line.split(":", 1)[1].strip()
-                break
-    return f"{named}, {_cores()} cores"
-
-
 def versions() -> dict[str, str]:
     """What was measured with, by name."""
     import faiss
 
     found = {"faiss": faiss.__version__, "numpy": np.__version__, "python": platform.python_version()}
     return found | ({"annoy": version("annoy")} if find_spec("annoy") is not None else {})
-
-
-def _cores() -> int:
-    # A container may use fewer than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

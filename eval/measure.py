@@ -1,0 +1,164 @@
+"""What every bench reports: figures with their spread over repeats, the machine, and the versions."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from service.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that was measured, such as "decode alone" in "photographs/s"; `values` has one for each repeat."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle of the repeats: what is said where one number has to do."""
+        return median(self.values)
+
+    @property
+    def least(self) -> float:
+        """The smallest of the repeats."""
+        return min(self.values)
+
+    @property
+    def most(self) -> float:
+        """The largest of the repeats."""
+        return max(self.values)
+
+    def as_json(self) -> dict[str, Any]:
+        """Name, unit, median, least, most and all values, to four digits that count."""
+        named: dict[str, Any] = {"name": self.name, "unit": self.unit}
+        spread = {"median": self.median, "least": self.least, "most": self.most}
+        return (
+            named
+            | {name: _rounded(value) for name, value in spread.items()}
+            | {"values": [_rounded(value) for value in self.values]}
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures of a bench, and what they were made with.
+
+    Attributes:
+        bench: its name, as in `smysl bench NAME`.
+        settings: model, precision, runtime, sizes, repeats: what was asked for and what it came to.
+        notes: sentences about what the figures do not show.
+        machine: what `machine_facts` said when the bench began.
+        versions: what `versions_of` says of the packages that do the work.
+    """
+
+    bench: str
+    figures: list[Figure]
+    settings: dict[str, Any]
+    notes: list[str]
+    machine: dict[str, Any]
+    versions: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, for `--json`."""
+        return {
+            "bench": self.bench,
+            "figures": [figure.as_json() for figure in self.figures],
+            "settings": self.settings,
+            "notes": self.notes,
+            "machine": self.machine,
+            "versions": self.versions,
+        }
+
+
+def machine_facts() -> dict[str, Any]:
+    """Processor, cores that this process may use, memory in GB, system, Python, and how busy the machine is now.
+
+    `load` is the mean number of processes that computed or waited for a core during the last minute; None where the
+    system does not say. Ask before measuring: afterwards it is the bench's own.
+    """
+    return {
+        "processor": processor(),
+        "cores": cores(),
+        "memory_gb": _memory_gb(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    """The installed versions by distribution name, smysl's own among them; what is not installed is left out."""
+    found = {}
+    for package in ("smysl", *packages):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def repeated(measure: Callable[[], float], repeats: int) -> tuple[float, ...]:
+    """What `measure` gives, `repeats` times one after the other; raises as `check_repeats` does."""
+    check_repeats(repeats)
+    return tuple(measure() for _ in range(repeats))
+
+
+def check_repeats(repeats: int) -> None:
+    """Raise `UsageError` where nothing would be measured."""
+    if repeats < 1:
+        raise UsageError(f"--repeats is {repeats}; it must be 1 or more.")
+
+
+def peak_memory_mb() -> float:
+    """The most memory, in MB of 1,000,000 bytes, that this process has had in use (resident) so far.
+
+    NaN where the system does not say (Windows).
+    """
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    # Kibibytes, but on macOS bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def processor() -> str:
+    """The processor by its name."""
+    facts = Path("/proc/cpuinfo")
+    if facts.is_file():
+        for line in facts.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """How many cores this process may use; a container may use fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_gb() -> float | None:
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
+        return None
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+
+
+def _rounded(value: float) -> float | int | None:
+    """To four digits that count, whole numbers whole; None, which JSON knows, for what is no number."""
+    if math.isnan(value):
+        return None
+    if abs(value) >= 1000:
+        return round(value)
+    return float(f"{value:.4g}")
