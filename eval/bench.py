@@ -8,13 +8,15 @@ fetched, kernels are chosen for each length of text), so everything runs before 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+from eval.measure import Figure, Report, check_repeats, cores, machine_facts, versions_of
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
@@ -50,42 +52,23 @@ CANDIDATES = 200
 """Photographs that a search scores, at least, where the match orders them."""
 
 
-@dataclass(frozen=True)
-class EncodingReport:
-    """What encoding costs with one model on one machine; see `bench_encoding` for what is measured.
+FLAT = {
+    "text_ms_median": "query",
+    "text_ms_p95": "95 % of queries within",
+    "photograph_ms": "photograph",
+    "preparation_ms": "resizing",
+    "loading_s": "loading",
+    "disk_mb": "size",
+    "match_ms": "match",
+}
+"""The names under which `--json` has the medians at its top, and those of their figures."""
 
-    Attributes:
-        text_ms_median: milliseconds for one query, alone; the median of `queries` of them.
-        text_ms_p95: the time that 95 % of them do not exceed.
-        photograph_ms: milliseconds a photograph beyond decoding and resizing, in batches of `batch`; median.
-        preparation_ms: milliseconds to resize and normalise a photograph of twice the model's side; median.
-        loading_s: seconds from a name to an encoder, with the import of its libraries.
-        match_ms: milliseconds for the matches of one query with `CANDIDATES` photographs; median, None where no
-            scorer was given.
-        disk_mb: megabytes (1,000,000 bytes) of the model's files.
-        threads: how many torch computes with on a CPU.
-    """
 
-    text_ms_median: float
-    text_ms_p95: float
-    photograph_ms: float
-    preparation_ms: float
-    loading_s: float
-    disk_mb: float
-    queries: int
-    batch: int
-    batches: int
-    threads: int
-    device: str
-    precision: str
-    text_precision: str
-    model: str
-    fingerprint: str
-    match_ms: float | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields, times to a hundredth, for `--json` and for tables."""
-        return {name: round(value, 2) if isinstance(value, float) else value for name, value in vars(self).items()}
+def medians_by_name(report: Report) -> dict[str, Any]:
+    """Medians, to a hundredth, and settings by name: what `--json` has at its top."""
+    medians = {figure.name: round(figure.median, 2) for figure in report.figures}
+    flat: dict[str, Any] = {name: medians.get(figure) for name, figure in FLAT.items()}
+    return flat | report.settings
 
 
 def bench_encoding(
@@ -95,57 +78,123 @@ def bench_encoding(
     scorer_of: Callable[[Encoder], Scorer] | None = None,
     queries: int = 200,
     batches: int = 10,
+    repeats: int = 3,
     on_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
-) -> EncodingReport:
+) -> Report:
     """Measure an encoder that `load` gives.
+
+    The figures: "query", milliseconds for one query, alone, the median of `queries`; the time that 95 % of them do
+    not exceed; "photograph", milliseconds beyond decoding and resizing in batches of `BATCH`, median; "resizing",
+    milliseconds to resize and normalise a photograph of twice the model's side, median; "match", milliseconds for
+    the matches of one query with `CANDIDATES` photographs, median, where a scorer is given. Once and not repeated:
+    "loading", seconds from a name to an encoder with the import of its libraries, and "size", megabytes
+    (1,000,000 bytes) of the model's files.
 
     Args:
         load: makes the encoder; a download belongs before, or it counts as loading.
         disk_bytes: size of the model's files.
         scorer_of: gives the encoder's scorer, to be timed too.
-        queries: how many single texts are counted; they take turns among `QUERIES`.
-        batches: how many batches of photographs are counted.
+        queries: how many single texts are counted in a repeat; they take turns among `QUERIES`.
+        batches: how many batches of photographs are counted in a repeat.
+        repeats: how often all but loading is measured.
         on_progress: called with the steps done and their number in all.
         clock: seconds from any beginning.
+
+    Raises `UsageError` for no repeats.
     """
+    check_repeats(repeats)
+    machine = machine_facts()
     started = clock()
     encoder = load()
     loading_s = clock() - started
-    # Not before: importing it is part of loading.
+    scorer = None if scorer_of is None else scorer_of(encoder)
+    measured = _Measured(encoder, scorer, queries, batches, repeats, on_progress, clock)
+    figures = measured.figures()
+    figures += [Figure("loading", "s", (loading_s,)), Figure("size", "MB", (disk_bytes / 1e6,))]
+    settings = {
+        "queries": queries,
+        "batch": BATCH,
+        "batches": batches,
+        "candidates": CANDIDATES,
+        "repeats": repeats,
+        "threads": _threads(),
+        "device": encoder.device,
+        "precision": encoder.precision,
+        "text_precision": encoder.text_precision,
+        "model": encoder.name,
+        "fingerprint": encoder.fingerprint,
+    }
+    notes = [
+        f"A query is encoded alone, photographs in batches of {BATCH} without decoding and resizing; matches are of "
+        f"one query with {CANDIDATES} photographs. What runs first is not counted."
+    ]
+    return Report("encode", figures, settings, notes, machine, versions_of("torch", "open_clip_torch", "numpy"))
+
+
+class _Measured:
+    """An encoder at work, once for getting warm and then for every repeat."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        scorer: Scorer | None,
+        queries: int,
+        batches: int,
+        repeats: int,
+        on_progress: Callable[[int, int], None] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._encoder, self._scorer, self._clock, self._repeats = encoder, scorer, clock, repeats
+        self._images = _noise(2 * encoder.photograph_side)
+        self._asked = [QUERIES[turn % len(QUERIES)] for turn in range(queries)]
+        self._batches = batches
+        warm = len(QUERIES) + BATCH + WARM_BATCHES
+        self._steps = _Steps(on_progress, warm + repeats * (queries + BATCH + batches))
+
+    def figures(self) -> list[Figure]:
+        """What repeats; everything runs before it is counted."""
+        self._texts(QUERIES)
+        self._preparing()
+        prepared = [self._encoder.prepare(image) for image in self._images]
+        self._photographs(prepared, WARM_BATCHES)
+        text, preparation, photograph, match = [], [], [], []
+        for _ in range(self._repeats):
+            text.append(self._texts(self._asked))
+            preparation.append(_median(self._preparing()))
+            photograph.append(_median(self._photographs(prepared, self._batches)) / BATCH)
+            if self._scorer is not None:
+                match.append(_match_ms(self._scorer, self._encoder, self._clock))
+        figures = [
+            Figure("query", "ms", tuple(map(_median, text))),
+            Figure("95 % of queries within", "ms", tuple(float(np.percentile(each, 95)) for each in text)),
+            Figure("photograph", "ms", tuple(photograph)),
+            Figure("resizing", "ms", tuple(preparation)),
+        ]
+        return figures + ([Figure("match", "ms", tuple(match))] if match else [])
+
+    def _texts(self, texts: Iterable[str]) -> list[float]:
+        return _times(((self._encoder.encode_texts, [text]) for text in texts), self._clock, self._steps)
+
+    def _preparing(self) -> list[float]:
+        return _times(((self._encoder.prepare, image) for image in self._images), self._clock, self._steps)
+
+    def _photographs(self, prepared: list[Any], batches: int) -> list[float]:
+        calls = ((self._encoder.encode_prepared, prepared) for _ in range(batches))
+        return _times(calls, self._clock, self._steps)
+
+
+def _threads() -> int:
+    """How many torch computes with on a CPU, where it is at work at all."""
+    if "torch" not in sys.modules:
+        return cores()
     import torch
 
-    images = _noise(2 * encoder.photograph_side)
-    asked = [QUERIES[turn % len(QUERIES)] for turn in range(queries)]
-    report = _Steps(on_progress, len(QUERIES) + queries + 2 * BATCH + WARM_BATCHES + batches)
-    _times(((encoder.encode_texts, [text]) for text in QUERIES), clock, report)
-    text_ms = _times(((encoder.encode_texts, [text]) for text in asked), clock, report)
-    _times(((encoder.prepare, image) for image in images), clock, report)
-    preparation_ms = _times(((encoder.prepare, image) for image in images), clock, report)
-    prepared = [encoder.prepare(image) for image in images]
-    _times(((encoder.encode_prepared, prepared) for _ in range(WARM_BATCHES)), clock, report)
-    batch_ms = _times(((encoder.encode_prepared, prepared) for _ in range(batches)), clock, report)
-    match_ms = None
-    if scorer_of is not None:
-        match_ms = _match_ms(scorer_of(encoder), encoder, clock)
-    return EncodingReport(
-        match_ms=match_ms,
-        text_ms_median=float(np.median(text_ms)),
-        text_ms_p95=float(np.percentile(text_ms, 95)),
-        photograph_ms=float(np.median(batch_ms)) / BATCH,
-        preparation_ms=float(np.median(preparation_ms)),
-        loading_s=loading_s,
-        disk_mb=disk_bytes / 1e6,
-        queries=queries,
-        batch=BATCH,
-        batches=batches,
-        threads=torch.get_num_threads(),
-        device=encoder.device,
-        precision=encoder.precision,
-        text_precision=encoder.text_precision,
-        model=encoder.name,
-        fingerprint=encoder.fingerprint,
-    )
+    return torch.get_num_threads()
+
+
+def _median(values: list[float]) -> float:
+    return float(np.median(values))
 
 
 def _match_ms(scorer: Scorer, encoder: Encoder, clock: Callable[[], float]) -> float:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
-from rich.console import Console
 
 from service import classify_commands
+from service.bench_commands import bench_app
 from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
 from service.head_commands import head_app
 from service.public_data import data_app
@@ -28,7 +28,7 @@ from service.terminal import (
     say,
     settings_of,
 )
-from service.workbench import bench_app, eval_app, train_app
+from service.workbench import eval_app, train_app
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -298,6 +298,7 @@ def models(as_json: JsonOption = False) -> None:
     if as_json:
         print_line(json.dumps([{**asdict(model), "here": here[model.name]} for model in known], indent=2))
         return
+    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from eval.bench import BATCH, CANDIDATES, QUERIES, WARM_BATCHES, EncodingReport, bench_encoding
+from eval.bench import BATCH, CANDIDATES, QUERIES, WARM_BATCHES, bench_encoding, medians_by_name
+from eval.measure import Report
 from service.encoder import Encoder
 from service.errors import UsageError
 from service.models import bytes_on_disk
@@ -64,15 +65,20 @@ def timed() -> TimedEncoder:
 
 
 @pytest.fixture
-def report(timed: TimedEncoder) -> EncodingReport:
-    return bench_encoding(timed.load, 2_500_000, queries=50, batches=3, clock=timed.clock)
+def report(timed: TimedEncoder) -> Report:
+    return bench_encoding(timed.load, 2_500_000, queries=50, batches=3, repeats=2, clock=timed.clock)
 
 
-def test_what_comes_first_is_not_counted(report: EncodingReport) -> None:
-    assert report.text_ms_median == pytest.approx(3)
-    assert report.text_ms_p95 == pytest.approx(3)
-    assert report.photograph_ms == pytest.approx(18)
-    assert report.preparation_ms == pytest.approx(2)
+def figures(report: Report) -> dict[str, tuple[float, ...]]:
+    return {figure.name: figure.values for figure in report.figures}
+
+
+def test_what_comes_first_is_not_counted(report: Report) -> None:
+    found = figures(report)
+    assert found["query"] == pytest.approx((3, 3))
+    assert found["95 % of queries within"] == pytest.approx((3, 3))
+    assert found["photograph"] == pytest.approx((18, 18))
+    assert found["resizing"] == pytest.approx((2, 2))
 
 
 def test_a_scorer_is_timed_by_the_candidates_of_a_search(tiny: Encoder) -> None:
@@ -83,21 +89,32 @@ def test_a_scorer_is_timed_by_the_candidates_of_a_search(tiny: Encoder) -> None:
             assert (query.shape, kind) == ((tiny.dimension,), "text")
             seen.append(len(photographs))
 
-    report = bench_encoding(lambda: tiny, 1, scorer_of=lambda _: cast(Scorer, Counting()), queries=1, batches=1)
+    report = bench_encoding(
+        lambda: tiny, 1, scorer_of=lambda _: cast(Scorer, Counting()), queries=1, batches=1, repeats=2
+    )
     assert set(seen) == {CANDIDATES}
-    assert report.match_ms is not None and report.match_ms >= 0
-    assert bench_encoding(lambda: tiny, 1, queries=1, batches=1).match_ms is None
+    assert len(figures(report)["match"]) == 2
+    without = bench_encoding(lambda: tiny, 1, queries=1, batches=1, repeats=1)
+    assert "match" not in figures(without)
+    assert medians_by_name(without)["match_ms"] is None
 
 
-def test_loading_is_counted_by_itself(report: EncodingReport) -> None:
-    assert report.loading_s == pytest.approx(LOADING_S)
+def test_loading_is_counted_by_itself_and_once(report: Report) -> None:
+    assert figures(report)["loading"] == pytest.approx((LOADING_S,))
+    assert figures(report)["size"] == (2.5,)
 
 
-def test_as_much_is_asked_as_is_reported(timed: TimedEncoder, report: EncodingReport) -> None:
-    assert (report.queries, report.batches, report.batch) == (50, 3, BATCH)
-    assert len(timed.asked) == len(QUERIES) + 50
-    assert timed.batches == WARM_BATCHES + 3
+def test_as_much_is_asked_as_is_reported(timed: TimedEncoder, report: Report) -> None:
+    assert [report.settings[name] for name in ("queries", "batches", "batch", "repeats")] == [50, 3, BATCH, 2]
+    assert len(timed.asked) == len(QUERIES) + 2 * 50
+    assert timed.batches == WARM_BATCHES + 2 * 3
     assert set(timed.asked[len(QUERIES) :]) == set(QUERIES)
+
+
+def test_nothing_is_loaded_for_no_repeats(timed: TimedEncoder) -> None:
+    with pytest.raises(UsageError, match="--repeats is 0"):
+        bench_encoding(timed.load, 0, repeats=0, clock=timed.clock)
+    assert timed.now == 0
 
 
 def test_progress_ends_where_it_said(timed: TimedEncoder) -> None:
@@ -122,18 +139,27 @@ def test_queries_are_many_and_of_all_lengths() -> None:
 
 
 def test_a_real_encoder_has_positive_figures_in_order(tiny: Encoder) -> None:
-    report = bench_encoding(lambda: tiny, 1, queries=30, batches=2)
-    assert 0 < report.text_ms_median <= report.text_ms_p95
-    assert report.photograph_ms > 0
-    assert report.preparation_ms > 0
-    assert (report.model, report.fingerprint, report.device) == (tiny.name, tiny.fingerprint, "cpu")
-    assert (report.precision, report.text_precision) == ("fp32", "fp32")
-    assert report.threads >= 1
+    report = bench_encoding(lambda: tiny, 1, queries=30, batches=2, repeats=1)
+    found = figures(report)
+    assert 0 < found["query"][0] <= found["95 % of queries within"][0]
+    assert found["photograph"][0] > 0
+    assert found["resizing"][0] > 0
+    facts = {name: report.settings[name] for name in ("model", "fingerprint", "device", "precision", "text_precision")}
+    assert facts == {
+        "model": tiny.name,
+        "fingerprint": tiny.fingerprint,
+        "device": "cpu",
+        "precision": "fp32",
+        "text_precision": "fp32",
+    }
+    assert report.settings["threads"] >= 1
 
 
 def test_the_command_prints_json(smysl: Callable[..., Any], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMYSL_PRECISION", "fp32")
-    done = smysl("bench", "encode", "--model", f"local-dir:{tiny_folder}", "--device", "cpu", "--json")
+    done = smysl(
+        "bench", "encode", "--model", f"local-dir:{tiny_folder}", "--device", "cpu", "--repeats", "2", "--json"
+    )
     assert done.code == 0, done.err
     printed = json.loads(done.out)
     assert list(printed)[:6] == [
@@ -146,22 +172,39 @@ def test_the_command_prints_json(smysl: Callable[..., Any], tiny_folder: Path, m
     ]
     assert printed["disk_mb"] == round(sum(file.stat().st_size for file in tiny_folder.iterdir()) / 1e6, 2)
     assert printed["queries"] == 200
-    assert printed["precision"] == "fp32"
+    assert printed["precision"] == printed["settings"]["precision"] == "fp32"
+    assert printed["bench"] == "encode"
+    assert {figure["name"]: len(figure["values"]) for figure in printed["figures"]} == {
+        "query": 2,
+        "95 % of queries within": 2,
+        "photograph": 2,
+        "resizing": 2,
+        "match": 2,
+        "loading": 1,
+        "size": 1,
+    }
+    assert printed["machine"]["cores"] >= 1
+    assert {"smysl", "torch", "numpy"} <= set(printed["versions"])
 
 
-def test_the_command_prints_rows(smysl: Callable[..., Any], tiny_folder: Path) -> None:
-    done = smysl("bench", "encode", "--model", f"local-dir:{tiny_folder}", "--device", "cpu")
+def test_the_command_prints_a_table(smysl: Callable[..., Any], tiny_folder: Path) -> None:
+    done = smysl("bench", "encode", "--model", f"local-dir:{tiny_folder}", "--device", "cpu", "--repeats", "2")
     assert done.code == 0, done.err
-    assert [line.split()[0] for line in done.out.splitlines()] == [
-        "query",
-        "photograph",
-        "match",
-        "resizing",
-        "loading",
-        "size",
-        "model",
-        "machine",
-    ]
+    lines = done.out.splitlines()
+    assert lines[0].split() == ["figure", "median", "unit", "least–most"]
+    beginnings = ["query", "95", "photograph", "resizing", "match", "loading", "size"]
+    assert [line.split()[0] for line in lines[1:8]] == beginnings
+    assert "–" in lines[1]
+    assert lines[6].split()[-1] == "once"
+    rows = {line.split()[0]: line for line in lines[8:] if line.strip()}
+    assert list(rows) == ["machine", "versions", "settings", "notes"]
+    assert f"local-dir:{tiny_folder}" in rows["settings"]
+
+
+def test_no_repeats_get_a_sentence(smysl: Callable[..., Any], tiny_folder: Path) -> None:
+    done = smysl("bench", "encode", "--model", f"local-dir:{tiny_folder}", "--repeats", "0")
+    assert done.code == UsageError.exit_code
+    assert "--repeats is 0; it must be 1 or more." in done.err
 
 
 def test_a_model_that_is_not_known_gets_a_sentence(smysl: Callable[..., Any]) -> None:

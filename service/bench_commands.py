@@ -1,0 +1,182 @@
+"""The commands under `smysl bench`: how fast this machine does what a library does. `service/cli.py` hangs them up."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.terminal import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    errors_console,
+    print_line,
+    print_rows,
+    say,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from eval.measure import Report
+    from eval.nearest import Trial
+
+bench_app = typer.Typer(help="Measure how fast this machine is at it.", no_args_is_help=True)
+
+RepeatsOption = Annotated[int, typer.Option(help="How often it is measured; the spread is shown.")]
+
+
+def print_report(report: Report, as_json: bool, **more: Any) -> None:
+    """Print what a bench has measured: JSON for programs, with `more` before it, or a table for people."""
+    if as_json:
+        print_line(json.dumps(more | report.as_json(), indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, justify in (("figure", "left"), ("median", "right"), ("unit", "left"), ("least–most", "right")):
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for figure in report.figures:
+        repeats = f"{shown(figure.least)}–{shown(figure.most)}" if len(figure.values) > 1 else "once"
+        table.add_row(figure.name, shown(figure.median), figure.unit, repeats)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+    console.print()
+    rows = {
+        "machine": _listed(report.machine),
+        "versions": _listed(report.versions),
+        "settings": _listed(report.settings),
+        "notes": "\n".join(report.notes),
+    }
+    print_rows({name: value for name, value in rows.items() if value})
+
+
+def shown(value: float) -> str:
+    """A figure in about three digits that count; whole from a hundred on, a dash for what is no number."""
+    if math.isnan(value):
+        return "–"
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def _listed(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_worded(value)}" for name, value in facts.items() if value is not None)
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(_worded, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+@bench_app.command()
+def encode(
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    repeats: RepeatsOption = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Milliseconds for a query and for a photograph, and seconds to load the model.
+
+    Queries are encoded one by one, photographs in batches of 16 that are decoded and resized already. Let
+    nothing else compute meanwhile.
+    """
+    from eval.bench import bench_encoding, medians_by_name
+    from eval.measure import check_repeats
+    from service.config import MINI
+    from service.encoder import load_encoder
+    from service.models import bytes_on_disk, ensure_downloaded
+    from service.progress import download, steps
+    from service.scorer import load_scorer
+
+    check_repeats(repeats)
+    errors = errors_console()
+    settings = settings_of(model=model, device=device)
+    name = settings.model or MINI
+    with download(errors) as on_progress:
+        ensure_downloaded(name, timeout_s=settings.hub_timeout_s, on_progress=on_progress)
+    with steps(errors, "Measuring") as told:
+        report = bench_encoding(
+            lambda: load_encoder(name, settings),
+            bytes_on_disk(name),
+            scorer_of=load_scorer,
+            repeats=repeats,
+            on_progress=told,
+        )
+    print_report(report, as_json, **medians_by_name(report))
+
+
+@bench_app.command()
+def nearest(
+    photos: Annotated[
+        list[int] | None,
+        typer.Option(help="How many photographs; once more for each further size. Without it 10,000."),
+    ] = None,
+    library: Annotated[
+        Path | None, typer.Option(help="Measure on the vectors of this library, not on drawn ones.")
+    ] = None,
+    queries: Annotated[int, typer.Option(help="How many vectors are asked, 1 to 10,000.")] = 200,
+    repeats: Annotated[int, typer.Option(help="How often all are asked with each setting.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads that build an index; else one for each core. One asks.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare indexes on the same vectors: FAISS flat (fp32, fp16), FAISS HNSW, and Annoy where it is installed.
+
+    Recall of the ten nearest, milliseconds for a query on one thread, seconds to build, bytes. Let nothing else
+    compute meanwhile.
+    """
+    from eval.draws import draw_or_read
+    from eval.nearest import bench_nearest
+    from service.progress import stages
+
+    errors = errors_console()
+    sizes, draw = draw_or_read(photos or [], library, queries, seed)
+    with stages(errors) as tell:
+        report = bench_nearest(draw, sizes, repeats=repeats, threads=threads, tell=tell)
+    if report.left_out:
+        say(report.left_out)
+    if as_json:
+        print_line(json.dumps(report.as_json(), indent=2))
+        return
+    _print_trials(report.trials)
+    print_rows(
+        {
+            "vectors": "\n".join(report.sources) + f"\nof {report.dimension} dimensions",
+            "asked": f"{report.queries:,} queries one by one on one thread, {report.repeats} times; medians",
+            "machine": f"{report.machine}; threads to build with: {report.build_threads}",
+            "versions": ", ".join(f"{name} {number}" for name, number in report.versions.items()),
+        }
+    )
+
+
+def _print_trials(trials: Sequence[Trial]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("photographs", "index", "setting", "recall@10", "ms a query", "repeats", "build s", "MB"):
+        table.add_column(heading, justify="left" if heading in ("index", "setting") else "right", no_wrap=True)
+    for trial in trials:
+        table.add_row(
+            f"{trial.photographs:,}",
+            trial.index,
+            trial.setting,
+            f"{trial.recall:.1f} %",
+            f"{trial.ms:.3f}",
+            f"{trial.ms_least:.3f}–{trial.ms_most:.3f}",
+            f"{trial.build_s:,.1f}",
+            f"{trial.bytes / 1e6:,.1f}",
+        )
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+    console.print()
