@@ -28,8 +28,6 @@ from service.encoders import Encoders
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.folders import bytes_in, resolve_folder, written_at
 from service.heads import HeadFacts, Heads, OpenHead
-from service.index_run import IndexRun
-from service.indexer import Event
 from service.kinds import Kinds
 from service.lock import Writer, current_writer, writing
 from service.neighbours import Neighbours, Photograph, neighbours_of
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
     from service.classify import Photograph as Classifiable
     from service.encoder import Encoder
     from service.index import VectorIndex
+    from service.indexer import Event
     from service.models import DownloadProgress
     from service.ratings_export import Export
     from service.vote import Vote
@@ -209,6 +208,8 @@ class Library:
         new ones are complete. Raises `NotFoundError` for a folder that is not there, `UsageError` for a file, and
         `BusyError` where another process is writing; what was committed before stays.
         """
+        from service.index_run import IndexRun
+
         places = [resolve_folder(folder) for folder in folders]
         encoder = encoder or self.encoder_to_index()
         others = self.additional_to_index(encoder) if additional is None else additional

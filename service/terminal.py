@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
-from rich.console import Console
 
 from service.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from service.config import Settings
     from service.encoder import Encoder
 
@@ -75,6 +76,8 @@ def check_report(file: Path | None) -> None:
 
 def errors_console() -> Console:
     """The console of everything that is not a result: progress, notices, errors (standard error)."""
+    from rich.console import Console
+
     return Console(stderr=True)
 
 

@@ -1,0 +1,70 @@
+"""What a new process of the command imports: what it does not need costs a person the time to wait for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.service.conftest import Shelf
+
+_NAMING = """
+import json, sys
+sys.argv = ["smysl", *sys.argv[1:]]
+from service.cli import main
+try:
+    main()
+finally:
+    packages = {name.partition(".")[0] for name in sys.modules}
+    own = {name for name in sys.modules if name.startswith("service.")}
+    print(json.dumps(sorted(packages | own)), file=sys.stderr)
+"""
+"""Runs the command and says on its last line of standard error what it imported."""
+
+
+def imported(*arguments: object) -> set[str]:
+    """The packages, and the modules of `service`, that a process of `smysl` has imported at its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", _NAMING, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+_HEAVY = {"numpy", "pydantic_settings", "faiss", "torch", "openvino", "PIL", "fastapi", "starlette", "sqlite3"}
+
+
+def test_the_first_help_imports_nothing_that_computes_or_serves() -> None:
+    assert imported("--help") & (_HEAVY | {"pydantic"}) == set()
+
+
+@pytest.mark.parametrize("arguments", [["index", "--help"], ["bench", "--help"], ["train", "--help"]])
+def test_the_help_of_a_command_imports_nothing_that_computes_or_serves(arguments: list[str]) -> None:
+    # Typer reads the arguments of a command with pydantic.
+    assert imported(*arguments) & _HEAVY == set()
+
+
+def test_no_command_is_imported_with_a_terminal_that_it_does_not_draw_on() -> None:
+    assert "rich.console" not in modules_after("import service.cli")
+
+
+def test_a_search_imports_neither_the_service_nor_the_run_that_fills_a_library(standing: Shelf) -> None:
+    found = imported("search", "a cat", "--library", standing.library)
+    assert "service.search" in found
+    assert found & {"fastapi", "starlette", "uvicorn", "pandas", "sklearn"} == set()
+    assert found & {"service.api", "service.index_run", "service.indexer", "service.classify"} == set()
+
+
+def modules_after(statement: str) -> set[str]:
+    """Every module that is there after `statement` in a new process."""
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
