@@ -115,16 +115,22 @@ def _noise(bank: Bank) -> tuple[Vectors, Vectors]:
 
 def bank_of_mini() -> Bank:
     """The centres of photographs in the match of `mini`, 128 of 512 dimensions."""
-    import json
-
-    from service.artifact import FACTS, ScorerArtifact
+    from service.artifact import ScorerArtifact
     from service.models import mini_folder
 
-    folder = mini_folder()
-    fingerprint = json.loads((folder / FACTS).read_text(encoding="utf-8"))["fingerprint"]
-    interaction = ScorerArtifact.load(folder, fingerprint).text.interaction
+    interaction = ScorerArtifact.load(mini_folder(), fingerprint_of_mini()).text.interaction
     assert interaction is not None  # noqa: S101 - the match of mini is made with banks
     return interaction.banks[1]
+
+
+def fingerprint_of_mini() -> str:
+    """What names the vectors of `mini`, from its match; loads no model."""
+    import json
+
+    from service.artifact import FACTS
+    from service.models import mini_folder
+
+    return str(json.loads((mini_folder() / FACTS).read_text(encoding="utf-8"))["fingerprint"])
 
 
 def of_library(folder: Path, queries: int, *, seed: int = 0) -> Drawn:

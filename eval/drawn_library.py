@@ -1,0 +1,143 @@
+"""Libraries of any size without a photograph: what a catalog and an index cost is measured on them.
+
+Everything but the photographs' files is there, written through the catalog as an index run writes it: facts, the
+vectors that `mini` would give photographs (`eval.draws`), features of the tower's width, and thumbnails that are
+JPEGs of pictures as photographs are, of different sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.draws import bank_of_mini, drawn, fingerprint_of_mini
+from service.catalog import Catalog
+from service.config import MINI
+from service.encoder import features_fingerprint
+from service.errors import UsageError
+from service.library import Library
+from service.photos import THUMBNAIL_SIDE
+from service.records import Entry, Facts, Place
+
+FEATURES = 1280
+"""Width of what the tower of `mini` saw before its vector."""
+IN_A_FOLDER = 1_000
+IN_A_TRANSACTION = 5_000
+THUMBNAILS = 48
+MOST = 10_000_000
+_SIZES = ((4032, 3024), (3024, 4032), (4000, 3000), (6000, 4000), (1920, 1080), (1280, 960))
+"""Width and height in pixels that the catalog is told."""
+_FIRST_NS = 1_500_000_000_000_000_000
+_DAY_NS = 86_400_000_000_000
+
+
+def make_drawn_library(
+    folder: Path,
+    photographs: int,
+    *,
+    seed: int = 0,
+    thumbnails: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Make a library of `mini` in `folder`, with its index; the same for the same seed.
+
+    Without `thumbnails` each is of two bytes, which makes a large library in a quarter of the time and of the disk.
+    Raises `UsageError` for a number of photographs that cannot be, and where there is a library already.
+    """
+    check_photographs(photographs)
+    if Library.is_in(folder):
+        raise UsageError(f"There is a library in {folder} already; name another folder.")
+    with Library.open(folder, create=True) as library:
+        writer = Drawer(library.catalog, folder / "photographs", seed=seed, thumbnails=thumbnails)
+        writer.add(photographs, on_progress)
+        save_index(folder, library.catalog)
+
+
+def check_photographs(photographs: int) -> None:
+    """Raise `UsageError` for a number of photographs that cannot be."""
+    if not 1 <= photographs <= MOST:
+        raise UsageError(f"--photos is {photographs:,}; it must be from 1 to {MOST:,}.")
+
+
+def save_index(folder: Path, catalog: Catalog) -> None:
+    """Bring the index in `folder` up to date with the catalog and write it, as the end of an index run does."""
+    from service.index import VectorIndex
+
+    fingerprint = catalog.setting("fingerprint") or ""
+    dimension = bank_of_mini().vectors.shape[1]
+    VectorIndex.open(folder, catalog, fingerprint, dimension).save(folder)
+
+
+class Drawer:
+    """Adds drawn photographs to a catalog, in folders of a thousand below `root`, which need not be there."""
+
+    def __init__(self, catalog: Catalog, root: Path, *, seed: int = 0, thumbnails: bool = True) -> None:
+        """Make `mini` the model of a catalog that is empty, or go on where another has stopped."""
+        self._catalog, self._seed = catalog, seed
+        self._root = catalog.add_root(root.resolve())[0].id
+        self._bank = bank_of_mini()
+        self._fingerprint = fingerprint_of_mini()
+        self._features = features_fingerprint(self._fingerprint)
+        catalog.remember(model=MINI, fingerprint=self._fingerprint, features=self._features)
+        self._thumbnails = _thumbnails(seed) if thumbnails else [b"\xff\xd8"]
+        self._next = catalog.count()
+
+    def add(self, photographs: int, on_progress: Callable[[int, int], None] | None = None) -> list[int]:
+        """Add as many photographs, `IN_A_TRANSACTION` at a time; their ids."""
+        ids: list[int] = []
+        while len(ids) < photographs:
+            ids += self._catalog.write(list(self._entries(min(IN_A_TRANSACTION, photographs - len(ids)))))
+            if on_progress is not None:
+                on_progress(len(ids), photographs)
+        return ids
+
+    def _entries(self, count: int) -> Iterator[Entry]:
+        start, self._next = self._next, self._next + count
+        # Of the first number, so that a library grows in steps of any size without drawing anything twice.
+        random = np.random.default_rng([self._seed, start])
+        vectors = drawn(self._bank, count, 0, seed=int(random.integers(1 << 62))).vectors.astype(np.float16)
+        features = _unit(random.standard_normal((count, FEATURES), np.float32))
+        for number, vector, feature in zip(range(start, start + count), vectors, features, strict=True):
+            thumbnail = self._thumbnails[int(random.integers(len(self._thumbnails)))]
+            yield Entry(self._facts(number, random), {self._fingerprint: vector, self._features: feature}, thumbnail)
+
+    def _facts(self, number: int, random: np.random.Generator) -> Facts:
+        width, height = _SIZES[number % len(_SIZES)]
+        folder, name = divmod(number, IN_A_FOLDER)
+        place = Place(
+            self._root,
+            f"{folder:05d}",
+            f"IMG_{name:04d}.jpg",
+            int(random.integers(width * height // 8, width * height // 3)),
+            _FIRST_NS + number * _DAY_NS // 100,
+        )
+        return Facts(place, random.bytes(16), width, height, "JPEG")
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float16]:
+    unit: NDArray[np.float16] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    return unit
+
+
+def _thumbnails(seed: int) -> list[bytes]:
+    """JPEGs as an index run keeps them, of pictures from smooth to busy: soft areas with detail of varied strength."""
+    from PIL import Image, ImageChops
+
+    from service.photos import thumbnail
+
+    random = np.random.default_rng(seed)
+    made = []
+    for turn in range(THUMBNAILS):
+        size = (THUMBNAIL_SIDE * 2, THUMBNAIL_SIDE * 3 // 2)
+        layers = []
+        for cells, strength in ((8, 90), (40, turn / 3), (160, turn / 8)):
+            grid = np.clip(random.normal(128, strength, (cells * 3 // 4, cells, 3)), 0, 255).astype(np.uint8)
+            layers.append(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC))
+        picture = layers[0]
+        for layer in layers[1:]:
+            picture = ImageChops.add(picture, layer, offset=-128)
+        made.append(thumbnail(picture))
+    return made

@@ -1,0 +1,99 @@
+"""A library without photographs that everything else takes for a real one."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.drawn_library import FEATURES, IN_A_FOLDER, Drawer, make_drawn_library
+from eval.draws import fingerprint_of_mini
+from service.catalog import Catalog
+from service.errors import UsageError
+from service.library import Library
+from service.search import Query
+
+PHOTOGRAPHS = IN_A_FOLDER + 20
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "library"
+    make_drawn_library(folder, PHOTOGRAPHS)
+    return folder
+
+
+def test_it_holds_what_an_index_run_keeps(made: Path) -> None:
+    with Library.open(made) as library:
+        status = library.status()
+        catalog = library.catalog
+        fingerprint = fingerprint_of_mini()
+        assert (status.photographs, status.model, status.fingerprint) == (PHOTOGRAPHS, "mini", fingerprint)
+        assert catalog.count_with([fingerprint, f"{fingerprint}.features"]) == PHOTOGRAPHS
+        last = max(identity for identity, _ in catalog.ids_under(status.roots[0].id, ""))
+        assert catalog.record(last).relative == "00001/IMG_0019.jpg"
+        assert np.linalg.norm(catalog.vector(last, fingerprint)) == pytest.approx(1, abs=1e-3)
+        assert catalog.vector(last, f"{fingerprint}.features").shape == (FEATURES,)
+
+
+def test_thumbnails_are_jpegs_of_many_sizes(made: Path) -> None:
+    with Library.open(made) as library:
+        jpegs = [library.catalog.thumbnail(identity) for identity in range(1, 101)]
+    assert max(Image.open(io.BytesIO(jpegs[0])).size) == 384
+    sizes = {len(jpeg) for jpeg in jpegs}
+    assert len(sizes) > 24
+    assert 8_000 < np.mean([len(jpeg) for jpeg in jpegs]) < 16_000
+
+
+def test_its_index_is_there_and_it_can_be_searched(made: Path) -> None:
+    written = {file.name for file in made.iterdir()}
+    assert {"catalog.sqlite", "vectors.json"} <= written
+    with Library.open(made) as library:
+        found = library.search(Query(text="two dogs play in the snow", k=5, min_match=0))
+        assert len(found.hits) == 5
+
+
+def test_the_same_seed_draws_the_same_and_another_draws_others(tmp_path: Path) -> None:
+    drawn = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        make_drawn_library(tmp_path / name, 3, seed=seed, thumbnails=False)
+        with sqlite3.connect(tmp_path / name / "catalog.sqlite") as connection:
+            drawn[name] = connection.execute("SELECT data FROM vector ORDER BY photograph_id, fingerprint").fetchall()
+        connection.close()
+    assert drawn["a"] == drawn["b"] != drawn["c"]
+
+
+def test_what_is_added_later_is_drawn_anew(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    first = Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    second = Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    assert len({*first, *second}) == 8
+    _, _, chunks = catalog.changes([fingerprint_of_mini()], 0)
+    vectors = np.concatenate([each.astype(np.float32) for _, (each,) in chunks])
+    similar = vectors @ vectors.T - np.eye(len(vectors), dtype=np.float32)
+    assert similar.max() < 0.99
+    catalog.close()
+
+
+def test_progress_ends_where_it_said(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    make_drawn_library(
+        tmp_path / "library", 7, thumbnails=False, on_progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen[-1] == (7, 7)
+
+
+@pytest.mark.parametrize("photographs", [0, -1, 10_000_001])
+def test_a_number_that_cannot_be_gets_a_sentence(photographs: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--photos"):
+        make_drawn_library(tmp_path / "library", photographs)
+    assert not (tmp_path / "library").exists()
+
+
+def test_a_library_that_is_there_is_left_alone(made: Path) -> None:
+    with pytest.raises(UsageError, match="already"):
+        make_drawn_library(made, 1)
