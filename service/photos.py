@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from service.colour import in_srgb, is_srgb
 from service.errors import PhotographError
+from service.jpeg import without_metadata
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,12 +67,20 @@ MOST_BYTES = 1 << 30
 THUMBNAIL_SIDE = 384
 """Pixels of a thumbnail's longer side."""
 
+_MOST_OWN_BYTES = 48 << 10
+"""Bytes of a small JPEG that is its own thumbnail; a larger one is written anew."""
+
 _ORIENTATION = 0x0112
 _ON_ITS_SIDE = (5, 6, 7, 8)
 """EXIF tag, and those of its values that swap width and height."""
+_TRANSPOSITIONS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""Pillow's `Transpose` that brings a picture of an orientation upright."""
 
-_PAPER = (255, 255, 255)
-"""What shows through where a photograph is transparent."""
+_BYTES_A_PIXEL = 4
+_MORE_A_PIXEL = {"HEIF": 8, "AVIF": 8, "WEBP": 8}
+_PROGRESSIVE_A_PIXEL = 6
+"""Bytes that Pillow takes for a pixel; that some decoders take for their own picture and its copy; and that a JPEG in
+several passes takes for its coefficients, which are kept at every scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +89,14 @@ class Photograph:
 
     `image` is RGB in sRGB, upright, perhaps smaller than the file's picture; `width` and `height` are the
     pixels of the file's picture, upright; `format` is Pillow's name of the file format, such as "JPEG".
+    `as_stored` says that `image` shows the file's pixels as they are: not turned, of the same size and colours.
     """
 
     image: Image.Image
     width: int
     height: int
     format: str
+    as_stored: bool = False
 
 
 def is_photograph_name(name: str) -> bool:
@@ -118,12 +130,15 @@ def read_file(path: Path) -> bytes:
     return content
 
 
-def open_photograph(source: Path | bytes, *, max_side: int | None = None) -> Photograph:
+def open_photograph(
+    source: Path | bytes, *, max_side: int | None = None, before_decoding: Callable[[int], None] | None = None
+) -> Photograph:
     """Decode a photograph: first frame, upright, colours converted to sRGB, transparency laid on white.
 
-    `max_side` says how many pixels the caller needs on the shorter side; a JPEG is then decoded at the
-    smallest of its scales (1/2, 1/4, 1/8) that has them. Raises `PhotographError` whose message is the
-    reason and names no file, since an upload has none.
+    `max_side` says how many pixels the caller needs on the shorter side. A JPEG is then decoded at the smallest
+    of its scales (1/2, 1/4, 1/8) that has them, and what is still twice as large or more is reduced by a whole
+    number. `before_decoding` is told about how many bytes the pixels will take, when the header has been read; it
+    may wait. Raises `PhotographError` whose message is the reason and names no file, since an upload has none.
     """
     content = read_file(source) if isinstance(source, Path) else source
     if not content:
@@ -133,7 +148,7 @@ def open_photograph(source: Path | bytes, *, max_side: int | None = None) -> Pho
     _prepare_pillow()
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
-            return _decode(opened, max_side)
+            return _decode(opened, max_side, before_decoding)
     except PhotographError:
         raise
     except UnidentifiedImageError:
@@ -171,12 +186,30 @@ def opened_header(path: Path) -> Iterator[Image.Image]:
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """A JPEG of at most `THUMBNAIL_SIDE` pixels on its longer side."""
-    small = image.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=2.0)
+    """A JPEG of at most `THUMBNAIL_SIDE` pixels on its longer side, without metadata."""
+    from PIL import Image
+
+    longer = max(image.size)
+    if longer > THUMBNAIL_SIDE:
+        width, height = (max(1, round(side * THUMBNAIL_SIDE / longer)) for side in image.size)
+        # Means of whole pixels first, then a filter for the rest: half of the time, and no eye sees it.
+        image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=1.0)
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=80)
+    # Pillow writes a comment that it has read.
+    image.save(out, "JPEG", quality=80, comment=b"")
     return out.getvalue()
+
+
+def thumbnail_of(photograph: Photograph, content: bytes) -> bytes:
+    """The thumbnail of a photograph that was decoded from `content`.
+
+    A JPEG that is small enough is its own, without metadata: writing it again would take time and quality.
+    """
+    if photograph.format == "JPEG" and photograph.as_stored and max(photograph.image.size) <= THUMBNAIL_SIDE:
+        own = without_metadata(content)
+        if own is not None and len(own) <= _MOST_OWN_BYTES:
+            return own
+    return thumbnail(photograph.image)
 
 
 def browser_jpeg(source: Path | bytes) -> bytes:
@@ -186,68 +219,54 @@ def browser_jpeg(source: Path | bytes) -> bytes:
     return out.getvalue()
 
 
-def _decode(opened: Image.Image, max_side: int | None) -> Photograph:
+def _decode(opened: Image.Image, max_side: int | None, before_decoding: Callable[[int], None] | None) -> Photograph:
     width, height = opened.size
+    _check_size(width, height)
+    name = opened.format or "unknown"
+    if max_side is not None and max(width, height) > max_side:
+        opened.draft("RGB", (max_side, max_side))
+    if before_decoding is not None:
+        before_decoding(_bytes_to_decode(opened, width * height))
+    opened.load()
+    stored = opened.size == (width, height) and is_srgb(opened)
+    turn = _turn_of(opened)
+    factor = max(1, min(opened.size) // max_side) if max_side else 1
+    # Smaller first: what is turned then is little.
+    image = in_srgb(opened, factor)
+    if turn is not None:
+        from PIL import Image
+
+        image = image.transpose(Image.Transpose(_TRANSPOSITIONS[turn]))
+    # Decoding at a reduced scale may make a square of what is not quite one, so sides do not tell.
+    if turn in _ON_ITS_SIDE:
+        width, height = height, width
+    return Photograph(image, width, height, name, as_stored=stored and turn is None and factor == 1)
+
+
+def _check_size(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
         raise PhotographError(_too_many_pixels(width, height))
     if min(width, height) < SMALLEST_SIDE:
         raise PhotographError(f"it is too small to be a photograph ({width} x {height} pixels)")
     if max(width, height) > MOST_STRETCH * min(width, height):
         raise PhotographError(f"one side is more than a hundred times the other ({width} x {height} pixels)")
-    name = opened.format or "unknown"
-    if max_side is not None and max(width, height) > max_side:
-        opened.draft("RGB", (max_side, max_side))
-    opened.load()
-    upright = _upright(opened)
-    # Decoding at a reduced scale may make a square of what is not quite one, so sides do not tell.
-    if upright is not opened and opened.getexif().get(_ORIENTATION) in _ON_ITS_SIDE:
-        width, height = height, width
-    return Photograph(_to_srgb(upright), width, height, name)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    from PIL import ImageOps
+def _bytes_to_decode(opened: Image.Image, pixels: int) -> int:
+    """About how much memory decoding takes at its scale; `pixels` are those of the whole picture."""
+    width, height = opened.size
+    needed = width * height * (_BYTES_A_PIXEL + _MORE_A_PIXEL.get(opened.format or "", 0))
+    return needed + (pixels * _PROGRESSIVE_A_PIXEL if opened.info.get("progressive") else 0)
 
+
+def _turn_of(image: Image.Image) -> int | None:
+    """The EXIF orientation of a loaded image that is not upright, 2 to 8, else None."""
+    # Broken EXIF says nothing about the pixels.
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - broken EXIF says nothing about the pixels
-        return image
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    from PIL import Image, ImageCms
-
-    profile = image.info.get("icc_profile")
-    image = _eight_bits(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        image = Image.new("RGB", layered.size, _PAPER)
-        image.paste(layered, mask=layered.getchannel("A"))
-    elif image.mode not in ("RGB", "L", "CMYK", "LAB"):
-        image = image.convert("RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                image = converted
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            # A profile that does not fit its pixels is ignored, as browsers do.
-            pass
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey and floating point pictures, which Pillow would clip, to 0...255."""
-    if image.mode not in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
-        return image
-    import numpy as np
-    from PIL import Image
-
-    values = np.asarray(image).astype(np.float32)
-    top = 65535.0 if image.mode != "F" else max(float(np.nanmax(values)), 1e-12)
-    scaled = np.nan_to_num(values) * (255.0 / top)
-    return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+        orientation = image.getexif().get(_ORIENTATION)
+        return orientation if orientation in _TRANSPOSITIONS else None
+    except Exception:  # noqa: BLE001
+        return None
 
 
 def _too_many_pixels(width: int = 0, height: int = 0) -> str:
