@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.borders import picture_in
+from service.config import USUAL_BATCH
+from service.cores import usable_cores
 from service.errors import PhotographError, SmyslError, UsageError
 from service.parts import SEARCHED_SIDE, crop
 from service.photos import open_photograph, read_file
@@ -127,8 +128,8 @@ def _answers(
     library: Library, photographs: Iterable[Photograph], asker: _Asker, keep_borders: bool
 ) -> Iterator[Answer]:
     """Decode in threads, two batches ahead at most, and answer a batch at a time."""
-    batch_size = library.settings.batch_size
-    threads = library.settings.decode_threads or min(8, os.cpu_count() or 1)
+    batch_size = library.settings.batch_size or USUAL_BATCH
+    threads = library.settings.decode_threads or usable_cores()
     upcoming = iter(photographs)
     waiting: deque[Future[_Opened | Unclassified]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:

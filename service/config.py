@@ -19,6 +19,10 @@ PREFERRED_MODEL = "ViT-B-32-SigLIP2-256/webli"
 """The model of the first library on a machine, where it is cached or can be downloaded."""
 
 
+USUAL_BATCH = 16
+"""Photographs that are encoded at once where neither a setting nor the encoder says how many."""
+
+
 def default_library() -> Path:
     """The library folder where none is named: the user's data folder."""
     from platformdirs import user_data_path
@@ -43,7 +47,7 @@ class Settings(BaseSettings):
     form_limit_mb: float = Field(
         500.0, gt=0, allow_inf_nan=False, description="largest form of many photographs to classify, in megabytes"
     )
-    batch_size: int = Field(16, ge=1, le=1024, description="photographs encoded at once")
+    batch_size: int | None = Field(None, ge=1, le=1024, description="photographs encoded at once; 16, more on a GPU")
     decode_threads: int | None = Field(None, ge=1, le=256, description="threads that decode; one a core")
     hub_timeout_s: float = Field(
         5.0, gt=0, allow_inf_nan=False, description="how long a model hub may take to answer at all"

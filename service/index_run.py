@@ -44,7 +44,9 @@ class IndexRun:
         self._features_wanted = features_wanted
         self._save = save
 
-    def run(self, folders: Sequence[Path], *, prune: bool, batch_size: int, threads: int | None) -> Iterator[Event]:
+    def run(
+        self, folders: Sequence[Path], *, prune: bool, batch_size: int | None, threads: int | None
+    ) -> Iterator[Event]:
         """Bring `folders`, or all roots where there are none, up to date; the events tell how."""
         places = list(folders)
         own = self._catalog.setting("fingerprint")

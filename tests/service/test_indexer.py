@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import service.indexer
+import service.decoding
 from service.catalog import Catalog
 from service.indexer import Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
 from service.walk import LINKS, OTHER, UNREAD
@@ -77,7 +77,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(path: Path) -> bytes:
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr(service.indexer, "read_file", read)
+    monkeypatch.setattr(service.decoding, "read_file", read)
 
 
 # -- what is new, what is not --------------------------------------------------------------------------
@@ -195,14 +195,14 @@ def test_a_copy_is_a_photograph_of_its_own(shelf: Shelf) -> None:
 def test_one_that_vanished_and_two_copies_of_it_make_one_move(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where two threads look for the original at the same moment."""
     both = threading.Barrier(2, timeout=30)
-    real = service.indexer._is_gone
+    real = service.decoding.is_gone
 
     def together(path: Path) -> bool:
         gone = real(path)
         both.wait()
         return gone
 
-    monkeypatch.setattr(service.indexer, "_is_gone", together)
+    monkeypatch.setattr(service.decoding, "is_gone", together)
     file = paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     (identity,) = shelf.ids().values()
@@ -478,9 +478,11 @@ def test_a_run_that_is_stopped_keeps_its_batches_and_goes_on_later(shelf: Shelf)
     events = shelf.events(batch_size=2)
     assert next(event for event in events if isinstance(event, Advanced)).done == 2
     events.close()  # type: ignore[attr-defined]
-    assert shelf.catalog.count() == 2
+    kept = shelf.catalog.count()
+    assert kept >= 2
+    assert kept == shelf.tower.encoded, "what the tower has made is not thrown away"
     assert shelf.orphans() == (0, 0)
-    assert counts(shelf.index()) == {"added": 6, "unchanged": 2}
+    assert counts(shelf.index()) == {key: count for key, count in (("added", 8 - kept), ("unchanged", kept)) if count}
     assert shelf.tower.encoded == 8
 
 
@@ -531,9 +533,9 @@ def test_a_photograph_is_decoded_once_for_all_towers(shelf: Shelf, monkeypatch: 
     for number in range(3):
         paint(shelf.photographs / f"{number}.jpg", (number * 60, 90, 10))
     opened: list[object] = []
-    real = service.indexer.open_photograph
+    real = service.decoding.open_photograph
     monkeypatch.setattr(
-        service.indexer, "open_photograph", lambda *given, **more: opened.append(given) or real(*given, **more)
+        service.decoding, "open_photograph", lambda *given, **more: opened.append(given) or real(*given, **more)
     )
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b", own_features=True, dimension=6)
     assert counts(run_with(shelf, Work.of(main), Work.of_additional(additional))) == {"added": 3}
