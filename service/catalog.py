@@ -42,6 +42,7 @@ class Catalog:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
+        self._counted: tuple[tuple[int, str | None], int] | None = None
         opened = False
         try:
             self._migrate()
@@ -245,9 +246,14 @@ class Catalog:
         return removed
 
     def count(self) -> int:
-        """How many photographs there are."""
-        (count,) = self.connection.execute("SELECT COUNT(*) FROM photograph").fetchone()
-        return int(count)
+        """How many photographs there are; counted once a generation, since SQLite takes 40 ms to count a million."""
+        generation = self.generation()
+        # Another catalog in the place of this one has other stamps.
+        now = (generation, self.stamp(generation))
+        if self._counted is None or self._counted[0] != now:
+            (count,) = self.connection.execute("SELECT COUNT(*) FROM photograph").fetchone()
+            self._counted = (now, int(count))
+        return self._counted[1]
 
     def record(self, identity: int) -> Record:
         """One photograph; raises `NotFoundError` where there is none with this id."""

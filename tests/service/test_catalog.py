@@ -85,6 +85,21 @@ def test_generations_of_two_catalogs_differ_although_their_numbers_do_not(catalo
     other.close()
 
 
+def test_photographs_are_counted_once_a_generation_and_never_wrongly(catalog: Catalog) -> None:
+    asked: list[str] = []
+    catalog.connection.set_trace_callback(asked.append)
+    other = Catalog(catalog.file)
+    assert catalog.count() == catalog.count() == 0
+    (first,) = other.write([entry(other, "a.jpg")])
+    assert catalog.count() == 1
+    other.write([entry(other, "b.jpg"), entry(other, "c.jpg")])
+    assert catalog.count() == catalog.count() == 3
+    other.remove([first])
+    assert catalog.count() == 2
+    assert sum("COUNT" in each for each in asked) == 4
+    other.close()
+
+
 def test_ids_are_never_used_again(catalog: Catalog) -> None:
     ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(3)])
     catalog.remove(ids)
