@@ -22,13 +22,14 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from service.addresses import is_loopback
 from service.classify_api import PATH as CLASSIFY
 from service.classify_api import add_classify
 from service.errors import NotFoundError, PhotographError, SmyslError, TooLargeError, UsageError
-from service.guard import OwnName, UploadLimit, error_answer, is_loopback
+from service.guard import OwnName, UploadLimit, error_answer
 from service.indexer import Advanced, Failure, Finished, Scanned
 from service.library import Library
-from service.parts import SEARCHED_SIDE, Box
+from service.parts import Box, side_to_decode
 from service.photos import browser_jpeg, open_photograph
 from service.ratings_api import add_ratings
 from service.schemas import (
@@ -145,9 +146,8 @@ def _add_search(app: FastAPI, library: Library) -> None:
     ) -> SearchOut:
         """Find the photographs that are like an uploaded one, or like a part of it."""
         part = None if box is None else Box.parse(box)
-        side = SEARCHED_SIDE if part is None else part.side_for(SEARCHED_SIDE)
         with _named("The upload cannot be used as a photograph"):
-            image = open_photograph(photo.file.read(), max_side=side).image
+            image = open_photograph(photo.file.read(), max_side=side_to_decode(part)).image
         return SearchOut.of(
             library.search(
                 LibraryQuery(image=image, k=k, min_match=min_match, head=head, box=part, keep_borders=keep_borders)

@@ -12,17 +12,21 @@ import typer
 
 from service import classify_commands
 from service.bench_commands import bench_app
-from service.errors import LibraryError, NotFoundError, SmyslError, UsageError
+from service.errors import LibraryError, SmyslError, UsageError
 from service.head_commands import head_app
 from service.public_data import data_app
 from service.ratings_commands import rate, ratings_app
+from service.search_command import search
 from service.terminal import (
     INTERRUPTED,
     DeviceOption,
     JsonOption,
     LibraryOption,
     ModelOption,
+    check_there,
     errors_console,
+    open_library,
+    open_named,
     print_line,
     print_rows,
     say,
@@ -33,8 +37,6 @@ from service.workbench import eval_app, train_app
 if TYPE_CHECKING:
     from service.config import Settings
     from service.encoder import Encoder
-    from service.library import Library
-    from service.photos import Photograph
     from service.schemas import ModelOut
     from service.scorer import Scorer
 
@@ -89,7 +91,7 @@ def index(
     # Before a model is loaded, perhaps downloaded: a folder that is not there is known at once.
     named = [resolve_folder(folder) for folder in folders or ()]
     try:
-        with _open(settings, create=bool(named)) as opened:
+        with open_library(settings, create=bool(named)) as opened:
             if not named and not opened.status().roots:
                 raise UsageError("Name at least one folder of photographs: smysl index DIR.")
             if forget is not None:
@@ -119,73 +121,7 @@ def index(
         raise typer.Exit(1)
 
 
-@app.command()
-def search(
-    text: Annotated[Optional[str], typer.Argument(help="The scene, in words.")] = None,  # noqa: UP045
-    image: Annotated[Optional[Path], typer.Option(help="Find photographs like this one.")] = None,  # noqa: UP045
-    k: Annotated[int, typer.Option("-k", help="How many photographs, 1 to 200.")] = 5,
-    min_match: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(
-            help="None with a lower match, 0 to 1; without it the match's own cut is used, 0 shows the nearest."
-        ),
-    ] = None,
-    box: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            metavar="X,Y,W,H", help="Search with this part of --image only, in fractions of it from the top left."
-        ),
-    ] = None,
-    keep_borders: Annotated[
-        bool, typer.Option("--keep-borders", help="Search with letterboxes, frames and screens around --image too.")
-    ] = False,
-    head: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="NAME", help="Compare photographs by this head of the library; `smysl head list`."),
-    ] = None,
-    library: LibraryOption = None,
-    device: DeviceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Find the photographs that show a scene, or that are like another photograph.
-
-    Prints match and file, best first; in a pipe separated by a tab.
-    """
-    from service.parts import Box
-    from service.search import Query
-
-    part = None if box is None else Box.parse(box)
-    pixels = None
-    if image is not None:
-        pixels = open_named(image).image
-    elif text is None:
-        raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
-    query = Query(text=text, image=pixels, k=k, min_match=min_match, head=head, box=part, keep_borders=keep_borders)
-    with _open(settings_of(library=library, device=device)) as opened:
-        result = opened.search(query)
-    if as_json:
-        from service.schemas import SearchOut
-
-        print_line(SearchOut.of(result).model_dump_json(indent=2))
-        return
-    if result.notice:
-        say(result.notice)
-    if result.borders_left_out:
-        say(
-            f"Its borders were left out: only the part {result.part} was searched with. --keep-borders takes all of it."
-        )
-    for hit in result.hits:
-        separator = "  " if sys.stdout.isatty() else "\t"
-        print_line(f"{hit.match:.3f}{separator}{hit.photograph.path}")
-    if not result.answerable and result.best_match is not None:
-        shown = (
-            "these are the nearest."
-            if result.hits
-            else f"only {result.min_match:.3f} or more is shown. --min-match 0 shows the nearest anyway."
-        )
-        say(
-            f"Nothing here {'shows' if text else 'looks like'} that: the best match is {result.best_match:.3f}; {shown}"
-        )
+app.command()(search)
 
 
 @app.command()
@@ -225,7 +161,7 @@ def score(
     from service.search import check_text
 
     check_text(text)
-    _check_there(image)
+    check_there(image)
     encoder, scorer = _scorer(settings)
     photograph = open_named(image, max_side=2 * encoder.photograph_side)
     print_line(f"{score_pairs(encoder, scorer, [photograph.image], [text])[0].match:.3f}")
@@ -255,7 +191,7 @@ def serve(
     from service.server import run
 
     settings = settings_of(library=library, model=model, device=device, host=host, port=port)
-    with _open(settings, create=bool(folders)) as opened:
+    with open_library(settings, create=bool(folders)) as opened:
         run(opened, folders or (), say=say)
 
 
@@ -264,7 +200,7 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
     """What the library holds, which model it uses, and who is writing to it."""
     from service.schemas import StatusOut
 
-    with _open(settings_of(library=library, device=device)) as opened:
+    with open_library(settings_of(library=library, device=device)) as opened:
         facts = StatusOut.of(opened)
     if as_json:
         print_line(facts.model_dump_json(indent=2))
@@ -316,33 +252,10 @@ def models(as_json: JsonOption = False) -> None:
     )
 
 
-def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
-    """Decode a photograph that a person named; the error names it too. `max_side` as for `open_photograph`."""
-    from service.errors import PhotographError
-    from service.photos import open_photograph
-
-    _check_there(file)
-    try:
-        return open_photograph(file, max_side=max_side)
-    except PhotographError as error:
-        raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
-
-
 def described(model: ModelOut) -> str:
     """A model with its device and precision; that of texts is named where it is another."""
     texts = f", texts in {model.text_precision}" if model.text_precision != model.precision else ""
     return f"{model.name} ({model.device}, {model.precision}{texts})"
-
-
-def _check_there(file: Path) -> None:
-    if not file.exists():
-        raise NotFoundError(f"There is no file {file}. Check the spelling.")
-
-
-def _open(settings: Settings, *, create: bool = False) -> Library:
-    from service.library import Library
-
-    return Library.open(settings.library.expanduser(), settings, create=create)
 
 
 def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:
@@ -353,7 +266,7 @@ def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:
     from service.scorer import load_scorer
 
     if settings.model is None and Library.is_in(settings.library.expanduser()):
-        with _open(settings) as opened:
+        with open_library(settings) as opened:
             if opened.status().model is not None:
                 encoder, _, scorer = opened.check()
                 return encoder, scorer

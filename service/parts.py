@@ -68,6 +68,11 @@ class Box:
         return math.ceil(side / min(1.0, self.width, self.height))
 
 
+def side_to_decode(box: Box | None) -> int:
+    """Pixels that a photograph's shorter side needs for a search with `box` of it, or with all of it."""
+    return SEARCHED_SIDE if box is None else box.side_for(SEARCHED_SIDE)
+
+
 _HOW = "give x,y,width,height in fractions of the photograph, such as 0.25,0.1,0.5,0.5"
 
 

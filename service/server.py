@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from service.addresses import is_loopback
 from service.errors import UsageError
 from service.folders import resolve_folder
 from service.library import Library
+from service.serving import HEADER, noting
 
 
 def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -> None:
@@ -22,7 +24,6 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
     import uvicorn
 
     from service.api import create_app
-    from service.guard import is_loopback
 
     folders = [resolve_folder(folder) for folder in folders]
     host, port = library.settings.host, library.settings.port
@@ -38,14 +39,16 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
+                note.write(port)
                 say(f"smysl is at http://{_name(host)}:{port}  (stop it with Ctrl-C)")
 
     application = create_app(library, folders=folders)
-    server = Server(uvicorn.Config(application, log_level="warning", server_header=False))
-    with closing(listening), suppress(KeyboardInterrupt):
+    with closing(listening), suppress(KeyboardInterrupt), noting(library.folder, library.settings) as note:
         if library.status().model is not None:
             # Here a model that does not load is a sentence; inside the server it would be a traceback.
             library.check()
+        headers = [(HEADER, note.token)]
+        server = Server(uvicorn.Config(application, log_level="warning", server_header=False, headers=headers))
         server.run(sockets=[listening])
 
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from service.errors import UsageError
+from service.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from service.config import Settings
     from service.encoder import Encoder
+    from service.library import Library
+    from service.photos import Photograph
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 and the signal's number)."""
@@ -55,6 +57,31 @@ def settings_of(**flags: Any) -> Settings:
         variable = f"SMYSL_{name.upper()}"
         asked = f"--{name} (or {variable})" if name in flags else variable
         raise UsageError(f"{asked} is {str(fault['input'])!r}: {fault['msg']}.") from None
+
+
+def open_library(settings: Settings, *, create: bool = False) -> Library:
+    """The library that the settings name; with `create` it is made where it is missing."""
+    from service.library import Library
+
+    return Library.open(settings.library.expanduser(), settings, create=create)
+
+
+def check_there(file: Path) -> None:
+    """Raise `NotFoundError` where a file that a person named is not there."""
+    if not file.exists():
+        raise NotFoundError(f"There is no file {file}. Check the spelling.")
+
+
+def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
+    """Decode a photograph that a person named; the error names it too. `max_side` as for `open_photograph`."""
+    from service.errors import PhotographError
+    from service.photos import open_photograph
+
+    check_there(file)
+    try:
+        return open_photograph(file, max_side=max_side)
+    except PhotographError as error:
+        raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
 
 
 def encoder_named(model: str | None, device: str | None) -> Encoder:
