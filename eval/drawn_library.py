@@ -7,8 +7,10 @@ JPEGs of pictures as photographs are, of different sizes in bytes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +24,17 @@ from service.library import Library
 from service.photos import THUMBNAIL_SIDE
 from service.records import Entry, Facts, Place
 
+if TYPE_CHECKING:
+    from service.index import VectorIndex
+
 FEATURES = 1280
 """Width of what the tower of `mini` saw before its vector."""
 IN_A_FOLDER = 1_000
 IN_A_TRANSACTION = 5_000
 THUMBNAILS = 48
 MOST = 10_000_000
+DRAWN = "drawn"
+"""The setting that tells a drawn library from a real one: how many photographs have been drawn for it."""
 _SIZES = ((4032, 3024), (3024, 4032), (4000, 3000), (6000, 4000), (1920, 1080), (1280, 960))
 """Width and height in pixels that the catalog is told."""
 _FIRST_NS = 1_500_000_000_000_000_000
@@ -62,34 +69,52 @@ def check_photographs(photographs: int) -> None:
         raise UsageError(f"--photos is {photographs:,}; it must be from 1 to {MOST:,}.")
 
 
-def save_index(folder: Path, catalog: Catalog) -> None:
-    """Bring the index in `folder` up to date with the catalog and write it, as the end of an index run does."""
+def open_index(folder: Path, catalog: Catalog) -> VectorIndex:
+    """The index in `folder`, up to date with the catalog."""
     from service.index import VectorIndex
 
-    fingerprint = catalog.setting("fingerprint") or ""
     dimension = bank_of_mini().vectors.shape[1]
-    VectorIndex.open(folder, catalog, fingerprint, dimension).save(folder)
+    return VectorIndex.open(folder, catalog, catalog.setting("fingerprint") or "", dimension)
+
+
+def save_index(folder: Path, catalog: Catalog) -> None:
+    """Bring the index in `folder` up to date with the catalog and write it, as the end of an index run does."""
+    open_index(folder, catalog).save(folder)
 
 
 class Drawer:
-    """Adds drawn photographs to a catalog, in folders of a thousand below `root`, which need not be there."""
+    """Adds drawn photographs to a catalog, in folders of a thousand below `root`, which need not be there.
+
+    `writing_s` is how many seconds the catalog has taken for them; drawing is not among these.
+    """
 
     def __init__(self, catalog: Catalog, root: Path, *, seed: int = 0, thumbnails: bool = True) -> None:
-        """Make `mini` the model of a catalog that is empty, or go on where another has stopped."""
+        """Make `mini` the model of a catalog that is empty, or go on where another has stopped.
+
+        Raises `UsageError` for a catalog with photographs that were not drawn: nobody's own library is filled up.
+        """
+        drawn_before = catalog.setting(DRAWN)
+        if drawn_before is None and catalog.generation():
+            raise UsageError(f"{catalog.file} is of a library of real photographs; name a folder without one.")
         self._catalog, self._seed = catalog, seed
+        self.writing_s = 0.0
         self._root = catalog.add_root(root.resolve())[0].id
         self._bank = bank_of_mini()
         self._fingerprint = fingerprint_of_mini()
         self._features = features_fingerprint(self._fingerprint)
         catalog.remember(model=MINI, fingerprint=self._fingerprint, features=self._features)
         self._thumbnails = _thumbnails(seed) if thumbnails else [b"\xff\xd8"]
-        self._next = catalog.count()
+        self._next = int(drawn_before or 0)
 
     def add(self, photographs: int, on_progress: Callable[[int, int], None] | None = None) -> list[int]:
         """Add as many photographs, `IN_A_TRANSACTION` at a time; their ids."""
         ids: list[int] = []
         while len(ids) < photographs:
-            ids += self._catalog.write(list(self._entries(min(IN_A_TRANSACTION, photographs - len(ids)))))
+            entries = list(self._entries(min(IN_A_TRANSACTION, photographs - len(ids))))
+            started = time.perf_counter()
+            ids += self._catalog.write(entries)
+            self.writing_s += time.perf_counter() - started
+            self._catalog.remember(**{DRAWN: str(self._next)})
             if on_progress is not None:
                 on_progress(len(ids), photographs)
         return ids

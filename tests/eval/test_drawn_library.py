@@ -97,3 +97,21 @@ def test_a_number_that_cannot_be_gets_a_sentence(photographs: int, tmp_path: Pat
 def test_a_library_that_is_there_is_left_alone(made: Path) -> None:
     with pytest.raises(UsageError, match="already"):
         make_drawn_library(made, 1)
+
+
+def test_a_real_library_is_not_filled_up(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    catalog.remove([1])
+    with pytest.raises(UsageError, match="real photographs"):
+        Drawer(catalog, tmp_path / "photographs")
+    assert catalog.setting("model") is None
+    catalog.close()
+
+
+def test_names_are_never_drawn_twice_though_some_were_removed(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    first = Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    catalog.remove(first[:2])
+    Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    assert catalog.count() == 6
+    catalog.close()
