@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from service.arrays import fault_of, read_arrays, write_arrays
 from service.errors import MismatchError, ModelError
-from service.interaction import BANKS, FEATURES, Bank, Everyday, features, side
+from service.interaction import BANKS, FEATURES, Bank, Everyday, side
+from service.one_text import OneText
 
 VERSION = 2
 FACTS = "match.json"
@@ -75,6 +77,11 @@ class Interaction:
     far: float
     near: float
 
+    @cached_property
+    def one_text(self) -> OneText:
+        """What measures one text with many photographs, for a search."""
+        return OneText(self.banks)
+
     def logits(self, standard: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logits (n,) of what `standard` gives."""
         line: NDArray[np.float64] = standard @ self.weights + self.intercept
@@ -110,20 +117,23 @@ class TextMatch:
 
     def logits(self, query: NDArray[np.float32], photographs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits (n,) of the match of a text (dimension,) with photographs (n, dimension), unit vectors."""
+        if self.interaction is None:
+            return self._plain(query, photographs)
+        text = side(query[None], self.interaction.banks)
+        share = float(self.interaction.share(text.nearness)[0])
+        if share == 0.0 or not len(photographs):
+            return self._plain(query, photographs)
+        measured = self.interaction.one_text.features(text, photographs)
+        seen = self.interaction.logits(self.interaction.standard(measured))
+        if share == 1.0:
+            return seen
+        return share * seen + (1.0 - share) * self._plain(query, photographs)
+
+    def _plain(self, query: NDArray[np.float32], photographs: NDArray[np.float32]) -> NDArray[np.float64]:
         similarity = photographs @ query
         if self.everyday is not None:
             similarity = self.everyday.apart(similarity, photographs)
-        plain = self.plain.logit(similarity)
-        if self.interaction is None:
-            return plain
-        banks = self.interaction.banks
-        text = side(query[None], banks)
-        share = float(self.interaction.share(text.nearness)[0])
-        if share == 0.0 or not len(photographs):
-            return plain
-        rows = np.arange(len(photographs))
-        measured = features(text, side(photographs, banks), banks, np.zeros_like(rows), rows)
-        return share * self.interaction.logits(self.interaction.standard(measured)) + (1.0 - share) * plain
+        return self.plain.logit(similarity)
 
 
 @dataclass(frozen=True)

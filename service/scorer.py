@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact import FACTS, Logistic, QueryKind, ScorerArtifact, squash
+from service.one_thread import one_thread
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
@@ -93,9 +94,10 @@ class Scorer:
         self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
     ) -> NDArray[np.float32]:
         """Matches (n,), float32 in [0, 1], of photographs (n, dimension) with `query` (dimension,); unit vectors."""
-        if self._artifact is not None and kind == "text":
-            return squash(self._artifact.text.logits(query, photographs))
-        return self._of_similarity(query, kind)(photographs @ query)
+        with one_thread():
+            if self._artifact is not None and kind == "text":
+                return squash(self._artifact.text.logits(query, photographs))
+            return self._of_similarity(query, kind)(photographs @ query)
 
     def _of_similarity(self, query: NDArray[np.float32], kind: QueryKind) -> Logistic:
         if self._artifact is not None and self._artifact.photograph is not None:
