@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact import FACTS
+from service.batching import TextVectors
 from service.catalog import Catalog
 from service.config import Settings
 from service.encoders import Encoders
@@ -89,7 +90,7 @@ class Library:
         self._index: VectorIndex | None = None
         self._scorer: Scorer | None = None
         self._fitted: tuple[int, int] | None = None
-        self._encode_text = lru_cache(maxsize=1024)(_encode_text)
+        self._texts = TextVectors()
         self._ratings = Ratings(catalog)
         self.kinds = Kinds(catalog)
         self._votes = Votes(folder, catalog, self.kinds)
@@ -186,7 +187,7 @@ class Library:
 
         if self._index is None or self._index.fingerprint != encoder.fingerprint:
             self._scorer = None
-            self._encode_text.cache_clear()
+            self._texts.clear()
             self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
         return self._index
 
@@ -292,14 +293,14 @@ class Library:
             image = open_photograph(photograph, max_side=2 * encoder.photograph_side).image
             return score(encoder, scorer, [image], [text])[0]
         vector = self.catalog.vector(photograph, encoder.fingerprint)
-        query = self._encode_text(encoder, text)
+        query = self._texts.vector(encoder, text)
         similarity = float(np.clip(vector @ query, -1.0, 1.0))
         return Score(float(scorer.match(query, vector[None], "text")[0]), similarity)
 
     def _vector_of(self, encoder: Encoder, query: Query) -> NDArray[np.float32]:
         # The encoder of the index in use, which another process may be replacing just now.
         if query.text is not None:
-            return self._encode_text(encoder, query.text)
+            return self._texts.vector(encoder, query.text)
         if query.photo_id is not None:
             return self.catalog.vector(query.photo_id, encoder.fingerprint)
         assert query.image is not None  # noqa: S101 - Query has one of the three
@@ -445,7 +446,7 @@ class Library:
     def check(self) -> tuple[Encoder, VectorIndex, Scorer]:
         """Ask the model and the index for real; what a health check rests on. Raises what is wrong."""
         encoder, index, scorer = self._current()
-        index.search(self._encode_text(encoder, "a photograph"), 1)
+        index.search(self._texts.vector(encoder, "a photograph"), 1)
         return encoder, index, scorer
 
     def photograph(self, identity: int) -> Record:
@@ -476,9 +477,4 @@ def _vector_of_head(head: OpenHead, query: Query) -> NDArray[np.float32]:
         return head.vector(query.photo_id)
     assert query.image is not None  # noqa: S101 - Query refuses a head with a text
     vector: NDArray[np.float32] = head.vectors_of([query.image])[0]
-    return vector
-
-
-def _encode_text(encoder: Encoder, text: str) -> NDArray[np.float32]:
-    vector: NDArray[np.float32] = encoder.encode_texts([text])[0]
     return vector
