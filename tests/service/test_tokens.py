@@ -1,0 +1,160 @@
+"""A text tower gets the tokens that it looks at and no others, and its vectors are those of all tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from service.networks import load_network
+from service.tokens import UsedTokens, text_encoder_of, used_tokens_of, without_unused
+from service.torchvision_mend import mend_torchvision
+
+LENGTH, WORDS = 16, 99
+END = WORDS - 1
+"""The end token of these texts, the largest number, as with OpenAI's tokenizer."""
+TEXTS = torch.tensor(
+    [
+        [1, 5, 7, END, *[0] * 12],
+        [1, END, *[0] * 14],
+        [1, 5, 9, 11, 13, 5, END, *[0] * 9],
+        [1, 5, END, 8, END, *[0] * 11],
+    ]
+)
+"""Of four texts the third is the longest; the last has an end within, as a person may write it."""
+LONGEST = 7
+
+Model = Any
+
+
+def model_of(kind: str = "CLIP", **text: Any) -> Model:
+    """A random model of open_clip with a text tower that has these settings."""
+    mend_torchvision()
+    import open_clip
+
+    torch.manual_seed(0)
+    settings: dict[str, Any] = {"context_length": LENGTH, "vocab_size": WORDS, "width": 16, "heads": 2, "layers": 3}
+    vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+    more: dict[str, Any] = {}
+    if kind == "CoCa":
+        more["multimodal_cfg"] = {"context_length": LENGTH, "vocab_size": WORDS, "width": 16, "heads": 2, "layers": 1}
+        more["multimodal_cfg"]["attn_pooler_heads"] = 2
+        vision |= {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
+    model = getattr(open_clip, kind)(embed_dim=8, vision_cfg=vision, text_cfg=settings | text, **more)
+    for parameter in model.parameters():
+        # As they are drawn, positions and projections are next to nothing, and so would differences be.
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval().requires_grad_(False)
+
+
+def all_tokens(model: Model, tokens: torch.Tensor) -> torch.Tensor:
+    """As open_clip does it."""
+    outputs: torch.Tensor = model.encode_text(tokens, normalize=False)
+    return outputs
+
+
+CAUSAL = {
+    "OpenAI's CLIP": ("CLIP", {}),
+    "EVA02, MobileCLIP-B": ("CustomTextCLIP", {"no_causal_mask": False}),
+    "worldwide": ("CLIP", {"pool_type": "eos", "eos_id": END}),
+    "worldwide, text tower apart": ("CustomTextCLIP", {"pool_type": "eos", "eos_id": END}),
+    "a linear projection": ("CLIP", {"proj_bias": True}),
+    "no projection": ("CustomTextCLIP", {"proj_type": "none"}),
+    "attention of another kind": ("CLIP", {"qk_norm": True, "scale_attn": True}),
+}
+LOOKS_AT_ALL = {
+    "SigLIP": ("CustomTextCLIP", {"no_causal_mask": True, "pool_type": "last", "proj_bias": True}),
+    "CLIPA": ("CLIP", {"no_causal_mask": True, "pool_type": "last"}),
+    "MobileCLIP-S, MobileCLIP2": ("CustomTextCLIP", {"no_causal_mask": True}),
+    "causal, but the last token": ("CLIP", {"pool_type": "last"}),
+    "CoCa": ("CoCa", {"embed_cls": True, "output_tokens": True}),
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), CAUSAL.values(), ids=CAUSAL)
+def test_a_causal_tower_gets_no_token_behind_the_end_and_gives_the_same(kind: str, text: dict[str, Any]) -> None:
+    model = model_of(kind, **text)
+    cut = without_unused(model, TEXTS)
+    assert cut.shape == (len(TEXTS), LONGEST)
+    assert torch.allclose(text_encoder_of(model)(cut), all_tokens(model, TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "text"), CAUSAL.values(), ids=CAUSAL)
+def test_nothing_behind_the_end_reaches_the_vector_of_a_causal_tower(kind: str, text: dict[str, Any]) -> None:
+    model = model_of(kind, **text)
+    other = TEXTS.clone()
+    other[:, LONGEST:] = torch.randint(0, END, other[:, LONGEST:].shape, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(all_tokens(model, other), all_tokens(model, TEXTS), atol=1e-5)
+    nearer = TEXTS.clone()
+    nearer[0, 1] += 1
+    assert not torch.allclose(all_tokens(model, nearer)[0], all_tokens(model, TEXTS)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "text"), LOOKS_AT_ALL.values(), ids=LOOKS_AT_ALL)
+def test_a_tower_that_looks_at_all_tokens_gets_them_all(kind: str, text: dict[str, Any]) -> None:
+    model = model_of(kind, **text)
+    assert used_tokens_of(model) == UsedTokens("all")
+    assert torch.equal(without_unused(model, TEXTS), TEXTS)
+    assert torch.equal(text_encoder_of(model)(TEXTS), all_tokens(model, TEXTS))
+    other = TEXTS.clone()
+    other[:, LONGEST + 1 :] = 3
+    assert not torch.allclose(all_tokens(model, other), all_tokens(model, TEXTS), atol=1e-4), "it does look at them"
+
+
+def test_a_tower_with_another_mask_gets_all_tokens() -> None:
+    model = model_of()
+    model.attn_mask[0, 3] = 0.0
+    assert used_tokens_of(model) == UsedTokens("all")
+
+
+def test_a_tower_of_transformers_gets_no_padding_and_gives_the_same() -> None:
+    model, tokenizer, _ = load_network("mini")
+    model = model.eval()
+    tokens = tokenizer(["a dog", "two children play in the snow in front of a house", "cat"])
+    cut = without_unused(model, tokens)
+    padding = model.text.config.pad_token_id
+    assert used_tokens_of(model) == UsedTokens("until padding", padding)
+    assert cut.shape[1] == int((tokens != padding).sum(dim=1).max()) < tokens.shape[1]
+    with torch.inference_mode():
+        assert torch.allclose(text_encoder_of(model)(cut), all_tokens(model, tokens), atol=1e-5)
+
+
+def test_a_full_text_is_not_cut() -> None:
+    full = torch.full((1, LENGTH), 5)
+    full[0, -1] = END
+    model = model_of()
+    assert torch.equal(without_unused(model, full), full)
+    assert torch.allclose(text_encoder_of(model)(full), all_tokens(model, full), atol=1e-5)
+
+
+def test_a_text_without_an_end_token_is_pooled_where_it_was() -> None:
+    model = model_of(pool_type="eos", eos_id=END)
+    endless = torch.full((1, LENGTH), 5)
+    cut = without_unused(model, endless)
+    assert torch.allclose(text_encoder_of(model)(cut), all_tokens(model, endless), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_what_is_traced_takes_texts_of_any_length() -> None:
+    encode = text_encoder_of(model_of())
+    traced = torch.jit.trace(lambda tokens: encode(tokens), (TEXTS[:2, :5],), check_trace=False)  # type: ignore[no-untyped-call]
+    for tokens in (TEXTS, TEXTS[:, :LONGEST], TEXTS[1:2, :2]):
+        assert torch.allclose(traced(tokens), encode(tokens), atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["all", "until padding", "until the largest", "until the token"])
+def test_a_rule_comes_back_from_json_as_it_was(rule: Any) -> None:
+    assert UsedTokens.read(UsedTokens(rule, 7).as_json()) == UsedTokens(rule, 7)
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="no rule until Tuesday"):
+        UsedTokens.read({"rule": "until Tuesday", "token": 0})
+    with pytest.raises(KeyError):
+        UsedTokens.read({"rule": "all"})
+
+
+def test_of_nothing_but_padding_one_column_is_left() -> None:
+    assert UsedTokens("until padding", 0).of(np.zeros((2, 5), np.int64)).shape == (2, 1)
