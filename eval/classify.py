@@ -46,6 +46,7 @@ from service.classify import DEFAULT_K
 from service.errors import DataError, LibraryError, PhotographError
 from service.head import Head
 from service.photos import is_photograph_name, open_photograph
+from service.preparation import Prepared
 from service.vote import Vote, count_votes
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ def _vectors_of(
     """Vectors (m, dimension), the places (m,) of their files, and the files that cannot be read."""
     vectors, places, failed = [], [], []
 
-    def prepared(file: Path) -> Vectors | str:
+    def prepared(file: Path) -> Prepared | str:
         try:
             return encoder.prepare(open_photograph(file, max_side=2 * encoder.photograph_side).image)
         except PhotographError as error:

@@ -30,6 +30,13 @@ def default_library() -> Path:
     return user_data_path("smysl", appauthor=False) / "library"
 
 
+def default_cache() -> Path:
+    """The folder of converted models where none is named: the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("smysl", appauthor=False)
+
+
 class Settings(BaseSettings):
     """What can be chosen. Each field is also an environment variable: `SMYSL_` and its name."""
 
@@ -38,9 +45,13 @@ class Settings(BaseSettings):
     library: Path = Field(default_factory=default_library, description="folder of the library")
     model: str | None = Field(None, description="model of a new library; an existing one remembers its own")
     device: str | None = Field(None, description="cuda, mps or cpu; chosen by what there is")
-    precision: Literal["fp32", "bf16", "fp16"] | None = Field(
-        None, description="fp32, bf16 or fp16; chosen by what is fast"
+    precision: Literal["fp32", "bf16", "fp16", "int8"] | None = Field(
+        None, description="fp32, bf16, fp16 or int8; chosen by what is fast and keeps the vectors"
     )
+    runtime: Literal["openvino", "torch"] | None = Field(
+        None, description="what computes on a processor, openvino or torch; openvino where it can"
+    )
+    cache: Path = Field(default_factory=default_cache, description="folder of converted models")
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the service listens on")
     upload_limit_mb: float = Field(20.0, gt=0, allow_inf_nan=False, description="largest upload, in megabytes")

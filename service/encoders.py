@@ -45,10 +45,13 @@ class Remembered:
 class Encoders:
     """Loads the encoders of one library and remembers them in its catalog. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, catalog: Catalog, settings: Settings) -> None:
+    def __init__(
+        self, folder: Path, catalog: Catalog, settings: Settings, say: Callable[[str], None] | None = None
+    ) -> None:
         self._folder = folder
         self._catalog = catalog
         self._settings = settings
+        self._say = say
         self._loading = threading.RLock()
         self._main: Encoder | None = None
         self._additional: dict[str, Encoder] = {}
@@ -124,7 +127,7 @@ class Encoders:
             own = self._main
             if own is not None and own.name == name and own.fingerprint == self._catalog.setting("fingerprint"):
                 return own
-        return load_encoder(name, self._settings, on_progress)
+        return load_encoder(name, self._settings, on_progress, self._say)
 
     def additional_to_index(
         self,
@@ -148,7 +151,7 @@ class Encoders:
 
     def _additional_loaded(self, name: str, on_progress: Callable[[DownloadProgress], None] | None) -> Encoder:
         try:
-            return load_encoder(name, self._settings, on_progress)
+            return load_encoder(name, self._settings, on_progress, self._say)
         except NotFoundError as error:
             if name not in {each.name for each in self.additional()}:
                 raise
@@ -220,7 +223,7 @@ class Encoders:
 
     def _load(self, name: str, fingerprint: str) -> Encoder:
         try:
-            encoder = load_encoder(name, self._settings)
+            encoder = load_encoder(name, self._settings, say=self._say)
         except NotFoundError as error:
             # Nothing that was asked for is missing; what the library lives on is.
             raise ModelError(

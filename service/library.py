@@ -25,6 +25,7 @@ from service.artifact import FACTS
 from service.batching import TextVectors
 from service.catalog import Catalog
 from service.config import Settings
+from service.cores import usable_cores
 from service.encoders import Encoders
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.folders import bytes_in, resolve_folder, written_at
@@ -80,26 +81,38 @@ class Library:
     Safe to use from several threads. Any number of processes may read a library; one may write.
     """
 
-    def __init__(self, folder: Path, catalog: Catalog, settings: Settings) -> None:
+    def __init__(
+        self, folder: Path, catalog: Catalog, settings: Settings, say: Callable[[str], None] | None = None
+    ) -> None:
         self.folder = folder
         self.catalog = catalog
         self.settings = settings
         self._loading = threading.RLock()
-        self._encoders = Encoders(folder, catalog, self.settings)
+        self._encoders = Encoders(folder, catalog, self.settings, say)
         self._heads = Heads(folder, catalog, self._encoders)
         self._index: VectorIndex | None = None
         self._scorer: Scorer | None = None
         self._fitted: tuple[int, int] | None = None
         self._texts = TextVectors()
+        # More threads than cores get no more done, and keep whoever answers from getting hold of the interpreter.
+        self._turns = threading.BoundedSemaphore(usable_cores())
         self._ratings = Ratings(catalog)
         self.kinds = Kinds(catalog)
         self._votes = Votes(folder, catalog, self.kinds)
 
     @classmethod
-    def open(cls, folder: Path, settings: Settings | None = None, *, create: bool = False) -> Library:
+    def open(
+        cls,
+        folder: Path,
+        settings: Settings | None = None,
+        *,
+        create: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> Library:
         """Open the library in `folder`; with `create`, make it where it is missing.
 
-        Loads no model: that happens when one is needed. Raises `LibraryError` where there is no library,
+        Loads no model: that happens when one is needed, and `say` is told in a sentence what takes its time then.
+        Raises `LibraryError` where there is no library,
         or one that cannot be read.
         """
         if not cls.is_in(folder):
@@ -114,7 +127,7 @@ class Library:
                 raise LibraryError(
                     f"The library folder {folder} cannot be made ({error.strerror}). Name another with --library."
                 ) from None
-        return cls(folder, Catalog(folder / _CATALOG), settings or Settings(library=folder))
+        return cls(folder, Catalog(folder / _CATALOG), settings or Settings(library=folder), say)
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -283,6 +296,7 @@ class Library:
             self.catalog,
             model=encoder.name,
             notice=notice,
+            turn=self._turns,
         )
 
     def score(self, photograph: int | bytes | Path, text: str) -> Score:

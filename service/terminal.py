@@ -63,7 +63,7 @@ def open_library(settings: Settings, *, create: bool = False) -> Library:
     """The library that the settings name; with `create` it is made where it is missing."""
     from service.library import Library
 
-    return Library.open(settings.library.expanduser(), settings, create=create)
+    return Library.open(settings.library.expanduser(), settings, create=create, say=say)
 
 
 def check_there(file: Path) -> None:
@@ -92,7 +92,7 @@ def encoder_named(model: str | None, device: str | None) -> Encoder:
 
     settings = settings_of(model=model, device=device)
     with download(errors_console()) as on_progress:
-        return load_encoder(settings.model or MINI, settings, on_progress)
+        return load_encoder(settings.model or MINI, settings, on_progress, say)
 
 
 def check_report(file: Path | None) -> None:

@@ -23,12 +23,19 @@ SMYSL = [sys.executable, "-c", "from service.cli import main; main()"]
 """The command `smysl` as a process of its own."""
 
 
+@pytest.fixture(scope="session")
+def converted_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models are kept that are converted while tests run, instead of the user's cache folder."""
+    return tmp_path_factory.mktemp("converted")
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, converted_models: Path) -> None:
     """No setting of the person who runs the tests reaches them, and no test reaches a hub."""
     for name in [name for name in os.environ if name.startswith("SMYSL_") and name != "SMYSL_DATA"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("SMYSL_CACHE", str(converted_models))
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -57,7 +64,7 @@ def tiny(tiny_folder: Path) -> Encoder:
     """The random CLIP, loaded; its matches mean nothing, its mechanics are the real ones."""
     from service.encoder import Encoder
 
-    return Encoder.load(f"local-dir:{tiny_folder}", device="cpu", precision="fp32")
+    return Encoder.load(f"local-dir:{tiny_folder}", device="cpu", precision="fp32", runtime="torch")
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.retrieval import DEPTHS
-from service.encoder import choose_device, fingerprint_of, load_network
 from service.memory import keep_memory
 from service.models import parse_name
+from service.networks import choose_device, fingerprint_of, load_network
 from training.model_folder import check_model, stored_halves, write_model
 from training.pairs import PairedPhotograph, PairTable, describe_faults, split_photographs, without_unreadable
 from training.run_folder import RunFolder

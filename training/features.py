@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from data.kinds import LeftOut, content_hash
 from service.errors import PhotographError, UsageError
+from service.preparation import Prepared
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
@@ -111,10 +112,10 @@ def _encoded(
     """Encode a batch while the next is decoded; why a file cannot be read goes to `reasons`."""
     prepare = partial(_prepared, encoder, view)
     batches = [missing[first : first + BATCH] for first in range(0, len(missing), BATCH)]
-    waiting: list[Future[Vectors]] = []
+    waiting: list[Future[Prepared]] = []
     for batch, following in zip([[], *batches], [*batches, []], strict=True):
         current, waiting = waiting, [pool.submit(prepare, *each) for each in following]
-        ready: dict[str, Vectors] = {}
+        ready: dict[str, Prepared] = {}
         for (name, _), each in zip(batch, current, strict=True):
             try:
                 ready[name] = each.result()
@@ -125,7 +126,7 @@ def _encoded(
             yield _Batch(dict(zip(ready, pooled, strict=True)), len(batch))
 
 
-def _prepared(encoder: Encoder, view: int, content: str, file: Path) -> Vectors:
+def _prepared(encoder: Encoder, view: int, content: str, file: Path) -> Prepared:
     import xxhash
 
     from service.photos import open_photograph

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.encoder import fingerprint_of, load_network, preprocessing_of
 from service.errors import ModelError
+from service.networks import fingerprint_of, load_network, preprocessing_of
 
 if TYPE_CHECKING:
     import torch

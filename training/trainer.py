@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.retrieval import Vectors
-from service.encoder import preprocessing_of, without_padding
 from service.errors import UsageError
+from service.networks import preprocessing_of, without_padding
 from training.mini.fit import epoch_batches, schedule
 from training.pairs import PairedPhotograph, read_photographs
 from training.validation import recalls

@@ -81,13 +81,25 @@ def bytes_on_disk(name: str) -> int:
     Raises:
         UsageError: no such model.
     """
+    return sum(file.stat().st_size for file in files_of(name))
+
+
+def files_of(name: str) -> list[Path]:
+    """A model's files on this machine, sorted; links are followed. None where it is not there.
+
+    Args:
+        name: a model's name as `--model` takes it.
+
+    Raises:
+        UsageError: no such model.
+    """
     parsed = parse_name(name)
     if parsed.folder is not None:
-        return sum(file.stat().st_size for file in parsed.folder.rglob("*") if file.is_file())
+        return sorted(file for file in parsed.folder.rglob("*") if file.is_file())
     if not is_on_this_machine(name):
-        return 0
-    files = {find_in_cache(part) for part in [*first_parts(parsed), *text_parts(parsed)]}
-    return sum(file.stat().st_size for file in files if file is not None)
+        return []
+    found = {find_in_cache(part) for part in [*first_parts(parsed), *text_parts(parsed)]}
+    return sorted(file for file in found if file is not None)
 
 
 def first_parts(parsed: ModelName) -> list[Part]:

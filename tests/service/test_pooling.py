@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from service.encoder import Encoder, features_fingerprint
 from service.pooling import pooling_of
+from service.runtimes.on_torch import TorchTowers
 from service.torchvision_mend import mend_torchvision
 
 
@@ -57,11 +61,15 @@ def test_towers_of_other_kinds_give_what_lies_before_their_projection(architectu
         assert torch.allclose(output, tower(batch), atol=1e-5), "the tower is as it was, and so is its output"
 
 
-def test_a_model_without_pooled_features_has_its_vectors_for_features(
-    mini: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mini, "_pooling", None)
-    prepared = [mini.prepare(picture) for picture in pictures()]
-    vectors, features = mini.encode_with_features(prepared)
+def test_a_model_without_pooled_features_has_its_vectors_for_features(mini: Encoder) -> None:
+    class Unpooled(TorchTowers):
+        def __init__(self) -> None:
+            pass
+
+        def photographs(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], None]:
+            return mini.towers.photographs(batch)[0], None
+
+    encoder = Encoder("unpooled", replace(mini._facts, features=False), mini._tokenize, Unpooled())
+    vectors, features = encoder.encode_with_features([encoder.prepare(picture) for picture in pictures()])
     assert np.array_equal(vectors, features)
-    assert mini.features_fingerprint == mini.fingerprint
+    assert encoder.features_fingerprint == encoder.fingerprint

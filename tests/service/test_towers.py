@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.captions import read_captions
-from service.encoder import Encoder, load_network, preprocessing_of
+from service.encoder import Encoder
+from service.networks import load_network, preprocessing_of
 from service.photos import open_photograph
+from service.preparation import Preparation
+from service.runtimes.on_torch import TorchTowers
 from service.towers import Precisions, fastest_precisions, fold_batch_norms, settle
 
 TEXTS = ["sunflower", "a red car at night", "two dogs play in the snow, and a third one looks on", "cat " * 250, "🐶"]
@@ -47,13 +51,18 @@ def loaded() -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def quick() -> Encoder:
-    return Encoder.load("mini", device="cpu", precision="fp32")
+    return Encoder.load("mini", device="cpu", precision="fp32", runtime="torch")
 
 
 @pytest.fixture(scope="module")
 def chosen() -> Encoder:
     """`mini` in the precisions that are chosen on this machine."""
-    return Encoder.load("mini", device="cpu")
+    return Encoder.load("mini", device="cpu", runtime="torch")
+
+
+def network_of(encoder: Encoder) -> Any:
+    assert isinstance(encoder.towers, TorchTowers)
+    return encoder.towers.model
 
 
 def plain_texts(loaded: tuple[Any, Any], texts: list[str]) -> NDArray[np.float32]:
@@ -78,11 +87,12 @@ def shown(samples: Path) -> list[Image.Image]:
 
 def test_a_folded_tower_gives_the_same_vectors(loaded: tuple[Any, Any], quick: Encoder, samples: Path) -> None:
     model, _ = loaded
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in quick._model.modules())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network_of(quick).modules())
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()), "the test compares two ways"
     prepared = [quick.prepare(image) for image in shown(samples)]
     with torch.inference_mode():
-        plain = model.encode_image(torch.from_numpy(np.stack(prepared)), normalize=True).numpy()
+        images = Preparation.of(asdict(preprocessing_of(model))).normalised(np.stack(prepared))
+        plain = model.encode_image(torch.from_numpy(images), normalize=True).numpy()
     assert least_cosine(quick.encode_prepared(prepared), plain) > 0.99999
 
 
@@ -101,7 +111,8 @@ def test_a_tower_that_runs_in_another_order_is_left_alone() -> None:
 
 
 def test_a_tower_without_norms_is_left_alone(tiny: Encoder) -> None:
-    assert fold_batch_norms(tiny._model.visual, SIZE) is tiny._model.visual
+    visual = network_of(tiny).visual
+    assert fold_batch_norms(visual, SIZE) is visual
 
 
 # -- texts ---------------------------------------------------------------------------------------------
@@ -119,7 +130,7 @@ def test_all_layers_of_the_text_tower_are_packed_where_that_is_known_to_be_quick
     linears = [name for name, module in loaded[0].text.named_modules() if type(module) is torch.nn.Linear]
     assert linears
     for encoder in (quick, chosen):
-        assert all(encoder._model.text.get_submodule(name).weight.is_mkldnn for name in linears)
+        assert all(network_of(encoder).text.get_submodule(name).weight.is_mkldnn for name in linears)
 
 
 def test_one_text_among_many_gives_the_vector_that_it_gives_alone(quick: Encoder, chosen: Encoder) -> None:
@@ -128,8 +139,8 @@ def test_one_text_among_many_gives_the_vector_that_it_gives_alone(quick: Encoder
         assert least_cosine(encoder.encode_texts(TEXTS), alone) > least
 
 
-def test_a_text_that_is_too_long_is_cut(quick: Encoder) -> None:
-    length = quick._tokenizer.context_length
+def test_a_text_that_is_too_long_is_cut(loaded: tuple[Any, Any], quick: Encoder) -> None:
+    length = loaded[1].context_length
     cut, longer, shorter = quick.encode_texts([" ".join(["cat"] * count) for count in (length - 2, 4 * length, 3)])
     assert cut == pytest.approx(longer, abs=1e-5)
     assert not np.allclose(cut, shorter, atol=1e-3)
@@ -171,7 +182,7 @@ def test_each_tower_gets_the_fastest_precision_that_keeps_its_vectors(
 ) -> None:
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: has_bf16)
     assert fastest_precisions("cpu", loaded[0]) == of_mini
-    assert fastest_precisions("cpu", tiny._model) == of_transformers
+    assert fastest_precisions("cpu", network_of(tiny)) == of_transformers
     assert fastest_precisions("mps", loaded[0]) == Precisions("fp32", "fp32")
 
 

@@ -53,7 +53,7 @@ def test_is_an_ordinary_open_clip_folder(encoder: Encoder, tmp_path: Path, monke
     with torch.no_grad():
         photograph = model.eval().encode_image(transform(image)[None], normalize=True).numpy()
         sentences = model.encode_text(tokenizer(texts), normalize=True).numpy()
-    assert np.allclose(photograph, encoder.encode_photographs([image]), atol=1e-4)
+    assert np.allclose(photograph, encoder.encode_photographs([image]), atol=1e-3)
     assert np.allclose(sentences, encoder.encode_texts(texts), atol=1e-4)
 
 

@@ -235,7 +235,7 @@ def _encoded(
 def _unfrozen(
     encoder: Encoder, photographs: _Photographs, folder: Path, stages: int, seed: int, on_progress: Progress
 ) -> Unfrozen:
-    from service.encoder import load_network
+    from service.networks import load_network
 
     key = [encoder.fingerprint, *(content_hash(file) for file in photographs.files), *photographs.kinds.tolist()]
     return Unfrozen(
@@ -267,8 +267,9 @@ def _parts(
 
 def _write_tower(source: Unfrozen, folder: Path, photographs: int) -> Encoder:
     """The tower trained on all photographs, written as a model and loaded as any other."""
-    from service.encoder import Encoder, load_network
+    from service.encoder import Encoder
     from service.models import parse_name
+    from service.networks import load_network
     from training.model_folder import check_model, stored_halves, write_model
 
     base = source.base

@@ -149,7 +149,7 @@ def stage_maps(
     import torch
     from open_clip.transform import image_transform_v2
 
-    from service.encoder import preprocessing_of
+    from service.networks import preprocessing_of
 
     lower, _ = split_tower(network.visual, settings.stages)
     lower.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from service.encoder import Encoder
 from service.errors import DataError, UsageError
 from service.head import Head
 from service.photos import is_photograph_name
+from service.runtimes.on_torch import TorchTowers
 from tests.training.similar.pictures import KINDS, striped_kinds
 from training.similar import looks, run, sources
 from training.similar.run import train_similar
@@ -103,22 +105,27 @@ def test_a_tower_is_trained_written_as_a_model_and_taken_up_after_a_stop(
 @pytest.mark.parametrize("stages", [0, 2])
 def test_a_number_of_stages_that_a_tower_does_not_have_is_refused(stages: int, tiny: Encoder) -> None:
     with pytest.raises(UsageError, match=f"--unfreeze {stages}: this tower has 1 stages"):
-        split_tower(tiny._model.visual, stages)
+        split_tower(visual_of(tiny), stages)
+
+
+def visual_of(encoder: Encoder) -> Any:
+    assert isinstance(encoder.towers, TorchTowers)
+    return encoder.towers.model.visual
 
 
 def test_the_halves_of_a_tower_are_the_tower(tiny: Encoder) -> None:
     import torch
 
-    for encoder, stages in ((tiny, 1), (Encoder.load("mini", device="cpu"), 2)):
-        visual = encoder._model.visual
+    for encoder, stages in ((tiny, 1), (Encoder.load("mini", device="cpu", runtime="torch"), 2)):
+        visual = visual_of(encoder)
         lower, upper = split_tower(visual, stages)
         side = encoder.photograph_side
-        batch = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(
-            memory_format=torch.channels_last
-        )
+        pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
+        preparation = encoder.towers._preparation  # type: ignore[attr-defined]
+        batch = torch.from_numpy(preparation.normalised(pixels)).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             features = torch.nn.functional.normalize(upper(lower(batch)), dim=1).numpy()
-        assert np.allclose(features, encoder.encode_with_features(list(batch.numpy()))[1], atol=1e-4)
+        assert np.allclose(features, encoder.encode_with_features(list(pixels))[1], atol=1e-4)
 
 
 def test_what_cannot_be_learned_from_or_written_to_is_said_first(data: Path, tiny: Encoder, tmp_path: Path) -> None:

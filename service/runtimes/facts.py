@@ -1,0 +1,47 @@
+"""What there is to know of a model beside its two towers, so that it can be used without loading its network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from service.preparation import Preparation
+from service.tokenizing import Reading
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Facts of one model.
+
+    `fingerprint` names what makes its vectors, which have `dimension` numbers; `features` says whether the photograph
+    tower has pooled features of its own; `sigmoid` is scale and bias of a model trained with the sigmoid loss;
+    `reading` is what a tokenizer file does not say, None where the model's tokenizer is no such file; `padding` is the
+    token behind the end of a text where the text tower does not look at it, else None.
+    """
+
+    fingerprint: str
+    dimension: int
+    features: bool
+    preparation: Preparation
+    sigmoid: tuple[float, float] | None
+    reading: Reading | None
+    padding: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, for `of`."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> ModelFacts:
+        """From what `as_json` gave; raises KeyError, TypeError or ValueError where it is something else."""
+        sigmoid, reading = written["sigmoid"], written["reading"]
+        return cls(
+            fingerprint=str(written["fingerprint"]),
+            dimension=int(written["dimension"]),
+            features=bool(written["features"]),
+            preparation=Preparation.of(written["preparation"]),
+            sigmoid=None if sigmoid is None else (float(sigmoid[0]), float(sigmoid[1])),
+            reading=None if reading is None else Reading(**reading),
+            padding=None if written["padding"] is None else int(written["padding"]),
+        )

@@ -1,0 +1,105 @@
+"""Towers that OpenVINO computes on a processor: two to four times as quick as torch on the same cores."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.threads import threads
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""What OpenVINO calls the precision of what is not quantised."""
+
+_BATCH = 16
+_TELLTALE = "openvino.tools.ovc"
+
+
+def openvino() -> Any:
+    """The package openvino, imported without the part of it that reports its import to a server.
+
+    Raises ImportError where it is not installed.
+    """
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    # OpenVINO sends a note over the network when this part is imported, and does without the part where it is missing.
+    sys.modules.setdefault(_TELLTALE, None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    finally:
+        if sys.modules.get(_TELLTALE) is None:
+            sys.modules.pop(_TELLTALE, None)
+    return openvino
+
+
+@cache
+def has_bf16() -> bool:
+    """Whether this processor computes in bf16 by itself."""
+    return "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def fastest_precision() -> str:
+    """The fastest precision of this processor that keeps the vectors of a graph made for it: bf16 or fp32."""
+    return "bf16" if has_bf16() else "fp32"
+
+
+class OpenVinoTowers:
+    """Two graphs of OpenVINO, each read and compiled when it is first used. Safe to use from several threads.
+
+    `photographs` and `texts` give a graph. The first takes bytes (n, height, width, 3) and gives outputs (n,
+    dimension) and perhaps features (n, width); the second takes tokens (n, length) and gives outputs.
+    """
+
+    runtime = "openvino"
+    device = "cpu"
+    batch_size = _BATCH
+
+    def __init__(self, read_photographs: Callable[[], Any], read_texts: Callable[[], Any], precision: str) -> None:
+        self.precision = self.text_precision = precision
+        self._photographs = _Compiled(read_photographs, precision)
+        self._texts = _Compiled(read_texts, precision)
+
+    def texts(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """As `Towers.texts`."""
+        return self._texts(tokens)[0]
+
+    def photographs(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """As `Towers.photographs`."""
+        outputs = self._photographs(batch)
+        return outputs[0], outputs[1] if len(outputs) > 1 else None
+
+
+class _Compiled:
+    """One graph; whoever asks takes turns."""
+
+    def __init__(self, read: Callable[[], Any], precision: str) -> None:
+        self._read = read
+        self._precision = precision
+        self._turn = threading.Lock()
+        self._request: Any = None
+
+    def __call__(self, given: NDArray[Any]) -> list[NDArray[np.float32]]:
+        with self._turn:
+            if self._request is None:
+                self._request = compiled(self._read(), self._precision).create_infer_request()
+            self._request.infer([np.ascontiguousarray(given)], share_inputs=True, share_outputs=True)
+            # What the request holds is written over by the next one.
+            return [np.array(each.data, np.float32) for each in self._request.output_tensors]
+
+
+def compiled(model: Any, precision: str) -> Any:
+    """A graph compiled for this processor, for one request at a time on all its threads."""
+    core = openvino().Core()
+    options = {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads(),
+        # Threads that decode, and other processes of the service, use the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return core.compile_model(model, "CPU", options)

@@ -1,0 +1,88 @@
+"""Texts to the numbers that a text tower reads, without torch: from a tokenizer in one file.
+
+open_clip's tokenizers need torch, and a search should not. Those of transformers are `tokenizers` inside, whose file
+gives the same numbers; whoever keeps such a file compares them first (`file_of`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOKENIZER = "tokenizer.json"
+
+Tokenize = Callable[[Sequence[str]], NDArray[np.int64]]
+"""Texts, at least one, to tokens (n, length); where padding changes nothing, only as long as the longest needs."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a tokenizer is not in its file.
+
+    `context_length` is how many tokens a tower reads, `pad` what shorter texts are filled up with.
+    """
+
+    context_length: int
+    pad: int
+
+
+class FileTokenizer:
+    """Reads texts by the file `tokenizer.json` of the library tokenizers. Safe to use from several threads."""
+
+    def __init__(self, file: Path, reading: Reading, padding: int | None) -> None:
+        from tokenizers import Tokenizer
+
+        self._reading = reading
+        self._padding = padding
+        self._tokenizer = Tokenizer.from_file(str(file))
+        self._tokenizer.enable_truncation(reading.context_length)
+        self._tokenizer.no_padding()
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Tokens (n, length) of `texts`; what exceeds the context length is cut."""
+        read = [each.ids for each in self._tokenizer.encode_batch([cleaned(text) for text in texts])]
+        tokens = np.full((len(read), self._reading.context_length), self._reading.pad, np.int64)
+        for row, ids in zip(tokens, read, strict=True):
+            row[: len(ids)] = ids
+        return without_padding(tokens, self._padding)
+
+
+def without_padding(tokens: NDArray[np.int64], padding: int | None) -> NDArray[np.int64]:
+    """Tokens (n, length) without the last columns that hold nothing but `padding`; all of them where it is None."""
+    if padding is None:
+        return tokens
+    used = np.flatnonzero((tokens != padding).any(axis=0))
+    return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
+
+
+def cleaned(text: str) -> str:
+    """A text as open_clip reads it: broken letters mended (ftfy), HTML entities read, white space made one blank."""
+    # Of plain letters ftfy gives back what it got, and importing it costs more than a search may.
+    if not (text.isascii() and text.replace("\n", " ").replace("\t", " ").isprintable() and "&" not in text):
+        import html
+
+        import ftfy
+
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split()).strip()
+
+
+def file_of(tokenizer: Any, folder: Path, texts: Sequence[str]) -> Reading | None:
+    """Write the file of an open_clip tokenizer to `folder`; None where it has none that reads `texts` alike."""
+    inner = getattr(getattr(tokenizer, "tokenizer", None), "backend_tokenizer", None)
+    pad = getattr(getattr(tokenizer, "tokenizer", None), "pad_token_id", None)
+    length = getattr(tokenizer, "context_length", None)
+    if inner is None or pad is None or not length or getattr(tokenizer, "strip_sep_token", False):
+        return None
+    file = folder / TOKENIZER
+    inner.save(str(file))
+    reading = Reading(int(length), int(pad))
+    if np.array_equal(FileTokenizer(file, reading, None)(texts), np.asarray(tokenizer(list(texts)), np.int64)):
+        return reading
+    file.unlink()
+    return None

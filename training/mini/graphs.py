@@ -1,0 +1,126 @@
+"""The graphs of `mini` for OpenVINO, in a file beside its weights.
+
+`python -m training.mini.graphs service/models/mini DATA`, with the captioned photographs of DATA, of which those of the
+split train are what is checked.
+
+A graph as OpenVINO writes it repeats all weights. Here each constant is looked for among the tensors that lie beside
+it, plain or with a normalisation folded in, and only what is in none of them (shapes, axes, numbers) is written out.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import lzma
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.captions import read_captions
+from service.arrays import checksum_of
+from service.networks import load_network
+from service.photos import open_photograph
+from service.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH, Converted, convert
+from service.runtimes.shipped import GRAPHS, VERSION, WEIGHTS, Weights, aligned
+
+_SMALL = 4096
+"""Bytes of a constant that may be written out."""
+_DTYPES = {"f16": "<f2", "f32": "<f4"}
+
+
+def write_graphs(folder: Path, photographs: Sequence[Path]) -> Converted:
+    """Write `GRAPHS` into the folder of a model whose weights are there; how well they keep vectors of `photographs`.
+
+    Raises `ConversionError` where they do not, and ValueError where a constant is in no tensor.
+    """
+    from service.runtimes.loading import facts_of, tokenize_by
+
+    network, tokenizer, config = load_network(f"local-dir:{folder}")
+    tokenize, _ = tokenize_by(network, tokenizer)
+    with tempfile.TemporaryDirectory() as work:
+        facts = facts_of(network, tokenizer, config, Path(work))
+        prepared = np.stack([facts.preparation(open_photograph(file).image) for file in photographs])
+        sources = _Sources(network, Weights(folder / WEIGHTS))
+        converted = convert(network, facts.preparation, tokenize, Path(work), "bf16", photographs=prepared)
+        written = {
+            "version": VERSION,
+            "weights": checksum_of(folder / WEIGHTS),
+            "model": facts.as_json(),
+            "graphs": {
+                name: _without_constants(Path(work) / file, sources)
+                for name, file in (("photographs", PHOTOGRAPHS), ("texts", TEXTS_GRAPH))
+            },
+        }
+    content = json.dumps(written, separators=(",", ":")).encode()
+    (folder / GRAPHS).write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+    return converted
+
+
+class _Sources:
+    """Where the constants of a network's graphs can be found."""
+
+    def __init__(self, network: Any, weights: Weights) -> None:
+        self._weights = weights
+        self._found: dict[bytes, dict[str, Any]] = {}
+        self._folded: list[tuple[dict[str, Any], NDArray[np.float32]]] = []
+        for name in network.state_dict():
+            for dtype in _DTYPES.values():
+                content = np.ascontiguousarray(weights.tensor(name), dtype).tobytes()
+                self._found.setdefault(content, {"tensor": name, "dtype": dtype})
+        for source in _normalised(network.visual, "visual"):
+            weight, bias = weights.folded(source["convolution"], source["norm"], source["epsilon"])
+            self._folded += [(source | {"part": "weight"}, weight), (source | {"part": "bias"}, bias)]
+
+    def of(self, content: bytes, kind: str) -> dict[str, Any]:
+        """What to write of a constant of OpenVINO's type `kind`."""
+        if content in self._found:
+            return self._found[content]
+        if kind in _DTYPES:
+            values = np.frombuffer(content, _DTYPES[kind]).astype(np.float32)
+            for source, folded in self._folded:
+                if folded.size == values.size and np.allclose(folded.reshape(-1), values, rtol=2e-3, atol=1e-6):
+                    return source | {"dtype": _DTYPES[kind]}
+        if len(content) > _SMALL:
+            raise ValueError(f"a constant of {len(content)} bytes is in none of the tensors")
+        return {"bytes": base64.b64encode(content).decode()}
+
+
+def _normalised(module: Any, path: str) -> Iterator[dict[str, Any]]:
+    """The convolutions with a batch normalisation right behind them; as `service.towers` folds them."""
+    import torch
+
+    children = list(module.named_children())
+    for (name, convolution), (norm_name, norm) in itertools.pairwise(children):
+        if isinstance(convolution, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
+            yield {"convolution": f"{path}.{name}", "norm": f"{path}.{norm_name}", "epsilon": norm.eps}
+    for name, child in children:
+        yield from _normalised(child, f"{path}.{name}")
+
+
+def _without_constants(file: Path, sources: _Sources) -> dict[str, Any]:
+    """A graph's XML with new offsets, and what is to be put at each of them."""
+    root = ElementTree.fromstring(file.read_text(encoding="utf-8"))  # noqa: S314 - written by this program
+    block = file.with_suffix(".bin").read_bytes()
+    constants: list[dict[str, Any]] = []
+    offset = 0
+    for layer in root.iterfind("layers/layer[@type='Const']"):
+        data = layer.find("data")
+        assert data is not None  # noqa: S101 - each constant has its place
+        start, size = int(data.get("offset", 0)), int(data.get("size", 0))
+        source = sources.of(block[start : start + size], data.get("element_type", ""))
+        constants.append(source | {"offset": offset, "size": size})
+        data.set("offset", str(offset))
+        offset = aligned(offset + size)
+    return {"xml": ElementTree.tostring(root, encoding="unicode"), "constants": constants}
+
+
+if __name__ == "__main__":
+    some = [each.path for each in read_captions(Path(sys.argv[2]), "train")[::20]]
+    print(write_graphs(Path(sys.argv[1]), some))  # noqa: T201
