@@ -27,6 +27,7 @@ from service.classify_api import PATH as CLASSIFY
 from service.classify_api import add_classify
 from service.errors import NotFoundError, PhotographError, SmyslError, TooLargeError, UsageError
 from service.guard import OwnName, UploadLimit, error_answer
+from service.health import Health
 from service.indexer import Advanced, Failure, Finished, Scanned
 from service.library import Library
 from service.parts import Box, side_to_decode
@@ -222,14 +223,12 @@ def _add_photographs(app: FastAPI, library: Library) -> None:
 
 
 def _add_state(app: FastAPI, library: Library, indexing: _Indexing) -> None:
+    health_of_library = Health(library)
+
     @app.get("/health", tags=["state"])
-    def health() -> HealthOut:
+    async def health() -> HealthOut:
         """Ask the model for a vector and the index for its neighbour; 200 when both answer."""
-        status = library.status()
-        if status.model is None:
-            return HealthOut(status="empty", photographs=0)
-        library.check()
-        return HealthOut(status="ok", photographs=status.photographs)
+        return await health_of_library.look()
 
     @app.get("/heads", tags=["state"])
     def heads() -> HeadsOut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -163,11 +164,16 @@ def search(
     *,
     model: str,
     notice: str | None,
+    turn: AbstractContextManager[object] | None = None,
 ) -> SearchResult:
-    """Answer `query`; `vector_of` gives its unit vector (dimension,) as `index` and `scorer` know it."""
+    """Answer `query`; `vector_of` gives its unit vector (dimension,) as `index` and `scorer` know it.
+
+    `turn` is entered for what is computed once the vector is there.
+    """
     start = time.perf_counter()
     vector = vector_of(query)
-    similarities, ids, matches = _by_match(query, vector, index, scorer)
+    with turn or nullcontext():
+        similarities, ids, matches = _by_match(query, vector, index, scorer)
     own_cut = scorer.min_match if query.kind == "text" else 0.0
     min_match = own_cut if query.min_match is None else query.min_match
     best_match = float(matches[0]) if len(matches) else None

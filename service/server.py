@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from service.errors import UsageError
 from service.folders import resolve_folder
 from service.library import Library
 from service.serving import HEADER, noting
+
+_SWITCH_S = 0.001
+"""Seconds that one thread may keep Python to itself: a search that computes keeps others from being answered."""
 
 
 def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -> None:
@@ -43,6 +47,7 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
                 say(f"smysl is at http://{_name(host)}:{port}  (stop it with Ctrl-C)")
 
     application = create_app(library, folders=folders)
+    sys.setswitchinterval(_SWITCH_S)
     with closing(listening), suppress(KeyboardInterrupt), noting(library.folder, library.settings) as note:
         if library.status().model is not None:
             # Here a model that does not load is a sentence; inside the server it would be a traceback.
