@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from service.catalog import Catalog
 from service.errors import PhotographError
+from service.memory import give_memory_back
 from service.photos import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail_of
 from service.records import Facts, Known, Place, Root
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 _BYTES_READ = 128 << 20
 """Bytes of files that are in memory at once; a file of more is alone."""
 
-_BYTES_DECODED = 256 << 20
+_BYTES_DECODED = 512 << 20
 """Bytes of pixels that are decoded at once; a photograph of more is alone."""
+
+_LARGE = 64 << 20
+"""Bytes of pixels that are given back to the operating system at once; fetching less anew would cost more."""
 
 
 class Tower(Protocol):
@@ -195,6 +199,8 @@ class Decoder:
 
         def wait_for_room(amount: int) -> None:
             held.enter_context(self._decoding.of(amount))
+            if amount >= _LARGE:
+                held.callback(give_memory_back)
 
         photograph = open_photograph(content, max_side=self._side, before_decoding=wait_for_room)
         facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)

@@ -60,8 +60,8 @@ class Pipeline(Generic[Source, Item, Made, Told]):
         """What `store` tells of each batch, in the order of `sources`.
 
         Closed, or interrupted by Ctrl-C, it ends after the batch that the tower works on, and what the tower has
-        made is stored. An exception of any stage comes out as it is, once everything before it has been stored.
-        No thread outlives it.
+        made is stored. So it is with an exception of any stage, which comes out as it is; nothing that comes after
+        it is stored. No thread outlives it.
         """
         upcoming = iter(sources)
         with (
