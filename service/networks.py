@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.errors import ModelError, UsageError
-from service.towers import transformers_tower
 
 if TYPE_CHECKING:
-    import torch
-
     from service.models import DownloadProgress
 
 _PROBES = (
@@ -66,24 +63,6 @@ def load_tokenizer(name: str) -> Any:
     identifier = f"local-dir:{mini_folder()}" if name == "mini" else name
     with _Quiet(), cached_only():
         return open_clip.get_tokenizer(identifier if ":" in identifier else identifier.partition("/")[0])
-
-
-def padding_of(model: Any) -> int | None:
-    """The token behind the end of a text at which a text tower does not look; None where it may look at all.
-
-    Towers of transformers mask it, so that leaving it out changes nothing but time.
-    """
-    tower = transformers_tower(model)
-    return None if tower is None else int(tower.config.pad_token_id)
-
-
-def without_padding(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Tokens (n, length) of an open_clip model without the columns that are padding for all of them."""
-    padding = padding_of(model)
-    if padding is None:
-        return tokens
-    used = (tokens != padding).any(dim=0)
-    return tokens[:, : int(used.nonzero().max()) + 1]
 
 
 def preprocessing_of(model: Any) -> Any:

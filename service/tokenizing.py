@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.tokens import UsedTokens
+
 TOKENIZER = "tokenizer.json"
 
 Tokenize = Callable[[Sequence[str]], NDArray[np.int64]]
-"""Texts, at least one, to tokens (n, length); where padding changes nothing, only as long as the longest needs."""
+"""Texts, at least one, to tokens (n, length), no more of them than the text tower looks at."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class Reading:
 class FileTokenizer:
     """Reads texts by the file `tokenizer.json` of the library tokenizers. Safe to use from several threads."""
 
-    def __init__(self, file: Path, reading: Reading, padding: int | None) -> None:
+    def __init__(self, file: Path, reading: Reading, used: UsedTokens) -> None:
         from tokenizers import Tokenizer
 
         self._reading = reading
-        self._padding = padding
+        self._used = used
         self._tokenizer = Tokenizer.from_file(str(file))
         self._tokenizer.enable_truncation(reading.context_length)
         self._tokenizer.no_padding()
@@ -49,15 +51,7 @@ class FileTokenizer:
         tokens = np.full((len(read), self._reading.context_length), self._reading.pad, np.int64)
         for row, ids in zip(tokens, read, strict=True):
             row[: len(ids)] = ids
-        return without_padding(tokens, self._padding)
-
-
-def without_padding(tokens: NDArray[np.int64], padding: int | None) -> NDArray[np.int64]:
-    """Tokens (n, length) without the last columns that hold nothing but `padding`; all of them where it is None."""
-    if padding is None:
-        return tokens
-    used = np.flatnonzero((tokens != padding).any(axis=0))
-    return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
+        return self._used.of(tokens)
 
 
 def cleaned(text: str) -> str:
@@ -82,7 +76,9 @@ def file_of(tokenizer: Any, folder: Path, texts: Sequence[str]) -> Reading | Non
     file = folder / TOKENIZER
     inner.save(str(file))
     reading = Reading(int(length), int(pad))
-    if np.array_equal(FileTokenizer(file, reading, None)(texts), np.asarray(tokenizer(list(texts)), np.int64)):
+    if np.array_equal(
+        FileTokenizer(file, reading, UsedTokens("all"))(texts), np.asarray(tokenizer(list(texts)), np.int64)
+    ):
         return reading
     file.unlink()
     return None

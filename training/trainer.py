@@ -16,7 +16,8 @@ import numpy as np
 
 from eval.retrieval import Vectors
 from service.errors import UsageError
-from service.networks import preprocessing_of, without_padding
+from service.networks import preprocessing_of
+from service.tokens import text_encoder_of, without_unused
 from training.mini.fit import epoch_batches, schedule
 from training.pairs import PairedPhotograph, read_photographs
 from training.validation import recalls
@@ -206,8 +207,8 @@ class Trainer:
         import torch
 
         network = self.network
-        tokens = without_padding(network, self.tokens[[text for _, text in pairs]]).to(self.device)
-        texts = network.encode_text(tokens, normalize=True)
+        tokens = without_unused(network, self.tokens[[text for _, text in pairs]]).to(self.device)
+        texts = torch.nn.functional.normalize(text_encoder_of(network)(tokens), dim=-1)
         own = [set(self.texts_of[photograph]) for photograph, _ in pairs]
         excused = torch.tensor([[text in texts_here for _, text in pairs] for texts_here in own], device=self.device)
         excused.fill_diagonal_(False)
@@ -249,8 +250,9 @@ class Trainer:
         parts = []
         with torch.no_grad():
             for at in range(0, len(rows), ENCODED_AT_ONCE):
-                tokens = without_padding(self.network, self.tokens[rows[at : at + ENCODED_AT_ONCE]])
-                parts.append(self.network.encode_text(tokens.to(self.device), normalize=True).cpu())
+                tokens = without_unused(self.network, self.tokens[rows[at : at + ENCODED_AT_ONCE]])
+                outputs = text_encoder_of(self.network)(tokens.to(self.device))
+                parts.append(torch.nn.functional.normalize(outputs, dim=-1).cpu())
         vectors: Vectors = torch.cat(parts).numpy()
         return vectors
 

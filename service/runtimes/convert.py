@@ -172,14 +172,17 @@ class _Photographs:
 def _texts_module(network: Any) -> Any:
     import torch
 
+    from service.tokens import text_encoder_of
+
+    encode = text_encoder_of(network)
+
     class Texts(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = network
 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-            outputs: torch.Tensor = network.encode_text(tokens, normalize=False)
-            return outputs
+            return encode(tokens)
 
     return Texts()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.preparation import Preparation
 from service.tokenizing import Reading
+from service.tokens import UsedTokens
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class ModelFacts:
 
     `fingerprint` names what makes its vectors, which have `dimension` numbers; `features` says whether the photograph
     tower has pooled features of its own; `sigmoid` is scale and bias of a model trained with the sigmoid loss;
-    `reading` is what a tokenizer file does not say, None where the model's tokenizer is no such file; `padding` is the
-    token behind the end of a text where the text tower does not look at it, else None.
+    `reading` is what a tokenizer file does not say, None where the model's tokenizer is no such file; `used` says at
+    which tokens the text tower looks.
     """
 
     fingerprint: str
@@ -26,7 +27,7 @@ class ModelFacts:
     preparation: Preparation
     sigmoid: tuple[float, float] | None
     reading: Reading | None
-    padding: int | None
+    used: UsedTokens
 
     def as_json(self) -> dict[str, Any]:
         """All fields, for `of`."""
@@ -43,5 +44,5 @@ class ModelFacts:
             preparation=Preparation.of(written["preparation"]),
             sigmoid=None if sigmoid is None else (float(sigmoid[0]), float(sigmoid[1])),
             reading=None if reading is None else Reading(**reading),
-            padding=None if written["padding"] is None else int(written["padding"]),
+            used=UsedTokens.read(written["used"]),
         )

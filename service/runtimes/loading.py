@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from service.models import DownloadProgress
+    from service.tokens import UsedTokens
 
     Say = Callable[[str], None]
 
@@ -95,26 +96,23 @@ def load(
     return _on_torch(wanted, network, tokenizer, config, device, notice)
 
 
-def tokenize_by(network: Any, tokenizer: Any) -> tuple[Tokenize, int | None]:
-    """How an open_clip tokenizer reads texts for a network, and the token that is padding and changes nothing."""
-    from service.networks import padding_of
-    from service.tokenizing import without_padding
-
-    padding = padding_of(network)
+def tokenize_by(tokenizer: Any, used: UsedTokens) -> Tokenize:
+    """How an open_clip tokenizer reads texts for a tower that looks at the tokens `used`."""
 
     def tokenize(texts: Sequence[str]) -> NDArray[np.int64]:
-        return without_padding(np.asarray(tokenizer(list(texts)), np.int64), padding)
+        return used.of(np.asarray(tokenizer(list(texts)), np.int64))
 
-    return tokenize, padding
+    return tokenize
 
 
 def facts_of(network: Any, tokenizer: Any, config: dict[str, Any], folder: Path | None = None) -> ModelFacts:
     """The facts of an open_clip network on the CPU in float32; its tokenizer's file goes to `folder`, if it has one."""
-    from service.networks import fingerprint_of, padding_of, preprocessing_of, sigmoid_of
+    from service.networks import fingerprint_of, preprocessing_of, sigmoid_of
     from service.pooling import pooling_of
     from service.preparation import Preparation
     from service.runtimes.probes import TEXTS
     from service.tokenizing import file_of
+    from service.tokens import used_tokens_of
 
     odd = ("", "собака бежит", "un café à la crème", "夜の街", "R&amp;B  \t naïve …", "cat " * 300)
     return ModelFacts(
@@ -124,7 +122,7 @@ def facts_of(network: Any, tokenizer: Any, config: dict[str, Any], folder: Path 
         preparation=Preparation.of(asdict(preprocessing_of(network))),
         sigmoid=sigmoid_of(network),
         reading=None if folder is None else file_of(tokenizer, folder, (*TEXTS, *odd)),
-        padding=padding_of(network),
+        used=used_tokens_of(network),
     )
 
 
@@ -177,7 +175,7 @@ def _ready(wanted: Wanted, precision: str) -> Loaded | None:
 
         shipped = Shipped.read(mini_folder())
         if shipped is not None and shipped.facts.reading is not None:
-            tokenize = FileTokenizer(mini_folder() / TOKENIZER, shipped.facts.reading, shipped.facts.padding)
+            tokenize = FileTokenizer(mini_folder() / TOKENIZER, shipped.facts.reading, shipped.facts.used)
             return Loaded(shipped.facts, tokenize, shipped.towers(precision))
     fingerprint = kept.fingerprint_of(wanted.name)
     outcome = None if fingerprint is None else kept.find(fingerprint, precision)
@@ -190,20 +188,14 @@ def _of_folder(name: str, folder: Path, facts: ModelFacts, precision: str, notic
     from service.networks import load_tokenizer
     from service.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH
     from service.runtimes.on_openvino import OpenVinoTowers, openvino
-    from service.tokenizing import without_padding
 
     core = openvino().Core()
     towers = OpenVinoTowers(
         partial(core.read_model, folder / PHOTOGRAPHS), partial(core.read_model, folder / TEXTS_GRAPH), precision
     )
     if facts.reading is not None:
-        return Loaded(facts, FileTokenizer(folder / TOKENIZER, facts.reading, facts.padding), towers, notice)
-    tokenizer = load_tokenizer(name)
-
-    def tokenize(texts: Sequence[str]) -> NDArray[np.int64]:
-        return without_padding(np.asarray(tokenizer(list(texts)), np.int64), facts.padding)
-
-    return Loaded(facts, tokenize, towers, notice)
+        return Loaded(facts, FileTokenizer(folder / TOKENIZER, facts.reading, facts.used), towers, notice)
+    return Loaded(facts, tokenize_by(load_tokenizer(name), facts.used), towers, notice)
 
 
 def _on_torch(
@@ -213,7 +205,7 @@ def _on_torch(
     from service.towers import Precisions, fastest_precisions
 
     facts = facts_of(network, tokenizer, config)
-    tokenize, _ = tokenize_by(network, tokenizer)
+    tokenize = tokenize_by(tokenizer, facts.used)
     if wanted.precision is not None:
         precisions = Precisions(wanted.precision, wanted.precision)
     else:
@@ -262,7 +254,7 @@ def _convert(
     from service.runtimes.convert import ConversionError, convert
 
     facts = facts_of(network, tokenizer, config, new)
-    tokenize, _ = tokenize_by(network, tokenizer)
+    tokenize = tokenize_by(tokenizer, facts.used)
     say(f"Converting the model {name} for this processor, once; searches and runs are two to four times as fast then.")
     try:
         converted = convert(

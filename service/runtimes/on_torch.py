@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.pooling import pooling_of
+from service.tokens import text_encoder_of
 from service.towers import PRECISIONS, Precisions, settle
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TorchTowers:
         self._preparation = preparation
         self.model = settle(model, device, precisions, preparation.size)
         self._pooling = pooling_of(self.model.visual)
+        self._encode_texts = text_encoder_of(self.model)
         self._mean = torch.tensor(preparation.mean, device=device).view(3, 1, 1)
         self._deviation = torch.tensor(preparation.std, device=device).view(3, 1, 1)
         self._text_turn, self._photograph_turn = threading.Lock(), threading.Lock()
@@ -56,7 +58,7 @@ class TorchTowers:
         import torch
 
         with self._text_turn, torch.inference_mode():
-            return _array(self.model.encode_text(torch.from_numpy(tokens).to(self.device), normalize=False))
+            return _array(self._encode_texts(torch.from_numpy(tokens).to(self.device)))
 
     def photographs(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """As `Towers.photographs`."""

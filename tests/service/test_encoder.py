@@ -18,7 +18,8 @@ from PIL import Image
 from service.encoder import Encoder
 from service.errors import ModelError, NotFoundError, UsageError
 from service.models import mini_folder
-from service.networks import load_network, without_padding
+from service.networks import load_network
+from service.tokens import without_unused
 
 TEXTS = [
     "a cat",
@@ -89,10 +90,10 @@ def test_odd_texts_have_vectors_too(encoder: Encoder, text: str) -> None:
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_trimming_the_padding_changes_nothing(mini: Encoder) -> None:
+def test_leaving_out_what_no_text_uses_changes_nothing(mini: Encoder) -> None:
     network, tokenizer, _ = load_network("mini")
     tokens = tokenizer(TEXTS)
-    assert without_padding(network, tokens).shape[1] < tokens.shape[1]
+    assert without_unused(network, tokens).shape[1] < tokens.shape[1]
     untrimmed = network.eval().encode_text(tokens, normalize=True).detach().numpy()
     assert mini.encode_texts(TEXTS) == pytest.approx(untrimmed, abs=1e-3)
 

@@ -43,9 +43,9 @@ def write_graphs(folder: Path, photographs: Sequence[Path]) -> Converted:
     from service.runtimes.loading import facts_of, tokenize_by
 
     network, tokenizer, config = load_network(f"local-dir:{folder}")
-    tokenize, _ = tokenize_by(network, tokenizer)
     with tempfile.TemporaryDirectory() as work:
         facts = facts_of(network, tokenizer, config, Path(work))
+        tokenize = tokenize_by(tokenizer, facts.used)
         prepared = np.stack([facts.preparation(open_photograph(file).image) for file in photographs])
         sources = _Sources(network, Weights(folder / WEIGHTS))
         converted = convert(network, facts.preparation, tokenize, Path(work), "bf16", photographs=prepared)
