@@ -27,6 +27,7 @@ from service.photos import (
     open_photograph,
     read_file,
     thumbnail,
+    thumbnail_of,
 )
 
 
@@ -332,6 +333,81 @@ def test_a_thumbnail_fits_and_keeps_its_shape() -> None:
 def test_a_thumbnail_enlarges_nothing() -> None:
     with Image.open(io.BytesIO(thumbnail(quarters((60, 40))))) as small:
         assert small.size == (60, 40)
+
+
+def small_jpeg(size: tuple[int, int] = (200, 150), **settings: object) -> bytes:
+    return encoded(quarters(size), "JPEG", quality=90, **settings)
+
+
+@pytest.mark.parametrize("side", [THUMBNAIL_SIDE, 200])
+def test_a_small_jpeg_is_its_own_thumbnail_and_says_nothing_more(side: int) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "Unter den Linden 1"
+    content = small_jpeg((side, 150), exif=exif, comment=b"Unter den Linden 1")
+    photograph = open_photograph(content, max_side=520)
+    own = thumbnail_of(photograph, content)
+    assert b"Linden" in content
+    assert b"Linden" not in own
+    assert np.array_equal(pixels(own), pixels(content))
+
+
+def test_a_thumbnail_that_is_written_anew_says_nothing_either() -> None:
+    content = small_jpeg((900, 600), comment=b"Unter den Linden 1")
+    assert b"Linden" not in thumbnail_of(open_photograph(content, max_side=520), content)
+    assert b"Linden" not in browser_jpeg(content)
+
+
+def turned_jpeg() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return small_jpeg(exif=exif)
+
+
+def noisy_jpeg() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 255, (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3), np.uint8)
+    return encoded(Image.fromarray(noise), "JPEG", quality=95)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        turned_jpeg(), noisy_jpeg(), small_jpeg((THUMBNAIL_SIDE + 1, 150)), encoded(quarters(), "PNG"),
+        encoded(quarters().convert("CMYK"), "JPEG"),
+    ],
+    ids=["turned", "many bytes", "too large", "another format", "CMYK"],
+)  # fmt: skip
+def test_other_photographs_get_a_thumbnail_of_their_own(content: bytes) -> None:
+    photograph = open_photograph(content, max_side=520)
+    assert thumbnail_of(photograph, content) == thumbnail(photograph.image)
+
+
+def test_a_small_jpeg_in_other_colours_gets_a_thumbnail_in_srgb(shared_data: Path) -> None:
+    with Image.open(shared_data / "formats" / "jpeg" / "display-p3.jpg") as stored:
+        content = encoded(stored.resize((200, 258)), "JPEG", icc_profile=stored.info["icc_profile"])
+    photograph = open_photograph(content)
+    assert thumbnail_of(photograph, content) == thumbnail(photograph.image)
+
+
+@pytest.mark.parametrize(
+    ("content", "least"),
+    [
+        (encoded(Image.new("RGB", (1600, 1200)), "JPEG"), 4 * 400 * 300),
+        (encoded(Image.new("RGB", (1600, 1200)), "JPEG", progressive=True), 6 * 1600 * 1200),
+        (encoded(Image.new("RGB", (1600, 1200)), "PNG"), 4 * 1600 * 1200),
+    ],
+)
+def test_before_decoding_it_is_said_how_much_memory_the_pixels_take(content: bytes, least: int) -> None:
+    said: list[int] = []
+    open_photograph(content, max_side=256, before_decoding=said.append)
+    assert len(said) == 1
+    assert least <= said[0] <= 2 * least
+
+
+def test_a_large_picture_of_any_format_comes_reduced_by_a_whole_number() -> None:
+    photograph = open_photograph(encoded(quarters((1700, 1300)), "PNG"), max_side=256)
+    assert photograph.image.size == (340, 260)
+    assert (photograph.width, photograph.height) == (1700, 1300)
+    assert photograph.image.getpixel((10, 10)) == (255, 0, 0)
 
 
 def test_a_browser_gets_a_jpeg_of_the_whole_photograph() -> None:
