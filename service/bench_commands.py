@@ -114,6 +114,31 @@ def encode(
 
 
 @bench_app.command()
+def search(
+    photos: Annotated[
+        list[int] | None,
+        typer.Option(help="How many photographs; once more for each further size. Without it 7,000 and 100,000."),
+    ] = None,
+    library: Annotated[Path | None, typer.Option(help="Search this library, not drawn ones.")] = None,
+    queries: Annotated[int, typer.Option(help="Texts of each repeat, 1 to 1,000.")] = 200,
+    repeats: RepeatsOption = 3,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """What a search takes beyond the text tower, in this process and over HTTP, and what the index loses.
+
+    A service is started on each library and asked by one client that keeps its connection, with texts that were not
+    asked before. Let nothing else compute meanwhile.
+    """
+    from eval.bench_search import bench_search
+    from service.progress import stages
+
+    with stages(errors_console()) as tell:
+        report = bench_search(photos or [], library, queries=queries, repeats=repeats, seed=seed, tell=tell)
+    print_report(report, as_json)
+
+
+@bench_app.command()
 def nearest(
     photos: Annotated[
         list[int] | None,
