@@ -207,10 +207,12 @@ def _by_match(
     # The photograph that is asked about is its own nearest neighbour and no answer.
     own = query.without if query.photo_id is None else query.photo_id
     similarities, ids, vectors = index.candidates(vector, count + (own is not None))
-    others = np.flatnonzero(ids != own)[:count] if own is not None else np.arange(len(ids))
-    matches = scorer.match(vector, vectors[others], query.kind)
+    if own is not None:
+        others = np.flatnonzero(ids != own)[:count]
+        similarities, ids, vectors = similarities[others], ids[others], vectors[others]
+    matches = scorer.match(vector, vectors, query.kind)
     order = np.argsort(-matches, kind="stable")
-    return similarities[others][order], ids[others][order], matches[order]
+    return similarities[order], ids[order], matches[order]
 
 
 def score(encoder: Encoder, scorer: Scorer, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Score]:
