@@ -10,82 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.catalog import Catalog
 from service.errors import LibraryError
 from service.index import VectorIndex
-from service.records import Entry, Facts, Place
-
-DIMENSION = 16
-MODEL = "model"
-Vectors = NDArray[np.float32]
-
-
-def unit(vectors: Vectors) -> Vectors:
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
-
-
-class Shelf:
-    """A catalog of photographs that are nothing but vectors."""
-
-    def __init__(self, folder: Path, seed: int = 0) -> None:
-        self.folder = folder
-        self.catalog = Catalog(folder / "catalog.sqlite")
-        self.random = np.random.default_rng(seed)
-        self.root, _ = self.catalog.add_root(folder)
-        self.truth: dict[int, NDArray[np.float16]] = {}
-        self.made = 0
-
-    def vector(self) -> NDArray[np.float16]:
-        return unit(self.random.normal(size=DIMENSION)).astype(np.float16)
-
-    def entry(self, identity: int | None = None, fingerprint: str = MODEL) -> Entry:
-        self.made += 1
-        name = f"{identity or f'new-{self.made}'}.jpg"
-        place = Place(self.root.id, "", name, 1, self.made)
-        facts = Facts(place, self.made.to_bytes(16, "big"), 10, 10, "JPEG")
-        return Entry(facts, {fingerprint: self.vector()}, b"jpeg", identity)
-
-    def add(self, count: int, fingerprint: str = MODEL) -> list[int]:
-        entries = [self.entry(fingerprint=fingerprint) for _ in range(count)]
-        ids = self.catalog.write(entries)
-        if fingerprint == MODEL:
-            self.truth.update(zip(ids, (entry.vectors[MODEL] for entry in entries), strict=True))
-        return ids
-
-    def change(self, ids: list[int]) -> None:
-        entries = [self.entry(identity) for identity in ids]
-        self.catalog.write(entries)
-        self.truth.update(zip(ids, (entry.vectors[MODEL] for entry in entries), strict=True))
-
-    def remove(self, ids: list[int]) -> None:
-        self.catalog.remove(ids)
-        for identity in ids:
-            self.truth.pop(identity, None)
-
-    def open(self) -> VectorIndex:
-        return VectorIndex.open(self.folder, self.catalog, MODEL, DIMENSION)
-
-    def answers(self, query: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-        """What a plain comparison with every vector gives."""
-        ids = np.array(sorted(self.truth), np.int64)
-        if not len(ids):
-            return np.empty(0, np.float32), ids
-        similarities = np.stack([self.truth[int(identity)] for identity in ids]).astype(np.float32) @ query
-        order = np.argsort(-similarities, kind="stable")[:k]
-        return similarities[order], ids[order]
-
-    def check(self, index: VectorIndex) -> None:
-        """The index finds for some queries what the plain comparison finds."""
-        assert len(index) == len(self.truth)
-        assert index.generation == self.catalog.generation()
-        for _ in range(3):
-            query = unit(self.random.normal(size=DIMENSION))
-            similarities, ids = index.search(query, 10)
-            wanted, wanted_ids = self.answers(query, 10)
-            assert similarities == pytest.approx(wanted, abs=1e-5)
-            assert ids.tolist() == wanted_ids.tolist()
+from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
 
 
 @pytest.fixture
@@ -93,13 +22,6 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     shelf = Shelf(tmp_path)
     yield shelf
     shelf.catalog.close()
-
-
-def answers_equal(one: VectorIndex, other: VectorIndex) -> None:
-    """Two indexes give the same answers, to the last bit and in the same order."""
-    for query in unit(np.random.default_rng(9).normal(size=(5, DIMENSION))):
-        for left, right in zip(one.search(query, 20), other.search(query, 20), strict=True):
-            assert np.array_equal(left, right)
 
 
 # -- search --------------------------------------------------------------------------------------------
@@ -271,7 +193,7 @@ def test_a_saved_index_answers_the_same_without_reading_the_vectors(
 def test_saving_leaves_no_parts_behind(shelf: Shelf) -> None:
     saved(shelf)
     names = {file.name for file in shelf.folder.iterdir()}
-    assert {"vectors.faiss", "vectors.json"} <= names
+    assert {"vectors.json", rows(shelf.folder).name, ids(shelf.folder).name} <= names
     assert not [name for name in names if name.endswith(".part")]
 
 
@@ -282,7 +204,7 @@ def edit(folder: Path, **changes: object) -> None:
 
 def flip(file: Path, position: float) -> None:
     content = bytearray(file.read_bytes())
-    content[int(len(content) * position)] ^= 0x10
+    content[int((len(content) - 1) * position)] ^= 0x10
     file.write_bytes(content)
 
 
@@ -290,20 +212,30 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
-FAISS, JSON = "vectors.faiss", "vectors.json"
+def rows(folder: Path) -> Path:
+    (file,) = folder.glob("vectors-*.rows.npy")
+    return file
+
+
+def ids(folder: Path) -> Path:
+    (file,) = folder.glob("vectors-*.ids.npy")
+    return file
+
+
+JSON = "vectors.json"
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "first bytes flipped": lambda folder: flip(folder / FAISS, 0.0),
-    "a bit of a vector flipped": lambda folder: flip(folder / FAISS, 0.5),
-    "a bit of an id flipped": lambda folder: flip(folder / FAISS, 0.95),
-    "index cut off": lambda folder: cut(folder / FAISS),
-    "index empty": lambda folder: (folder / FAISS).write_bytes(b""),
-    "index gone": lambda folder: (folder / FAISS).unlink(),
-    "a folder for an index": lambda folder: ((folder / FAISS).unlink(), (folder / FAISS).mkdir()),
+    "first bytes flipped": lambda folder: flip(rows(folder), 0.0),
+    "a bit of a vector flipped": lambda folder: flip(rows(folder), 0.5),
+    "a bit of an id flipped": lambda folder: flip(ids(folder), 1.0),
+    "index cut off": lambda folder: cut(rows(folder)),
+    "index empty": lambda folder: rows(folder).write_bytes(b""),
+    "index gone": lambda folder: rows(folder).unlink(),
+    "a folder for an index": lambda folder: (file := rows(folder), file.unlink(), file.mkdir()),
     "facts gone": lambda folder: (folder / JSON).unlink(),
     "facts cut off": lambda folder: cut(folder / JSON),
     "facts of no kind": lambda folder: (folder / JSON).write_text("[1]"),
     "facts no text": lambda folder: (folder / JSON).write_bytes(b"\xff\xfe\0"),
-    "both gone": lambda folder: ((folder / FAISS).unlink(), (folder / JSON).unlink()),
+    "both gone": lambda folder: (rows(folder).unlink(), (folder / JSON).unlink()),
     "another model": lambda folder: edit(folder, fingerprint="other"),
     "another dimension": lambda folder: edit(folder, dimension=8),
     "another version": lambda folder: edit(folder, version=0),
@@ -358,13 +290,13 @@ def test_an_index_of_another_catalog_is_not_believed(shelf: Shelf, tmp_path: Pat
     anew = Shelf(other, seed=5)
     for _ in range(4):
         anew.add(10)
-    for name in (FAISS, JSON):
-        (shelf.folder / name).rename(other / name)
+    for file in list(shelf.folder.glob("vectors*")):
+        file.rename(other / file.name)
     anew.check(anew.open())
     anew.catalog.close()
 
 
-def test_a_crash_between_the_two_files_is_seen(shelf: Shelf) -> None:
+def test_facts_of_files_that_are_gone_are_not_believed(shelf: Shelf) -> None:
     saved(shelf)
     older = (shelf.folder / JSON).read_bytes()
     shelf.add(7)
@@ -375,7 +307,7 @@ def test_a_crash_between_the_two_files_is_seen(shelf: Shelf) -> None:
 
 def test_a_folder_that_takes_no_index_gets_a_sentence(shelf: Shelf) -> None:
     shelf.add(3)
-    (shelf.folder / f"{FAISS}.part").mkdir()
+    (shelf.folder / f"{JSON}.part").mkdir()
     with pytest.raises(LibraryError, match=r"index .* cannot be saved"):
         shelf.open().save(shelf.folder)
 

@@ -1,0 +1,191 @@
+"""The kinds of scan over a library's rows, and which of them from which size on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from service.index.rows import BLOCK, Found, Ids, Rows, Vectors, decoded, flat, let_go, nearest
+
+_TRAINING = 16_384
+"""Rows that the codes are trained on; FAISS takes 256 a centre, and there are 16."""
+_ASKED = 32
+_DEPTH = 200
+"""How deep a search looks where matches may order photographs anew (`search.LEAST_CANDIDATES`)."""
+_LEAST_NEAREST, _LEAST_DEEP = 0.99, 0.97
+"""Shares of the ten and of the 200 nearest that a short list must hold."""
+_TEXT = 0.5
+"""How much of a trial query is a photograph; the rest is a random direction, as texts lie far from photographs."""
+_SHARE = 4
+"""A short list of more than one in so many rows is longer than it is worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which kind of index from which number of rows on, and when its files are written anew.
+
+    The numbers come from `smysl bench nearest --kinds` (docs/performance.md): the kind that is quickest while it is
+    exact, and codes from where an exact scan takes more than the three milliseconds a person may as well be spared.
+
+    Attributes:
+        shards_from: rows from which on an exact scan is shared by threads.
+        coarse_from: rows from which on codes give a short list that is compared exactly.
+        lists: lengths of the short list that are tried; the first that finds enough is kept.
+        whole_until: rows up to which all is in one piece: kept in memory, written anew at each save.
+        share: share of the base that may be newer than it or gone from it before it is written anew.
+    """
+
+    shards_from: int = 30_000
+    coarse_from: int = 150_000
+    lists: tuple[int, ...] = (2_000, 4_000, 8_000, 16_000)
+    whole_until: int = 50_000
+    share: float = 0.05
+
+
+class Scan(Protocol):
+    """A way to find the nearest of rows that never change."""
+
+    name: str
+    """What FAISS calls it."""
+
+    def nearest(self, queries: Vectors, k: int) -> Found:
+        """The `k` nearest rows to each of `queries` (q, dimension), with exact similarities."""
+
+    def size(self) -> int:
+        """Bytes that it holds beside the rows."""
+
+
+class Exact:
+    """Compares a query with every row."""
+
+    name = "SQfp16"
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._flat = flat(rows)
+
+    def nearest(self, queries: Vectors, k: int) -> Found:
+        """The `k` nearest rows to each of `queries` (q, dimension)."""
+        if len(queries) == 1 and len(self._rows):
+            similarities, found = self._flat.search(queries, k)
+            return similarities, found
+        return nearest(self._rows, queries, k)
+
+    def size(self) -> int:
+        """Nothing."""
+        return 0
+
+
+class Shards:
+    """Compares a query with every row, on several threads; FAISS has no threads for one query of a flat index."""
+
+    def __init__(self, rows: Rows, threads: int) -> None:
+        import faiss
+
+        self.name = f"SQfp16, {threads} shards"
+        self._rows = rows
+        # One after the other (successive ids), each in its thread.
+        self._shards: Any = faiss.IndexShards(rows.shape[1], True, True)  # type: ignore[call-arg]
+        self._parts = [flat(part) for part in np.array_split(rows, threads)]
+        for part in self._parts:
+            self._shards.add_shard(part)
+
+    def nearest(self, queries: Vectors, k: int) -> Found:
+        """The `k` nearest rows to each of `queries` (q, dimension)."""
+        if len(queries) == 1:
+            similarities, found = self._shards.search(queries, k)
+            return similarities, found
+        return nearest(self._rows, queries, k)
+
+    def size(self) -> int:
+        """Nothing."""
+        return 0
+
+
+class Coarse:
+    """Compares a query with codes of every row, and exactly with the rows of a short list.
+
+    The codes are those of a product quantizer of 16 centres for each four dimensions (a bit a dimension), scanned in
+    the processor's registers (André, Kermarrec, Le Scouarnec 2015): quicker than RaBitQ at equal recall here. `codes`
+    is FAISS's index of them and `length` of how many rows the short list is, ten times `k` where that is more.
+    """
+
+    def __init__(self, rows: Rows, codes: Any, length: int) -> None:
+        self.name = f"PQ{codes.pq.M}x4fs,Refine(SQfp16)"
+        self.codes = codes
+        self.length = length
+        self._rows = rows
+
+    def nearest(self, queries: Vectors, k: int) -> Found:
+        """The `k` nearest of the short list to each of `queries` (q, dimension)."""
+        length = max(self.length, 10 * k)
+        if length * _SHARE > len(self._rows):
+            return nearest(self._rows, queries, k)
+        listed = self.codes.search(queries, length)[1]
+        found = [
+            # In the order of the file: the memory is quicker at it.
+            nearest(self._rows, query[None], k, np.sort(places[places >= 0]))
+            for query, places in zip(queries, listed, strict=True)
+        ]
+        return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
+
+    def size(self) -> int:
+        """Bytes of the codes."""
+        return int(self.codes.ntotal * self.codes.code_size)
+
+    @classmethod
+    def made(cls, rows: Rows, lengths: tuple[int, ...]) -> Coarse | None:
+        """The codes of rows (n, dimension) with the shortest sufficient list; None where none of `lengths` suffices.
+
+        Queries of two kinds are tried against the exact answer: photographs, and what lies as far from them as texts.
+        """
+        import faiss
+
+        count, dimension = rows.shape
+        each = next(size for size in (4, 3, 2, 1) if dimension % size == 0)
+        codes = faiss.IndexPQFastScan(dimension, dimension // each, 4, faiss.METRIC_INNER_PRODUCT)
+        # Otherwise it warns on the terminal where rows are few.
+        codes.pq.cp.min_points_per_centroid = 1
+        codes.train(decoded(rows[_spread(count, _TRAINING)]))
+        for start in range(0, count, BLOCK):
+            codes.add(decoded(rows[start : start + BLOCK]))
+            let_go(rows)
+        own = decoded(rows[_spread(count, _ASKED)])
+        random = np.random.default_rng(0).standard_normal(own.shape).astype(np.float32)
+        random /= np.linalg.norm(random, axis=1, keepdims=True)
+        asked = np.concatenate([own, _TEXT * own + (1 - _TEXT**2) ** 0.5 * random])
+        right = nearest(rows, asked, min(_DEPTH, count), once=True)[1]
+        for length in lengths:
+            listed = codes.search(asked, min(length, count))[1]
+            if _share(listed, right[:, :10]) >= _LEAST_NEAREST and _share(listed, right) >= _LEAST_DEEP:
+                return cls(rows, codes, length)
+        return None
+
+
+def scan_of(rows: Rows, limits: Limits, *, coarse: bool = True) -> Scan:
+    """The kind of scan that suits so many rows, made; without `coarse` an exact one, however many they are."""
+    if coarse and len(rows) >= limits.coarse_from:
+        made = Coarse.made(rows, limits.lists)
+        if made is not None:
+            return made
+    threads = _cores()
+    if len(rows) >= max(limits.shards_from, threads) and threads > 1:
+        return Shards(rows, threads)
+    return Exact(rows)
+
+
+def _spread(count: int, most: int) -> Ids:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
+def _share(listed: Ids, right: Ids) -> float:
+    found = sum(int(np.isin(wanted, places).sum()) for wanted, places in zip(right, listed, strict=True))
+    return found / right.size
+
+
+def _cores() -> int:
+    # A container may use fewer than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,91 @@
+"""A catalog of photographs that are nothing but vectors, and what a plain comparison with all of them gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.catalog import Catalog
+from service.index import Limits, VectorIndex
+from service.records import Entry, Facts, Place
+
+DIMENSION = 16
+MODEL = "model"
+Vectors = NDArray[np.float32]
+
+
+def unit(vectors: Vectors) -> Vectors:
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+class Shelf:
+    """A catalog of photographs that are nothing but vectors."""
+
+    def __init__(self, folder: Path, seed: int = 0, limits: Limits | None = None) -> None:
+        self.folder = folder
+        self.limits = limits
+        self.catalog = Catalog(folder / "catalog.sqlite")
+        self.random = np.random.default_rng(seed)
+        self.root, _ = self.catalog.add_root(folder)
+        self.truth: dict[int, NDArray[np.float16]] = {}
+        self.made = 0
+
+    def vector(self) -> NDArray[np.float16]:
+        return unit(self.random.normal(size=DIMENSION)).astype(np.float16)
+
+    def entry(self, identity: int | None = None, fingerprint: str = MODEL) -> Entry:
+        self.made += 1
+        name = f"{identity or f'new-{self.made}'}.jpg"
+        place = Place(self.root.id, "", name, 1, self.made)
+        facts = Facts(place, self.made.to_bytes(16, "big"), 10, 10, "JPEG")
+        return Entry(facts, {fingerprint: self.vector()}, b"jpeg", identity)
+
+    def add(self, count: int, fingerprint: str = MODEL) -> list[int]:
+        entries = [self.entry(fingerprint=fingerprint) for _ in range(count)]
+        ids = self.catalog.write(entries)
+        if fingerprint == MODEL:
+            self.truth.update(zip(ids, (entry.vectors[MODEL] for entry in entries), strict=True))
+        return ids
+
+    def change(self, ids: list[int]) -> None:
+        entries = [self.entry(identity) for identity in ids]
+        self.catalog.write(entries)
+        self.truth.update(zip(ids, (entry.vectors[MODEL] for entry in entries), strict=True))
+
+    def remove(self, ids: list[int]) -> None:
+        self.catalog.remove(ids)
+        for identity in ids:
+            self.truth.pop(identity, None)
+
+    def open(self) -> VectorIndex:
+        return VectorIndex.open(self.folder, self.catalog, MODEL, DIMENSION, limits=self.limits)
+
+    def answers(self, query: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+        """What a plain comparison with every vector gives."""
+        ids = np.array(sorted(self.truth), np.int64)
+        if not len(ids):
+            return np.empty(0, np.float32), ids
+        similarities = np.stack([self.truth[int(identity)] for identity in ids]).astype(np.float32) @ query
+        order = np.argsort(-similarities, kind="stable")[:k]
+        return similarities[order], ids[order]
+
+    def check(self, index: VectorIndex) -> None:
+        """The index finds for some queries what the plain comparison finds."""
+        assert len(index) == len(self.truth)
+        assert index.generation == self.catalog.generation()
+        for _ in range(3):
+            query = unit(self.random.normal(size=DIMENSION))
+            similarities, ids = index.search(query, 10)
+            wanted, wanted_ids = self.answers(query, 10)
+            assert similarities == pytest.approx(wanted, abs=1e-5)
+            assert ids.tolist() == wanted_ids.tolist()
+
+
+def answers_equal(one: VectorIndex, other: VectorIndex) -> None:
+    """Two indexes give the same answers, to the last bit and in the same order."""
+    for query in unit(np.random.default_rng(9).normal(size=(5, DIMENSION))):
+        for left, right in zip(one.search(query, 20), other.search(query, 20), strict=True):
+            assert np.array_equal(left, right)

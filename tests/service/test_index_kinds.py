@@ -1,0 +1,527 @@
+"""Every kind of index answers as a plain comparison does, whatever came and went and happened to its files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import service.index.files
+from service.errors import LibraryError
+from service.index import Limits, VectorIndex
+from service.index.rows import Rows, Spool, decoded, encoded, nearest
+from service.index.scans import Coarse, Exact, Shards, scan_of
+from tests.conftest import ROOT
+from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
+
+NEVER = 1_000_000
+KINDS = {
+    "exact": Limits(shards_from=NEVER, coarse_from=NEVER, whole_until=40, share=0.2),
+    "shards": Limits(shards_from=1, coarse_from=NEVER, whole_until=40, share=0.2),
+    "coarse": Limits(coarse_from=50, lists=(140,), whole_until=40, share=0.2),
+}
+"""All kinds at sizes of a few hundred."""
+MANY = 600
+
+
+@pytest.fixture(params=list(KINDS))
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+    """A shelf whose index is of each kind in turn; by codes it has only its sixteen dimensions to go by."""
+    monkeypatch.setattr("service.index.scans._cores", lambda: 3)
+    monkeypatch.setattr("service.index.scans._LEAST_NEAREST", 0.0)
+    monkeypatch.setattr("service.index.scans._LEAST_DEEP", 0.0)
+    shelf = Shelf(tmp_path, limits=KINDS[request.param])
+    shelf.add(MANY)
+    yield shelf
+    shelf.catalog.close()
+
+
+def recall(shelf: Shelf, index: VectorIndex, k: int = 10) -> float:
+    """Of the `k` nearest, the share that is found; what is found has its exact similarity and is alive."""
+    shares = []
+    for query in unit(np.random.default_rng(3).normal(size=(20, DIMENSION))):
+        similarities, ids = index.search(query, k)
+        assert len(set(ids.tolist())) == len(ids) == min(k, len(shelf.truth))
+        assert set(ids.tolist()) <= set(shelf.truth)
+        own = np.stack([shelf.truth[int(identity)] for identity in ids]).astype(np.float32) @ query
+        assert similarities == pytest.approx(own, abs=1e-5)
+        assert (np.diff(similarities) <= 0).all()
+        shares.append(len(set(ids.tolist()) & set(shelf.answers(query, k)[1].tolist())) / min(k, len(shelf.truth)))
+    return float(np.mean(shares))
+
+
+def least(shelf: Shelf) -> float:
+    """The recall that its kind owes."""
+    return 0.85 if shelf.limits == KINDS["coarse"] else 1.0
+
+
+def test_a_kind_is_chosen_by_size_and_has_a_name(shelf: Shelf) -> None:
+    index = shelf.open()
+    names = {"exact": "SQfp16", "shards": "SQfp16, 3 shards", "coarse": "PQ4x4fs,Refine(SQfp16)"}
+    assert index.kind == names[next(name for name, limits in KINDS.items() if limits == shelf.limits)]
+    assert recall(shelf, index) >= least(shelf)
+    index.save(shelf.folder)
+    again = shelf.open()
+    assert again.kind == index.kind
+    answers_equal(again, index)
+    assert again.bytes == index.bytes >= MANY * (2 * DIMENSION + 8)
+
+
+def test_small_libraries_are_exact_and_the_limits_rise() -> None:
+    limits = Limits()
+    rows = encoded(unit(np.random.default_rng(0).normal(size=(1_000, DIMENSION))))
+    assert isinstance(scan_of(rows, limits), Exact)
+    assert limits.shards_from <= limits.coarse_from
+    assert limits.lists == tuple(sorted(limits.lists))
+
+
+def test_vectors_that_codes_do_not_tell_apart_are_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In many dimensions random directions are all equally far: no short list holds the nearest."""
+    monkeypatch.setattr("service.index.scans._cores", lambda: 2)
+    rows = encoded(unit(np.random.default_rng(0).normal(size=(4_000, 128))))
+    assert isinstance(scan_of(rows, Limits(shards_from=1, coarse_from=1, lists=(300,))), Shards)
+    made = scan_of(rows, Limits(coarse_from=1, lists=(300, 4_000)))
+    assert isinstance(made, Coarse) and made.length == 4_000
+
+
+def test_what_is_newer_than_the_base_and_what_is_gone_are_known_at_once(shelf: Shelf) -> None:
+    index = shelf.open()
+    index.save(shelf.folder)
+    ids = sorted(shelf.truth)
+    shelf.add(20)
+    shelf.change(ids[:15])
+    shelf.remove(ids[100:130])
+    index.catch_up(shelf.catalog)
+    assert recall(shelf, index) >= least(shelf)
+    index.save(shelf.folder)
+    assert recall(shelf, shelf.open()) >= least(shelf)
+
+
+def test_the_nearest_are_found_where_all_that_were_nearer_are_gone(shelf: Shelf) -> None:
+    query = unit(np.ones(DIMENSION, np.float32))
+    nearer = shelf.answers(query, MANY - 8)[1].tolist()
+    index = shelf.open()
+    shelf.remove(nearer)
+    index.catch_up(shelf.catalog)
+    for k in (3, 8, 500):
+        assert index.search(query, k)[1].tolist() == shelf.answers(query, k)[1].tolist()
+        assert index.candidates(query, k)[1].tolist() == shelf.answers(query, k)[1].tolist()
+    assert index.search_many(query[None], 9)[1][0].tolist() == [*shelf.answers(query, 8)[1].tolist(), -1]
+
+
+def test_many_queries_at_once_get_the_answers_of_each(shelf: Shelf) -> None:
+    index = shelf.open()
+    shelf.add(30)
+    shelf.remove(sorted(shelf.truth)[::20])
+    index.catch_up(shelf.catalog)
+    queries = unit(shelf.random.normal(size=(12, DIMENSION)))
+    similarities, ids = index.search_many(queries, 15)
+    assert similarities.shape == ids.shape == (12, 15)
+    for query, likeness, found in zip(queries, similarities, ids, strict=True):
+        alone, alone_ids = index.search(query, 15)
+        assert likeness == pytest.approx(alone, abs=1e-6)
+        assert len(set(found.tolist()) & set(alone_ids.tolist())) >= 14
+    assert index.search_many(queries[:0], 5)[1].shape == (0, 5)
+    assert (index.search_many(queries, 2 * MANY)[1][:, len(shelf.truth) :] == -1).all()
+
+
+@pytest.mark.parametrize("share", [0.004, 0.02, 0.5, 1.0])
+def test_among_some_photographs_the_answer_is_exact(shelf: Shelf, share: float) -> None:
+    index = shelf.open()
+    shelf.change(sorted(shelf.truth)[:10])
+    shelf.remove(sorted(shelf.truth)[50:60])
+    index.catch_up(shelf.catalog)
+    known = np.arange(1, MANY + 50)
+    chosen = np.sort(shelf.random.choice(known, int(share * len(known)), replace=False)).astype(np.int64)
+    query = unit(shelf.random.normal(size=DIMENSION))
+    every = shelf.answers(query, MANY)[1]
+    wanted = [identity for identity in every.tolist() if identity in set(chosen.tolist())][:25]
+    assert index.search(query, 25, chosen)[1].tolist() == wanted
+    similarities, ids, vectors = index.candidates(query, 25, chosen)
+    assert ids.tolist() == wanted
+    assert similarities == pytest.approx(vectors @ query, abs=1e-5)
+
+
+def test_among_nobody_nobody_is_found(shelf: Shelf) -> None:
+    index = shelf.open()
+    query = unit(np.ones(DIMENSION, np.float32))
+    for nobody in (np.empty(0, np.int64), np.array([-1, 10 * MANY], np.int64)):
+        similarities, ids, vectors = index.candidates(query, 5, nobody)
+        assert (similarities.shape, ids.shape, vectors.shape) == ((0,), (0,), (0, DIMENSION))
+
+
+@given(deeds=st.lists(st.tuples(st.sampled_from("acrs"), st.integers(0, 2**20)), min_size=3, max_size=14))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_sequence_of_changes_and_saves_equals_a_plain_comparison(
+    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, int]]
+) -> None:
+    shelf = Shelf(tmp_path_factory.mktemp("any"), limits=Limits(shards_from=60, coarse_from=NEVER, whole_until=20))
+    index = shelf.open()
+    shelf.add(70)
+    for deed, number in deeds:
+        ids = sorted(shelf.truth)
+        some = [int(each) for each in np.random.default_rng(number).permutation(ids)[: number % 40]]
+        if deed == "a" or not some:
+            shelf.add(number % 50 + 1)
+        elif deed == "c":
+            shelf.change(some)
+        elif deed == "r":
+            shelf.remove(some)
+        index.catch_up(shelf.catalog)
+        if deed == "s":
+            index.save(shelf.folder)
+            index = shelf.open()
+    shelf.check(index)
+    shelf.catalog.close()
+
+
+# -- on the disk ---------------------------------------------------------------------------------------
+
+
+def names(folder: Path) -> set[str]:
+    return {file.name for file in folder.glob("vectors*")}
+
+
+def of_base(folder: Path) -> set[str]:
+    return {name for name in names(folder) if not name.endswith((".json", ".tail"))}
+
+
+def changed(shelf: Shelf) -> VectorIndex:
+    """An index with a base, a tail and dead rows, saved."""
+    shelf.open().save(shelf.folder)
+    index = shelf.open()
+    ids = sorted(shelf.truth)
+    shelf.add(10)
+    shelf.remove(ids[:10])
+    index.catch_up(shelf.catalog)
+    index.save(shelf.folder)
+    return index
+
+
+def test_a_few_changes_are_saved_beside_a_base_that_stays(shelf: Shelf) -> None:
+    shelf.open().save(shelf.folder)
+    base = of_base(shelf.folder)
+    index = changed(shelf)
+    assert of_base(shelf.folder) == base
+    assert len([name for name in names(shelf.folder) if name.endswith(".tail")]) == 1
+    answers_equal(shelf.open(), index)
+
+
+@pytest.mark.parametrize("deed", ["added", "removed"])
+def test_many_changes_make_a_new_base_and_leave_no_file_behind(shelf: Shelf, deed: str) -> None:
+    index = changed(shelf)
+    base = of_base(shelf.folder)
+    if deed == "added":
+        shelf.add(MANY // 4)
+    else:
+        shelf.remove(sorted(shelf.truth)[: MANY // 4])
+    index.catch_up(shelf.catalog)
+    index.save(shelf.folder)
+    now = of_base(shelf.folder)
+    assert not now & base
+    assert names(shelf.folder) == {*now, "vectors.json"}
+    assert len(now) == (3 if shelf.limits == KINDS["coarse"] else 2)
+    assert recall(shelf, shelf.open()) >= least(shelf)
+
+
+def test_a_reader_goes_on_with_a_base_that_was_replaced(shelf: Shelf) -> None:
+    shelf.open().save(shelf.folder)
+    reader, writer = shelf.open(), shelf.open()
+    shelf.add(MANY // 2)
+    writer.catch_up(shelf.catalog)
+    writer.save(shelf.folder)
+    reader.catch_up(shelf.catalog)
+    assert recall(shelf, reader) >= least(shelf)
+
+
+def test_what_another_process_has_saved_is_mapped_rather_than_read(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that runs while very many photographs are added shares the new base instead of keeping its own."""
+    shelf.open().save(shelf.folder)
+    service_, writer = shelf.open(), shelf.open()
+    shelf.add(MANY)
+    writer.catch_up(shelf.catalog)
+    writer.save(shelf.folder)
+    monkeypatch.setattr("service.index.vector_index.scan_of", lambda *_: pytest.fail("it made a base of its own"))
+    service_.catch_up(shelf.catalog)
+    assert recall(shelf, service_) >= least(shelf)
+    assert service_.generation == shelf.catalog.generation()
+
+
+def test_a_long_stream_is_mapped_and_one_that_the_disk_refuses_stays_in_memory(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_file = shelf.open()
+
+    def full(self: Spool, *_: object) -> None:
+        if self._folder is not None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        add(self, *_)  # type: ignore[arg-type]
+
+    add = Spool.add
+    monkeypatch.setattr(Spool, "add", full)
+    answers_equal(shelf.open(), in_file)
+
+
+def damage(file: Path, position: float) -> None:
+    content = bytearray(file.read_bytes())
+    content[int((len(content) - 1) * position)] ^= 0x08
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("position", [0.0, 0.3, 0.7, 1.0])
+def test_a_flipped_bit_in_any_file_is_seen(shelf: Shelf, position: float) -> None:
+    changed(shelf)
+    saved = {name: (shelf.folder / name).read_bytes() for name in names(shelf.folder)}
+    assert len(saved) >= 4
+    for name, content in saved.items():
+        damage(shelf.folder / name, position)
+        assert recall(shelf, shelf.open()) >= least(shelf), name
+        (shelf.folder / name).write_bytes(content)
+
+
+def test_a_missing_or_shortened_file_is_seen(shelf: Shelf) -> None:
+    changed(shelf)
+    saved = {name: (shelf.folder / name).read_bytes() for name in names(shelf.folder)}
+    for name, content in saved.items():
+        (shelf.folder / name).unlink()
+        assert recall(shelf, shelf.open()) >= least(shelf), name
+        (shelf.folder / name).write_bytes(content[: len(content) // 2])
+        assert recall(shelf, shelf.open()) >= least(shelf), name
+        (shelf.folder / name).write_bytes(content)
+
+
+def test_files_of_two_sets_are_not_mixed(shelf: Shelf) -> None:
+    """The facts of an older set are brought back over a newer one."""
+    changed(shelf)
+    older = (shelf.folder / "vectors.json").read_bytes()
+    index = shelf.open()
+    shelf.add(MANY)
+    index.catch_up(shelf.catalog)
+    index.save(shelf.folder)
+    (shelf.folder / "vectors.json").write_bytes(older)
+    assert recall(shelf, shelf.open()) >= least(shelf)
+
+
+STEPS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "while the rows are written": lambda patch: patch.setattr(service.index.files._Digest, "finish", stop),
+    "before the codes": lambda patch: patch.setattr(service.index.files, "scan_of", stop),
+    "before the facts": lambda patch: patch.setattr(service.index.files, "write_state", stop),
+    "before the facts take their place": lambda patch: patch.setattr(Path, "replace", stop),
+    "before old files are removed": lambda patch: patch.setattr(service.index.files, "_remove", stop),
+}
+
+
+class Killed(BaseException):
+    """What no handler of errors catches: the process ends here."""
+
+
+def stop(*_: object, **__: object) -> Any:
+    raise Killed
+
+
+@pytest.mark.parametrize("step", list(STEPS))
+def test_a_crash_at_any_step_leaves_an_index_that_is_recognised(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    changed(shelf)
+    index = shelf.open()
+    shelf.add(MANY // 2)
+    index.catch_up(shelf.catalog)
+    with monkeypatch.context() as patch:
+        STEPS[step](patch)
+        patch.setattr("service.index.vector_index.write_state", service.index.files.write_state)
+        try:
+            index.save(shelf.folder)
+        except Killed:
+            pass
+        else:
+            assert step == "before the codes", "an exact index has none"
+    read = []
+    changes = shelf.catalog.changes
+    monkeypatch.setattr(shelf.catalog, "changes", lambda *given: read.append(given[1]) or changes(*given))
+    again = shelf.open()
+    assert 0 not in read, "what was saved before is still there"
+    assert recall(shelf, again) >= least(shelf)
+    again.save(shelf.folder)
+    assert len(names(shelf.folder)) == len(of_base(shelf.folder)) + 1 + len(list(shelf.folder.glob("*.tail")))
+    assert len(of_base(shelf.folder)) == (3 if shelf.limits == KINDS["coarse"] else 2)
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write error")])
+def test_a_full_disk_gets_a_sentence_and_leaves_what_was_there(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    index = changed(shelf)
+    before = names(shelf.folder)
+    shelf.add(MANY // 2)
+    index.catch_up(shelf.catalog)
+
+    def full(*_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.index.files._Digest, "finish", full)
+        with pytest.raises(LibraryError, match="cannot be saved"):
+            index.save(shelf.folder)
+    assert names(shelf.folder) == before
+    assert recall(shelf, index) >= least(shelf)
+    index.save(shelf.folder)
+    assert recall(shelf, shelf.open()) >= least(shelf)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no such permission")
+def test_a_folder_that_is_read_only_can_be_searched(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(shelf)
+    shelf.add(5)
+    refused = OSError(errno.EROFS, "Read-only file system")
+
+    def refuse(*given: object, **named: object) -> Any:
+        raise refused
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr(service.index.files, "write_arrays", refuse)
+    monkeypatch.setattr(service.index.files, "_written_base", refuse)
+    index = shelf.open()
+    assert recall(shelf, index) >= least(shelf)
+    with pytest.raises(LibraryError, match=r"cannot be saved .*Read-only"):
+        index.save(shelf.folder)
+    (shelf.folder / "vectors.json").unlink()
+    assert recall(shelf, shelf.open()) >= least(shelf)
+
+
+def test_an_index_of_an_earlier_version_is_replaced(shelf: Shelf) -> None:
+    (shelf.folder / "vectors.faiss").write_bytes(b"old")
+    (shelf.folder / "vectors.json").write_text(json.dumps({"version": 1, "fingerprint": MODEL}), encoding="utf-8")
+    shelf.open().save(shelf.folder)
+    assert not (shelf.folder / "vectors.faiss").exists()
+    assert recall(shelf, shelf.open()) >= least(shelf)
+
+
+# -- at once -------------------------------------------------------------------------------------------
+
+
+def test_threads_search_while_one_catches_up_and_saves(shelf: Shelf) -> None:
+    index = shelf.open()
+    alive = set(shelf.truth)
+    gone: set[int] = set()
+    faults: list[str] = []
+    done = threading.Event()
+    queries = unit(np.random.default_rng(1).normal(size=(8, DIMENSION)))
+
+    def ask(number: int) -> None:
+        while not done.is_set():
+            removed = set(gone)
+            similarities, ids, vectors = index.candidates(queries[number], 20)
+            if set(ids.tolist()) & removed or len(ids) != 20 or len(set(ids.tolist())) != 20:
+                faults.append(f"found {sorted(ids.tolist())}")
+            if not np.allclose(vectors @ queries[number], similarities, atol=1e-4):
+                faults.append("vectors of other photographs")
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for turn in range(25):
+            some = sorted(alive)[turn * 7 : turn * 7 + 6]
+            shelf.remove(some)
+            alive -= set(some)
+            alive |= set(shelf.add(12))
+            index.catch_up(shelf.catalog)
+            gone |= set(some)
+            if turn % 5 == 0:
+                index.save(shelf.folder)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not faults
+    assert recall(shelf, index) >= least(shelf)
+
+
+ASK = """
+import sys, json
+import numpy as np
+from pathlib import Path
+from service.catalog import Catalog
+from service.index import Limits, VectorIndex
+catalog = Catalog(Path(sys.argv[1]) / "catalog.sqlite")
+limits = Limits(shards_from=10, coarse_from=1_000_000, whole_until=40)
+index = VectorIndex.open(Path(sys.argv[1]), catalog, "model", 16, limits=limits)
+print("ready", flush=True)
+for line in sys.stdin:
+    index.catch_up(catalog)
+    print(json.dumps(index.search(np.array(json.loads(line), np.float32), 10)[1].tolist()), flush=True)
+catalog.close()
+"""
+
+
+def test_two_processes_share_an_index_while_one_writes(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, limits=Limits(shards_from=10, coarse_from=NEVER, whole_until=40))
+    shelf.add(MANY)
+    index = shelf.open()
+    index.save(tmp_path)
+    other = subprocess.Popen(
+        [sys.executable, "-c", ASK, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert other.stdin is not None and other.stdout is not None
+    with other, other.stdin, other.stdout:
+        assert other.stdout.readline() == "ready\n"
+        for turn in range(4):
+            shelf.add(20 if turn % 2 else MANY)
+            shelf.remove(sorted(shelf.truth)[:20])
+            index.catch_up(shelf.catalog)
+            index.save(tmp_path)
+            query = unit(shelf.random.normal(size=DIMENSION))
+            other.stdin.write(f"{query.tolist()}\n")
+            other.stdin.flush()
+            assert json.loads(other.stdout.readline()) == shelf.answers(query, 10)[1].tolist()
+    shelf.catalog.close()
+
+
+# -- rows ----------------------------------------------------------------------------------------------
+
+
+def rows_of(count: int, dimension: int = 7) -> Rows:
+    return encoded(unit(np.random.default_rng(count).normal(size=(count, dimension))))
+
+
+def test_rows_go_to_float16_and_back_as_with_numpy() -> None:
+    vectors = unit(np.random.default_rng(0).normal(size=(33, 7)))
+    assert np.array_equal(encoded(vectors), vectors.astype(np.float16))
+    assert np.array_equal(decoded(encoded(vectors)), vectors.astype(np.float16).astype(np.float32))
+    assert decoded(rows_of(0)).shape == (0, 7)
+
+
+def test_blocks_give_what_one_comparison_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(500)
+    queries = decoded(rows_of(9))
+    places = np.sort(np.random.default_rng(1).choice(500, 200, replace=False))
+    whole = nearest(rows, queries, 30), nearest(rows, queries, 30, places)
+    monkeypatch.setattr("service.index.rows.BLOCK", 64)
+    for one, other in zip(whole, (nearest(rows, queries, 30), nearest(rows, queries, 30, places)), strict=True):
+        assert np.array_equal(one[0], other[0])
+        assert np.array_equal(one[1], other[1])
+    assert set(whole[1][1].ravel().tolist()) <= set(places.tolist())
+    assert (nearest(rows[:3], queries, 5)[1][:, 3:] == -1).all()
+
+
+@pytest.mark.parametrize("dimension", [2, 6, 9, 13])
+def test_codes_are_made_of_any_number_of_dimensions(dimension: int) -> None:
+    rows = rows_of(2_000, dimension)
+    made = Coarse.made(rows, (2_000,))
+    assert made is not None
+    query = decoded(rows[:1])
+    assert np.array_equal(made.nearest(query, 10)[1], nearest(rows, query, 10)[1])
