@@ -1,0 +1,68 @@
+"""Texts read without torch give the numbers that open_clip's tokenizers give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.models import mini_folder
+from service.networks import load_tokenizer
+from service.tokenizing import TOKENIZER, FileTokenizer, Reading, cleaned, file_of
+from service.tokens import UsedTokens
+
+ALL = UsedTokens("all")
+
+
+@pytest.fixture(scope="module")
+def of_mini() -> Any:
+    return load_tokenizer("mini")
+
+
+@pytest.fixture(scope="module")
+def from_file(of_mini: Any) -> FileTokenizer:
+    return FileTokenizer(mini_folder() / TOKENIZER, Reading(of_mini.context_length, 0), ALL)
+
+
+@given(st.text(max_size=300))
+@settings(deadline=None, max_examples=300)
+def test_any_text_is_read_as_open_clip_reads_it(of_mini: Any, from_file: FileTokenizer, text: str) -> None:
+    assert np.array_equal(from_file([text]), of_mini([text]).numpy())
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+@settings(deadline=None, max_examples=300)
+def test_plain_letters_need_no_mending(text: str) -> None:
+    from open_clip.tokenizer import basic_clean, whitespace_clean
+
+    assert cleaned(text) == whitespace_clean(basic_clean(text))
+
+
+def test_tokens_are_as_many_as_the_longest_text_needs(from_file: FileTokenizer) -> None:
+    cut = FileTokenizer(mini_folder() / TOKENIZER, Reading(64, 0), UsedTokens("until padding", 0))
+    assert from_file(["a cat", "cat " * 200]).shape == (2, 64)
+    assert cut(["a cat", "two dogs play"]).shape == (2, 5)
+
+
+def test_a_tokenizer_without_a_file_is_left_to_open_clip(tmp_path: Path) -> None:
+    import open_clip
+
+    assert file_of(open_clip.SimpleTokenizer(), tmp_path, ["a cat"]) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tokenizer_that_reads_otherwise_than_its_file_is_left_to_open_clip(of_mini: Any, tmp_path: Path) -> None:
+    assert file_of(of_mini, tmp_path, ["a cat", "собака", ""]) == Reading(64, 0)
+
+    class Lowering:
+        tokenizer, context_length = of_mini.tokenizer, of_mini.context_length
+
+        def __call__(self, texts: list[str]) -> Any:
+            return of_mini([text[:2] for text in texts])
+
+    assert file_of(Lowering(), tmp_path, ["a cat"]) is None
+    assert not (tmp_path / TOKENIZER).exists()
