@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,14 +83,32 @@ def save_index(folder: Path, catalog: Catalog) -> None:
     open_index(folder, catalog).save(folder)
 
 
+@dataclass(frozen=True)
+class Model:
+    """What a catalog is told of its model, whose vectors have 512 dimensions: its name and what names both kinds of
+    rows. `features` is the same as `fingerprint` where the tower has none of its own."""
+
+    name: str
+    fingerprint: str
+    features: str
+
+    @classmethod
+    def mini(cls) -> Model:
+        """The built-in model, which is not loaded for it."""
+        fingerprint = fingerprint_of_mini()
+        return cls(MINI, fingerprint, features_fingerprint(fingerprint))
+
+
 class Drawer:
     """Adds drawn photographs to a catalog, in folders of a thousand below `root`, which need not be there.
 
     `writing_s` is how many seconds the catalog has taken for them; drawing is not among these.
     """
 
-    def __init__(self, catalog: Catalog, root: Path, *, seed: int = 0, thumbnails: bool = True) -> None:
-        """Make `mini` the model of a catalog that is empty, or go on where another has stopped.
+    def __init__(
+        self, catalog: Catalog, root: Path, *, seed: int = 0, thumbnails: bool = True, model: Model | None = None
+    ) -> None:
+        """Make `model`, else `mini`, the model of a catalog that is empty, or go on where another has stopped.
 
         Raises `UsageError` for a catalog with photographs that were not drawn: nobody's own library is filled up.
         """
@@ -100,9 +119,9 @@ class Drawer:
         self.writing_s = 0.0
         self._root = catalog.add_root(root.resolve())[0].id
         self._bank = bank_of_mini()
-        self._fingerprint = fingerprint_of_mini()
-        self._features = features_fingerprint(self._fingerprint)
-        catalog.remember(model=MINI, fingerprint=self._fingerprint, features=self._features)
+        model = model or Model.mini()
+        self._fingerprint, self._features = model.fingerprint, model.features
+        catalog.remember(model=model.name, fingerprint=model.fingerprint, features=model.features)
         self._thumbnails = _thumbnails(seed) if thumbnails else [b"\xff\xd8"]
         self._next = int(drawn_before or 0)
 
@@ -127,7 +146,7 @@ class Drawer:
         features = _unit(random.standard_normal((count, FEATURES), np.float32))
         for number, vector, feature in zip(range(start, start + count), vectors, features, strict=True):
             thumbnail = self._thumbnails[int(random.integers(len(self._thumbnails)))]
-            yield Entry(self._facts(number, random), {self._fingerprint: vector, self._features: feature}, thumbnail)
+            yield Entry(self._facts(number, random), {self._features: feature, self._fingerprint: vector}, thumbnail)
 
     def _facts(self, number: int, random: np.random.Generator) -> Facts:
         width, height = _SIZES[number % len(_SIZES)]

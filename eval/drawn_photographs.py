@@ -32,7 +32,7 @@ def draw_photographs(
     quality: int = 88,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write `count` different JPEGs of `size` (width and height in pixels) into `folder`, the same for the same seed."""
+    """Write `count` different JPEGs of `size` (width and height in pixels) into `folder`; the same for a seed."""
     from PIL import Image
 
     random = np.random.default_rng(seed)

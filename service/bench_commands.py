@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -139,6 +139,68 @@ def search(
 
 
 @bench_app.command()
+def decode(
+    side: Annotated[int, typer.Option(help="Pixels of the tower's input.")] = 260,
+    small: Annotated[int, typer.Option(help="Photographs of 224 pixels.")] = 400,
+    large: Annotated[int, typer.Option(help="Photographs of twelve megapixels.")] = 40,
+    threads: Annotated[Optional[int], typer.Option(help="Threads at most; else one for each core.")] = None,  # noqa: UP045
+    repeats: RepeatsOption = 3,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Photographs a second from a file's bytes to a tower's pixels, with one thread and with all cores.
+
+    JPEGs of twelve megapixels are decoded reduced, as an index run does it, and at full scale.
+    """
+    from eval.bench_decode import bench_decode
+    from service.progress import stages
+
+    with stages(errors_console()) as tell:
+        report = bench_decode(
+            side=side, small=small, large=large, threads=threads, repeats=repeats, seed=seed, tell=tell
+        )
+    print_report(report, as_json)
+
+
+@bench_app.command()
+def index(
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    precision: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="fp32, bf16, fp16 or int8; else the fastest that keeps the vectors."),
+    ] = None,
+    small: Annotated[int, typer.Option(help="Photographs of 224 pixels; 0 leaves them out.")] = 2_000,
+    large: Annotated[int, typer.Option(help="Photographs of twelve megapixels; 0 leaves them out.")] = 200,
+    repeats: RepeatsOption = 3,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Photographs a second of decoding alone, the tower alone and an index run, and the memory of a run.
+
+    On drawn photographs, in new libraries that are gone afterwards. Let nothing else compute meanwhile.
+    """
+    from eval.bench_index import bench_index
+    from eval.measure import check_repeats
+    from service.config import MINI
+    from service.encoder import load_encoder
+    from service.models import ensure_downloaded
+    from service.progress import download, stages
+
+    check_repeats(repeats)
+    errors = errors_console()
+    settings = settings_of(model=model, device=device, precision=precision)
+    name = settings.model or MINI
+    with download(errors) as on_progress:
+        ensure_downloaded(name, timeout_s=settings.hub_timeout_s, on_progress=on_progress)
+    with stages(errors) as tell:
+        report = bench_index(
+            load_encoder(name, settings), settings, small=small, large=large, repeats=repeats, seed=seed, tell=tell
+        )
+    print_report(report, as_json)
+
+
+@bench_app.command()
 def nearest(
     photos: Annotated[
         list[int] | None,
@@ -182,6 +244,91 @@ def nearest(
             "versions": ", ".join(f"{name} {number}" for name, number in report.versions.items()),
         }
     )
+
+
+@bench_app.command()
+def library(
+    photos: Annotated[int, typer.Option(help="How many photographs in the end.")] = 10_000,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Folder in which the drawn library stays; one that is there already is measured again."),
+    ] = None,
+    queries: Annotated[int, typer.Option(help="Texts that are asked in each repeat.")] = 100,
+    repeats: RepeatsOption = 3,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw cost against size into this file (SVG).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a library of drawn photographs costs at 1,000, 10,000, 100,000 and so on, up to --photos.
+
+    Filling it, adding and removing 1,000 photographs, starting a service on it, a search over HTTP beside the text
+    tower alone, a search among 1 % of it, memory, and bytes a photograph. A million takes 20 GB of disk.
+    """
+    from eval.bench_library import bench_library
+    from service.progress import stages
+    from service.terminal import check_report
+
+    check_report(plot)
+    with stages(errors_console()) as tell:
+        report = bench_library(photos, keep=keep, queries=queries, repeats=repeats, seed=seed, tell=tell)
+    if plot is not None:
+        from eval.growth import picture
+
+        plot.write_text(picture(report), encoding="utf-8")
+    print_report(report, as_json)
+
+
+@bench_app.command()
+def peer(
+    rclip: Annotated[Path, typer.Option(help="rclip's command, or the folder of its environment.")],
+    small: Annotated[int, typer.Option(help="Photographs of 224 pixels; 0 leaves them out.")] = 2_000,
+    large: Annotated[int, typer.Option(help="Photographs of twelve megapixels; 0 leaves them out.")] = 200,
+    searched: Annotated[int, typer.Option(help="Photographs that a query looks through.")] = 7_000,
+    queries: Annotated[int, typer.Option(help="Queries of each in a repeat, each a new process.")] = 5,
+    repeats: RepeatsOption = 3,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare with rclip 3.3 in turn: photographs a second, a query in a new process, memory.
+
+    rclip and onnx are installed in an environment of their own, of the same Python. Both programs get a model of the
+    same architecture with the same random weights. Let nothing else compute meanwhile.
+    """
+    from eval.bench_peer import bench_peer
+    from service.progress import stages
+
+    with stages(errors_console()) as tell:
+        report = bench_peer(
+            rclip, small=small, large=large, searched=searched, queries=queries, repeats=repeats, seed=seed, tell=tell
+        )
+    print_report(report, as_json)
+
+
+@bench_app.command()
+def scans(
+    photos: Annotated[
+        list[int] | None,
+        typer.Option(help="How many photographs; once more for each further size. Without it 10,000 to 300,000."),
+    ] = None,
+    queries: Annotated[int, typer.Option(help="Photographs that are asked, and as many texts.")] = 200,
+    repeats: RepeatsOption = 3,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the ways in which a library's index is searched: exactly, on several threads, by codes and then exactly.
+
+    Milliseconds of a query by a photograph, by a text and among 1 % of the photographs, recall of the ten nearest,
+    seconds to make and to open, bytes. Which way is taken at which size follows from it. A million takes 4 GB of disk.
+    """
+    from eval.bench_scans import bench_scans
+    from service.config import MINI
+    from service.encoder import load_encoder
+    from service.progress import stages
+
+    encoder = load_encoder(MINI, settings_of())
+    with stages(errors_console()) as tell:
+        report = bench_scans(encoder.encode_texts, photos or [], queries=queries, repeats=repeats, seed=seed, tell=tell)
+    print_report(report, as_json)
 
 
 def _print_trials(trials: Sequence[Trial]) -> None:

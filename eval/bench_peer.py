@@ -1,0 +1,249 @@
+"""smysl beside rclip 3.3 in one run on the same drawn photographs: indexing, a query in a new process, memory.
+
+Both run as their own commands. Three take turns in every repeat: rclip, smysl with a model of rclip's architecture
+and the same random weights, and smysl with `mini`. From the time of indexing that of one photograph alone is taken
+away, so that neither start nor loading of a model counts.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eval.drawn_library import Drawer, Model, save_index
+from eval.drawn_photographs import LARGE, SMALL, draw_photographs
+from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from eval.peer_commands import Peer, Ran, find_peer, ran
+from eval.peer_model import ARCHITECTURE
+from eval.texts import texts
+from service.catalog import Catalog
+from service.errors import DataError, UsageError
+from service.library import Library
+
+SEARCHED = 7_000
+"""Photographs that a query in a new process looks through."""
+LEAST = 2
+RCLIP, SAME, MINI = "rclip", f"smysl, {ARCHITECTURE}", "smysl, mini"
+_SMYSL = (sys.executable, "-c", "from service.cli import main; main()")
+_FILL = """
+import sys, numpy as np
+from rclip.db import DB
+database = DB(sys.argv[1])
+vectors = np.random.default_rng(0).normal(size=(int(sys.argv[3]), 512)).astype(np.float32)
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+for number, vector in enumerate(vectors):
+    path = f"{sys.argv[2]}/{number:05d}.jpg"
+    database.upsert_image(
+        dict(filepath=path, modified_at=0.0, size=1, vector=vector.tobytes(), hash=str(number)), commit=False
+    )
+database.close()
+"""
+
+Tell = Callable[[str, int, int], None]
+"""What is being done, how much of it is done, and how much there is."""
+
+
+def bench_peer(
+    rclip: Path,
+    *,
+    small: int = 2_000,
+    large: int = 200,
+    searched: int = SEARCHED,
+    queries: int = 5,
+    repeats: int = 3,
+    seed: int = 0,
+    tell: Tell = lambda what, done, total: None,
+) -> Report:
+    """Compare with the rclip at `rclip`, its command or the folder of its environment.
+
+    Args:
+        small, large: photographs of 224 pixels square and of twelve megapixels that are indexed; 0 leaves them out.
+        searched: photographs in the libraries that are asked, whose vectors are drawn.
+        queries: new processes of each in a repeat; their median counts.
+        repeats: how often everything takes its turn.
+        seed: of what is drawn.
+        tell: follows what is done.
+
+    Raises `UsageError` for numbers that cannot be, where there is no rclip, and where a command fails.
+    """
+    check_repeats(repeats)
+    _check(small, large, searched, queries)
+    peer = find_peer(rclip)
+    machine = machine_facts()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = _Bench(peer, Path(folder), seed, tell)
+        bench.make_models()
+        figures: list[Figure] = []
+        for name, count, size in (("small", small, SMALL), ("12 megapixels", large, LARGE)):
+            if count:
+                figures += bench.indexing(name, count, size, repeats)
+        figures += bench.asking(searched, queries, repeats)
+        figures += bench.memory()
+    settings = {
+        "architecture": ARCHITECTURE,
+        "weights": "random",
+        "small": small,
+        "large": large,
+        "searched": searched,
+        "queries": queries,
+        "repeats": repeats,
+        "seed": seed,
+    }
+    versions = versions_of("torch", "openvino", "open_clip_torch", "faiss-cpu", "pillow")
+    versions |= {f"{name} (rclip's)": number for name, number in peer.versions.items()}
+    return Report("peer", figures, settings, _NOTES, machine, versions)
+
+
+_NOTES = [
+    "Photographs a second are of the commands `rclip` and `smysl index` on a new library, less the time of the same "
+    "command on one photograph. rclip keeps vectors; smysl keeps vectors, features, thumbnails and facts.",
+    f"rclip's weights need its hub: both have the same random ones of a {ARCHITECTURE}, rclip as ONNX in fp32.",
+    "A query is the whole command, a new process each time, over libraries whose vectors were drawn into them.",
+    "Ratios are of one repeat, in which all three took their turn.",
+]
+
+
+def _check(small: int, large: int, searched: int, queries: int) -> None:
+    for name, value in (("--small", small), ("--large", large)):
+        if value and value < LEAST:
+            raise UsageError(f"{name} is {value}; it must be 0 or at least {LEAST}: the time of one is taken away.")
+    for name, value in (("--searched", searched), ("--queries", queries)):
+        if value < 1:
+            raise UsageError(f"{name} is {value}; it must be 1 or more.")
+
+
+@dataclass
+class _Bench:
+    peer: Peer
+    folder: Path
+    seed: int
+    tell: Tell
+    peaks: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._runs = 0
+        self._texts = texts(self.seed)
+        self._datadir = self.folder / "models" / "rclip"
+        # Its converted model would stay in the user's cache.
+        self._variables = {"SMYSL_CACHE": str(self.folder / "cache"), "RCLIP_DATADIR": str(self._datadir)}
+        self._model = f"local-dir:{self.folder / 'models' / 'model'}"
+
+    def make_models(self) -> None:
+        """Write the models, and let smysl convert its own, which happens once for a model."""
+        self.tell("making models", 0, 2)
+        made: list[str | Path] = [sys.executable, "-m", "eval.peer_model", self.folder / "models", self.peer.packages]
+        project = Path(__file__).parents[1]
+        ran(made, folder=project, variables={})
+        self.tell("making models", 1, 2)
+        draw_photographs(self.folder / "one", 1, SMALL, seed=self.seed)
+        for name in (SAME, MINI):
+            self._index(name, self.folder / "one")
+        self.tell("making models", 2, 2)
+
+    def indexing(self, kind: str, count: int, size: tuple[int, int], repeats: int) -> list[Figure]:
+        """Photographs a second of each, and ratios."""
+        photographs, one = self.folder / kind, self.folder / f"{kind}, one"
+        draw_photographs(
+            photographs,
+            count,
+            size,
+            seed=self.seed,
+            on_progress=lambda done, total: self.tell(f"{kind}: drawing photographs", done, total),
+        )
+        draw_photographs(one, 1, size, seed=self.seed + 1)
+        rates: dict[str, list[float]] = {RCLIP: [], SAME: [], MINI: []}
+        turns = [(name, each) for _ in range(repeats) for name, each in rates.items()]
+        for done, (name, each) in enumerate(turns):
+            self.tell(f"{kind}: indexing", done, len(turns))
+            start = self._index(name, one).seconds
+            whole = self._index(name, photographs)
+            self._note(f"indexing {count:,} of {kind}, {name}", whole)
+            taken = whole.seconds - start
+            if taken <= 0:
+                raise DataError(f"{count} photographs are too few to be told from one; index more of them.")
+            each.append((count - 1) / taken)
+        return _beside(f"{kind}: ", "photographs/s", rates, over=lambda ours, theirs: ours / theirs)
+
+    def asking(self, searched: int, queries: int, repeats: int) -> list[Figure]:
+        """Seconds of a query in a new process of each, and ratios."""
+        commands = dict(self._askable(searched))
+        seconds: dict[str, list[float]] = {name: [] for name in commands}
+        for turn in range(repeats):
+            self.tell("asking in new processes", turn, repeats)
+            some: dict[str, list[float]] = {name: [] for name in commands}
+            for text in [next(self._texts) for _ in range(queries + 1)]:
+                for name, (command, folder) in commands.items():
+                    done = self._run([*command, text], folder)
+                    self._note(f"a query, {name}", done)
+                    if len(done.out.splitlines()) < min(10, searched):
+                        raise DataError(f"{name} answered a query with {done.out!r}, which are not its hits.")
+                    some[name].append(done.seconds)
+            for name, each in some.items():
+                # The first finds no file in the page cache.
+                seconds[name].append(sorted(each[1:])[(len(each) - 1) // 2])
+        return _beside("a query in a new process: ", "s", seconds, over=lambda ours, theirs: theirs / ours)
+
+    def memory(self) -> list[Figure]:
+        """The most memory that was resident, of each kind of command."""
+        return [Figure(f"peak memory of {name}", "MB", tuple(values)) for name, values in self.peaks.items()]
+
+    def _index(self, name: str, photographs: Path) -> Ran:
+        if name == RCLIP:
+            for file in self._datadir.glob("db.sqlite3*"):
+                file.unlink()
+            return self._run([self.peer.command, "-f", "-t", "1", "a photograph"], photographs)
+        self._runs += 1
+        library = self.folder / f"library {self._runs}"
+        model = self._model if name == SAME else "mini"
+        return self._run([*_SMYSL, "index", photographs, "--library", library, "--model", model], self.folder)
+
+    def _run(self, command: Sequence[str | Path], folder: Path) -> Ran:
+        return ran(command, folder=folder, variables=self._variables)
+
+    def _note(self, what: str, done: Ran) -> None:
+        self.peaks.setdefault(what, []).append(done.peak_mb)
+
+    def _askable(self, searched: int) -> Iterator[tuple[str, tuple[list[str | Path], Path]]]:
+        """Each with the command that a text is put behind, and the folder to run it in, its library filled."""
+        database = self._datadir / "db.sqlite3"
+        database.unlink(missing_ok=True)
+        photographs = self.folder / "searched"
+        photographs.mkdir()
+        fill = [str(self.peer.python), "-c", _FILL, str(database), str(photographs.resolve()), str(searched)]
+        subprocess.run(fill, check=True, capture_output=True)  # noqa: S603
+        yield RCLIP, ([self.peer.command, "--no-indexing", "-f", "-t", "10"], photographs)
+        for name in (SAME, MINI):
+            library = self._library(name, searched)
+            yield name, ([*_SMYSL, "search", "-k", "10", "--min-match", "0", "--library", library], self.folder)
+
+    def _library(self, name: str, searched: int) -> Path:
+        """A drawn library of as many photographs for the model of `name`."""
+        self._index(name, self.folder / "one")
+        with Library.open(self.folder / f"library {self._runs}") as made:
+            fingerprint = made.catalog.setting("fingerprint") or ""
+            features = made.catalog.setting("features") or fingerprint
+            model = Model(made.catalog.setting("model") or "", fingerprint, features)
+        folder = self.folder / f"searched, {name}"
+        folder.mkdir()
+        catalog = Catalog(folder / "catalog.sqlite")
+        try:
+            Drawer(catalog, folder / "photographs", seed=self.seed, thumbnails=False, model=model).add(searched)
+            save_index(folder, catalog)
+        finally:
+            catalog.close()
+        return folder
+
+
+def _beside(
+    beginning: str, unit: str, values: dict[str, list[float]], *, over: Callable[[float, float], float]
+) -> list[Figure]:
+    """Each figure, and how many times better than rclip ours are."""
+    figures = [Figure(f"{beginning}{name}", unit, tuple(each)) for name, each in values.items()]
+    for name in (SAME, MINI):
+        ratios = tuple(over(ours, theirs) for ours, theirs in zip(values[name], values[RCLIP], strict=True))
+        figures.append(Figure(f"{beginning}{name} against rclip", "x", ratios))
+    return figures

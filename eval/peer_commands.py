@@ -1,0 +1,89 @@
+"""Commands in processes of their own, with their time and memory: rclip in its environment, and `smysl`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import UsageError
+
+INSTALL = "python -m venv DIR && DIR/bin/pip install rclip onnx"
+_ASK = (
+    "import importlib.metadata, json, sys, sysconfig; "
+    "print(json.dumps([sysconfig.get_path('platlib'), list(sys.version_info[:2]), "
+    "{name: importlib.metadata.version(name) for name in ('rclip', 'onnx', 'onnxruntime', 'pillow')}]))"
+)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """rclip in an environment of its own: its command, its Python, its packages, and their versions."""
+
+    command: Path
+    python: Path
+    packages: Path
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended: seconds, and the most memory that was resident, in MB of 1,000,000 bytes."""
+
+    seconds: float
+    peak_mb: float
+    out: str
+
+
+def find_peer(path: Path) -> Peer:
+    """The rclip at `path`, its command or the folder of its environment.
+
+    Raises `UsageError` where it is not there, lacks a package, or has another Python than this program, with which it
+    shares `onnx`.
+    """
+    path = path.expanduser()
+    command = path / "bin" / "rclip" if path.is_dir() else path
+    python = command.parent / "python"
+    if not (command.is_file() and python.exists()):
+        raise UsageError(f"There is no rclip at {path}. Install it in an environment of its own: {INSTALL}")
+    done = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        missing = (done.stderr.strip().splitlines() or ["it does not run"])[-1]
+        raise UsageError(f"The environment of {command} is not complete ({missing}). Make it so: {INSTALL}")
+    packages, version, versions = json.loads(done.stdout)
+    if tuple(version) != sys.version_info[:2]:
+        ours = ".".join(map(str, sys.version_info[:2]))
+        raise UsageError(
+            f"The environment of {command} has Python {version[0]}.{version[1]} and smysl {ours}; make it anew with "
+            f"Python {ours}."
+        )
+    return Peer(command.absolute(), python.absolute(), Path(packages), versions)
+
+
+def ran(command: Sequence[str | Path], *, folder: Path, variables: Mapping[str, str]) -> Ran:
+    """Run a command in `folder` with these variables beside ours.
+
+    Raises `UsageError` with the end of what it said where it fails.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
+        started = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603
+            list(map(str, command)), stdout=out, stderr=said, cwd=folder, env=os.environ | dict(variables)
+        )
+        # Of this process alone: `resource` would say the most of all that have ended.
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            said.seek(0)
+            last = said.read().decode(errors="replace").strip()[-400:]
+            raise UsageError(f"{' '.join(map(str, command))} failed with {process.returncode}: {last}")
+        out.seek(0)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Ran(seconds, used.ru_maxrss * unit / 1e6, out.read().decode(errors="replace"))
