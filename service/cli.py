@@ -183,6 +183,9 @@ def serve(
         int | None,
         typer.Option(help="Port to listen on, 0 for any free one; else SMYSL_PORT, else 8000."),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that answer and share one index; else SMYSL_WORKERS, else 1.")
+    ] = None,
     library: LibraryOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
@@ -190,7 +193,7 @@ def serve(
     """Answer searches over HTTP, with a page at / and the API's description at /docs."""
     from service.server import run
 
-    settings = settings_of(library=library, model=model, device=device, host=host, port=port)
+    settings = settings_of(library=library, model=model, device=device, host=host, port=port, workers=workers)
     with open_library(settings, create=bool(folders)) as opened:
         run(opened, folders or (), say=say)
 
@@ -220,6 +223,8 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
         "writing": f"process {facts.writer.pid} ({facts.writer.doing})" if facts.writer else "nobody",
     }  # fmt: skip
     print_rows({name: value for name, value in rows.items() if value})
+    if facts.model is not None and facts.model.notice is not None:
+        say(facts.model.notice)
 
 
 @app.command()
@@ -253,9 +258,9 @@ def models(as_json: JsonOption = False) -> None:
 
 
 def described(model: ModelOut) -> str:
-    """A model with its device and precision; that of texts is named where it is another."""
+    """A model with its device, runtime and precision; that of texts is named where it is another."""
     texts = f", texts in {model.text_precision}" if model.text_precision != model.precision else ""
-    return f"{model.name} ({model.device}, {model.precision}{texts})"
+    return f"{model.name} ({model.device}, {model.runtime}, {model.precision}{texts})"
 
 
 def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:

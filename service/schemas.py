@@ -239,8 +239,10 @@ class ModelOut(BaseModel):
     fingerprint: str
     dimension: int
     device: str
-    precision: str = Field(description="of the photograph tower: fp32, bf16 or fp16")
+    runtime: str = Field(description="what computes the towers: openvino or torch")
+    precision: str = Field(description="of the photograph tower: fp32, bf16, fp16 or int8")
     text_precision: str = Field(description="of the text tower")
+    notice: str | None = Field(description="why it is slower than it might be; null where it is not")
     languages: str | None
 
 
@@ -308,8 +310,10 @@ class StatusOut(BaseModel):
                 fingerprint=encoder.fingerprint,
                 dimension=encoder.dimension,
                 device=encoder.device,
+                runtime=encoder.runtime,
                 precision=encoder.precision,
                 text_precision=encoder.text_precision,
+                notice=encoder.notice,
                 languages=languages_of(encoder.name),
             )
             index = IndexOut(kind=vectors.kind, photographs=len(vectors), generation=vectors.generation)

@@ -37,6 +37,8 @@ class ColourEncoder:
     dimension: int = 4
     sigmoid: tuple[float, float] | None = None
     device: str = "cpu"
+    runtime: str = "openvino"
+    notice: str | None = None
     precision: str = "fp32"
     text_precision: str = "fp32"
     photograph_side: int = 32

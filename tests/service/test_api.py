@@ -711,7 +711,8 @@ def test_health_and_status(client: TestClient, standing: Shelf) -> None:
     assert status["roots"] == [str(standing.photographs)]
     assert status["model"]["name"] == standing.model
     assert status["model"]["dimension"] == 16
-    assert status["model"]["precision"] == status["model"]["text_precision"] == "fp32"
+    assert status["model"]["runtime"] == "openvino"
+    assert status["model"]["precision"] == status["model"]["text_precision"] in ("fp32", "bf16")
     assert status["index"]["photographs"] == 5
     assert (status["writer"], status["indexing"]) == (None, None)
 

@@ -416,9 +416,17 @@ def test_status_says_where_texts_have_another_precision() -> None:
     from service.schemas import ModelOut
 
     model = ModelOut(
-        name="mini", fingerprint="f", dimension=4, device="cpu", precision="fp32", text_precision="bf16", languages=None
+        name="mini",
+        fingerprint="f",
+        dimension=4,
+        device="cpu",
+        runtime="torch",
+        precision="fp32",
+        text_precision="bf16",
+        notice=None,
+        languages=None,
     )
-    assert described(model) == "mini (cpu, fp32, texts in bf16)"
+    assert described(model) == "mini (cpu, torch, fp32, texts in bf16)"
 
 
 def test_status_prints_json(shelf: Shelf, smysl: Run) -> None:
