@@ -27,8 +27,8 @@ _SHARE = 4
 class Limits:
     """Which kind of index from which number of rows on, and when its files are written anew.
 
-    The numbers come from `smysl bench nearest --kinds` (docs/performance.md): the kind that is quickest while it is
-    exact, and codes from where an exact scan takes more than the three milliseconds a person may as well be spared.
+    The numbers come from `smysl bench scans`. Threads pay from about 30,000 rows on. Codes are quicker from about
+    there on too, but take seconds to make, so that they begin where the base is no longer written at each save.
 
     Attributes:
         shards_from: rows from which on an exact scan is shared by threads.
@@ -39,7 +39,7 @@ class Limits:
     """
 
     shards_from: int = 30_000
-    coarse_from: int = 150_000
+    coarse_from: int = 60_000
     lists: tuple[int, ...] = (2_000, 4_000, 8_000, 16_000)
     whole_until: int = 50_000
     share: float = 0.05

@@ -1,0 +1,192 @@
+"""From which size on which kind of scan: a library's own index, made of the same vectors in each of its three ways.
+
+What `service.index.Limits` says comes from here. The vectors are drawn as `mini` gives them for photographs; asked
+are further ones of these, and texts, which lie far from all photographs and are the harder question to codes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.draws import MOST_QUERIES, bank_of_mini, drawn
+from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from eval.nearest import MOST_PHOTOGRAPHS, K
+from eval.texts import texts
+from service.catalog import Catalog
+from service.errors import UsageError
+from service.index import Limits, VectorIndex
+from service.index.rows import decoded
+from service.search import LEAST_CANDIDATES
+
+if TYPE_CHECKING:
+    from eval.draws import Vectors
+
+SIZES = (10_000, 30_000, 100_000, 300_000)
+LEAST_PHOTOGRAPHS = 1_000
+_NEVER = 10 * MOST_PHOTOGRAPHS
+KINDS = {
+    "exact": Limits(shards_from=_NEVER, coarse_from=_NEVER),
+    "shards": Limits(shards_from=1, coarse_from=_NEVER),
+    "codes": Limits(coarse_from=1),
+}
+_AMONG = 100
+"""A filter leaves one in so many."""
+_CHUNK = 20_000
+_SAME = 1e-6
+
+Tell = Callable[[str, int, int], None]
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Queries (q, dimension) and the similarity of the tenth nearest to each (q,)."""
+
+    vectors: Vectors
+    tenth: Vectors
+
+
+def bench_scans(
+    encode: Encode,
+    photographs: Sequence[int] = (),
+    *,
+    queries: int = 200,
+    repeats: int = 3,
+    seed: int = 0,
+    tell: Tell = lambda what, done, total: None,
+) -> Report:
+    """Make and ask an index of each kind at each size; all kinds are asked in turn.
+
+    Args:
+        encode: gives the unit vectors (n, dimension) of texts, of the model that the photographs are drawn after.
+        photographs: sizes, 1,000 to 10,000,000; none for SIZES. A million takes 4 GB of disk and of memory.
+        queries: photographs that are asked for 200 nearest, and as many texts.
+        repeats: how often all are asked.
+        seed: of what is drawn.
+        tell: follows what is done.
+
+    Raises `UsageError` for numbers that cannot be.
+    """
+    check_repeats(repeats)
+    if not 1 <= queries <= MOST_QUERIES:
+        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MOST_QUERIES:,}.")
+    for size in photographs:
+        if not LEAST_PHOTOGRAPHS <= size <= MOST_PHOTOGRAPHS:
+            raise UsageError(f"--photos is {size:,}; it must be from {LEAST_PHOTOGRAPHS:,} to {MOST_PHOTOGRAPHS:,}.")
+    machine = machine_facts()
+    asked = encode([*islice(texts(seed), queries)])
+    figures: list[Figure] = []
+    names: dict[str, str] = {}
+    for size in sorted(set(photographs or SIZES)):
+        found, kinds = _measured(size, asked, repeats, seed, tell)
+        figures += [Figure(f"{size:,}: {each.name}", each.unit, each.values) for each in found]
+        names |= {f"{name} at {size:,}": kind for name, kind in kinds.items()}
+    settings = {"queries": queries, "repeats": repeats, "seed": seed} | names
+    return Report("scans", figures, settings, [_NOTE], machine, versions_of("faiss-cpu", "numpy"))
+
+
+_NOTE = (
+    f"Milliseconds are of one query for {LEAST_CANDIDATES} nearest with their vectors, one after the other, median; "
+    f"recall@{K} is of a comparison with all vectors by NumPy."
+)
+
+
+def _measured(size: int, texts_: Vectors, repeats: int, seed: int, tell: Tell) -> tuple[list[Figure], dict[str, str]]:
+    rows, photographs = _drawn(size, len(texts_), seed, tell)
+    asked = {"photograph": photographs, "text": texts_}
+    told = {name: _Asked(vectors, _tenth(rows, vectors)) for name, vectors in asked.items()}
+    few = np.unique(np.random.default_rng(seed).integers(1, size + 1, size // _AMONG)).astype(np.int64)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        indexes: dict[str, VectorIndex] = {}
+        for number, (name, limits) in enumerate(KINDS.items()):
+            tell(f"{size:,}: making", number, len(KINDS))
+            indexes[name], made = _made(Path(folder) / name, rows, limits)
+            figures += [Figure(f"{name}, {each.name}", each.unit, each.values) for each in made]
+        times: dict[str, list[float]] = {}
+        for turn in range(repeats):
+            tell(f"{size:,}: asking", turn, repeats)
+            for name, index in indexes.items():
+                for kind, each in told.items():
+                    times.setdefault(f"{name}, a {kind}", []).append(_median_ms(index, each.vectors))
+                times.setdefault(f"{name}, among 1 %", []).append(_median_ms(index, photographs, few))
+        figures += [Figure(what, "ms", tuple(values)) for what, values in times.items()]
+        figures += [
+            Figure(f"{name}, recall@{K} of a {kind}", "%", (_recall(index, rows, each),))
+            for name, index in indexes.items()
+            for kind, each in told.items()
+        ]
+        return figures, {name: index.kind for name, index in indexes.items()}
+
+
+def _drawn(size: int, queries: int, seed: int, tell: Tell) -> tuple[NDArray[np.float16], Vectors]:
+    """Rows (size, dimension) and further ones to ask with (queries, dimension), in parts: fp32 would be twice that."""
+    bank = bank_of_mini()
+    rows = np.empty((size, bank.vectors.shape[1]), np.float16)
+    for start in range(0, size, _CHUNK):
+        tell(f"{size:,}: drawing vectors", start, size)
+        part = rows[start : start + _CHUNK]
+        part[:] = drawn(bank, len(part), 0, seed=seed + 1 + start).vectors
+    return rows, drawn(bank, queries, 0, seed=seed).vectors
+
+
+def _made(folder: Path, rows: NDArray[np.float16], limits: Limits) -> tuple[VectorIndex, list[Figure]]:
+    """An index as it is after it was made, saved and opened again."""
+    folder.mkdir()
+
+    def read(
+        catalog: Catalog, since: int
+    ) -> tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]]:
+        ids = np.arange(1, len(rows) + 1)
+        chunks = ((ids[at : at + _CHUNK], rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK))
+        return catalog.generation(), [], chunks
+
+    with closing(Catalog(folder / "catalog.sqlite")) as catalog:
+        # The index of a catalog without a generation is empty.
+        catalog.write([])
+        started = time.perf_counter()
+        VectorIndex.open(folder, catalog, "drawn", rows.shape[1], read, limits).save(folder)
+        made = time.perf_counter()
+        index = VectorIndex.open(folder, catalog, "drawn", rows.shape[1], read, limits)
+        opened = time.perf_counter()
+    return index, [
+        Figure("made and saved", "s", (made - started,)),
+        Figure("opened", "s", (opened - made,)),
+        Figure("size", "bytes", (float(index.bytes),)),
+    ]
+
+
+def _tenth(rows: NDArray[np.float16], queries: Vectors) -> Vectors:
+    best = np.full((len(queries), K), -np.inf, np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        joined = np.concatenate([best, queries @ decoded(rows[start : start + _CHUNK]).T], axis=1)
+        best = np.partition(joined, joined.shape[1] - K, axis=1)[:, -K:]
+    tenth: Vectors = best.min(axis=1)
+    return tenth
+
+
+def _recall(index: VectorIndex, rows: NDArray[np.float16], asked: _Asked) -> float:
+    right = 0
+    for query, tenth in zip(asked.vectors, asked.tenth, strict=True):
+        found = np.unique(index.candidates(query, LEAST_CANDIDATES)[1][:K])
+        right += int((decoded(rows[found - 1]) @ query >= tenth - _SAME).sum())
+    return 100.0 * right / (K * len(asked.vectors))
+
+
+def _median_ms(index: VectorIndex, queries: Vectors, among: NDArray[np.int64] | None = None) -> float:
+    times = []
+    for query in queries:
+        started = time.perf_counter()
+        index.candidates(query, LEAST_CANDIDATES, among)
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times))
