@@ -219,7 +219,8 @@ def status(library: LibraryOption = None, device: DeviceOption = None, as_json: 
                   "sigmoid": "the model's own probability",
                   "background": "against the library's own photographs", None: ""}[facts.calibration],
         "shows": f"matches of {facts.min_match:.2f} and more" if facts.min_match else "",
-        "index": f"{facts.index.kind}, {facts.index.photographs:,} photographs" if facts.index else "none yet",
+        "index": f"{facts.index.kind}, {facts.index.photographs:,} photographs ({facts.index.bytes / 1e6:,.1f} MB)"
+        if facts.index else "none yet",
         "writing": f"process {facts.writer.pid} ({facts.writer.doing})" if facts.writer else "nobody",
     }  # fmt: skip
     print_rows({name: value for name, value in rows.items() if value})

@@ -249,9 +249,10 @@ class ModelOut(BaseModel):
 class IndexOut(BaseModel):
     """The vector index in use."""
 
-    kind: str = Field(description="what FAISS calls it")
+    kind: str = Field(description="what FAISS calls the way in which it is searched, which depends on its size")
     photographs: int
     generation: int
+    bytes: int = Field(description="of vectors, ids and codes; what lies in a file is shared by all who map it")
 
 
 class WriterOut(BaseModel):
@@ -316,7 +317,12 @@ class StatusOut(BaseModel):
                 notice=encoder.notice,
                 languages=languages_of(encoder.name),
             )
-            index = IndexOut(kind=vectors.kind, photographs=len(vectors), generation=vectors.generation)
+            index = IndexOut(
+                kind=vectors.kind,
+                photographs=len(vectors),
+                generation=vectors.generation,
+                bytes=vectors.bytes,
+            )
             calibration, trained_on, min_match = scorer.calibration("text"), scorer.trained_on, scorer.min_match
         return cls(
             library=str(status.library),
