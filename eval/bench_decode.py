@@ -1,0 +1,129 @@
+"""How fast photographs come to a tower's pixels: small ones and ones of twelve megapixels, reduced and at full scale.
+
+Each file lies in memory, so that no disk is measured. Decoding is what an index run does (`service.photos`): facts,
+pixels upright in sRGB, then resized to the tower's side. At full scale all pixels are decoded first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from eval.drawn_photographs import LARGE, SMALL, draw_photographs
+from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from service.cores import usable_cores
+from service.errors import UsageError
+from service.photos import open_photograph
+
+SIDE = 260
+"""Pixels of the input of `mini`'s photograph tower."""
+QUALITY = 90
+_PICTURES = 8
+"""Different files of each size; they take turns."""
+
+Tell = Callable[[str, int, int], None]
+"""What is being done, how much of it is done, and how much there is."""
+
+
+def bench_decode(
+    *,
+    side: int = SIDE,
+    small: int = 400,
+    large: int = 40,
+    threads: int | None = None,
+    repeats: int = 3,
+    seed: int = 0,
+    tell: Tell = lambda what, done, total: None,
+) -> Report:
+    """Photographs a second and milliseconds, with one thread and with `threads` (one a core), and the ratios.
+
+    Args:
+        side: pixels of the tower's input; a JPEG is decoded at no less than twice as many.
+        small, large: how many photographs of 224 pixels and of twelve megapixels are decoded in a repeat.
+        threads: at most; None is one a core.
+        repeats: how often each is measured, in turn.
+        seed: of what is drawn.
+        tell: follows what is done.
+
+    Raises `UsageError` for numbers that cannot be.
+    """
+    check_repeats(repeats)
+    for name, value in (("--small", small), ("--large", large), ("--side", side), ("--threads", threads)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}; it must be 1 or more.")
+    machine = machine_facts()
+    threads = threads or usable_cores()
+    figures: list[Figure] = []
+    for what, count, size in (("224 pixels", small, SMALL), ("12 megapixels", large, LARGE)):
+        files = _drawn(size, min(count, _PICTURES), seed)
+        scales = [("", 2 * side)] if max(size) <= 2 * side else [(", reduced", 2 * side), (", full scale", None)]
+        ways = [(scale, pool, least) for scale, least in scales for pool in sorted({1, threads})]
+        rates: dict[tuple[str, int], list[float]] = {(scale, pool): [] for scale, pool, _ in ways}
+        for repeat in range(repeats):
+            tell(f"decoding {what}", repeat, repeats)
+            for scale, pool, least in ways:
+                rates[scale, pool].append(_rate(files, count, side, least, pool))
+        tell(f"decoding {what}", repeats, repeats)
+        figures += _figures(what, rates)
+        if len(scales) == 2:
+            difference = tuple(_difference(file, side) for file in files)
+            figures.append(Figure(f"{what}: reduced beside full scale, mean difference", "levels of 255", difference))
+    settings = {"side": side, "small": small, "large": large, "quality": QUALITY, "threads": threads}
+    return Report(
+        "decode", figures, settings | {"repeats": repeats, "seed": seed}, _NOTES, machine, versions_of("pillow")
+    )
+
+
+_NOTES = ["Files lie in memory; reading, hashing and thumbnails are in the figures of `smysl bench index`."]
+
+
+def _drawn(size: tuple[int, int], count: int, seed: int) -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        draw_photographs(Path(folder), count, size, seed=seed, quality=QUALITY)
+        return [file.read_bytes() for file in sorted(Path(folder).iterdir())]
+
+
+def _decoded(content: bytes, side: int, least: int | None) -> Image.Image:
+    image = open_photograph(content, max_side=least).image
+    return image.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def _rate(files: Sequence[bytes], count: int, side: int, least: int | None, threads: int) -> float:
+    """Photographs a second."""
+
+    def decode(number: int) -> None:
+        _decoded(files[number % len(files)], side, least)
+
+    with ThreadPoolExecutor(threads) as pool:
+        # Threads are started and imports are made before anything counts.
+        list(pool.map(decode, range(threads)))
+        started = time.perf_counter()
+        for _ in pool.map(decode, range(count)):
+            pass
+        return count / (time.perf_counter() - started)
+
+
+def _difference(content: bytes, side: int) -> float:
+    """How far apart the pixels are that a tower sees at the two scales."""
+    reduced, full = (np.asarray(_decoded(content, side, least), np.float32) for least in (2 * side, None))
+    return float(np.abs(reduced - full).mean())
+
+
+def _figures(what: str, rates: dict[tuple[str, int], list[float]]) -> list[Figure]:
+    figures = []
+    for (scale, threads), values in rates.items():
+        name = f"{what}{scale}, {threads} thread" + ("s" if threads > 1 else "")
+        figures.append(Figure(name, "photographs/s", tuple(values)))
+        if threads == 1:
+            figures.append(Figure(f"{what}{scale}, one photograph", "ms", tuple(1000 / value for value in values)))
+    if any(scale == ", reduced" for scale, _ in rates):
+        most = max(threads for _, threads in rates)
+        pairs = zip(rates[", reduced", most], rates[", full scale", most], strict=True)
+        figures.append(Figure(f"{what}: reduced / full scale", "x", tuple(one / other for one, other in pairs)))
+    return figures
