@@ -1,14 +1,16 @@
-"""Keeps the products of numpy to the thread that asks for them.
+"""Keeps what numpy multiplies and FAISS compares to the thread that asks for it.
 
-The threads of numpy's OpenBLAS look out for more to do for some 25 milliseconds after each product. Between two
-queries that takes cores from the text tower, which has threads of its own: on two cores a query of 4.4 ms took 10.7
-and the match after it 5 instead of 2. A match is too little arithmetic to be worth that.
+The threads of numpy's OpenBLAS look out for more to do for some 25 milliseconds after each product, those of FAISS
+(OpenMP) for some after each search, and both let the thread that asks wait for one that has no core. Between two
+queries that takes cores from the text tower, which has threads of its own: on two cores a text of 4.4 ms took 10.7,
+and the match after it 5 instead of 2. A search is too little arithmetic to be worth that.
 """
 
 from __future__ import annotations
 
 import ctypes
 import itertools
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -25,19 +27,49 @@ def one_thread() -> OneThread:
     return OneThread()
 
 
-class OneThread:
-    """A context in which numpy multiplies on one thread; entered by several threads at once it ends with the last.
+class _OfFaiss(threading.local):
+    """How often a thread is inside, and how many threads FAISS had for it outside; FAISS keeps that for each thread."""
 
-    Where numpy multiplies with another library than OpenBLAS nothing changes.
+    inside = 0
+    outside = 1
+
+    def enter(self) -> None:
+        # What is not loaded yet has no threads that could be in the way.
+        if self.inside == 0 and "faiss" not in sys.modules:
+            return
+        self.inside += 1
+        if self.inside == 1:
+            import faiss
+
+            self.outside = faiss.omp_get_max_threads()
+            faiss.omp_set_num_threads(1)
+
+    def leave(self) -> None:
+        if self.inside == 0:
+            return
+        self.inside -= 1
+        if self.inside == 0:
+            import faiss
+
+            faiss.omp_set_num_threads(self.outside)
+
+
+class OneThread:
+    """A context in which numpy multiplies on one thread, and FAISS searches on the one that has entered.
+
+    Entered by several threads at once, it ends for numpy with the last. Where numpy multiplies with another library
+    than OpenBLAS nothing changes for it.
     """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
+        self._faiss = _OfFaiss()
         self._functions = _thread_functions()
         self._inside = 0
         self._outside = 1
 
     def __enter__(self) -> None:
+        self._faiss.enter()
         if self._functions is None:
             return
         count, limit = self._functions
@@ -50,6 +82,7 @@ class OneThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._faiss.leave()
         if self._functions is None:
             return
         with self._guard:

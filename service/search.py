@@ -16,6 +16,7 @@ from service.artifact import QueryKind
 from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
+from service.one_thread import one_thread
 from service.parts import Box
 from service.records import Record
 from service.scorer import Calibration, Matching, Scorer
@@ -172,7 +173,7 @@ def search(
     """
     start = time.perf_counter()
     vector = vector_of(query)
-    with turn or nullcontext():
+    with turn or nullcontext(), one_thread():
         similarities, ids, matches = _by_match(query, vector, index, scorer)
     own_cut = scorer.min_match if query.kind == "text" else 0.0
     min_match = own_cut if query.min_match is None else query.min_match

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from service.artifact import TextMatch
+from service.catalog import Catalog
 from service.one_thread import OneThread, _thread_functions
 from service.scorer import Scorer
+from service.search import Query, search
 from tests.service.colours import ColourEncoder
 from tests.service.matches import a_match, strangers
 
@@ -66,6 +71,57 @@ def test_an_error_inside_goes_on_and_ends_the_limit() -> None:
     assert threads() == 2
 
 
+def faiss_threads() -> int:
+    import faiss
+
+    return int(faiss.omp_get_max_threads())
+
+
+def test_faiss_has_one_thread_inside_and_as_many_as_before_outside() -> None:
+    import faiss
+
+    before = faiss_threads()
+    context = OneThread()
+    try:
+        faiss.omp_set_num_threads(3)
+        with context:
+            with context:
+                assert faiss_threads() == 1
+            assert faiss_threads() == 1
+        assert faiss_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def test_other_threads_keep_what_faiss_has_for_them() -> None:
+    import faiss
+
+    found: list[int] = []
+
+    def other() -> None:
+        faiss.omp_set_num_threads(3)
+        found.append(faiss_threads())
+
+    thread = threading.Thread(target=other)
+    with OneThread():
+        thread.start()
+        thread.join(10)
+        assert faiss_threads() == 1
+    assert found == [3]
+
+
+def test_faiss_that_is_loaded_inside_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import faiss
+
+    before = faiss_threads()
+    context = OneThread()
+    monkeypatch.delitem(sys.modules, "faiss")
+    with context:
+        monkeypatch.setitem(sys.modules, "faiss", faiss)
+        assert faiss_threads() == before
+    assert faiss_threads() == before
+
+
 def test_with_another_library_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.one_thread._thread_functions", lambda: None)
     context = OneThread()
@@ -95,3 +151,22 @@ def test_the_library_that_numpy_is_linked_with_is_told() -> None:
     functions = _thread_functions()
     assert functions is not None
     assert functions[0]() == named[0]["num_threads"]
+
+
+def test_a_search_asks_its_index_on_one_thread(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Index:
+        def candidates(self, vector: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+            seen.append((faiss_threads(), threads()))
+            return np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
+
+        def __len__(self) -> int:
+            return 0
+
+    scorer = Scorer(ColourEncoder(), a_match(), np.empty((0, 4), np.float32))
+    vector = strangers(1, 4)[0]
+    with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
+        search(Query(text="red"), lambda _: vector, Index(), scorer, catalog, model="colours", notice=None)  # type: ignore[arg-type]
+    assert seen == [(1, 1)]
+    assert faiss_threads() >= 1
