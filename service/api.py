@@ -7,8 +7,7 @@ Work with the model runs on worker threads, never on the event loop. Every error
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +27,7 @@ from service.classify_api import add_classify
 from service.errors import NotFoundError, PhotographError, SmyslError, TooLargeError, UsageError
 from service.guard import OwnName, UploadLimit, error_answer
 from service.health import Health
-from service.indexer import Advanced, Failure, Finished, Scanned
+from service.indexing import Indexing
 from service.library import Library
 from service.parts import Box, side_to_decode
 from service.photos import browser_jpeg, open_photograph
@@ -68,8 +67,6 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-_PATIENCE_S = 8.0
-"""Seconds that an index run has to come to an end when the service stops; a container's engine waits ten."""
 KParameter = Annotated[int, Query(description="hits", json_schema_extra={"minimum": 1, "maximum": MOST_K})]
 MatchParameter = Annotated[
     float | None,
@@ -85,9 +82,14 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(library: Library, *, folders: Sequence[Path] = ()) -> FastAPI:
-    """The service over an open library; it indexes `folders` in the background once it runs."""
-    indexing = _Indexing(library, folders)
+def create_app(
+    library: Library, *, folders: Sequence[Path] = (), progress: Callable[[], IndexingOut | None] | None = None
+) -> FastAPI:
+    """The service over an open library; it indexes `folders` in the background once it runs.
+
+    `progress` says how far an index run is that somebody else does for this service.
+    """
+    indexing = Indexing(library, folders)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -115,7 +117,7 @@ def create_app(library: Library, *, folders: Sequence[Path] = ()) -> FastAPI:
     _add_photographs(app, library)
     add_ratings(app, library)
     add_classify(app, library)
-    _add_state(app, library, indexing)
+    _add_state(app, library, progress or indexing.progress)
     _add_page(app)
     _add_error_handlers(app)
     return app
@@ -222,7 +224,7 @@ def _add_photographs(app: FastAPI, library: Library) -> None:
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
-def _add_state(app: FastAPI, library: Library, indexing: _Indexing) -> None:
+def _add_state(app: FastAPI, library: Library, progress: Callable[[], IndexingOut | None]) -> None:
     health_of_library = Health(library)
 
     @app.get("/health", tags=["state"])
@@ -239,7 +241,7 @@ def _add_state(app: FastAPI, library: Library, indexing: _Indexing) -> None:
     def status() -> StatusOut:
         """Facts about the library, its model and its index."""
         answer = StatusOut.of(library)
-        answer.indexing = indexing.progress()
+        answer.indexing = progress()
         return answer
 
 
@@ -277,59 +279,6 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         return error_answer(SmyslError("Something went wrong in the service; its log says what."))
-
-
-class _Indexing:
-    """An index run in a thread of the service, and how far it is."""
-
-    def __init__(self, library: Library, folders: Sequence[Path]) -> None:
-        self._library = library
-        self._folders = list(folders)
-        self._progress: IndexingOut | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="index", daemon=True)
-
-    def start(self) -> None:
-        if self._folders:
-            self._progress = IndexingOut(done=0, total=0, failed=0, error=None)
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_PATIENCE_S)
-
-    def progress(self) -> IndexingOut | None:
-        return self._progress
-
-    def _run(self) -> None:
-        import logging
-
-        log = logging.getLogger("uvicorn.error")
-        progress = self._progress
-        assert progress is not None  # noqa: S101 - `start` sets it
-        try:
-            encoder = self._library.encoder_to_index(say=log.info)
-            for event in self._library.index(self._folders, encoder=encoder):
-                if isinstance(event, Scanned):
-                    progress.total = event.to_read
-                elif isinstance(event, Advanced):
-                    progress.done = event.done
-                elif isinstance(event, Failure):
-                    progress.failed += 1
-                    log.warning("%s: %s", event.path, event.reason)
-                elif isinstance(event, Finished):
-                    log.info("indexed: %d added, %d changed", event.summary.added, event.summary.changed)
-                    self._progress = None
-                if self._stopping.is_set():
-                    break
-        except SmyslError as error:
-            log.error(error.message)
-            progress.error = error.message
-        except Exception:
-            # A thread has nobody above it who would say that it is dead.
-            log.exception("the index run ended")
-            progress.error = "The index run ended by a fault in smysl; the service's log says which."
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=default_cache, description="folder of converted models")
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the service listens on")
+    workers: int = Field(1, ge=1, le=64, description="processes of the service that answer")
     upload_limit_mb: float = Field(20.0, gt=0, allow_inf_nan=False, description="largest upload, in megabytes")
     form_limit_mb: float = Field(
         500.0, gt=0, allow_inf_nan=False, description="largest form of many photographs to classify, in megabytes"

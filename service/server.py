@@ -15,7 +15,7 @@ from service.folders import resolve_folder
 from service.library import Library
 from service.serving import HEADER, noting
 
-_SWITCH_S = 0.001
+SWITCH_S = 0.001
 """Seconds that one thread may keep Python to itself: a search that computes keeps others from being answered."""
 
 
@@ -25,10 +25,6 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
     The address is announced when the model answers. Raises `UsageError` where the port cannot be had,
     `NotFoundError` for a folder that is not there.
     """
-    import uvicorn
-
-    from service.api import create_app
-
     folders = [resolve_folder(folder) for folder in folders]
     host, port = library.settings.host, library.settings.port
     listening = _listen(host, port)
@@ -38,23 +34,44 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
             f"Warning: listening on {host}, so everybody who reaches this machine can search and see the photographs; "
             "smysl asks for no password."
         )
+    with closing(listening), suppress(KeyboardInterrupt), noting(library.folder, library.settings) as note:
+
+        def announce() -> None:
+            note.write(port)
+            say(f"smysl is at http://{_name(host)}:{port}  (stop it with Ctrl-C)")
+
+        headers = [(HEADER, note.token)]
+        if library.settings.workers == 1:
+            _run_alone(library, folders, listening, headers, announce)
+            return
+        from service.workers import run_workers
+
+        run_workers(library, folders, listening, headers, say, announce)
+
+
+def _run_alone(
+    library: Library,
+    folders: Sequence[Path],
+    listening: socket.socket,
+    headers: list[tuple[str, str]],
+    announce: Callable[[], None],
+) -> None:
+    import uvicorn
+
+    from service.api import create_app
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                note.write(port)
-                say(f"smysl is at http://{_name(host)}:{port}  (stop it with Ctrl-C)")
+                announce()
 
     application = create_app(library, folders=folders)
-    sys.setswitchinterval(_SWITCH_S)
-    with closing(listening), suppress(KeyboardInterrupt), noting(library.folder, library.settings) as note:
-        if library.status().model is not None:
-            # Here a model that does not load is a sentence; inside the server it would be a traceback.
-            library.check()
-        headers = [(HEADER, note.token)]
-        server = Server(uvicorn.Config(application, log_level="warning", server_header=False, headers=headers))
-        server.run(sockets=[listening])
+    sys.setswitchinterval(SWITCH_S)
+    if library.status().model is not None:
+        # Here a model that does not load is a sentence; inside the server it would be a traceback.
+        library.check()
+    Server(uvicorn.Config(application, log_level="warning", server_header=False, headers=headers)).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -717,14 +717,15 @@ def test_health_and_status(client: TestClient, standing: Shelf) -> None:
     assert (status["writer"], status["indexing"]) == (None, None)
 
 
-def test_health_asks_the_model(client: TestClient, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_asks_the_model(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     from service.errors import ModelError
 
     def broken() -> None:
         raise ModelError("The model is gone.")
 
     monkeypatch.setattr(library, "check", broken)
-    assert refused(client.get("/health"), 503, "model") == "The model is gone."
+    with client_of(create_app(library)) as client:
+        assert refused(client.get("/health"), 503, "model") == "The model is gone."
 
 
 def test_an_empty_library_says_how_to_fill_it(empty_shelf: Shelf) -> None:

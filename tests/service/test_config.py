@@ -31,6 +31,7 @@ def test_a_flag_comes_before_the_environment_and_that_before_the_default(monkeyp
         ("precision", "bf16", "bf16"),
         ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104
         ("port", "9", 9),
+        ("workers", "3", 3),
         ("upload_limit_mb", "0.5", 0.5),
         ("form_limit_mb", "0.5", 0.5),
         ("batch_size", "4", 4),
