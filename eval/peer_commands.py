@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,15 @@ _ASK = (
     "print(json.dumps([sysconfig.get_path('platlib'), list(sys.version_info[:2]), "
     "{name: importlib.metadata.version(name) for name in ('rclip', 'onnx', 'onnxruntime', 'pillow')}]))"
 )
+_WATCH = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:])
+_, status, used = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+measured = [process.returncode, time.perf_counter() - started, used.ru_maxrss]
+print("", json.dumps(measured), sep="\n", file=sys.stderr)
+"""
 
 
 @dataclass(frozen=True)
@@ -72,18 +80,21 @@ def ran(command: Sequence[str | Path], *, folder: Path, variables: Mapping[str, 
     Raises `UsageError` with the end of what it said where it fails.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
-        started = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603
-            list(map(str, command)), stdout=out, stderr=said, cwd=folder, env=os.environ | dict(variables)
+        # Linux counts to a new process what was resident in the one that started it, so a small one does.
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-I", "-S", "-c", _WATCH, *map(str, command)],
+            stdout=out,
+            stderr=said,
+            cwd=folder,
+            env=os.environ | dict(variables),
+            check=False,
         )
-        # Of this process alone: `resource` would say the most of all that have ended.
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            said.seek(0)
-            last = said.read().decode(errors="replace").strip()[-400:]
-            raise UsageError(f"{' '.join(map(str, command))} failed with {process.returncode}: {last}")
         out.seek(0)
+        said.seek(0)
+        *words, measured = said.read().decode(errors="replace").strip().splitlines() or [""]
+        code, seconds, peak = json.loads(measured) if done.returncode == 0 else (done.returncode, 0.0, 0)
+        if code != 0:
+            last = "\n".join(words if done.returncode == 0 else [*words, measured]).strip()[-400:]
+            raise UsageError(f"{' '.join(map(str, command))} failed with {code}: {last}")
         unit = 1 if sys.platform == "darwin" else 1024
-        return Ran(seconds, used.ru_maxrss * unit / 1e6, out.read().decode(errors="replace"))
+        return Ran(seconds, peak * unit / 1e6, out.read().decode(errors="replace"))

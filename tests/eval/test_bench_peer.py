@@ -142,6 +142,12 @@ def test_a_command_is_timed_with_its_own_memory(tmp_path: Path) -> None:
     assert small.seconds > 0
 
 
+def test_what_the_starting_process_holds_is_not_counted(tmp_path: Path) -> None:
+    held = bytearray(b"1") * 300_000_000
+    assert ran([sys.executable, "-c", "pass"], folder=tmp_path, variables={}).peak_mb < 100
+    assert held
+
+
 def test_a_command_that_fails_says_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="failed with 3: out of luck"):
         ran(
