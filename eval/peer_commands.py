@@ -26,7 +26,8 @@ process = subprocess.Popen(sys.argv[1:])
 _, status, used = os.wait4(process.pid, 0)
 process.returncode = os.waitstatus_to_exitcode(status)
 measured = [process.returncode, time.perf_counter() - started, used.ru_maxrss]
-print("", json.dumps(measured), sep="\n", file=sys.stderr)
+print(file=sys.stderr)
+print(json.dumps(measured), file=sys.stderr)
 """
 
 
