@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -99,8 +100,9 @@ def index(
             with download(errors) as on_progress:
                 encoder = opened.encoder_to_index(say=say, on_progress=on_progress)
                 others = opened.additional_to_index(encoder, named_models[1:], on_progress)
-            run = opened.index(named, prune=prune, encoder=encoder, additional=others)
-            summary = follow_index(errors, run)
+            # Interrupted, the run ends here, while the library is open: what the tower has made is written.
+            with closing(opened.index(named, prune=prune, encoder=encoder, additional=others)) as run:
+                summary = follow_index(errors, run)
             print_line(describe(summary))
             kept = opened.status()
             models = " and ".join(["model " + str(kept.model), *kept.additional_models])

@@ -11,7 +11,7 @@ with Library.open(Path("~/photographs.smysl").expanduser()) as library:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -213,7 +213,7 @@ class Library:
         prune: bool = False,
         encoder: Encoder | None = None,
         additional: Sequence[Encoder] | None = None,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Bring the library up to date with `folders`, or with all its roots; yields progress events.
 
         `encoder` is what `encoder_to_index` gives and `additional` what `additional_to_index` does, which is also what
