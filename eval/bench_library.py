@@ -137,6 +137,8 @@ class _Measured:
     def _fill(self, size: int) -> list[Figure]:
         missing = size - self.catalog.count()
         if not missing:
+            # The run that has left it may have been stopped before its end.
+            save_index(self.folder, self.catalog)
             return []
         before = self._drawer.writing_s
         self._drawer.add(missing, lambda done, total: self.tell(f"{size:,}: filling", done, total))

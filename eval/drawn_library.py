@@ -28,6 +28,8 @@ from service.records import Entry, Facts, Place
 if TYPE_CHECKING:
     from service.index import VectorIndex
 
+DIMENSION = 512
+"""Of the vectors of `mini`."""
 FEATURES = 1280
 """Width of what the tower of `mini` saw before its vector."""
 IN_A_FOLDER = 1_000
@@ -74,8 +76,7 @@ def open_index(folder: Path, catalog: Catalog) -> VectorIndex:
     """The index in `folder`, up to date with the catalog."""
     from service.index import VectorIndex
 
-    dimension = bank_of_mini().vectors.shape[1]
-    return VectorIndex.open(folder, catalog, catalog.setting("fingerprint") or "", dimension)
+    return VectorIndex.open(folder, catalog, catalog.setting("fingerprint") or "", DIMENSION)
 
 
 def save_index(folder: Path, catalog: Catalog) -> None:

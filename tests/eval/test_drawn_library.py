@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.drawn_library import FEATURES, IN_A_FOLDER, Drawer, make_drawn_library
+from eval.drawn_library import DIMENSION, FEATURES, IN_A_FOLDER, Drawer, make_drawn_library
 from eval.draws import fingerprint_of_mini
 from service.catalog import Catalog
 from service.errors import UsageError
@@ -37,6 +37,7 @@ def test_it_holds_what_an_index_run_keeps(made: Path) -> None:
         last = max(identity for identity, _ in catalog.ids_under(status.roots[0].id, ""))
         assert catalog.record(last).relative == "00001/IMG_0019.jpg"
         assert np.linalg.norm(catalog.vector(last, fingerprint)) == pytest.approx(1, abs=1e-3)
+        assert catalog.vector(last, fingerprint).shape == (DIMENSION,)
         assert catalog.vector(last, f"{fingerprint}.features").shape == (FEATURES,)
 
 
