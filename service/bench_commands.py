@@ -331,6 +331,33 @@ def scans(
     print_report(report, as_json)
 
 
+@bench_app.command()
+def http(
+    clients: Annotated[int, typer.Option(help="Clients that search at once, 2 to 256.")] = 32,
+    seconds: Annotated[float, typer.Option(help="How long each of the four phases of a repeat lasts.")] = 5.0,
+    library: Annotated[
+        Path | None, typer.Option(help="Library that is served; else 7,000 photographs are drawn.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes of the service that answer.")] = 1,
+    repeats: RepeatsOption = 3,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn and asked.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the real service and search it by one client and by many at once.
+
+    Milliseconds of a search (p50, p95, p99) and searches a second, with texts that the service has not seen and with
+    such as it remembers, and how soon /health answers beside many clients. Let nothing else compute meanwhile.
+    """
+    from eval.bench_http import bench_http
+    from service.progress import stages
+
+    with stages(errors_console()) as tell:
+        report = bench_http(
+            library, clients=clients, seconds=seconds, workers=workers, repeats=repeats, seed=seed, tell=tell
+        )
+    print_report(report, as_json)
+
+
 def _print_trials(trials: Sequence[Trial]) -> None:
     from rich.console import Console
     from rich.table import Table

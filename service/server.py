@@ -42,7 +42,7 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
 
         headers = [(HEADER, note.token)]
         if library.settings.workers == 1:
-            _run_alone(library, folders, listening, headers, announce)
+            _run_alone(library, folders, listening, headers, announce, note.close)
             return
         from service.workers import run_workers
 
@@ -55,6 +55,7 @@ def _run_alone(
     listening: socket.socket,
     headers: list[tuple[str, str]],
     announce: Callable[[], None],
+    withdraw: Callable[[], None],
 ) -> None:
     import uvicorn
 
@@ -65,6 +66,11 @@ def _run_alone(
             await super().startup(sockets)
             if self.started:
                 announce()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Once the server has stopped, the signal that stopped it ends the process.
+            withdraw()
+            await super().shutdown(sockets)
 
     application = create_app(library, folders=folders)
     sys.setswitchinterval(SWITCH_S)

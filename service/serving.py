@@ -31,7 +31,7 @@ _NAME = re.compile(r"serving-([0-9a-f]{16})\.json")
 _MOST_NOTES = 8
 _MOST_BYTES = 4096
 _PORTS = range(1, 65536)
-CHOICES = ("model", "device", "precision")
+CHOICES = ("model", "device", "precision", "runtime")
 """Settings on which vectors and matches depend."""
 
 
@@ -40,7 +40,7 @@ class Serving:
     """A service: which process of which machine, where it listens, and with which choices it was started.
 
     `machine` is the machine's own name, `address` what was listened on (perhaps all addresses), `since` local time in
-    ISO 8601 with its offset; `model`, `device` and `precision` are None where they were not chosen.
+    ISO 8601 with its offset; `model`, `device`, `precision` and `runtime` are None where they were not chosen.
     """
 
     pid: int
@@ -52,6 +52,7 @@ class Serving:
     model: str | None
     device: str | None
     precision: str | None
+    runtime: str | None
 
     @property
     def url(self) -> str:
@@ -65,7 +66,7 @@ class Note:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.token = secrets.token_hex(8)
-        self._file = folder / f"serving-{self.token}.json"
+        self._folder = folder
         self._settings = settings
 
     def write(self, port: int) -> None:
@@ -74,12 +75,11 @@ class Note:
         choices = {name: getattr(self._settings, name) for name in CHOICES}
         note = Serving(os.getpid(), socket.gethostname(), self._settings.host, port, own_version(), since, **choices)
         with suppress(OSError):
-            self._file.write_text(json.dumps(asdict(note)), encoding="utf-8")
+            (self._folder / f"serving-{self.token}.json").write_text(json.dumps(asdict(note)), encoding="utf-8")
 
     def close(self) -> None:
-        """Take the note away."""
-        with suppress(OSError):
-            self._file.unlink(missing_ok=True)
+        """Take the note away; to be called before the process ends, which signals may do as soon as it has stopped."""
+        _remove(self._folder, self.token)
 
 
 @contextmanager
@@ -100,9 +100,8 @@ def noting(folder: Path, settings: Settings) -> Iterator[Note]:
     try:
         yield note
     finally:
-        note.close()
         lock.release()
-        _remove(folder, note.token)
+        note.close()
 
 
 def who_serves(folder: Path) -> list[tuple[str, Serving]]:

@@ -258,6 +258,7 @@ def test_it_ends_cleanly_when_told_to(
             assert service.process.wait(30) in codes
         assert "Traceback" not in service.told()
         assert not reaches("127.0.0.1", service.port)
+        assert not list(copy.glob("serving-*"))
     with closing(sqlite3.connect(copy / "catalog.sqlite")) as catalog:
         assert catalog.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         counts = "SELECT (SELECT COUNT(*) FROM photograph), (SELECT COUNT(DISTINCT photograph_id) FROM vector)"

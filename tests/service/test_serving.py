@@ -32,7 +32,7 @@ TOKEN = "0123456789abcdef"  # noqa: S105 - it only names a note
 
 def a_note(folder: Path, token: str, **facts: Any) -> None:
     note = {"pid": 1, "machine": socket.gethostname(), "address": "127.0.0.1", "port": 9, "version": own_version()}
-    note |= {"since": "2026-01-01T00:00:00+00:00", "model": None, "device": None, "precision": None}
+    note |= {"since": "2026-01-01T00:00:00+00:00", "model": None, "device": None, "precision": None, "runtime": None}
     (folder / f"serving-{token}.json").write_text(json.dumps(note | facts))
 
 
@@ -179,6 +179,8 @@ def test_a_service_that_answers_nonsense_makes_no_difference(
     standing: Shelf, smysl: Run, status: int, body: bytes, json_wanted: bool
 ) -> None:
     command = ["search", "a cat", "--library", standing.library, *(["--json"] if json_wanted else [])]
+    # What is made ready for the first search of a model is told once.
+    smysl(*command)
     alone = smysl(*command)
     with answering(standing.library, status, body) as received:
         beside = smysl(*command)
