@@ -21,6 +21,7 @@ Found = tuple[Vectors, Ids]
 
 BLOCK = 16_384
 """Rows that are decoded, written or compared with many queries at once: 16 MB of 512 dimensions."""
+_PIECE = 1_024
 
 
 def flat(rows: Rows) -> Any:
@@ -97,6 +98,17 @@ def let_go(rows: Rows) -> None:
         holder = holder.obj if isinstance(holder, memoryview) else getattr(holder, "base", None)
     if holder is not None and hasattr(mmap, "MADV_DONTNEED"):
         holder.madvise(mmap.MADV_DONTNEED)
+
+
+def spread(rows: Rows, most: int) -> Vectors:
+    """At most `most` rows (n, dimension), evenly over all, as float32; memory of mapped rows is given back."""
+    places = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), most)).astype(np.int64))
+    taken = np.empty((len(places), rows.shape[1]), np.float16)
+    # The system maps what lies around each row too, which comes to the whole file.
+    for start in range(0, len(places), _PIECE):
+        taken[start : start + _PIECE] = rows[places[start : start + _PIECE]]
+        let_go(rows)
+    return decoded(taken)
 
 
 class Spool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from service.index.rows import BLOCK, Found, Ids, Rows, Vectors, decoded, flat, let_go, nearest
+from service.index.rows import BLOCK, Found, Ids, Rows, Vectors, decoded, flat, let_go, nearest, spread
 
 _TRAINING = 16_384
 """Rows that the codes are trained on; FAISS takes 256 a centre, and there are 16."""
@@ -149,11 +149,11 @@ class Coarse:
         codes = faiss.IndexPQFastScan(dimension, dimension // each, 4, faiss.METRIC_INNER_PRODUCT)
         # Otherwise it warns on the terminal where rows are few.
         codes.pq.cp.min_points_per_centroid = 1
-        codes.train(decoded(rows[_spread(count, _TRAINING)]))
+        codes.train(spread(rows, _TRAINING))
         for start in range(0, count, BLOCK):
             codes.add(decoded(rows[start : start + BLOCK]))
             let_go(rows)
-        own = decoded(rows[_spread(count, _ASKED)])
+        own = spread(rows, _ASKED)
         random = np.random.default_rng(0).standard_normal(own.shape).astype(np.float32)
         random /= np.linalg.norm(random, axis=1, keepdims=True)
         asked = np.concatenate([own, _TEXT * own + (1 - _TEXT**2) ** 0.5 * random])
@@ -175,10 +175,6 @@ def scan_of(rows: Rows, limits: Limits, *, coarse: bool = True) -> Scan:
     if len(rows) >= max(limits.shards_from, threads) and threads > 1:
         return Shards(rows, threads)
     return Exact(rows)
-
-
-def _spread(count: int, most: int) -> Ids:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def _share(listed: Ids, right: Ids) -> float:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import service.index.files
 from service.errors import LibraryError
 from service.index import Limits, VectorIndex
-from service.index.rows import Rows, Spool, decoded, encoded, nearest
+from service.index.rows import Rows, Spool, decoded, encoded, let_go, nearest, spread
 from service.index.scans import Coarse, Exact, Shards, scan_of
 from tests.conftest import ROOT
 from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
@@ -525,3 +525,20 @@ def test_codes_are_made_of_any_number_of_dimensions(dimension: int) -> None:
     assert made is not None
     query = decoded(rows[:1])
     assert np.array_equal(made.nearest(query, 10)[1], nearest(rows, query, 10)[1])
+
+
+def test_mapped_rows_stay_what_they_are_when_their_memory_is_given_back(tmp_path: Path) -> None:
+    rows = rows_of(5_000)
+    spool = Spool(7, tmp_path, in_memory=10)
+    for start in range(0, 5_000, 700):
+        spool.add(np.arange(start, min(start + 700, 5_000)), rows[start : start + 700])
+    mapped, ids = spool.finish()
+    assert not list(tmp_path.iterdir()), "its file has no name"
+    let_go(mapped)
+    assert np.array_equal(mapped, rows)
+    assert np.array_equal(ids, np.arange(5_000))
+    assert np.array_equal(spread(mapped, 3), decoded(rows[[0, 2_499, 4_999]]))
+    assert np.array_equal(spread(mapped, 9_000), decoded(rows))
+    let_go(rows)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped[0] = 0
