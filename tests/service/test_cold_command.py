@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
+from eval.drawn_library import make_drawn_library
 from tests.conftest import ROOT
 from tests.service.conftest import Shelf
 
@@ -61,6 +64,15 @@ def test_a_search_imports_neither_the_service_nor_the_run_that_fills_a_library(s
     assert "service.search" in found
     assert found & {"fastapi", "starlette", "uvicorn", "pandas", "sklearn"} == set()
     assert found & {"service.api", "service.index_run", "service.indexer", "service.classify"} == set()
+
+
+def test_a_search_with_the_built_in_model_imports_neither_torch_nor_a_reader_of_photographs(tmp_path: Path) -> None:
+    if find_spec("openvino") is None:
+        pytest.skip("without OpenVINO torch computes")
+    make_drawn_library(tmp_path / "library", 50, thumbnails=False)
+    found = imported("search", "a cat", "--library", tmp_path / "library")
+    assert "service.search" in found
+    assert found & {"torch", "torchvision", "open_clip", "transformers", "timm", "PIL", "scipy", "pandas"} == set()
 
 
 def modules_after(statement: str) -> set[str]:
