@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.draws import bank_of_mini, drawn, fingerprint_of_mini
+from eval.draws import Heaps, bank_of_mini, fingerprint_of_mini
 from service.catalog import Catalog
 from service.config import MINI
 from service.encoder import features_fingerprint
@@ -119,7 +119,7 @@ class Drawer:
         self._catalog, self._seed = catalog, seed
         self.writing_s = 0.0
         self._root = catalog.add_root(root.resolve())[0].id
-        self._bank = bank_of_mini()
+        self._heaps = Heaps(bank_of_mini())
         model = model or Model.mini()
         self._fingerprint, self._features = model.fingerprint, model.features
         catalog.remember(model=model.name, fingerprint=model.fingerprint, features=model.features)
@@ -143,7 +143,7 @@ class Drawer:
         start, self._next = self._next, self._next + count
         # Of the first number, so that a library grows in steps of any size without drawing anything twice.
         random = np.random.default_rng([self._seed, start])
-        vectors = drawn(self._bank, count, 0, seed=int(random.integers(1 << 62))).vectors.astype(np.float16)
+        vectors = self._heaps.draw(random, count).astype(np.float16)
         features = _unit(random.standard_normal((count, FEATURES), np.float32))
         for number, vector, feature in zip(range(start, start + count), vectors, features, strict=True):
             thumbnail = self._thumbnails[int(random.integers(len(self._thumbnails)))]

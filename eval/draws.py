@@ -64,18 +64,32 @@ def drawn(bank: Bank, count: int, queries: int, *, seed: int = 0, on_progress: P
     approximate index does depends on it more than on the 512.
     """
     random = np.random.default_rng(seed)
-    shares = (bank.counts / bank.counts.sum()).astype(np.float64)
-    directions, deviations = _noise(bank)
+    heaps = Heaps(bank)
     made = np.empty((count + queries, bank.vectors.shape[1]), np.float32)
     for start in range(0, len(made), _CHUNK):
         part = made[start : start + _CHUNK]
-        noise = random.standard_normal(part.shape, np.float32) * deviations
-        noise *= np.exp(random.normal(0.0, _UNEVEN, (len(part), 1))).astype(np.float32)
-        part[:] = noise @ directions + bank.vectors[random.choice(len(shares), len(part), p=shares / shares.sum())]
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
+        part[:] = heaps.draw(random, len(part))
         if on_progress is not None:
             on_progress(min(start + _CHUNK, len(made)), len(made))
-    return Drawn(made[:count], made[count:], f"drawn around {len(shares)} centres of photographs, seed {seed}")
+    return Drawn(made[:count], made[count:], f"drawn around {len(bank.counts)} centres of photographs, seed {seed}")
+
+
+class Heaps:
+    """The centres of a bank with what is added to them, for drawing again and again; see `drawn`."""
+
+    def __init__(self, bank: Bank) -> None:
+        shares = (bank.counts / bank.counts.sum()).astype(np.float64)
+        self._centres, self._shares = bank.vectors, shares / shares.sum()
+        self._directions, self._deviations = _noise(bank)
+
+    def draw(self, random: np.random.Generator, count: int) -> Vectors:
+        """`count` unit vectors (count, dimension)."""
+        noise = random.standard_normal((count, self._centres.shape[1]), np.float32) * self._deviations
+        noise *= np.exp(random.normal(0.0, _UNEVEN, (count, 1))).astype(np.float32)
+        made: Vectors = noise @ self._directions
+        made += self._centres[random.choice(len(self._shares), count, p=self._shares)]
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+        return made
 
 
 def draw_or_read(
