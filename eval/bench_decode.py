@@ -62,7 +62,7 @@ def bench_decode(
     figures: list[Figure] = []
     for what, count, size in (("224 pixels", small, SMALL), ("12 megapixels", large, LARGE)):
         files = _drawn(size, min(count, _PICTURES), seed)
-        scales = [("", 2 * side)] if max(size) <= 2 * side else [(", reduced", 2 * side), (", full scale", None)]
+        scales = [("", 2 * side)] if min(size) < 4 * side else [(", reduced", 2 * side), (", full scale", None)]
         ways = [(scale, pool, least) for scale, least in scales for pool in sorted({1, threads})]
         rates: dict[tuple[str, int], list[float]] = {(scale, pool): [] for scale, pool, _ in ways}
         for repeat in range(repeats):
