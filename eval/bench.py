@@ -119,6 +119,7 @@ def bench_encoding(
         "candidates": CANDIDATES,
         "repeats": repeats,
         "threads": _threads(),
+        "runtime": encoder.runtime,
         "device": encoder.device,
         "precision": encoder.precision,
         "text_precision": encoder.text_precision,
@@ -129,7 +130,9 @@ def bench_encoding(
         f"A query is encoded alone, photographs in batches of {BATCH} without decoding and resizing; matches are of "
         f"one query with {CANDIDATES} photographs. What runs first is not counted."
     ]
-    return Report("encode", figures, settings, notes, machine, versions_of("torch", "open_clip_torch", "numpy"))
+    return Report(
+        "encode", figures, settings, notes, machine, versions_of("torch", "openvino", "open_clip_torch", "numpy")
+    )
 
 
 class _Measured:

@@ -84,7 +84,7 @@ def bench_library(
             figures += [Figure(f"{size:,}: {each.name}", each.unit, each.values) for each in measured.at(size)]
         settings = {"model": "mini", "sizes": sizes, "queries": queries, "repeats": repeats, "seed": seed}
         settings |= measured.facts
-    return Report("library", figures, settings, _NOTES, machine, versions_of("faiss-cpu", "numpy", "torch"))
+    return Report("library", figures, settings, _NOTES, machine, versions_of("faiss-cpu", "numpy", "openvino", "torch"))
 
 
 _NOTES = [
@@ -206,7 +206,6 @@ class _Measured:
             self.facts = {
                 name: getattr(encoder, name)
                 for name in ("runtime", "device", "precision", "text_precision", "fingerprint")
-                if hasattr(encoder, name)
             }
         for _ in range(WARM):
             self._encoder.encode_texts([next(self._texts)])

@@ -26,6 +26,7 @@ class TimedEncoder:
     """Takes a known time for everything, and a thousand seconds for what it has not done before."""
 
     name, fingerprint, device, precision, text_precision = "timed", "f00d", "cpu", "fp32", "bf16"
+    runtime = "clockwork"
     photograph_side = 8
 
     def __init__(self) -> None:
@@ -106,6 +107,7 @@ def test_loading_is_counted_by_itself_and_once(report: Report) -> None:
 
 def test_as_much_is_asked_as_is_reported(timed: TimedEncoder, report: Report) -> None:
     assert [report.settings[name] for name in ("queries", "batches", "batch", "repeats")] == [50, 3, BATCH, 2]
+    assert report.settings["runtime"] == "clockwork"
     assert len(timed.asked) == len(QUERIES) + 2 * 50
     assert timed.batches == WARM_BATCHES + 2 * 3
     assert set(timed.asked[len(QUERIES) :]) == set(QUERIES)
