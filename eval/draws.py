@@ -84,7 +84,7 @@ class Heaps:
 
     def draw(self, random: np.random.Generator, count: int) -> Vectors:
         """`count` unit vectors (count, dimension)."""
-        noise = random.standard_normal((count, self._centres.shape[1]), np.float32) * self._deviations
+        noise: Vectors = random.standard_normal((count, self._centres.shape[1]), np.float32) * self._deviations
         noise *= np.exp(random.normal(0.0, _UNEVEN, (count, 1))).astype(np.float32)
         made: Vectors = noise @ self._directions
         made += self._centres[random.choice(len(self._shares), count, p=self._shares)]
