@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_SIGN = 16
+"""Bytes of the checksum before what is signed."""
 
 
 def write_arrays(file: Path, arrays: dict[str, NDArray[Any]]) -> str:
@@ -34,6 +38,47 @@ def read_arrays(file: Path, checksum: str) -> dict[str, NDArray[Any]]:
     if not all(np.isfinite(each).all() for each in arrays.values()):
         raise ValueError(f"{file.name} holds numbers that are not finite")
     return arrays
+
+
+def mapped_signed(file: Path) -> NDArray[np.uint8] | None:
+    """What `write_signed` wrote, mapped from the file; None where there is no such file, or one that is not whole."""
+    import xxhash
+
+    try:
+        with file.open("rb") as stream:
+            # All pages at once, where the system can: one by one they cost more than all that is done with them.
+            if hasattr(mmap, "MAP_POPULATE"):
+                flags = mmap.MAP_PRIVATE | mmap.MAP_POPULATE
+                whole = mmap.mmap(stream.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+            else:
+                whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    # A file of no bytes cannot be mapped.
+    except (OSError, ValueError):
+        return None
+    content = np.frombuffer(whole, np.uint8)
+    sign, content = content[:_SIGN], content[_SIGN:]
+    return content if sign.tobytes() == xxhash.xxh3_128_digest(content.data) else None
+
+
+def write_signed(file: Path, content: bytes) -> bool:
+    """Write `content` behind its checksum, in one step; whether the disk took it, since it can be made again."""
+    import tempfile
+
+    import xxhash
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
+            try:
+                part.write(xxhash.xxh3_128_digest(content))
+                part.write(content)
+                part.close()
+                Path(part.name).replace(file)
+            finally:
+                Path(part.name).unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def checksum_of(file: Path) -> str:

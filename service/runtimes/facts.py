@@ -18,7 +18,8 @@ class ModelFacts:
     `fingerprint` names what makes its vectors, which have `dimension` numbers; `features` says whether the photograph
     tower has pooled features of its own; `sigmoid` is scale and bias of a model trained with the sigmoid loss;
     `reading` is what a tokenizer file does not say, None where the model's tokenizer is no such file; `used` says at
-    which tokens the text tower looks.
+    which tokens the text tower looks. `base` is the fingerprint of the model that this one was quantised from, if it
+    was.
     """
 
     fingerprint: str
@@ -28,6 +29,7 @@ class ModelFacts:
     sigmoid: tuple[float, float] | None
     reading: Reading | None
     used: UsedTokens
+    base: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All fields, for `of`."""
@@ -37,6 +39,7 @@ class ModelFacts:
     def of(cls, written: Mapping[str, Any]) -> ModelFacts:
         """From what `as_json` gave; raises KeyError, TypeError or ValueError where it is something else."""
         sigmoid, reading = written["sigmoid"], written["reading"]
+        base = written.get("base")
         return cls(
             fingerprint=str(written["fingerprint"]),
             dimension=int(written["dimension"]),
@@ -45,4 +48,5 @@ class ModelFacts:
             sigmoid=None if sigmoid is None else (float(sigmoid[0]), float(sigmoid[1])),
             reading=None if reading is None else Reading(**reading),
             used=UsedTokens.read(written["used"]),
+            base=None if base is None else str(base),
         )

@@ -2,7 +2,9 @@
 
 `sources/KEY.json` says which fingerprint a model's files had when they were last loaded; the key is made of their
 paths, sizes and times. `FINGERPRINT-PRECISION/` holds the graphs of a model for one version of OpenVINO, with a JSON
-that is written last and names the checksums of the other files; what does not fit is made anew.
+that is written last and names the checksums of the other files; what does not fit is made anew. `FINGERPRINT-int8/`
+holds what was quantised of the model with that fingerprint: a model of its own, with a fingerprint of its own, which
+no version makes anew, since vectors were made with it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from service.runtimes.facts import ModelFacts
 
 _VERSION = 1
 FACTS = "facts.json"
+INT8 = "int8"
 _PATIENCE_S = 600.0
 """Seconds that a process waits for another that converts the same model."""
 
@@ -67,11 +70,41 @@ class KeptModels:
                 return None
             if written.get("reason"):
                 return Outcome(None, None, str(written["reason"]))
-            if any(checksum_of(folder / name) != checksum for name, checksum in written["checksums"].items()):
-                return None
-            return Outcome(folder, ModelFacts.of(written["model"]), None)
+            return _whole(folder, written)
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def find_quantised(self, base: str) -> Outcome | None:
+        """What was quantised of the model with the fingerprint `base`, or why it cannot be used; None where nothing."""
+        folder = self._place(base, INT8)
+        if not folder.is_dir():
+            return None
+        try:
+            written = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+            whole = _whole(folder, written) if written["version"] == _VERSION else None
+        except (OSError, ValueError, KeyError, TypeError):
+            whole = None
+        return whole or Outcome(None, None, f"{folder} is damaged")
+
+    def base_of(self, fingerprint: str) -> str | None:
+        """The fingerprint of the model of which one with `fingerprint` was quantised; None where there is none."""
+        for file in self._folder.glob(f"*-{INT8}/{FACTS}"):
+            try:
+                model = json.loads(file.read_text(encoding="utf-8"))["model"]
+                if model["fingerprint"] == fingerprint:
+                    return str(model["base"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return None
+
+    def compiled(self, fingerprint: str, precision: str) -> Path:
+        """The folder for compiled graphs of a model; they are OpenVINO's own, for its version and the processor."""
+        import xxhash
+
+        from service.runtimes.on_openvino import processor
+
+        machine = xxhash.xxh3_64_hexdigest(f"{version('openvino')} {processor()}".encode())
+        return self._folder / "compiled" / f"{fingerprint}-{precision}-{machine}"
 
     @contextmanager
     def converting(self, fingerprint: str, precision: str) -> Iterator[Path]:
@@ -89,11 +122,14 @@ class KeptModels:
             yield Path(new)
 
     def keep(self, new: Path, facts: ModelFacts, precision: str, converted: dict[str, Any]) -> Path:
-        """Put the graphs in `new` in their place; the folder where they are now."""
+        """Put the graphs in `new` in their place; the folder where they are now.
+
+        `converted` is what there is to tell of how they were made. Raises OSError.
+        """
         names = sorted(file.name for file in new.iterdir())
         checksums = {name: checksum_of(new / name) for name in names}
         _write(new / FACTS, self._head() | {"model": facts.as_json(), "checksums": checksums, "converted": converted})
-        place = self._place(facts.fingerprint, precision)
+        place = self._place(facts.base or facts.fingerprint, precision)
         if place.exists():
             shutil.rmtree(place)
         new.rename(place)
@@ -126,6 +162,13 @@ class KeptModels:
             facts = file.stat()
             digest.update(f"\n{file} {facts.st_size} {facts.st_mtime_ns}".encode())
         return self._folder / "sources" / f"{digest.hexdigest()}.json"
+
+
+def _whole(folder: Path, written: dict[str, Any]) -> Outcome | None:
+    """What is in a folder with the JSON `written`; None where a file is not as it was."""
+    if any(checksum_of(folder / name) != checksum for name, checksum in written["checksums"].items()):
+        return None
+    return Outcome(folder, ModelFacts.of(written["model"]), None)
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

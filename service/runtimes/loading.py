@@ -19,7 +19,7 @@ import numpy as np
 from service.errors import ModelError, UsageError
 from service.runtimes import Towers
 from service.runtimes.facts import ModelFacts
-from service.runtimes.kept import KeptModels, Outcome
+from service.runtimes.kept import INT8, KeptModels, Outcome
 from service.tokenizing import TOKENIZER, FileTokenizer, Tokenize
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def load(
 
     device = _device(wanted)
     why_not = _why_no_openvino(wanted, device)
+    if wanted.precision == INT8:
+        return _quantised(wanted, why_not, timeout_s, on_progress)
     precision, notice = None, why_not or None
     if why_not is None:
         precision, notice = _processor_precision(wanted.precision)
         ready = _ready(wanted, precision)
         if ready is not None:
             return Loaded(ready.facts, ready.tokenize, ready.towers, notice)
-    if wanted.precision == "int8":
-        raise UsageError(_no_int8(wanted.name))
     if device == "cpu":
         keep_memory()
     _check_memory(wanted.name)
@@ -90,7 +90,7 @@ def load(
     if precision is not None:
         outcome = _converted(wanted, network, tokenizer, config, precision, say)
         if outcome.folder is not None and outcome.facts is not None:
-            return _of_folder(wanted.name, outcome.folder, outcome.facts, precision, outcome.reason or notice)
+            return _of_folder(wanted, outcome.folder, outcome.facts, precision, outcome.reason or notice)
         notice = f"The model {wanted.name} is computed by torch, more slowly than it might be: {outcome.reason}."
         say(notice)
     return _on_torch(wanted, network, tokenizer, config, device, notice)
@@ -130,13 +130,14 @@ def facts_of(network: Any, tokenizer: Any, config: dict[str, Any], folder: Path 
 
 
 def _device(wanted: Wanted) -> str:
-    if wanted.device == "cpu" or (wanted.device is None and (wanted.runtime == "openvino" or not _may_accelerate())):
+    on_processor = wanted.runtime == "openvino" or wanted.precision == INT8
+    if wanted.device == "cpu" or (wanted.device is None and (on_processor or not _may_accelerate())):
         return "cpu"
     from service.networks import choose_device
 
     device = choose_device(wanted.device)
-    if wanted.runtime == "openvino" and device != "cpu":
-        raise UsageError(f"OpenVINO computes on the processor here, not on {device}; choose --device cpu.")
+    if on_processor and device != "cpu":
+        raise UsageError(f"OpenVINO and int8 are for the processor here, not for {device}; choose --device cpu.")
     return device
 
 
@@ -170,32 +171,39 @@ def _ready(wanted: Wanted, precision: str) -> Loaded | None:
     from service.models import mini_folder
 
     kept = wanted.kept
-    if wanted.name == "mini" and precision != "int8":
+    if wanted.name == "mini":
         from service.runtimes.shipped import Shipped
 
         shipped = Shipped.read(mini_folder())
         if shipped is not None and shipped.facts.reading is not None:
             tokenize = FileTokenizer(mini_folder() / TOKENIZER, shipped.facts.reading, shipped.facts.used)
-            return Loaded(shipped.facts, tokenize, shipped.towers(precision))
+            return Loaded(
+                shipped.facts, tokenize, shipped.towers(precision, kept.compiled(shipped.facts.fingerprint, precision))
+            )
     fingerprint = kept.fingerprint_of(wanted.name)
     outcome = None if fingerprint is None else kept.find(fingerprint, precision)
     if outcome is None or outcome.folder is None or outcome.facts is None:
         return None
-    return _of_folder(wanted.name, outcome.folder, outcome.facts, precision, None)
+    return _of_folder(wanted, outcome.folder, outcome.facts, precision, None)
 
 
-def _of_folder(name: str, folder: Path, facts: ModelFacts, precision: str, notice: str | None) -> Loaded:
+def _of_folder(wanted: Wanted, folder: Path, facts: ModelFacts, precision: str, notice: str | None) -> Loaded:
     from service.networks import load_tokenizer
     from service.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH
-    from service.runtimes.on_openvino import OpenVinoTowers, openvino
+    from service.runtimes.on_openvino import OpenVinoTowers, fastest_precision, openvino
 
     core = openvino().Core()
     towers = OpenVinoTowers(
-        partial(core.read_model, folder / PHOTOGRAPHS), partial(core.read_model, folder / TEXTS_GRAPH), precision
+        partial(core.read_model, folder / PHOTOGRAPHS),
+        partial(core.read_model, folder / TEXTS_GRAPH),
+        precision,
+        wanted.kept.compiled(facts.fingerprint, precision),
+        # The text tower, which is quick enough, is not quantised.
+        fastest_precision() if precision == INT8 else precision,
     )
     if facts.reading is not None:
         return Loaded(facts, FileTokenizer(folder / TOKENIZER, facts.reading, facts.used), towers, notice)
-    return Loaded(facts, tokenize_by(load_tokenizer(name), facts.used), towers, notice)
+    return Loaded(facts, tokenize_by(load_tokenizer(wanted.name), facts.used), towers, notice)
 
 
 def _on_torch(
@@ -266,6 +274,58 @@ def _convert(
     return Outcome(kept.keep(new, facts, precision, asdict(converted)), facts, None)
 
 
+# -- int8 ------------------------------------------------------------------------------------------------
+
+
+def noted_fingerprint(name: str, kept: KeptModels) -> str | None:
+    """The fingerprint of a model that is not quantised, without loading it; None where that is not known."""
+    from service.models import mini_folder
+    from service.runtimes.shipped import Shipped
+
+    shipped = Shipped.read(mini_folder()) if name == "mini" else None
+    return kept.fingerprint_of(name) if shipped is None else shipped.facts.fingerprint
+
+
+def _quantised(
+    wanted: Wanted, why_not: str | None, timeout_s: float, on_progress: Callable[[DownloadProgress], None] | None
+) -> Loaded:
+    if wanted.runtime == "torch":
+        raise UsageError("int8 is computed by OpenVINO; leave out --runtime torch, or choose another precision.")
+    if why_not:
+        raise UsageError("int8 is computed by OpenVINO, which is not installed here; run pip install openvino.")
+    base = _base_fingerprint(wanted, timeout_s, on_progress)
+    outcome = None if base is None else wanted.kept.find_quantised(base)
+    again = f"`smysl train int8 --model {wanted.name} --data DIR`"
+    if outcome is None:
+        raise UsageError(
+            f"The model {wanted.name} has not been quantised on this machine, and int8 is used only where a check has "
+            f"shown that it finds as much: {again} does both."
+        )
+    if outcome.folder is None or outcome.facts is None:
+        raise ModelError(
+            f"What was quantised of the model {wanted.name} cannot be used: {outcome.reason}. Make it again with "
+            f"{again}, or choose another precision."
+        )
+    return _of_folder(wanted, outcome.folder, outcome.facts, INT8, None)
+
+
+def _base_fingerprint(
+    wanted: Wanted, timeout_s: float, on_progress: Callable[[DownloadProgress], None] | None
+) -> str | None:
+    """The fingerprint of the model that is not quantised; None for one that is not on this machine."""
+    from service.models import is_on_this_machine, parse_name
+    from service.networks import fingerprint_of, load_network
+
+    noted = noted_fingerprint(wanted.name, wanted.kept)
+    if noted is not None or (parse_name(wanted.name).folder is None and not is_on_this_machine(wanted.name)):
+        return noted
+    _check_memory(wanted.name)
+    # Its files have changed or moved since it was last loaded, and perhaps nothing but their names and times.
+    fingerprint = fingerprint_of(*load_network(wanted.name, timeout_s=timeout_s, on_progress=on_progress))
+    wanted.kept.note(wanted.name, fingerprint)
+    return fingerprint
+
+
 # -- memory ----------------------------------------------------------------------------------------------
 
 
@@ -298,10 +358,3 @@ def _memory(what: str) -> int | None:
         return None
     sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")]
     return sizes[0] if sizes else None
-
-
-def _no_int8(name: str) -> str:
-    return (
-        f"The model {name} has not been quantised on this machine, and int8 is used only where a check has shown that "
-        "it finds as much: `smysl train int8 --model NAME --data DIR` does both."
-    )

@@ -6,15 +6,17 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.arrays import mapped_signed, write_signed
 from service.threads import threads
 
-HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-"""What OpenVINO calls the precision of what is not quantised."""
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+"""What OpenVINO calls precisions."""
 
 _BATCH = 16
 _TELLTALE = "openvino.tools.ovc"
@@ -43,6 +45,13 @@ def has_bf16() -> bool:
     return "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def processor() -> str:
+    """The processor's name and what it can do, as OpenVINO sees it, and how many threads are used of it."""
+    core = openvino().Core()
+    facts = (core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES"))
+    return f"{' '.join(map(str, facts))} {threads()}"
+
+
 def fastest_precision() -> str:
     """The fastest precision of this processor that keeps the vectors of a graph made for it: bf16 or fp32."""
     return "bf16" if has_bf16() else "fp32"
@@ -51,18 +60,28 @@ def fastest_precision() -> str:
 class OpenVinoTowers:
     """Two graphs of OpenVINO, each read and compiled when it is first used. Safe to use from several threads.
 
-    `photographs` and `texts` give a graph. The first takes bytes (n, height, width, 3) and gives outputs (n,
-    dimension) and perhaps features (n, width); the second takes tokens (n, length) and gives outputs.
+    `read_photographs` and `read_texts` give a graph. The first takes bytes (n, height, width, 3) and gives outputs (n,
+    dimension) and perhaps features (n, width); the second takes tokens (n, length) and gives outputs. Compiled graphs
+    are kept in the folder `compiled`, where there is one. `precision` is the photograph tower's, and the text tower's
+    too where `text_precision` is None.
     """
 
     runtime = "openvino"
     device = "cpu"
     batch_size = _BATCH
 
-    def __init__(self, read_photographs: Callable[[], Any], read_texts: Callable[[], Any], precision: str) -> None:
-        self.precision = self.text_precision = precision
-        self._photographs = _Compiled(read_photographs, precision)
-        self._texts = _Compiled(read_texts, precision)
+    def __init__(
+        self,
+        read_photographs: Callable[[], Any],
+        read_texts: Callable[[], Any],
+        precision: str,
+        compiled: Path | None = None,
+        text_precision: str | None = None,
+    ) -> None:
+        self.precision, self.text_precision = precision, text_precision or precision
+        self.read_photographs, self.read_texts = read_photographs, read_texts
+        self._photographs = _Compiled(read_photographs, precision, compiled and compiled / "photographs.blob")
+        self._texts = _Compiled(read_texts, self.text_precision, compiled and compiled / "texts.blob")
 
     def texts(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         """As `Towers.texts`."""
@@ -77,29 +96,48 @@ class OpenVinoTowers:
 class _Compiled:
     """One graph; whoever asks takes turns."""
 
-    def __init__(self, read: Callable[[], Any], precision: str) -> None:
+    def __init__(self, read: Callable[[], Any], precision: str, kept: Path | None) -> None:
         self._read = read
         self._precision = precision
+        self._kept = kept
         self._turn = threading.Lock()
         self._request: Any = None
 
     def __call__(self, given: NDArray[Any]) -> list[NDArray[np.float32]]:
         with self._turn:
             if self._request is None:
-                self._request = compiled(self._read(), self._precision).create_infer_request()
+                self._request = self._ready().create_infer_request()
             self._request.infer([np.ascontiguousarray(given)], share_inputs=True, share_outputs=True)
             # What the request holds is written over by the next one.
             return [np.array(each.data, np.float32) for each in self._request.output_tensors]
 
+    def _ready(self) -> Any:
+        """The graph compiled, from the file where it is kept; a file that is not whole is passed over and made anew."""
+        if self._kept is None:
+            return compiled(self._read(), self._precision)
+        blob = mapped_signed(self._kept)
+        if blob is not None:
+            try:
+                return openvino().Core().import_model(openvino().Tensor(blob), "CPU", _options(self._precision))
+            # What another version or processor has written.
+            except RuntimeError:
+                self._kept.unlink(missing_ok=True)
+        made = compiled(self._read(), self._precision)
+        write_signed(self._kept, made.export_model().getvalue())
+        return made
+
 
 def compiled(model: Any, precision: str) -> Any:
     """A graph compiled for this processor, for one request at a time on all its threads."""
-    core = openvino().Core()
-    options = {
-        "INFERENCE_PRECISION_HINT": HINTS[precision],
+    return openvino().Core().compile_model(model, "CPU", _options(precision))
+
+
+def _options(precision: str) -> dict[str, Any]:
+    return {
+        # What of an int8 graph is not quantised would take up most of the gain in fp32.
+        "INFERENCE_PRECISION_HINT": HINTS[fastest_precision() if precision == "int8" else precision],
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads(),
         # Threads that decode, and other processes of the service, use the same cores.
         "ENABLE_CPU_PINNING": False,
     }
-    return core.compile_model(model, "CPU", options)

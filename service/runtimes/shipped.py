@@ -50,9 +50,12 @@ class Shipped:
         except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError, TypeError):
             return None
 
-    def towers(self, precision: str) -> OpenVinoTowers:
-        """The towers in `precision`, bf16 or fp32; their constants are read when a tower is first used."""
-        return OpenVinoTowers(partial(self.graph, "photographs"), partial(self.graph, "texts"), precision)
+    def towers(self, precision: str, compiled: Path | None = None) -> OpenVinoTowers:
+        """The towers in `precision`, bf16 or fp32; their constants are read when a tower is first used.
+
+        Compiled graphs are kept in the folder `compiled`.
+        """
+        return OpenVinoTowers(partial(self.graph, "photographs"), partial(self.graph, "texts"), precision, compiled)
 
     def graph(self, tower: str) -> Any:
         """One tower ("photographs" or "texts") as a graph of OpenVINO."""

@@ -380,7 +380,7 @@ def test_status_says_what_there_is(standing: Shelf, smysl: Run) -> None:
     rows = dict(line.split(maxsplit=1) for line in done.out.splitlines())
     assert rows["photographs"] == "5"
     assert rows["folders"] == str(standing.photographs)
-    assert rows["model"] == f"{standing.model} (cpu, fp32)"
+    assert rows["model"].startswith(f"{standing.model} (cpu, openvino, ")
     assert rows["writing"] == "nobody"
 
 

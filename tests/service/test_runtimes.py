@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from service.arrays import write_signed
 from service.encoder import Encoder
 from service.errors import ModelError, UsageError
 from service.models import mini_folder
@@ -362,3 +363,43 @@ def test_a_conversion_says_which_part_failed() -> None:
         _understood("the text tower"),
     ):
         raise ValueError
+
+
+# -- compiled graphs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", ["none", "flipped", "cut", "empty", "of another version"])
+def test_compiled_graphs_are_kept_and_made_anew_where_they_are_not_whole(
+    load: Load, tiny: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    agree(load(), tiny)
+    (blob,) = (tmp_path / "cache").rglob("texts.blob")
+    content = bytearray(blob.read_bytes())
+    if harm == "flipped":
+        content[len(content) // 2] ^= 1
+    elif harm == "cut":
+        del content[100:]
+    elif harm == "empty":
+        content.clear()
+    if harm == "of another version":
+        assert write_signed(blob, b"something that OpenVINO does not know")
+    else:
+        blob.write_bytes(bytes(content))
+    real, made = on_openvino.compiled, []
+
+    def counted(model: Any, precision: str) -> Any:
+        made.append(model)
+        return real(model, precision)
+
+    monkeypatch.setattr(on_openvino, "compiled", counted)
+    agree(load(), tiny)
+    assert len(made) == (harm != "none"), "the photograph tower's is whole"
+    assert blob.read_bytes() == bytes(content) or harm != "none"
+    agree(load(), tiny)
+    assert len(made) == (harm != "none"), "what was made anew is kept"
+
+
+def test_a_disk_that_takes_no_compiled_graph_is_no_fault(load: Load, tiny: Encoder, tmp_path: Path) -> None:
+    load()
+    (tmp_path / "cache" / "runtimes" / "compiled").touch()
+    agree(load(), tiny)
