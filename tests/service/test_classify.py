@@ -29,7 +29,7 @@ def sorted_photographs(tmp_path: Path) -> Path:
 @pytest.fixture
 def library(tmp_path: Path, sorted_photographs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     encoder = ColourEncoder()
-    monkeypatch.setattr("service.encoders.load_encoder", lambda *asked: encoder)
+    monkeypatch.setattr("service.encoders.load_encoder", lambda *asked, **options: encoder)
     # The built-in model, whose name the encoder bears, has a match of its own.
     monkeypatch.setattr("service.scorer.artifact_of", lambda encoder, library, model: artifact_of(encoder, library))
     with opened(tmp_path / "library") as library:

@@ -42,7 +42,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, ColourEncoder]:
         OTHER: ColourEncoder(OTHER, "others", dimension=6, own_features=True),
     }
 
-    def load(name: str, settings: Settings, on_progress: object = None) -> ColourEncoder:
+    def load(name: str, settings: Settings, on_progress: object = None, say: object = None) -> ColourEncoder:
         if name not in known:
             raise NotFoundError(f"There is no model {name}.")
         return known[name]

@@ -44,7 +44,7 @@ class Models:
         self.known = {"mini": ColourEncoder()}
         self.loaded: list[str] = []
 
-    def load(self, name: str, settings: Settings, on_progress: object = None) -> ColourEncoder:
+    def load(self, name: str, settings: Settings, on_progress: object = None, say: object = None) -> ColourEncoder:
         self.loaded.append(name)
         return self.known[name]
 
@@ -317,7 +317,7 @@ def test_a_match_of_the_library_goes_and_comes_with_its_model(changing: Library)
 
 
 def test_a_library_whose_model_is_gone_says_so(changing: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(*arguments: object) -> ColourEncoder:
+    def gone(*arguments: object, **options: object) -> ColourEncoder:
         raise NotFoundError("The model's folder /models/mine does not exist.")
 
     with opened(changing.folder, None) as library, monkeypatch.context() as patched:
