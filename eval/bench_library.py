@@ -130,9 +130,8 @@ class _Measured:
 
     def at(self, size: int) -> list[Figure]:
         """All figures at a size, to which the library is filled first."""
-        figures = self._fill(size) + self._changes(size) + self._served(size)
-        # Loaded late: at the first sizes it would only lie in memory while the library is filled.
-        return figures + self._filtered(size) + self._bytes()
+        # Bytes first: what is added and removed again leaves free pages, and a part of the index of its own.
+        return self._fill(size) + self._bytes() + self._changes(size) + self._served(size) + self._filtered(size)
 
     def _fill(self, size: int) -> list[Figure]:
         missing = size - self.catalog.count()
@@ -233,11 +232,18 @@ class _Measured:
     def _bytes(self) -> list[Figure]:
         count = self.catalog.count()
         thumbnails = float(np.mean([len(self.catalog.thumbnail(identity)) for identity in self._some_ids(_SAMPLED)]))
-        self.catalog.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        catalog = self.catalog.file.stat().st_size / count
+        catalog = self._pages_in_use() / count
         index = sum(file.stat().st_size for file in self.folder.glob("vectors*") if file.is_file()) / count
         figures = {"catalog beside thumbnails": catalog - thumbnails, "thumbnails": thumbnails, "index": index}
         return [Figure(f"{name}, a photograph", "bytes", (value,)) for name, value in figures.items()]
+
+    def _pages_in_use(self) -> int:
+        """Bytes of the catalog's file that hold something."""
+        (size,), (pages,), (free,) = (
+            self.catalog.connection.execute(f"PRAGMA {name}").fetchone()
+            for name in ("page_size", "page_count", "freelist_count")
+        )
+        return int(size) * (int(pages) - int(free))
 
     def _some_ids(self, count: int) -> list[int]:
         ids = [row[0] for row in self.catalog.connection.execute("SELECT id FROM photograph")]
