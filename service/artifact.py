@@ -156,13 +156,16 @@ class ScorerArtifact:
     plain_precision: NDArray[np.float64] | None = None
 
     @classmethod
-    def load(cls, folder: Path, fingerprint: str) -> ScorerArtifact:
-        """Read the match in `folder`; `MismatchError` for another encoder's, `ModelError` for a broken one."""
+    def load(cls, folder: Path, fingerprint: str, *also: str) -> ScorerArtifact:
+        """Read the match in `folder` for the encoder with `fingerprint`; one for the fingerprints `also` will do.
+
+        Raises `MismatchError` for another encoder's, `ModelError` for a broken one.
+        """
         file = folder / FACTS
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
             version, owner = facts["version"], str(facts["fingerprint"])
-            if version == VERSION and owner == fingerprint:
+            if version == VERSION and owner in (fingerprint, *also):
                 return cls._of(facts, folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(

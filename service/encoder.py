@@ -30,7 +30,8 @@ class Encoder:
 
     Made by `Encoder.load`. `fingerprint` names architecture, weights, preprocessing and tokenizer; vectors
     of two encoders may be compared only where it is equal. `runtime`, `device`, `precision` (the photograph tower's)
-    and `text_precision` change speed, not meaning, and are no part of it. `notice` is a sentence on why the runtime is
+    and `text_precision` change speed, not meaning, and are no part of it; int8 does change meaning a little, and what
+    was quantised has a fingerprint of its own. `notice` is a sentence on why the runtime is
     not the quickest there might be, else None. Safe to use from several threads.
     """
 
@@ -39,6 +40,8 @@ class Encoder:
     ) -> None:
         self.name = name
         self.fingerprint = facts.fingerprint
+        self.base_fingerprint = facts.base or facts.fingerprint
+        """Of the model that this one was quantised from, whose match holds for it too; else `fingerprint`."""
         self.dimension = facts.dimension
         self.sigmoid = facts.sigmoid
         """Scale and bias of a model trained with the sigmoid loss (SigLIP), else None."""

@@ -127,7 +127,7 @@ class Encoders:
             own = self._main
             if own is not None and own.name == name and own.fingerprint == self._catalog.setting("fingerprint"):
                 return own
-        return load_encoder(name, self._settings, on_progress, self._say)
+        return self._loaded(name, self._remembered(name), on_progress)
 
     def additional_to_index(
         self,
@@ -151,7 +151,7 @@ class Encoders:
 
     def _additional_loaded(self, name: str, on_progress: Callable[[DownloadProgress], None] | None) -> Encoder:
         try:
-            return load_encoder(name, self._settings, on_progress, self._say)
+            return self._loaded(name, self._remembered(name), on_progress)
         except NotFoundError as error:
             if name not in {each.name for each in self.additional()}:
                 raise
@@ -223,7 +223,7 @@ class Encoders:
 
     def _load(self, name: str, fingerprint: str) -> Encoder:
         try:
-            encoder = load_encoder(name, self._settings, say=self._say)
+            encoder = self._loaded(name, fingerprint)
         except NotFoundError as error:
             # Nothing that was asked for is missing; what the library lives on is.
             raise ModelError(
@@ -237,6 +237,36 @@ class Encoders:
                 f"again with `smysl index --library {self._folder}`."
             )
         return encoder
+
+    def _loaded(
+        self, name: str, fingerprint: str | None, on_progress: Callable[[DownloadProgress], None] | None = None
+    ) -> Encoder:
+        """The model `name`, in int8 where that is what has the remembered `fingerprint` and no precision is asked for.
+
+        What else has another fingerprint than the remembered one is given as it is.
+        """
+        from service.runtimes.kept import INT8, KeptModels
+        from service.runtimes.loading import noted_fingerprint
+
+        as_asked, kept = self._settings, KeptModels(self._settings.cache)
+        if fingerprint is None or as_asked.precision is not None:
+            return load_encoder(name, as_asked, on_progress, self._say)
+        in_int8 = as_asked.model_copy(update={"precision": INT8})
+        base = kept.base_of(fingerprint)
+        if base is not None and base == noted_fingerprint(name, kept):
+            return load_encoder(name, in_int8, on_progress, self._say)
+        encoder = load_encoder(name, as_asked, on_progress, self._say)
+        quantised = kept.find_quantised(encoder.fingerprint) if encoder.fingerprint != fingerprint else None
+        if quantised is not None and (quantised.facts is None or quantised.facts.fingerprint == fingerprint):
+            # Either what made the vectors, whose model's files have moved, or damaged, which it says.
+            return load_encoder(name, in_int8, on_progress, self._say)
+        return encoder
+
+    def _remembered(self, name: str) -> str | None:
+        """The fingerprint with which the library remembers the model `name`."""
+        if name == self._catalog.setting("model"):
+            return self._catalog.setting("fingerprint")
+        return next((each.fingerprint for each in self.additional() if each.name == name), None)
 
     def _written(self) -> list[Remembered]:
         return [Remembered(**row) for row in json.loads(self._catalog.setting("additional_models") or "[]")]

@@ -54,6 +54,10 @@ class Encoded(Protocol):
         """Names the weights and everything else that makes a vector."""
 
     @property
+    def base_fingerprint(self) -> str:
+        """Of the model that this one was quantised from; else `fingerprint`."""
+
+    @property
     def sigmoid(self) -> tuple[float, float] | None:
         """Scale and bias of a model trained with the sigmoid loss."""
 
@@ -111,7 +115,8 @@ def artifact_of(encoder: Encoded, *folders: Path | None) -> ScorerArtifact | Non
     """The match that the first of some folders with one carries, or None."""
     for folder in folders:
         if folder is not None and (folder / FACTS).is_file():
-            return ScorerArtifact.load(folder, encoder.fingerprint)
+            # What was quantised has cosines that hardly differ, or it would not have been kept.
+            return ScorerArtifact.load(folder, encoder.fingerprint, encoder.base_fingerprint)
     return None
 
 

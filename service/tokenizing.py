@@ -39,6 +39,7 @@ class FileTokenizer:
     def __init__(self, file: Path, reading: Reading, used: UsedTokens) -> None:
         from tokenizers import Tokenizer
 
+        self.file = file
         self._reading = reading
         self._used = used
         self._tokenizer = Tokenizer.from_file(str(file))

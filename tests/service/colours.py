@@ -55,6 +55,10 @@ class ColourEncoder:
         return self._unit(np.stack(prepared))
 
     @property
+    def base_fingerprint(self) -> str:
+        return self.fingerprint
+
+    @property
     def features_fingerprint(self) -> str:
         return f"{self.fingerprint}.features" if self.own_features else self.fingerprint
 
