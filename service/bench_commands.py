@@ -15,6 +15,7 @@ from service.terminal import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    PrecisionOption,
     errors_console,
     print_line,
     print_rows,
@@ -80,6 +81,7 @@ def _worded(value: Any) -> str:
 def encode(
     model: ModelOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     repeats: RepeatsOption = 3,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,7 +100,7 @@ def encode(
 
     check_repeats(repeats)
     errors = errors_console()
-    settings = settings_of(model=model, device=device)
+    settings = settings_of(model=model, device=device, precision=precision)
     name = settings.model or MINI
     with download(errors) as on_progress:
         ensure_downloaded(name, timeout_s=settings.hub_timeout_s, on_progress=on_progress)
@@ -166,10 +168,7 @@ def decode(
 def index(
     model: ModelOption = None,
     device: DeviceOption = None,
-    precision: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="fp32, bf16, fp16 or int8; else the fastest that keeps the vectors."),
-    ] = None,
+    precision: PrecisionOption = None,
     small: Annotated[int, typer.Option(help="Photographs of 224 pixels; 0 leaves them out.")] = 2_000,
     large: Annotated[int, typer.Option(help="Photographs of twelve megapixels; 0 leaves them out.")] = 200,
     repeats: RepeatsOption = 3,

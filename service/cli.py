@@ -24,6 +24,7 @@ from service.terminal import (
     JsonOption,
     LibraryOption,
     ModelOption,
+    PrecisionOption,
     check_there,
     errors_console,
     open_library,
@@ -75,6 +76,7 @@ def index(
         typer.Option(metavar="MODEL", help="Take an additional model and its features out of the library first."),
     ] = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     prune: Annotated[bool, typer.Option(help="Take photographs whose files are gone out of the library.")] = False,
 ) -> None:
     """Add what is new, skip what is unchanged, follow what has moved.
@@ -88,7 +90,8 @@ def index(
 
     errors = errors_console()
     named_models = model or []
-    settings = settings_of(library=library, model=named_models[0] if named_models else None, device=device)
+    main_model = named_models[0] if named_models else None
+    settings = settings_of(library=library, model=main_model, device=device, precision=precision)
     # Before a model is loaded, perhaps downloaded: a folder that is not there is known at once.
     named = [resolve_folder(folder) for folder in folders or ()]
     try:
@@ -191,21 +194,29 @@ def serve(
     library: LibraryOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Answer searches over HTTP, with a page at / and the API's description at /docs."""
     from service.server import run
 
-    settings = settings_of(library=library, model=model, device=device, host=host, port=port, workers=workers)
+    settings = settings_of(
+        library=library, model=model, device=device, precision=precision, host=host, port=port, workers=workers
+    )
     with open_library(settings, create=bool(folders)) as opened:
         run(opened, folders or (), say=say)
 
 
 @app.command()
-def status(library: LibraryOption = None, device: DeviceOption = None, as_json: JsonOption = False) -> None:
+def status(
+    library: LibraryOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """What the library holds, which model it uses, and who is writing to it."""
     from service.schemas import StatusOut
 
-    with open_library(settings_of(library=library, device=device)) as opened:
+    with open_library(settings_of(library=library, device=device, precision=precision)) as opened:
         facts = StatusOut.of(opened)
     if as_json:
         print_line(facts.model_dump_json(indent=2))

@@ -18,6 +18,7 @@ from service.terminal import (
     DeviceOption,
     JsonOption,
     LibraryOption,
+    PrecisionOption,
     open_library,
     open_named,
     print_line,
@@ -55,6 +56,7 @@ def search(
     ] = None,
     library: LibraryOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     as_json: JsonOption = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say whether a service was asked, or why none was.")
@@ -67,7 +69,7 @@ def search(
     """
     if image is None and text is None:
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
-    settings = settings_of(library=library, device=device)
+    settings = settings_of(library=library, device=device, precision=precision)
     asked = Asked(text, image, k, min_match, head, box, keep_borders)
     answered = _of_service(asked, settings, as_json, say if verbose else lambda sentence: None)
     if answered is None:

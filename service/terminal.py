@@ -31,6 +31,14 @@ ModelOption = Annotated[
     typer.Option(help="mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH."),
 ]
 DeviceOption = Annotated[Optional[str], typer.Option(help="cuda, mps or cpu; else the first there is.")]  # noqa: UP045
+PrecisionOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="fp32, bf16, fp16, or int8 after smysl train int8; else the fastest that keeps the vectors."),
+]
+RuntimeOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="openvino or torch on a processor; else the first where it can."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -84,13 +92,15 @@ def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
         raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
 
 
-def encoder_named(model: str | None, device: str | None) -> Encoder:
+def encoder_named(
+    model: str | None, device: str | None, precision: str | None = None, runtime: str | None = None
+) -> Encoder:
     """The model that a command was given, else the one of the settings, else `mini`; a download shows its progress."""
     from service.config import MINI
     from service.encoder import load_encoder
     from service.progress import download
 
-    settings = settings_of(model=model, device=device)
+    settings = settings_of(model=model, device=device, precision=precision, runtime=runtime)
     with download(errors_console()) as on_progress:
         return load_encoder(settings.model or MINI, settings, on_progress, say)
 

@@ -314,11 +314,12 @@ def _base_fingerprint(
 ) -> str | None:
     """The fingerprint of the model that is not quantised; None for one that is not on this machine."""
     from service.models import is_on_this_machine, parse_name
-    from service.networks import fingerprint_of, load_network
 
     noted = noted_fingerprint(wanted.name, wanted.kept)
     if noted is not None or (parse_name(wanted.name).folder is None and not is_on_this_machine(wanted.name)):
         return noted
+    from service.networks import fingerprint_of, load_network
+
     _check_memory(wanted.name)
     # Its files have changed or moved since it was last loaded, and perhaps nothing but their names and times.
     fingerprint = fingerprint_of(*load_network(wanted.name, timeout_s=timeout_s, on_progress=on_progress))
