@@ -1,0 +1,393 @@
+"""int8: kept where the check holds and not where it does not, a model of its own, found again by a library."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.retrieval import recalls
+from service.config import Settings
+from service.encoder import Encoder, features_fingerprint
+from service.errors import DataError, MismatchError, ModelError, PhotographError, UsageError
+from service.library import Library
+from service.runtimes.kept import FACTS, INT8
+from service.runtimes.probes import drawn_photographs
+from service.search import Query
+from tests.conftest import Finished
+from tests.service.colours import paint
+from tests.training.tiny_towers import COLOURS
+from training import int8
+from training.int8 import Outcome, describe_outcome, lost, train_int8
+
+Train = Callable[..., Outcome]
+Load = Callable[..., Encoder]
+
+if find_spec("nncf") is None:
+    pytest.skip("NNCF is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 captioned photographs of the split train, 10 of validation and 2 of test."""
+    folder = tmp_path_factory.mktemp("captioned")
+    (folder / "images").mkdir()
+    random = np.random.default_rng(0)
+    lines = ["image\tcaption_id\tsplit\tcaption"]
+    for number in range(60):
+        colour = COLOURS[number % len(COLOURS)]
+        pixels = np.asarray(Image.new("RGB", (40, 32), colour)).astype(int) + random.integers(-40, 40, (32, 40, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / "images" / f"{number}.png")
+        split = "train" if number < 48 else "validation" if number < 58 else "test"
+        lines += [f"{number}.png\t{number}#{each}\t{split}\t{colour} {number} {each}" for each in range(2)]
+    (folder / "captions.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def train(tiny_folder: Path, data: Path, cache: Path) -> Train:
+    def trained(**options: Any) -> Outcome:
+        options = {"data": data, "model": f"local-dir:{tiny_folder}", "cache": cache} | options
+        return train_int8(**options)
+
+    return trained
+
+
+@pytest.fixture
+def load(tiny_folder: Path, cache: Path) -> Load:
+    def loaded(**options: Any) -> Encoder:
+        return Encoder.load(f"local-dir:{tiny_folder}", **({"device": "cpu", "cache": cache} | options))
+
+    return loaded
+
+
+@pytest.fixture
+def as_measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Puts figures in the place of those that are measured, one after the other; what was measured instead."""
+
+    def measured(*r5: tuple[float, float]) -> list[Any]:
+        figures = iter(r5)
+        seen: list[Any] = []
+
+        def recalled(*asked: Any) -> dict[str, float]:
+            seen.append(asked)
+            texts, photographs = next(figures)
+            return recalls(*asked) | {"t2i_r5": texts, "i2t_r5": photographs}
+
+        monkeypatch.setattr(int8, "recalls", recalled)
+        return seen
+
+    return measured
+
+
+Measured = Callable[..., list[Any]]
+
+
+def pixels(encoder: Encoder) -> list[Any]:
+    return list(drawn_photographs((encoder.photograph_side, encoder.photograph_side)))
+
+
+def place(cache: Path) -> Path:
+    (facts,) = cache.glob(f"runtimes/*-{INT8}/{FACTS}")
+    return facts.parent
+
+
+# -- the check -----------------------------------------------------------------------------------------
+
+
+def test_what_holds_is_kept_and_is_a_model_of_its_own(
+    train: Train, load: Load, cache: Path, as_measured: Measured, tiny: Encoder
+) -> None:
+    seen = as_measured((50.0, 60.0), (49.5, 60.5))
+    outcome = train()
+    assert [trial.holds for trial in outcome.trials] == [True]
+    encoder, plain = load(precision="int8"), load()
+    assert encoder.fingerprint == outcome.fingerprint != tiny.fingerprint
+    assert encoder.base_fingerprint == plain.fingerprint == plain.base_fingerprint == tiny.fingerprint
+    assert encoder.features_fingerprint == features_fingerprint(encoder.fingerprint)
+    assert (encoder.precision, encoder.runtime) == ("int8", "openvino")
+    assert encoder.text_precision == plain.text_precision != "int8"
+    ours, theirs = encoder.encode_prepared(pixels(encoder)), plain.encode_prepared(pixels(encoder))
+    cosines = (ours * theirs).sum(axis=1)
+    assert cosines.min() > 0.9
+    assert cosines.max() < 0.999999, "it is quantised"
+    texts = ["a cat", "two dogs play in the snow"]
+    assert encoder.encode_texts(texts) == pytest.approx(plain.encode_texts(texts), abs=1e-3)
+    facts = json.loads((place(cache) / FACTS).read_text(encoding="utf-8"))
+    assert facts["converted"]["figures"]["t2i_r5"] == 50.0
+    # What was checked is what is loaded.
+    checked = [photographs for _, photographs, _ in seen]
+    assert checked[0].shape == checked[1].shape == (36, 16)
+
+
+def test_what_does_not_hold_is_not_kept(train: Train, load: Load, cache: Path, as_measured: Measured) -> None:
+    as_measured((50.0, 60.0), (49.4, 61.0), (50.0, 59.0), (40.0, 40.0))
+    outcome = train()
+    assert outcome.fingerprint is None
+    assert [trial.first_layers for trial in outcome.trials] == [6, 12, 24]
+    assert not list(cache.glob(f"runtimes/*-{INT8}"))
+    with pytest.raises(UsageError, match="has not been quantised on this machine"):
+        load(precision="int8")
+    rows = describe_outcome(outcome)
+    assert rows["kept"] == "nothing"
+    assert "R@5 loses 0.60 points" in rows["int8 (6 layers left out)"]
+
+
+def test_more_layers_stay_as_they_are_until_it_holds(train: Train, load: Load, as_measured: Measured) -> None:
+    as_measured((50.0, 60.0), (49.0, 60.0), (49.6, 60.0))
+    outcome = train()
+    assert [(trial.first_layers, trial.holds) for trial in outcome.trials] == [(6, False), (12, True)]
+    assert load(precision="int8").fingerprint == outcome.fingerprint
+
+
+def test_the_worse_direction_counts_and_half_a_point_is_allowed() -> None:
+    figures = {"t2i_r5": 93.5, "i2t_r5": 97.4}
+    assert lost(figures, {"t2i_r5": 93.0, "i2t_r5": 99.0}) == 0.5 == int8.MOST_LOST
+    assert lost(figures, {"t2i_r5": 99.0, "i2t_r5": 96.4}) == 1.0
+    assert lost(figures, {"t2i_r5": 94.5, "i2t_r5": 97.5}) == -0.1
+
+
+def test_photographs_that_calibrate_are_not_checked_and_no_test_photograph_is_seen(data: Path) -> None:
+    calibration, checked = int8._drawn(data, "train", seed=0)
+    assert (len(calibration), len(checked)) == (12, 36)
+    assert not {each.name for each in calibration} & {each.name for each in checked}
+    assert {each.split for each in (*calibration, *checked)} == {"train"}
+    calibration, checked = int8._drawn(data, "validation", seed=0)
+    assert (len(calibration), len(checked)) == (48, 10)
+    assert {each.split for each in calibration} == {"train"}
+    assert {each.split for each in checked} == {"validation"}
+
+
+def test_many_photographs_are_drawn_from(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    monkeypatch.setattr(int8, "CALIBRATION", 9)
+    monkeypatch.setattr(int8, "CHECKED", 20)
+    calibration, checked = int8._drawn(data, "train", seed=0)
+    assert (len(calibration), len(checked)) == (9, 20)
+    assert [each.name for each in int8._drawn(data, "train", seed=0)[1]] == [each.name for each in checked]
+    assert [each.name for each in int8._drawn(data, "train", seed=1)[1]] != [each.name for each in checked]
+
+
+# -- bad input -----------------------------------------------------------------------------------------
+
+
+def test_the_split_test_is_refused(train: Train) -> None:
+    with pytest.raises(UsageError, match="split test is for the last measurement"):
+        train(split="test")
+
+
+def test_too_few_photographs_get_a_sentence(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "few" / "images").mkdir(parents=True)
+    paint(tmp_path / "few" / "images" / "red.png", "red")
+    (tmp_path / "few" / "captions.tsv").write_text("image\tcaption_id\tsplit\tcaption\nred.png\t1\ttrain\tred\n")
+    with pytest.raises(DataError, match="few has too few photographs: at least 8"):
+        train(data=tmp_path / "few")
+
+
+def test_a_photograph_that_cannot_be_read_is_named(train: Train, data: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(data, tmp_path / "broken")
+    (broken / "images" / "3.png").write_bytes(b"no photograph")
+    with pytest.raises(PhotographError, match=r"3\.png cannot be used as a photograph"):
+        train(data=broken)
+
+
+def test_without_nncf_a_sentence_says_what_to_install(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(UsageError, match=r"not installed here; run pip install 'smysl\[training\]'"):
+        train()
+
+
+def test_a_model_that_openvino_does_not_compute_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.runtimes.convert.LEAST_COSINE", 1.1)
+    with pytest.raises(ModelError, match=r"Only what OpenVINO computes can be quantised\. .* would move"):
+        train()
+
+
+def test_what_is_kept_is_not_replaced_unasked(train: Train, as_measured: Measured) -> None:
+    as_measured((50.0, 60.0), (50.0, 60.0), (50.0, 60.0), (50.0, 60.0))
+    first = train()
+    with pytest.raises(UsageError, match="has been quantised already"):
+        train()
+    assert train(force=True, seed=1).fingerprint != first.fingerprint
+
+
+def test_a_full_disk_gets_a_sentence(train: Train, load: Load, as_measured: Measured, cache: Path) -> None:
+    load()
+    as_measured((50.0, 60.0), (50.0, 60.0))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("service.runtimes.kept.KeptModels.keep", _full)
+        with pytest.raises(ModelError, match=r"cannot be kept \(No space left on device\)"):
+            train()
+    assert not list(cache.glob(f"runtimes/*-{INT8}"))
+
+
+def _full(*asked: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_nothing_is_reported_over_the_network() -> None:
+    """A process of its own: under pytest NNCF would report nothing anyway."""
+    program = """
+        import sys
+        from training.int8 import import_nncf
+
+        nncf = import_nncf()
+        from nncf.telemetry.wrapper import telemetry
+        print(type(telemetry).__name__, "openvino_telemetry" in sys.modules, "openvino.tools.ovc" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["MagicMock", "False", "False"]
+
+
+# -- in use --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quantised(train: Train, as_measured: Measured) -> Outcome:
+    as_measured((50.0, 60.0), (50.0, 60.0))
+    return train()
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    for number, colour in enumerate(COLOURS[:3]):
+        paint(tmp_path / "photographs" / f"{number}.png", colour)
+    return tmp_path / "photographs"
+
+
+@pytest.fixture
+def opened(tiny_folder: Path, cache: Path, tmp_path: Path) -> Iterator[Callable[..., Library]]:
+    libraries: list[Library] = []
+
+    def open_library(**options: Any) -> Library:
+        settings = Settings(library=tmp_path / "library", device="cpu", cache=cache, **options)
+        libraries.append(Library.open(settings.library, settings, create=True))
+        return libraries[-1]
+
+    yield open_library
+    for each in libraries:
+        each.close()
+
+
+def index(library: Library, *folders: Path) -> None:
+    for _ in library.index(list(folders), encoder=library.encoder_to_index()):
+        pass
+
+
+def test_a_library_made_in_int8_is_opened_in_int8_again(
+    quantised: Outcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path
+) -> None:
+    index(opened(precision="int8", model=f"local-dir:{tiny_folder}"), photographs)
+    again = opened()
+    assert (again.encoder.precision, again.encoder.fingerprint) == ("int8", quantised.fingerprint)
+    assert again.search(Query(text="red", min_match=0.0)).hits
+    index(opened())
+    assert opened().status().fingerprint == quantised.fingerprint, "an index run keeps to it too"
+    with pytest.raises(MismatchError, match=r"another version of the model .* than the one installed now"):
+        opened(precision="fp32").check()
+
+
+def test_a_library_changes_to_int8_and_back_where_it_is_asked_for(
+    quantised: Outcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path, tiny: Encoder
+) -> None:
+    index(opened(model=f"local-dir:{tiny_folder}"), photographs)
+    assert opened().encoder.fingerprint == tiny.fingerprint, "a library that is not in int8 stays so"
+    with pytest.raises(MismatchError, match="another version of the model"):
+        opened(precision="int8").check()
+    index(opened(precision="int8"))
+    assert opened().encoder.fingerprint == quantised.fingerprint
+    index(opened(precision="fp32"))
+    assert opened().encoder.fingerprint == tiny.fingerprint
+
+
+def test_a_model_whose_files_have_been_touched_is_known_again(
+    opened: Callable[..., Library], photographs: Path, tiny_folder: Path, tmp_path: Path, train: Train, load: Load,
+    as_measured: Measured,
+) -> None:  # fmt: skip
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+    as_measured((50.0, 60.0), (50.0, 60.0))
+    outcome = train(model=f"local-dir:{model}")
+    index(opened(precision="int8", model=f"local-dir:{model}"), photographs)
+    for times in (1, 2):
+        for file in model.iterdir():
+            shutil.copy(file, file.with_suffix(".again"))
+            file.with_suffix(".again").replace(file)
+        precision = "int8" if times == 2 else None
+        assert opened(precision=precision).encoder.fingerprint == outcome.fingerprint
+
+
+@pytest.mark.parametrize("harm", ["flipped", "facts", "gone"])
+def test_what_is_damaged_says_so(
+    quantised: Outcome, opened: Callable[..., Library], load: Load, train: Train, as_measured: Measured, cache: Path,
+    photographs: Path, tiny_folder: Path, harm: str,
+) -> None:  # fmt: skip
+    index(opened(precision="int8", model=f"local-dir:{tiny_folder}"), photographs)
+    file = place(cache) / ("photographs.bin" if harm != "facts" else FACTS)
+    if harm == "gone":
+        file.unlink()
+    else:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(bytes(content) if harm == "flipped" else b"{")
+    sentence = r"What was quantised of the model local-dir:.* cannot be used: .*-int8 is damaged\. Make it again"
+    with pytest.raises(ModelError, match=sentence):
+        load(precision="int8")
+    with pytest.raises(ModelError, match=sentence):
+        opened().check()
+    as_measured((50.0, 60.0), (50.0, 60.0))
+    train()
+    assert load(precision="int8").precision == "int8"
+
+
+def test_int8_needs_openvino(quantised: Outcome, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="computed by OpenVINO; leave out --runtime torch"):
+        load(precision="int8", runtime="torch")
+    monkeypatch.setattr("service.runtimes.loading.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="computed by OpenVINO, which is not installed here"):
+        load(precision="int8")
+
+
+def test_the_match_of_a_model_holds_for_its_int8(quantised: Outcome, load: Load, tmp_path: Path) -> None:
+    from service.artifact import ScorerArtifact
+    from service.scorer import artifact_of
+    from tests.service.matches import a_match
+
+    encoder = load(precision="int8")
+    match: ScorerArtifact = a_match(encoder.base_fingerprint)
+    match.save(tmp_path / "match")
+    assert artifact_of(encoder, tmp_path / "match") is not None
+
+
+# -- the command ---------------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_came_of_it(
+    smysl: Callable[..., Finished], data: Path, tiny_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMYSL_CACHE", str(cache))
+    command = ("train", "int8", "--data", data, "--model", f"local-dir:{tiny_folder}")
+    monkeypatch.setattr(int8, "MOST_LOST", 100.0)
+    done = smysl(*command)
+    assert done.code == 0, done.err
+    for word in ("recall at 1 / 5 / 10", "milliseconds", "R@5 loses", "beware", "kept"):
+        assert word in done.out
+    monkeypatch.setattr(int8, "MOST_LOST", -101.0)
+    done = smysl(*command, "--force")
+    assert (done.code, "Nothing was kept" in done.err) == (1, True)
+    assert done.out.rstrip().endswith("nothing")
+    measured = smysl("eval", "retrieval", "--data", data, "--model", command[-1], "--precision", "int8")
+    assert measured.code == 0, "what was kept before stays"
