@@ -139,19 +139,19 @@ def test_what_does_not_hold_is_not_kept(train: Train, load: Load, cache: Path, a
     as_measured((50.0, 60.0), (49.4, 61.0), (50.0, 59.0), (40.0, 40.0))
     outcome = train()
     assert outcome.fingerprint is None
-    assert [trial.first_layers for trial in outcome.trials] == [6, 12, 24]
+    assert [trial.ends for trial in outcome.trials] == [1 / 8, 1 / 5, 1 / 3]
     assert not list(cache.glob(f"runtimes/*-{INT8}"))
     with pytest.raises(UsageError, match="has not been quantised on this machine"):
         load(precision="int8")
     rows = describe_outcome(outcome)
     assert rows["kept"] == "nothing"
-    assert "R@5 loses 0.60 points" in rows["int8 (6 layers left out)"]
+    assert "R@5 loses 0.60 points" in rows["int8 but for 25%"]
 
 
 def test_more_layers_stay_as_they_are_until_it_holds(train: Train, load: Load, as_measured: Measured) -> None:
     as_measured((50.0, 60.0), (49.0, 60.0), (49.6, 60.0))
     outcome = train()
-    assert [(trial.first_layers, trial.holds) for trial in outcome.trials] == [(6, False), (12, True)]
+    assert [trial.holds for trial in outcome.trials] == [False, True]
     assert load(precision="int8").fingerprint == outcome.fingerprint
 
 
@@ -160,6 +160,33 @@ def test_the_worse_direction_counts_and_half_a_point_is_allowed() -> None:
     assert lost(figures, {"t2i_r5": 93.0, "i2t_r5": 99.0}) == 0.5 == int8.MOST_LOST
     assert lost(figures, {"t2i_r5": 99.0, "i2t_r5": 96.4}) == 1.0
     assert lost(figures, {"t2i_r5": 94.5, "i2t_r5": 97.5}) == -0.1
+
+
+def test_the_ends_of_a_tower_and_its_depthwise_convolutions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    nncf = int8.import_nncf()
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(nncf, "quantize", lambda graph, dataset, **options: asked.update(options))
+
+    class Operation:
+        def __init__(self, name: str, kind: str) -> None:
+            self.get_friendly_name, self.get_type_name = (lambda: name), (lambda: kind)
+
+    class Graph:
+        def get_ordered_ops(self) -> list[Operation]:
+            kinds = ["Parameter", *["Convolution", "Relu"] * 4, "GroupConvolution", *["MatMul"] * 3, "Result"]
+            return [Operation(str(place), kind) for place, kind in enumerate(kinds)]
+
+    int8.quantise(nncf, Graph(), [np.zeros((8, 8, 3), np.uint8)], 1 / 8)
+    assert asked["ignored_scope"].names == ["1", "12", "9"]
+    assert asked["model_type"] is None
+
+
+@pytest.mark.parametrize(("r5", "words"), [(99.0, "finds nearly all of these"), (50.0, None)])
+def test_a_check_that_tells_little_says_so(train: Train, as_measured: Measured, r5: float, words: str | None) -> None:
+    as_measured((r5, r5), (r5, r5))
+    beware = describe_outcome(train())["beware"]
+    assert "fewer than 500 photographs" in beware
+    assert ("finds nearly all of these" in beware) == (words is not None)
 
 
 def test_photographs_that_calibrate_are_not_checked_and_no_test_photograph_is_seen(data: Path) -> None:
