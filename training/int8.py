@@ -3,7 +3,7 @@
 Post-training quantisation by NNCF: from what flows through the tower for some hundred photographs it takes the range
 that the 256 steps of each layer have to span. The first and the last layers stay as they are, since they lose most;
 where the check fails, more of them do. So do depthwise convolutions, which lose something and gain no time. The text
-tower, for which a query is a matter of two milliseconds, is not quantised (docs/log.md, section 14).
+tower, for which a query is a matter of two milliseconds, is not quantised (docs/log.md, section 15).
 """
 
 from __future__ import annotations
