@@ -14,6 +14,7 @@ from service.models import mini_folder
 from service.networks import load_tokenizer
 from service.tokenizing import TOKENIZER, FileTokenizer, Reading, cleaned, file_of
 from service.tokens import UsedTokens
+from service.torchvision_mend import mend_torchvision
 
 ALL = UsedTokens("all")
 
@@ -37,6 +38,7 @@ def test_any_text_is_read_as_open_clip_reads_it(of_mini: Any, from_file: FileTok
 @given(st.text(st.characters(max_codepoint=127), max_size=60))
 @settings(deadline=None, max_examples=300)
 def test_plain_letters_need_no_mending(text: str) -> None:
+    mend_torchvision()
     from open_clip.tokenizer import basic_clean, whitespace_clean
 
     assert cleaned(text) == whitespace_clean(basic_clean(text))
@@ -48,11 +50,33 @@ def test_tokens_are_as_many_as_the_longest_text_needs(from_file: FileTokenizer) 
     assert cut(["a cat", "two dogs play"]).shape == (2, 5)
 
 
-def test_a_tokenizer_without_a_file_is_left_to_open_clip(tmp_path: Path) -> None:
+def test_a_tokenizer_that_shortens_texts_in_its_own_way_is_left_to_open_clip(tmp_path: Path) -> None:
+    mend_torchvision()
     import open_clip
 
-    assert file_of(open_clip.SimpleTokenizer(), tmp_path, ["a cat"]) is None
+    shortening = open_clip.SimpleTokenizer(context_length=8, reduction_mask="simple")
+    assert file_of(shortening, tmp_path, ["a cat and a dog and a horse and a cow and a bird"]) is None
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def byte_pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, FileTokenizer]:
+    """OpenAI's tokenizer as open_clip has it, and from a file."""
+    mend_torchvision()
+    import open_clip
+
+    simple = open_clip.SimpleTokenizer()
+    folder = tmp_path_factory.mktemp("byte-pairs")
+    reading = file_of(simple, folder, ["Two dogs' tails, 1999!", "", "собака", "夜の街", "cat " * 100])
+    assert reading == Reading(77, 0, lower=True)
+    return simple, FileTokenizer(folder / TOKENIZER, reading, ALL)
+
+
+@given(st.text(st.characters(max_codepoint=0x4FFF, exclude_categories=["Cn", "Co", "Cs"]), max_size=200))
+@settings(deadline=None, max_examples=400, derandomize=True)
+def test_byte_pairs_are_those_of_open_clip(byte_pairs: tuple[Any, FileTokenizer], text: str) -> None:
+    simple, from_file = byte_pairs
+    assert np.array_equal(from_file([text]), simple([text]).numpy())
 
 
 def test_a_tokenizer_that_reads_otherwise_than_its_file_is_left_to_open_clip(of_mini: Any, tmp_path: Path) -> None:
