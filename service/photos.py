@@ -192,8 +192,8 @@ def thumbnail(image: Image.Image) -> bytes:
     longer = max(image.size)
     if longer > THUMBNAIL_SIDE:
         width, height = (max(1, round(side * THUMBNAIL_SIDE / longer)) for side in image.size)
-        # Means of whole pixels first, then a filter for the rest: half of the time, and no eye sees it.
-        image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=1.0)
+        # Means of whole pixels first, then a filter of few taps for the rest: a third of the time, and no eye sees it.
+        image = image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=1.0)
     out = io.BytesIO()
     # Pillow writes a comment that it has read.
     image.save(out, "JPEG", quality=80, comment=b"")

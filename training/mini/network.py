@@ -17,6 +17,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.tokenizing import TOKENIZER
 from service.torchvision_mend import mend_torchvision
 from training.mini.settings import Settings
 from training.mini.towers import ImageTower, TextTower
@@ -33,6 +34,10 @@ def write_configs(folder: Path, image: ImageTower, text: TextTower, settings: Se
     text.transformer.config.save_pretrained(folder)
     text.tokenizer.model_max_length = settings.context_length
     text.tokenizer.save_pretrained(folder)
+    # A third of the file is indentation.
+    words = folder / TOKENIZER
+    written = json.loads(words.read_text(encoding="utf-8"))
+    words.write_text(json.dumps(written, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     (folder / CONFIG).write_text(json.dumps(open_clip_config(image, settings), indent=2) + "\n", encoding="utf-8")
 
 
