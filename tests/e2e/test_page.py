@@ -371,9 +371,12 @@ def test_a_part_can_be_given_in_numbers_with_the_keyboard_alone(tab: Page) -> No
     for number in ("50", "25", "40", "60"):
         tab.keyboard.press("Tab")
         tab.keyboard.type(number)
-    tab.keyboard.press("Enter")
+    with tab.expect_response(re.compile(r"/search$")) as answered:
+        tab.keyboard.press("Enter")
     tab.wait_for_url("**box=*")
     assert part_in(tab.url) == [0.5, 0.25, 0.4, 0.6]
+    # What is shown of an answer writes the numbers anew.
+    expect(tab.locator("#hits .name")).to_have_text([hit["name"] for hit in answered.value.json()["hits"]])
     expect(tab.locator("#part-box")).to_be_visible()
     tab.fill("#part-width", "80")
     tab.press("#part-width", "Enter")

@@ -77,7 +77,7 @@ def test_it_listens_on_loopback_and_takes_20_mb_unless_told_otherwise() -> None:
     [
         ("SMYSL_PORT", "eight", "--port (or SMYSL_PORT) is 'eight': Input should be a valid integer"),
         ("SMYSL_PORT", "70000", "--port (or SMYSL_PORT) is '70000': Input should be less than or equal to 65535"),
-        ("SMYSL_PRECISION", "fp8", "SMYSL_PRECISION is 'fp8': Input should be 'fp32', 'bf16', 'fp16' or 'int8'"),
+        ("SMYSL_PRECISION", "fp8", "SMYSL_PRECISION) is 'fp8': Input should be 'fp32', 'bf16', 'fp16' or 'int8'"),
         ("SMYSL_UPLOAD_LIMIT_MB", "-1", "SMYSL_UPLOAD_LIMIT_MB is '-1': Input should be greater than 0"),
         ("SMYSL_UPLOAD_LIMIT_MB", "inf", "SMYSL_UPLOAD_LIMIT_MB is 'inf': Input should be a finite number"),
         ("SMYSL_BATCH_SIZE", "0", "SMYSL_BATCH_SIZE is '0': Input should be greater than or equal to 1"),

@@ -347,10 +347,12 @@ def test_a_change_that_is_interrupted_keeps_the_old_model_and_goes_on_later(chan
     with opened(changing.folder, None) as reader:
         assert found(reader, "red")[0] == "red.png"
         assert reader.status().model == "mini"
-        assert vectors_of(reader.catalog) == {"colours": 4, "others": 2}
+        done = vectors_of(reader.catalog)["others"]
+        assert done in (2, 4), "the batch that the tower was at is kept too"
+        assert vectors_of(reader.catalog)["colours"] == 4
     with opened(changing.folder, OTHER) as writer:
         summary = index(writer)
-        assert (summary.changed, summary.unchanged) == (2, 2), "half of it was done before"
+        assert (summary.changed, summary.unchanged) == (4 - done, done)
         assert writer.status().model == OTHER
     assert models.known[OTHER].encoded == 4
 
