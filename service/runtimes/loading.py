@@ -72,6 +72,8 @@ def load(
     from service.memory import keep_memory
 
     device = _device(wanted)
+    if device == "cpu":
+        keep_memory()
     why_not = _why_no_openvino(wanted, device)
     if wanted.precision == INT8:
         return _quantised(wanted, why_not, timeout_s, on_progress)
@@ -81,8 +83,6 @@ def load(
         ready = _ready(wanted, precision)
         if ready is not None:
             return Loaded(ready.facts, ready.tokenize, ready.towers, notice)
-    if device == "cpu":
-        keep_memory()
     _check_memory(wanted.name)
     from service.networks import load_network
 
