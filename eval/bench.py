@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from eval.measure import Figure, Report, check_repeats, cores, machine_facts, versions_of
+from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from service.cores import usable_cores
 
 if TYPE_CHECKING:
     from service.encoder import Encoder
@@ -190,7 +191,7 @@ class _Measured:
 def _threads() -> int:
     """How many torch computes with on a CPU, where it is at work at all."""
     if "torch" not in sys.modules:
-        return cores()
+        return usable_cores()
     import torch
 
     return torch.get_num_threads()

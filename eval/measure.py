@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from service.cores import usable_cores
 from service.errors import UsageError
 
 
@@ -89,7 +89,7 @@ def machine_facts() -> dict[str, Any]:
     """
     return {
         "processor": processor(),
-        "cores": cores(),
+        "cores": usable_cores(),
         "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -120,19 +120,6 @@ def check_repeats(repeats: int) -> None:
         raise UsageError(f"--repeats is {repeats}; it must be 1 or more.")
 
 
-def peak_memory_mb() -> float:
-    """The most memory, in MB of 1,000,000 bytes, that this process has had in use (resident) so far.
-
-    NaN where the system does not say (Windows).
-    """
-    try:
-        import resource
-    except ImportError:
-        return float("nan")
-    # Kibibytes, but on macOS bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
 def processor() -> str:
     """The processor by its name."""
     facts = Path("/proc/cpuinfo")
@@ -141,11 +128,6 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """How many cores this process may use; a container may use fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory_gb() -> float | None:

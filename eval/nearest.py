@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.draws import Drawn, Vectors
-from eval.measure import cores, processor
+from eval.measure import processor
+from service.cores import usable_cores
 from service.errors import UsageError
 
 K = 10
@@ -164,7 +165,7 @@ def bench_nearest(
     """
     _check(sizes, repeats, threads)
     started = clock()
-    threads = threads or cores()
+    threads = threads or usable_cores()
     trials: list[Trial] = []
     sources: list[str] = []
     for size in sizes:
@@ -184,7 +185,7 @@ def bench_nearest(
         queries=queries,
         repeats=repeats,
         build_threads=threads,
-        machine=f"{processor()}, {cores()} cores",
+        machine=f"{processor()}, {usable_cores()} cores",
         versions=versions(),
         left_out=None if find_spec("annoy") is not None else WITHOUT_ANNOY,
         seconds=clock() - started,

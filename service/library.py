@@ -25,7 +25,6 @@ from service.artifact import FACTS
 from service.batching import TextVectors
 from service.catalog import Catalog
 from service.config import Settings
-from service.cores import usable_cores
 from service.encoders import Encoders
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.folders import bytes_in, resolve_folder, written_at
@@ -40,6 +39,7 @@ from service.records import Rating, Record, Root
 from service.scorer import Scorer, load_scorer
 from service.search import Query, Score, SearchResult, check_text, score, search
 from service.searched import searched
+from service.threads import threads
 from service.votes import Votes, check_kinds
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Library:
         self._fitted: tuple[int, int] | None = None
         self._texts = TextVectors()
         # More threads than cores get no more done, and keep whoever answers from getting hold of the interpreter.
-        self._turns = threading.BoundedSemaphore(usable_cores())
+        self._turns = threading.BoundedSemaphore(threads())
         self._ratings = Ratings(catalog)
         self.kinds = Kinds(catalog)
         self._votes = Votes(folder, catalog, self.kinds)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from service.index.rows import BLOCK, Found, Ids, Rows, Vectors, decoded, flat, let_go, nearest, spread
+from service.threads import threads
 
 _TRAINING = 16_384
 """Rows that the codes are trained on; FAISS takes 256 a centre, and there are 16."""
@@ -171,17 +171,12 @@ def scan_of(rows: Rows, limits: Limits, *, coarse: bool = True) -> Scan:
         made = Coarse.made(rows, limits.lists)
         if made is not None:
             return made
-    threads = _cores()
-    if len(rows) >= max(limits.shards_from, threads) and threads > 1:
-        return Shards(rows, threads)
+    count = threads()
+    if len(rows) >= max(limits.shards_from, count) and count > 1:
+        return Shards(rows, count)
     return Exact(rows)
 
 
 def _share(listed: Ids, right: Ids) -> float:
     found = sum(int(np.isin(wanted, places).sum()) for wanted, places in zip(right, listed, strict=True))
     return found / right.size
-
-
-def _cores() -> int:
-    # A container may use fewer than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -56,15 +56,25 @@ class Segment:
         """The rows (m,), rising, of those of `ids` that are here and not dead."""
         if not len(ids) or not len(self.ids):
             return np.empty(0, np.int64)
-        order = self._order
-        at = np.minimum(np.searchsorted(self.ids, ids, sorter=order), len(self.ids) - 1)
-        places = at if order is None else order[at]
-        return np.unique(places[(self.ids[places] == ids) & ~self.dead[places]])
+        known, rows = self._by_id
+        if not len(known):
+            return np.empty(0, np.int64)
+        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        places = (at if rows is None else rows[at])[known[at] == ids]
+        return np.unique(places)
 
     @cached_property
-    def _order(self) -> Ids | None:
-        """The rows by rising id; None where they lie so."""
-        return None if bool((np.diff(self.ids) > 0).all()) else np.argsort(self.ids, kind="stable")
+    def _by_id(self) -> tuple[Ids, Ids | None]:
+        """The ids that are not dead, rising, and their rows; None for the rows where all lie so.
+
+        A photograph that changes again has dead rows beside its own.
+        """
+        rows = np.flatnonzero(~self.dead) if self.gone else None
+        known = self.ids if rows is None else self.ids[rows]
+        if bool((np.diff(known) > 0).all()):
+            return known, rows
+        order = np.argsort(known, kind="stable")
+        return known[order], order if rows is None else rows[order]
 
     def nearest(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
         """Similarities and rows, each (q, at most `k`), best first, of the nearest that are not dead; -1 for none."""

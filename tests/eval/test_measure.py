@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from eval.measure import Figure, Report, machine_facts, peak_memory_mb, repeated, versions_of
+from eval.measure import Figure, Report, machine_facts, repeated, versions_of
 from service.errors import UsageError
 
 
@@ -50,8 +50,3 @@ def test_what_is_repeated_comes_in_order() -> None:
 def test_no_repeats_measure_nothing(repeats: int) -> None:
     with pytest.raises(UsageError, match="--repeats"):
         repeated(lambda: 1.0, repeats)
-
-
-def test_what_is_held_is_counted_as_memory() -> None:
-    held = b"\1" * 300_000_000
-    assert peak_memory_mb() > len(held) / 1e6

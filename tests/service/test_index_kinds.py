@@ -38,7 +38,7 @@ MANY = 600
 @pytest.fixture(params=list(KINDS))
 def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
     """A shelf whose index is of each kind in turn; by codes it has only its sixteen dimensions to go by."""
-    monkeypatch.setattr("service.index.scans._cores", lambda: 3)
+    monkeypatch.setattr("service.index.scans.threads", lambda: 3)
     monkeypatch.setattr("service.index.scans._LEAST_NEAREST", 0.0)
     monkeypatch.setattr("service.index.scans._LEAST_DEEP", 0.0)
     shelf = Shelf(tmp_path, limits=KINDS[request.param])
@@ -88,7 +88,7 @@ def test_small_libraries_are_exact_and_the_limits_rise() -> None:
 
 def test_vectors_that_codes_do_not_tell_apart_are_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     """In many dimensions random directions are all equally far: no short list holds the nearest."""
-    monkeypatch.setattr("service.index.scans._cores", lambda: 2)
+    monkeypatch.setattr("service.index.scans.threads", lambda: 2)
     rows = encoded(unit(np.random.default_rng(0).normal(size=(4_000, 128))))
     assert isinstance(scan_of(rows, Limits(shards_from=1, coarse_from=1, lists=(300,))), Shards)
     made = scan_of(rows, Limits(coarse_from=1, lists=(300, 4_000)))
@@ -184,6 +184,20 @@ def test_any_sequence_of_changes_and_saves_equals_a_plain_comparison(
             index = shelf.open()
     shelf.check(index)
     shelf.catalog.close()
+
+
+def test_a_photograph_that_changes_twice_is_found_once(shelf: Shelf) -> None:
+    index = shelf.open()
+    shelf.add(5)
+    index.catch_up(shelf.catalog)
+    newest = max(shelf.truth)
+    for _ in range(3):
+        shelf.change([newest])
+        index.catch_up(shelf.catalog)
+        shelf.check(index)
+    shelf.remove([newest])
+    index.catch_up(shelf.catalog)
+    shelf.check(index)
 
 
 # -- on the disk ---------------------------------------------------------------------------------------
