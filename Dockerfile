@@ -32,7 +32,7 @@ RUN pip install .
 
 # Away from the source: what is asked here is the installed package.
 WORKDIR /opt/models
-RUN python -c "import sys; from service.models import ensure_downloaded; ensure_downloaded(sys.argv[1], timeout_s=30)" "$MODEL"
+RUN python -c "import sys; from service.encoder.models import ensure_downloaded; ensure_downloaded(sys.argv[1], timeout_s=30)" "$MODEL"
 
 
 FROM python:3.12-slim

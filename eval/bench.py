@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
-from service.cores import usable_cores
+from service.compute.cores import usable_cores
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
-    from service.scorer import Scorer
+    from service.encoder.encoder import Encoder
+    from service.match.scorer import Scorer
 
 QUERIES = (
     "sunflower",

@@ -1,6 +1,6 @@
 """How fast photographs come to a tower's pixels: small ones and ones of twelve megapixels, reduced and at full scale.
 
-Each file lies in memory, so that no disk is measured. Decoding is what an index run does (`service.photos`): facts,
+Each file lies in memory, so that no disk is measured. Decoding is what an index run does (`service.photos.decode`): facts,
 pixels upright in sRGB, then resized to the tower's side. At full scale all pixels are decoded first.
 """
 
@@ -17,9 +17,9 @@ from PIL import Image
 
 from eval.drawn_photographs import LARGE, SMALL, draw_photographs
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
-from service.cores import usable_cores
+from service.compute.cores import usable_cores
 from service.errors import UsageError
-from service.photos import open_photograph
+from service.photos.decode import open_photograph
 
 SIDE = 260
 """Pixels of the input of `mini`'s photograph tower."""

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 from eval.drawn_photographs import LARGE, SMALL, draw_photographs
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
 from eval.peer_commands import ran
-from service.catalog import Catalog
-from service.cores import usable_cores
-from service.decoding import Decoded, Decoder, File, Work
+from service.compute.cores import usable_cores
 from service.errors import UsageError
+from service.indexing.decoder import Decoded, Decoder, File, Work
 from service.library import Library
+from service.store.catalog import Catalog
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from service.config import Settings
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 QUALITY = 90
 _WARM = 64
@@ -179,7 +179,7 @@ class _Bench:
         """The most memory of `smysl index` in a process of its own; NaN where the system does not say (Windows)."""
         if sys.platform == "win32":
             return float("nan")
-        command = [sys.executable, "-c", "from service.cli import main; main()", "index", str(photographs)]
+        command = [sys.executable, "-c", "from service.cli.app import main; main()", "index", str(photographs)]
         given: dict[str, Any] = {
             "model": self.encoder.name,
             "device": self.encoder.device,

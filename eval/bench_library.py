@@ -28,8 +28,8 @@ from service.errors import UsageError
 from service.library import Library
 
 if TYPE_CHECKING:
-    from service.catalog import Catalog
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
+    from service.store.catalog import Catalog
 
 FIRST_SIZE = 1_000
 CHANGED = 1_000

@@ -20,15 +20,15 @@ from eval.measure import Figure, Report, check_repeats, machine_facts, versions_
 from eval.peer_commands import Peer, Ran, find_peer, ran
 from eval.peer_model import ARCHITECTURE
 from eval.texts import texts
-from service.catalog import Catalog
 from service.errors import DataError, UsageError
 from service.library import Library
+from service.store.catalog import Catalog
 
 SEARCHED = 7_000
 """Photographs that a query in a new process looks through."""
 LEAST = 2
 RCLIP, SAME, MINI = "rclip", f"smysl, {ARCHITECTURE}", "smysl, mini"
-_SMYSL = (sys.executable, "-c", "from service.cli import main; main()")
+_SMYSL = (sys.executable, "-c", "from service.cli.app import main; main()")
 _FILL = """
 import sys, numpy as np
 from rclip.db import DB

@@ -22,11 +22,11 @@ from eval.draws import MOST_QUERIES, bank_of_mini, drawn
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
 from eval.nearest import MOST_PHOTOGRAPHS, K
 from eval.texts import texts
-from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import Limits, VectorIndex
 from service.index.rows import decoded
-from service.search import LEAST_CANDIDATES
+from service.search.search import LEAST_CANDIDATES
+from service.store.catalog import Catalog
 
 if TYPE_CHECKING:
     from eval.draws import Vectors

@@ -24,12 +24,12 @@ from eval.measure import Figure, Report, check_repeats, machine_facts, versions_
 from eval.served import Client, Served, served
 from eval.texts import texts
 from service.errors import LibraryError, UsageError
-from service.search import LEAST_CANDIDATES, Query
+from service.search.search import LEAST_CANDIDATES, Query
 
 if TYPE_CHECKING:
-    from service.catalog import Catalog
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
     from service.library import Library
+    from service.store.catalog import Catalog
 
 SIZES = (7_000, 100_000)
 """Photographs of the drawn libraries where nobody says another number."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.parts import Box
+from service.photos.crop import Box
 
 if TYPE_CHECKING:
     from PIL import Image

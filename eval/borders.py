@@ -1,7 +1,7 @@
 """What leaving out borders does for a search with a photograph, and that photographs without borders are left alone.
 
 Photographs of a split get borders of known place (`eval.bordered`), and each copy searches all photographs of the
-split for the one that it was made of, by cosine: once with its borders, once without those that `service.borders`
+split for the one that it was made of, by cosine: once with its borders, once without those that `service.photos.letterbox`
 finds. `r1_kept` and `r1` are the shares, in per cent, that find it first, `cosine_kept` and `cosine` the mean cosine to
 it. `boxes` is the share of copies of which a part is found that has more than 0.9 in common with the right one
 (intersection over union), and `cut` are the photographs, without any border that was added, of which something was cut
@@ -27,7 +27,7 @@ from service.errors import PhotographError, UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
 Shares = npt.NDArray[np.float64]
@@ -134,8 +134,8 @@ def _copy(
     copies: int,
     report: Callable[[], None],
 ) -> _Copy:
-    from service.borders import picture_in
-    from service.parts import crop
+    from service.photos.crop import crop
+    from service.photos.letterbox import picture_in
 
     own = number * len(photographs) // copies
     kind = list(KINDS)[number % len(KINDS)]
@@ -177,7 +177,7 @@ def _interval(values: Shares) -> Interval:
 
 
 def _is_cut(image: Image.Image) -> bool:
-    from service.borders import picture_in
+    from service.photos.letterbox import picture_in
 
     try:
         return picture_in(image) is not None
@@ -186,7 +186,7 @@ def _is_cut(image: Image.Image) -> bool:
 
 
 def _photographs_in(folder: Path) -> list[Path]:
-    from service.photos import is_photograph_name
+    from service.photos.decode import is_photograph_name
 
     return [file for file in sorted(folder.rglob("*")) if is_photograph_name(file.name) and file.is_file()]
 
@@ -207,8 +207,8 @@ def _look_at(files: Sequence[Path], report: Callable[[], None]) -> tuple[int, li
 
 
 def _read(file: Path) -> Image.Image:
-    from service.parts import SEARCHED_SIDE
-    from service.photos import open_photograph
+    from service.photos.crop import SEARCHED_SIDE
+    from service.photos.decode import open_photograph
 
     try:
         return open_photograph(file, max_side=SEARCHED_SIDE).image

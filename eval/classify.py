@@ -2,7 +2,7 @@
 
 Photographs of `test/` are asked about, those of `train/` vote; where nothing is set apart, each fifth is asked about
 and the others vote. Without a head the similarity is the cosine of the encoder's vectors and the vote is calibrated on
-those that vote, as a library does it (`service.calibration`); a head brings its own calibration.
+those that vote, as a library does it (`service.kinds.vote_calibration`); a head brings its own calibration.
 
 - `accuracy`: share of right votes; `ece`: calibration error of the confidence in ten bins of equal width.
 - `unknown_auroc`: each kind in turn is taken from those that vote, the vote is calibrated without it, and confidence
@@ -32,7 +32,11 @@ import numpy.typing as npt
 
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, draws, interval
-from service.calibration import (
+from service.encoder.preprocess import Prepared
+from service.errors import DataError, LibraryError, PhotographError
+from service.heads.projection import Head
+from service.kinds.knn_vote import Vote, count_votes
+from service.kinds.vote_calibration import (
     MOST_ASKED,
     NEIGHBOURS,
     UNKNOWN_SHARE,
@@ -42,15 +46,11 @@ from service.calibration import (
     calibration_error,
     nearest_others,
 )
-from service.classify import DEFAULT_K
-from service.errors import DataError, LibraryError, PhotographError
-from service.head import Head
-from service.photos import is_photograph_name, open_photograph
-from service.preparation import Prepared
-from service.vote import Vote, count_votes
+from service.photos.decode import is_photograph_name, open_photograph
+from service.search.classify import DEFAULT_K
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -382,7 +382,7 @@ def _features_of(
     threads: int | None,
     on_progress: Callable[[int, int], None],
 ) -> tuple[Vectors, Integers, list[LeftOut]]:
-    from training.features import features_of
+    from eval.features import features_of
 
     found = features_of(files, encoder, cache, on_progress, threads=threads)
     return found.features, found.rows, list(found.failed)

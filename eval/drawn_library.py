@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.draws import Heaps, bank_of_mini, fingerprint_of_mini
-from service.catalog import Catalog
 from service.config import MINI
-from service.encoder import features_fingerprint
+from service.encoder.encoder import features_fingerprint
 from service.errors import UsageError
 from service.library import Library
-from service.photos import THUMBNAIL_SIDE
-from service.records import Entry, Facts, Place
+from service.photos.decode import THUMBNAIL_SIDE
+from service.store.catalog import Catalog
+from service.store.records import Entry, Facts, Place
 
 if TYPE_CHECKING:
     from service.index import VectorIndex
@@ -171,7 +171,7 @@ def _thumbnails(seed: int) -> list[bytes]:
     """JPEGs as an index run keeps them, of pictures from smooth to busy: soft areas with detail of varied strength."""
     from PIL import Image, ImageChops
 
-    from service.photos import thumbnail
+    from service.photos.decode import thumbnail
 
     random = np.random.default_rng(seed)
     made = []

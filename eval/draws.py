@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from service.errors import LibraryError, UsageError
 
 if TYPE_CHECKING:
-    from service.interaction import Bank
+    from service.match.features import Bank
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -129,8 +129,8 @@ def _noise(bank: Bank) -> tuple[Vectors, Vectors]:
 
 def bank_of_mini() -> Bank:
     """The centres of photographs in the match of `mini`, 128 of 512 dimensions."""
-    from service.artifact import ScorerArtifact
-    from service.models import mini_folder
+    from service.encoder.models import mini_folder
+    from service.match.artifact import ScorerArtifact
 
     interaction = ScorerArtifact.load(mini_folder(), fingerprint_of_mini()).text.interaction
     assert interaction is not None  # noqa: S101 - the match of mini is made with banks
@@ -141,8 +141,8 @@ def fingerprint_of_mini() -> str:
     """What names the vectors of `mini`, from its match; loads no model."""
     import json
 
-    from service.artifact import FACTS
-    from service.models import mini_folder
+    from service.encoder.models import mini_folder
+    from service.match.artifact import FACTS
 
     return str(json.loads((mini_folder() / FACTS).read_text(encoding="utf-8"))["fingerprint"])
 

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.kinds import LeftOut, content_hash
+from service.encoder.preprocess import Prepared
 from service.errors import PhotographError, UsageError
-from service.preparation import Prepared
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -129,7 +129,7 @@ def _encoded(
 def _prepared(encoder: Encoder, view: int, content: str, file: Path) -> Prepared:
     import xxhash
 
-    from service.photos import open_photograph
+    from service.photos.decode import open_photograph
     from training.mini.views import view_of
 
     side = encoder.photograph_side

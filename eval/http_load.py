@@ -19,8 +19,8 @@ from itertools import cycle, islice
 from urllib.parse import quote_plus
 
 from eval.texts import texts
-from service.addresses import is_loopback
 from service.errors import UsageError
+from service.store.loopback import is_loopback
 
 _LOOK_AFTER_S = 0.05
 """Between two questions to `/health`."""

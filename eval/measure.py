@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from service.cores import usable_cores
+from service.compute.cores import usable_cores
 from service.errors import UsageError
 
 

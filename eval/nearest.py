@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from eval.draws import Drawn, Vectors
 from eval.measure import processor
-from service.cores import usable_cores
+from service.compute.cores import usable_cores
 from service.errors import UsageError
 
 K = 10

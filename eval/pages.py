@@ -45,7 +45,7 @@ def picture(path: Path, side: int | None = None) -> str:
 
     Raises PhotographError where it cannot be read.
     """
-    from service.photos import THUMBNAIL_SIDE, open_photograph, thumbnail
+    from service.photos.decode import THUMBNAIL_SIDE, open_photograph, thumbnail
 
     image = open_photograph(path, max_side=side or THUMBNAIL_SIDE).image
     if side is not None:

@@ -25,7 +25,7 @@ _SIDE, _TOKENS = 256, 77
 
 def write_models(out: Path) -> None:
     """Write both; `onnx` must be importable."""
-    from service.torchvision_mend import mend_torchvision
+    from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
     import open_clip

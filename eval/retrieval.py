@@ -23,7 +23,7 @@ from service.errors import PhotographError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -162,7 +162,7 @@ def encode_photographs(
 
 
 def _opened(photograph: CaptionedPhotograph) -> Image.Image:
-    from service.photos import open_photograph
+    from service.photos.decode import open_photograph
 
     try:
         return open_photograph(photograph.path).image

@@ -46,7 +46,7 @@ def served(library: Path, *arguments: str) -> Iterator[Served]:
     `arguments` are further ones of the command. Raises `LibraryError` with what the service said where it ends
     before, or says nothing for five minutes.
     """
-    command = [sys.executable, "-c", "from service.cli import main; main()", "serve", "--library", str(library)]
+    command = [sys.executable, "-c", "from service.cli.app import main; main()", "serve", "--library", str(library)]
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "said.txt"
         with said.open("wb") as out:

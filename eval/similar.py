@@ -27,11 +27,11 @@ import numpy.typing as npt
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, draws, interval
 from service.errors import DataError, MismatchError
-from service.head import Head, unit
-from service.vote import Vote, count_votes
+from service.heads.projection import Head, unit
+from service.kinds.knn_vote import Vote, count_votes
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.float64]
@@ -212,7 +212,7 @@ def eval_similar(
     Raises DataError for a fault of the folder, MismatchError for a head of other encoders, UsageError where the cache
     cannot be written.
     """
-    from service.photos import is_photograph_name
+    from service.photos.decode import is_photograph_name
 
     started = time.monotonic()
     _check(encoders, head)
@@ -316,7 +316,7 @@ def _vectors(
     threads: int | None,
 ) -> tuple[Vectors, Integers, list[LeftOut]]:
     """Unit vectors (m, d) of the photographs at `places` that could be read, their places (m,), and the others."""
-    from training.features import features_of
+    from eval.features import features_of
 
     features: dict[str, Vectors] = {}
     files = [kinds.files[place] for place in places]

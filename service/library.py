@@ -1,7 +1,7 @@
 """Library: open, index, search, score, status. The one door for the command line, HTTP and notebooks.
 
 from service.library import Library
-from service.search import Query
+from service.search.search import Query
 
 with Library.open(Path("~/photographs.smysl").expanduser()) as library:
     for hit in library.search(Query(text="two dogs play in the snow")).hits:
@@ -21,36 +21,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import FACTS
-from service.batching import TextVectors
-from service.catalog import Catalog
+from service.compute.threads import threads
 from service.config import Settings
-from service.encoders import Encoders
+from service.encoder.library_encoders import Encoders
+from service.encoder.text_batcher import TextVectors
 from service.errors import LibraryError, NotFoundError, UsageError
-from service.folders import bytes_in, resolve_folder, written_at
-from service.heads import HeadFacts, Heads, OpenHead
-from service.kinds import Kinds
-from service.lock import Writer, current_writer, writing
-from service.neighbours import Neighbours, Photograph, neighbours_of
-from service.photos import open_photograph
-from service.places import file_of, photograph_at
-from service.ratings import SOMEBODY, Ratings, make_rating
-from service.records import Rating, Record, Root
-from service.scorer import Scorer, load_scorer
-from service.search import Query, Score, SearchResult, check_text, score, search
-from service.searched import searched
-from service.threads import threads
-from service.votes import Votes, check_kinds
+from service.heads.registry import HeadFacts, Heads, OpenHead
+from service.kinds.labels import Kinds
+from service.kinds.vote_cache import Votes, check_kinds
+from service.match.artifact import FACTS
+from service.match.scorer import Scorer, load_scorer
+from service.photos.decode import open_photograph
+from service.search.neighbours import Neighbours, Photograph, neighbours_of
+from service.search.query_crop import searched
+from service.search.search import Query, Score, SearchResult, check_text, score, search
+from service.store.catalog import Catalog
+from service.store.lock import Writer, current_writer, writing
+from service.store.paths import bytes_in, resolve_folder, written_at
+from service.store.places import file_of, photograph_at
+from service.store.ratings import SOMEBODY, Ratings, make_rating
+from service.store.records import Rating, Record, Root
 
 if TYPE_CHECKING:
-    from service.classify import Answer
-    from service.classify import Photograph as Classifiable
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
+    from service.encoder.models import DownloadProgress
     from service.index import VectorIndex
-    from service.indexer import Event
-    from service.models import DownloadProgress
-    from service.ratings_export import Export
-    from service.vote import Vote
+    from service.indexing.indexer import Event
+    from service.kinds.knn_vote import Vote
+    from service.search.classify import Answer
+    from service.search.classify import Photograph as Classifiable
+    from service.store.ratings_export import Export
 
 _CATALOG = "catalog.sqlite"
 _BACKGROUND = 2000
@@ -222,7 +222,7 @@ class Library:
         new ones are complete. Raises `NotFoundError` for a folder that is not there, `UsageError` for a file, and
         `BusyError` where another process is writing; what was committed before stays.
         """
-        from service.index_run import IndexRun
+        from service.indexing.run import IndexRun
 
         places = [resolve_folder(folder) for folder in folders]
         encoder = encoder or self.encoder_to_index()
@@ -267,7 +267,7 @@ class Library:
 
     def search(self, query: Query) -> SearchResult:
         """Answer a query; see `Query` for what is refused and `SearchResult` for what comes back."""
-        from service.models import unreadable
+        from service.encoder.models import unreadable
 
         asked = searched(query, self.file_of)
         if asked.query is not query:
@@ -324,7 +324,7 @@ class Library:
     def neighbours(
         self, photographs: Sequence[Photograph], k: int, *, head: str | None = None, exclude: Collection[int] = ()
     ) -> list[Neighbours]:
-        """The `k` nearest photographs of the library to each of `photographs`; see `service.neighbours`."""
+        """The `k` nearest photographs of the library to each of `photographs`; see `service.search.neighbours`."""
         if head is not None:
             opened = self._heads.open(head)
             return neighbours_of(photographs, k, opened.vectors_of, opened.vector, opened.index, exclude)
@@ -363,8 +363,8 @@ class Library:
     def read_kinds(
         self, source: str, on_progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Sequence[str]:
-        """Take kinds from folders, keywords or a table; see `service.kinds_from.read_kinds`."""
-        from service.kinds_from import read_kinds
+        """Take kinds from folders, keywords or a table; see `service.kinds.label_sources.read_kinds`."""
+        from service.kinds.label_sources import read_kinds
 
         return read_kinds(self, source, on_progress)
 
@@ -390,8 +390,8 @@ class Library:
         keep_borders: bool = False,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Answer]:
-        """The kinds of photographs by the vote of their nearest, one answer each; see `service.classify`."""
-        from service.classify import classify
+        """The kinds of photographs by the vote of their nearest, one answer each; see `service.search.classify`."""
+        from service.search.classify import classify
 
         return classify(
             self,
@@ -436,8 +436,8 @@ class Library:
     def export_ratings(
         self, folder: Path, *, force: bool = False, on_progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Export:
-        """Write the ratings and copies of their photographs as a folder of data; see `service.ratings_export`."""
-        from service.ratings_export import export_ratings
+        """Write the ratings and copies of their photographs as a folder of data; see `service.store.ratings_export`."""
+        from service.store.ratings_export import export_ratings
 
         return export_ratings(self, folder, force=force, on_progress=on_progress)
 

@@ -16,10 +16,10 @@ from urllib.request import urlopen
 import pytest
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 ROOT = Path(__file__).resolve().parents[1]
-SMYSL = [sys.executable, "-c", "from service.cli import main; main()"]
+SMYSL = [sys.executable, "-c", "from service.cli.app import main; main()"]
 """The command `smysl` as a process of its own."""
 
 
@@ -62,7 +62,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> Encoder:
     """The random CLIP, loaded; its matches mean nothing, its mechanics are the real ones."""
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
     return Encoder.load(f"local-dir:{tiny_folder}", device="cpu", precision="fp32", runtime="torch")
 
@@ -89,7 +89,7 @@ class Finished:
 @pytest.fixture
 def smysl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
     """Runs the command `smysl` with these arguments in this process, through its real entry point."""
-    from service.cli import main
+    from service.cli.app import main
 
     def run(*arguments: object) -> Finished:
         monkeypatch.setattr(sys, "argv", ["smysl", *map(str, arguments)])

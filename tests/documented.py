@@ -19,7 +19,7 @@ def commands() -> dict[str, Any]:
     """Every command of the command line by its full name, such as `smysl eval retrieval`."""
     import typer
 
-    from service.cli import app
+    from service.cli.app import app
 
     def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         inner = getattr(command, "commands", None)
@@ -34,7 +34,7 @@ def commands() -> dict[str, Any]:
 
 def routes() -> list[tuple[str, str, str]]:
     """Method, path and first sentence of every address of the HTTP service."""
-    from service.api import create_app
+    from service.web.app import create_app
 
     description = create_app(_NoLibrary()).openapi()  # type: ignore[arg-type]
     return [

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.retrieval import DEPTHS
-from service.memory import keep_memory
-from service.models import parse_name
-from service.networks import choose_device, fingerprint_of, load_network
+from service.compute.malloc import keep_memory
+from service.encoder.models import parse_name
+from service.encoder.open_clip_model import choose_device, fingerprint_of, load_network
 from training.model_folder import check_model, stored_halves, write_model
 from training.pairs import PairedPhotograph, PairTable, describe_faults, split_photographs, without_unreadable
 from training.run_folder import RunFolder
@@ -25,7 +25,7 @@ from training.trainer import Settings, Stage, Trainer, side_of, silent
 from training.validation import goodness
 
 if TYPE_CHECKING:
-    from service.models import DownloadProgress
+    from service.encoder.models import DownloadProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from data.ratings import RatedPairs
 from eval.folds import double_folds
 from eval.scoring import scoring_figures
-from service.artifact import Logistic, squash
+from service.match.artifact import Logistic, squash
 from training.joint import RIDGE, fit_joint, targets
 from training.material import Material
 

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 
 from data.captions import CaptionedPhotograph, read_captions
 from eval.retrieval import DEPTHS, TEXT_BATCH, recalls
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
+from service.encoder.runtimes.model_cache import INT8, KeptModels
 from service.errors import DataError, ModelError, PhotographError, UsageError
-from service.runtimes.kept import INT8, KeptModels
 
 if TYPE_CHECKING:
-    from service.models import DownloadProgress
-    from service.runtimes.loading import Loaded
-    from service.runtimes.on_openvino import OpenVinoTowers
+    from service.encoder.models import DownloadProgress
+    from service.encoder.runtimes.loading import Loaded
+    from service.encoder.runtimes.openvino_towers import OpenVinoTowers
 
     Tell = Callable[[str, int, int], None]
 
@@ -205,8 +205,8 @@ def describe_outcome(outcome: Outcome) -> dict[str, str]:
 
 def import_nncf() -> Any:
     """The package nncf, imported without what reports its use to a server; `UsageError` where it is not installed."""
-    from service.runtimes.on_openvino import openvino
-    from service.torchvision_mend import mend_torchvision
+    from service.encoder.runtimes.openvino_towers import openvino
+    from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
     aside = sys.modules.get(_TELLTALE)
@@ -261,8 +261,8 @@ def _unquantised(
     on_download: Callable[[DownloadProgress], None] | None,
     say: Callable[[str], None],
 ) -> _Model:
-    from service.models import parse_name
-    from service.runtimes.loading import Wanted, load
+    from service.encoder.models import parse_name
+    from service.encoder.runtimes.loading import Wanted, load
 
     wanted = Wanted(parse_name(model).text, "cpu", None, "openvino", cache)
     loaded = load(wanted, timeout_s=timeout_s, on_progress=on_download, say=say)
@@ -293,8 +293,8 @@ def _written(model: _Model, graph: Any, folder: Path) -> _Model:
     """Write a quantised photograph tower, and read it again: what is checked is what is kept."""
     import xxhash
 
-    from service.runtimes.convert import PHOTOGRAPHS
-    from service.runtimes.on_openvino import OpenVinoTowers, openvino
+    from service.encoder.runtimes.convert import PHOTOGRAPHS
+    from service.encoder.runtimes.openvino_towers import OpenVinoTowers, openvino
 
     file = folder / PHOTOGRAPHS
     openvino().save_model(graph, str(file), compress_to_fp16=True)
@@ -314,16 +314,16 @@ def _written(model: _Model, graph: Any, folder: Path) -> _Model:
 
 
 def _tensor(file: Path) -> Any:
-    from service.runtimes.on_openvino import openvino
+    from service.encoder.runtimes.openvino_towers import openvino
 
     return openvino().Tensor(np.fromfile(file, np.uint8))
 
 
 def _write_rest(model: _Model, folder: Path) -> None:
     """Write what a search needs beside the photograph tower, so that nothing hangs on another folder."""
-    from service.runtimes.convert import TEXTS_GRAPH
-    from service.runtimes.on_openvino import openvino
-    from service.tokenizing import TOKENIZER, FileTokenizer
+    from service.encoder.runtimes.convert import TEXTS_GRAPH
+    from service.encoder.runtimes.openvino_towers import openvino
+    from service.encoder.tokenizer import TOKENIZER, FileTokenizer
 
     openvino().save_model(model.towers.read_texts(), str(folder / TEXTS_GRAPH), compress_to_fp16=True)
     if isinstance(model.loaded.tokenize, FileTokenizer):
@@ -369,7 +369,7 @@ def _material(
 
 
 def _prepared(encoder: Encoder, photograph: CaptionedPhotograph) -> NDArray[np.uint8]:
-    from service.photos import open_photograph
+    from service.photos.decode import open_photograph
 
     try:
         return encoder.prepare(open_photograph(photograph.path, max_side=2 * encoder.photograph_side).image)

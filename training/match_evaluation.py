@@ -20,7 +20,7 @@ from service.errors import DataError
 
 if TYPE_CHECKING:
     from eval.answerable import Answerability
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
     from training.material import Material
     from training.scorer import OutOfFold
 

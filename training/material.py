@@ -18,11 +18,11 @@ import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
 from data.ratings import RatedPairs
-from service.artifact import ScorerArtifact, rounded
-from service.interaction import Bank, Everyday, features, side
+from service.match.artifact import ScorerArtifact, rounded
+from service.match.features import Bank, Everyday, features, side
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
 Report = Callable[[str, int, int], None]
@@ -263,7 +263,7 @@ def _others(encoder: Encoder, pairs: RatedPairs, photographs: Vectors, report: R
     """Where people say that a text written for photograph B describes A, the two show the same scene as far as
     words tell. A text's own photograph would be beside itself at a cosine of 1, which teaches nothing; a random
     crop stands in for it."""
-    from service.photos import open_photograph
+    from service.photos.decode import open_photograph
     from training.mini.views import view_of
 
     owner = pairs.text_owner[pairs.text]

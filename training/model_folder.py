@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.encoder.open_clip_model import fingerprint_of, load_network, preprocessing_of
 from service.errors import ModelError
-from service.networks import fingerprint_of, load_network, preprocessing_of
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 HERE = "."
-"""Stands in the configuration for the folder that it lies in; `service/encoder.py` makes it absolute."""
+"""Stands in the configuration for the folder that it lies in; `service/encoder/encoder.py` makes it absolute."""
 
 
 def write_model(folder: Path, network: Any, tokenizer: Any, config: dict[str, Any], halves: frozenset[str]) -> None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.cli.progress import count
 from service.errors import DataError, NotFoundError, PhotographError
-from service.photos import open_photograph
-from service.progress import count
+from service.photos.decode import open_photograph
 
 if TYPE_CHECKING:
     from PIL import Image

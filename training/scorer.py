@@ -21,16 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from data.ratings import RatedPairs, read_rated_pairs
-from service.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
 from service.errors import DataError, ModelError
-from service.interaction import side
+from service.match.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
+from service.match.features import side
 from training.joint import fit_joint
 from training.material import Material, Report, read_material
 
 if TYPE_CHECKING:
     from eval.answerable import Answerability
     from service.config import Settings
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -318,7 +318,7 @@ def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None
 def out_of_fold(material: Material, report: Report) -> OutOfFold:
     """Judge all rated pairs, and every rated text with every rated photograph, by matches of 25 folds."""
     from eval.folds import double_folds, fold_numbers
-    from service.artifact import squash
+    from service.match.artifact import squash
 
     pairs = material.pairs
     match, agreement = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
@@ -361,9 +361,9 @@ def train_on_library(
     `folder` is an empty one that the rated photographs are copied into for the while. Raises as
     `train_scorer` does, and LibraryError where there is no library.
     """
+    from service.encoder.models import parse_name
     from service.library import Library
-    from service.models import parse_name
-    from service.scorer import artifact_of
+    from service.match.scorer import artifact_of
 
     with Library.open(settings.library, settings) as library:
         encoder = library.encoder

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from service.cli.progress import steps
+from service.cli.terminal import errors_console, print_line, say
+from service.encoder.open_clip_model import load_network
 from service.errors import DataError, SmyslError
-from service.networks import load_network
-from service.photos import is_photograph_name, open_photograph
-from service.progress import steps
-from service.terminal import errors_console, print_line, say
+from service.photos.decode import is_photograph_name, open_photograph
 from training.mini.network import fold_into_first_layer
 from training.mini.towers import ImageTower, load_image_tower
 from training.model_folder import check_model, write_model
@@ -64,7 +64,7 @@ def _both(base: Any, tower: ImageTower, photos: Sequence[Path]) -> tuple[torch.T
     import torch
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    from service.networks import preprocessing_of
+    from service.encoder.open_clip_model import preprocessing_of
 
     own = PreprocessCfg(**_preprocessing(base, tower))
     prepare, prepare_base = (image_transform_v2(each, is_train=False) for each in (own, preprocessing_of(base)))
@@ -96,7 +96,7 @@ def _network(config: dict[str, Any], base: Any, tower: ImageTower) -> Any:
 
 def _preprocessing(base: Any, tower: ImageTower) -> dict[str, Any]:
     """mini's way of making a photograph the tower's input, at the new tower's side, mean and deviation."""
-    from service.networks import preprocessing_of
+    from service.encoder.open_clip_model import preprocessing_of
 
     own = preprocessing_of(base)
     return {**vars(own), "size": (tower.side, tower.side), "mean": tower.mean, "std": tower.std}

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.retrieval import Vectors
+from service.encoder.open_clip_model import preprocessing_of
+from service.encoder.token_trimming import text_encoder_of, without_unused
 from service.errors import UsageError
-from service.networks import preprocessing_of
-from service.tokens import text_encoder_of, without_unused
 from training.mini.fit import epoch_batches, schedule
 from training.pairs import PairedPhotograph, read_photographs
 from training.validation import recalls

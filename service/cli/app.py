@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from service import classify_commands
-from service.bench_commands import bench_app
-from service.errors import LibraryError, SmyslError, UsageError
-from service.head_commands import head_app
-from service.public_data import data_app
-from service.ratings_commands import rate, ratings_app
-from service.search_command import search
-from service.terminal import (
+from service.cli import classify as classify_commands
+from service.cli.bench import bench_app
+from service.cli.datasets import data_app
+from service.cli.heads import head_app
+from service.cli.ratings import rate, ratings_app
+from service.cli.search_command import search
+from service.cli.terminal import (
     INTERRUPTED,
     DeviceOption,
     JsonOption,
@@ -34,13 +33,14 @@ from service.terminal import (
     say,
     settings_of,
 )
-from service.workbench import eval_app, train_app
+from service.cli.train import eval_app, train_app
+from service.errors import LibraryError, SmyslError, UsageError
 
 if TYPE_CHECKING:
     from service.config import Settings
-    from service.encoder import Encoder
-    from service.schemas import ModelOut
-    from service.scorer import Scorer
+    from service.encoder.encoder import Encoder
+    from service.match.scorer import Scorer
+    from service.web.schemas import ModelOut
 
 app = typer.Typer(
     help="Search photographs by meaning: type a scene, get the photographs that show it.\n\n"
@@ -85,8 +85,8 @@ def index(
     Another --model than the library's own encodes all its photographs again. Additional models stay
     until they are forgotten.
     """
-    from service.folders import resolve_folder
-    from service.progress import count, describe, download, follow_index
+    from service.cli.progress import count, describe, download, follow_index
+    from service.store.paths import resolve_folder
 
     errors = errors_console()
     named_models = model or []
@@ -145,14 +145,14 @@ def score(
 
     Uses the model of the library if there is one, else the built-in one.
     """
-    from service.pairs import read_pairs, score_lines
-    from service.search import score as score_pairs
+    from service.search.score_table import read_pairs, score_lines
+    from service.search.search import score as score_pairs
 
     settings = settings_of(library=library, model=model, device=device)
     if pairs is not None:
         if image is not None or text is not None:
             raise UsageError("Give either a photograph and a text, or --pairs FILE.tsv.")
-        from service.progress import steps
+        from service.cli.progress import steps
 
         table = read_pairs(pairs)
         encoder, scorer = _scorer(settings)
@@ -163,7 +163,7 @@ def score(
         return
     if image is None or text is None:
         raise UsageError('Name a photograph and a text: smysl score FILE "a red flower".')
-    from service.search import check_text
+    from service.search.search import check_text
 
     check_text(text)
     check_there(image)
@@ -197,7 +197,7 @@ def serve(
     precision: PrecisionOption = None,
 ) -> None:
     """Answer searches over HTTP, with a page at / and the API's description at /docs."""
-    from service.server import run
+    from service.web.server import run
 
     settings = settings_of(
         library=library, model=model, device=device, precision=precision, host=host, port=port, workers=workers
@@ -214,7 +214,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """What the library holds, which model it uses, and who is writing to it."""
-    from service.schemas import StatusOut
+    from service.web.schemas import StatusOut
 
     with open_library(settings_of(library=library, device=device, precision=precision)) as opened:
         facts = StatusOut.of(opened)
@@ -246,7 +246,7 @@ def models(as_json: JsonOption = False) -> None:
     """Which models can be chosen, how large they are, what they read, and which are on this machine."""
     from dataclasses import asdict
 
-    from service.models import is_on_this_machine, known_models
+    from service.encoder.models import is_on_this_machine, known_models
 
     known = known_models()
     here = {model.name: is_on_this_machine(model.name) for model in known}
@@ -280,9 +280,9 @@ def described(model: ModelOut) -> str:
 def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:
     """Encoder and scorer of the library, or of the model asked for where there is no library."""
     from service.config import MINI
-    from service.encoder import load_encoder
+    from service.encoder.encoder import load_encoder
     from service.library import Library
-    from service.scorer import load_scorer
+    from service.match.scorer import load_scorer
 
     if settings.model is None and Library.is_in(settings.library.expanduser()):
         with open_library(settings) as opened:

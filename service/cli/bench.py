@@ -1,4 +1,4 @@
-"""The commands under `smysl bench`: how fast this machine does what a library does. `service/cli.py` hangs them up."""
+"""The commands under `smysl bench`: how fast this machine does what a library does. `service/cli/app.py` hangs them up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from service.terminal import (
+from service.cli.terminal import (
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -92,11 +92,11 @@ def encode(
     """
     from eval.bench import bench_encoding, medians_by_name
     from eval.measure import check_repeats
+    from service.cli.progress import download, steps
     from service.config import MINI
-    from service.encoder import load_encoder
-    from service.models import bytes_on_disk, ensure_downloaded
-    from service.progress import download, steps
-    from service.scorer import load_scorer
+    from service.encoder.encoder import load_encoder
+    from service.encoder.models import bytes_on_disk, ensure_downloaded
+    from service.match.scorer import load_scorer
 
     check_repeats(repeats)
     errors = errors_console()
@@ -133,7 +133,7 @@ def search(
     asked before. Let nothing else compute meanwhile.
     """
     from eval.bench_search import bench_search
-    from service.progress import stages
+    from service.cli.progress import stages
 
     with stages(errors_console()) as tell:
         report = bench_search(photos or [], library, queries=queries, repeats=repeats, seed=seed, tell=tell)
@@ -155,7 +155,7 @@ def decode(
     JPEGs of twelve megapixels are decoded reduced, as an index run does it, and at full scale.
     """
     from eval.bench_decode import bench_decode
-    from service.progress import stages
+    from service.cli.progress import stages
 
     with stages(errors_console()) as tell:
         report = bench_decode(
@@ -181,10 +181,10 @@ def index(
     """
     from eval.bench_index import bench_index
     from eval.measure import check_repeats
+    from service.cli.progress import download, stages
     from service.config import MINI
-    from service.encoder import load_encoder
-    from service.models import ensure_downloaded
-    from service.progress import download, stages
+    from service.encoder.encoder import load_encoder
+    from service.encoder.models import ensure_downloaded
 
     check_repeats(repeats)
     errors = errors_console()
@@ -223,7 +223,7 @@ def nearest(
     """
     from eval.draws import draw_or_read
     from eval.nearest import bench_nearest
-    from service.progress import stages
+    from service.cli.progress import stages
 
     errors = errors_console()
     sizes, draw = draw_or_read(photos or [], library, queries, seed)
@@ -264,8 +264,8 @@ def library(
     tower alone, a search among 1 % of it, memory, and bytes a photograph. A million takes 20 GB of disk.
     """
     from eval.bench_library import bench_library
-    from service.progress import stages
-    from service.terminal import check_report
+    from service.cli.progress import stages
+    from service.cli.terminal import check_report
 
     check_report(plot)
     with stages(errors_console()) as tell:
@@ -294,7 +294,7 @@ def peer(
     same architecture with the same random weights. Let nothing else compute meanwhile.
     """
     from eval.bench_peer import bench_peer
-    from service.progress import stages
+    from service.cli.progress import stages
 
     with stages(errors_console()) as tell:
         report = bench_peer(
@@ -320,9 +320,9 @@ def scans(
     seconds to make and to open, bytes. Which way is taken at which size follows from it. A million takes 4 GB of disk.
     """
     from eval.bench_scans import bench_scans
+    from service.cli.progress import stages
     from service.config import MINI
-    from service.encoder import load_encoder
-    from service.progress import stages
+    from service.encoder.encoder import load_encoder
 
     encoder = load_encoder(MINI, settings_of())
     with stages(errors_console()) as tell:
@@ -348,7 +348,7 @@ def http(
     such as it remembers, and how soon /health answers beside many clients. Let nothing else compute meanwhile.
     """
     from eval.bench_http import bench_http
-    from service.progress import stages
+    from service.cli.progress import stages
 
     with stages(errors_console()) as tell:
         report = bench_http(

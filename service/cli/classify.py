@@ -1,6 +1,6 @@
 """The commands of kinds: `smysl classify`, `smysl kinds`, and `smysl eval classify`, which measures the vote.
 
-`service/cli.py` hangs the first two under `smysl`, `service/workbench.py` the last under `smysl eval`.
+`service/cli/app.py` hangs the first two under `smysl`, `service/cli/train.py` the last under `smysl eval`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.errors import NotFoundError, UsageError
-from service.terminal import (
+from service.cli.terminal import (
     INTERRUPTED,
     DeviceOption,
     JsonOption,
@@ -28,14 +27,15 @@ from service.terminal import (
     say,
     settings_of,
 )
+from service.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from service.classify import Answer, Classified
-    from service.encoder import Encoder
-    from service.head import Head
+    from service.encoder.encoder import Encoder
+    from service.heads.projection import Head
     from service.library import Library
+    from service.search.classify import Answer, Classified
 
 
 def classify(
@@ -59,8 +59,8 @@ def classify(
 
     Prints kind, confidence and file; in a pipe separated by tabs. A kind that is not certain enough is unknown.
     """
-    from service.classify import Unclassified
-    from service.classify_table import check_table, table_at
+    from service.cli.csv_output import check_table, table_at
+    from service.search.classify import Unclassified
 
     if force and csv is None:
         raise UsageError("--force is for the table of --csv OUT.")
@@ -110,7 +110,7 @@ def kinds(
     A table (TSV) has the columns image and kind, with paths relative to it. Keywords and tables are read when they
     are named; name them again when they have changed. Folders are always current.
     """
-    from service.progress import stages
+    from service.cli.progress import stages
 
     with _open(library) as opened:
         if source is not None:
@@ -151,7 +151,7 @@ def eval_classify(
     from platformdirs import user_cache_path
 
     from eval.classify import eval_classify as measure
-    from service.progress import stages
+    from service.cli.progress import stages
     from training.similar.run import refit
 
     fitted, encoder = _head_and_encoder(head, model, device)
@@ -190,7 +190,7 @@ def _figure(name: str, value: float, interval: tuple[float, float]) -> str:
 
 def _head_and_encoder(head: Path | None, model: str | None, device: str | None) -> tuple[Head | None, Encoder]:
     """The head, where one is named, and the encoder that it looks at, or else the one that is asked for."""
-    from service.head import Head
+    from service.heads.projection import Head
 
     fitted = None if head is None else Head.load(head)
     names = [] if fitted is None else list(fitted.encoders.values())
@@ -204,7 +204,7 @@ def _head_and_encoder(head: Path | None, model: str | None, device: str | None) 
 
 def _photographs(named: Iterable[Path], console: Console) -> list[Path]:
     """The photographs that files and folders name; what a walk cannot read is told."""
-    from service.walk import walk
+    from service.indexing.walk import walk
 
     files: list[Path] = []
     for path in named:
@@ -234,7 +234,7 @@ def _answers(
     min_confidence: float | None,
     keep_borders: bool,
 ) -> Iterable[Answer]:
-    from service.progress import stages
+    from service.cli.progress import stages
 
     with stages(console) as tell:
         return library.classify(
@@ -248,7 +248,7 @@ def _answers(
 
 def _followed(answers: Iterable[Answer], total: int, console: Console, *, shown: bool) -> Iterable[Answer]:
     """The answers, with a bar where nothing else shows how far they are: it would take over standard output."""
-    from service.progress import steps
+    from service.cli.progress import steps
 
     if not shown:
         yield from answers
@@ -260,11 +260,11 @@ def _followed(answers: Iterable[Answer], total: int, console: Console, *, shown:
 
 
 def _print(answer: Answer, *, as_json: bool, quiet: bool) -> None:
-    from service.classify import Unclassified
-    from service.kinds import UNKNOWN
+    from service.kinds.labels import UNKNOWN
+    from service.search.classify import Unclassified
 
     if as_json:
-        from service.classify_schemas import line_of
+        from service.web.classify_schemas import line_of
 
         print_line(line_of(answer))
     elif not quiet and not isinstance(answer, Unclassified):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.classify import DEFAULT_K, Classified
 from service.errors import UsageError
-from service.kinds import UNKNOWN
+from service.kinds.labels import UNKNOWN
+from service.search.classify import DEFAULT_K, Classified
 
 RECOMMENDED = DEFAULT_K
 HEADER = ("file", "kind", "confidence", *(f"recommended_{place}" for place in range(1, RECOMMENDED + 1)))

@@ -1,4 +1,4 @@
-"""The commands that bring public data: `smysl data`. `service/cli.py` hangs them under `smysl`."""
+"""The commands that bring public data: `smysl data`. `service/cli/app.py` hangs them under `smysl`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from service.cli.terminal import INTERRUPTED, errors_console, print_rows, say
 from service.errors import UsageError
-from service.terminal import INTERRUPTED, errors_console, print_rows, say
 
 if TYPE_CHECKING:
     from data.flickr8k import Edition
@@ -35,7 +35,7 @@ def flickr8k(
     whole already is left alone.
     """
     from data.flickr8k import PUBLISHED, SOURCE, TERMS, fetch_flickr8k, why_incomplete
-    from service.progress import steps
+    from service.cli.progress import steps
 
     if why_incomplete(out):
         say(TERMS)

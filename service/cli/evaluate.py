@@ -1,6 +1,6 @@
 """The command that measures what leaving out borders does: `smysl eval borders`.
 
-`service/workbench.py` hangs it under `smysl eval`.
+`service/cli/train.py` hangs it under `smysl eval`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from service.terminal import (
+from service.cli.terminal import (
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -40,8 +40,8 @@ def borders(
     photographs without added borders is named.
     """
     from eval.borders import evaluate
-    from service.folders import resolve_folder
-    from service.progress import steps
+    from service.cli.progress import steps
+    from service.store.paths import resolve_folder
 
     errors = errors_console()
     folders = [resolve_folder(folder) for folder in also or ()]

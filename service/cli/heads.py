@@ -1,4 +1,4 @@
-"""The commands of heads: `smysl head`. `service/cli.py` hangs them under `smysl`."""
+"""The commands of heads: `smysl head`. `service/cli/app.py` hangs them under `smysl`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.terminal import JsonOption, LibraryOption, print_line, say, settings_of
+from service.cli.terminal import JsonOption, LibraryOption, print_line, say, settings_of
 
 if TYPE_CHECKING:
     from service.library import Library
@@ -49,7 +49,7 @@ def list_heads(library: LibraryOption = None, as_json: JsonOption = False) -> No
     with _open(library) as opened:
         heads = opened.heads()
     if as_json:
-        from service.schemas import HeadOut, HeadsOut
+        from service.web.schemas import HeadOut, HeadsOut
 
         print_line(HeadsOut(heads=[HeadOut.of(head) for head in heads]).model_dump_json(indent=2))
         return

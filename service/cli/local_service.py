@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.addresses import own_address
 from service.errors import SmyslError, UsageError
-from service.serving import CHOICES, HEADER, Serving, own_version, who_serves
+from service.store.loopback import own_address
+from service.store.service_registry import CHOICES, HEADER, Serving, own_version, who_serves
 
 if TYPE_CHECKING:
     from service.config import Settings

@@ -1,6 +1,6 @@
 """The commands of the match: `smysl train scorer` fits it, `smysl eval scoring` measures it.
 
-`service/workbench.py` hangs them under `smysl train` and `smysl eval`.
+`service/cli/train.py` hangs them under `smysl train` and `smysl eval`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.terminal import (
+from service.cli.terminal import (
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -28,7 +28,7 @@ from service.terminal import (
 )
 
 if TYPE_CHECKING:
-    from eval.match import MatchReport
+    from training.match_evaluation import MatchReport
 
 CacheOption = Annotated[Path | None, typer.Option(help="Folder for vectors of rated photographs and texts.")]
 
@@ -49,8 +49,8 @@ def scorer(
     Writes match.json and match.safetensors, which belong into the library's folder, where they serve that
     library, or into the model's.
     """
+    from service.cli.progress import stages
     from service.errors import UsageError
-    from service.progress import stages
 
     need_training_packages()
     from training.scorer import train_on_library, train_scorer
@@ -94,10 +94,10 @@ def scoring(
     as_json: JsonOption = False,
 ) -> None:
     """How well the match of a model agrees with people's ratings, out of fold in photographs and texts."""
-    from service.progress import stages
+    from service.cli.progress import stages
 
     need_training_packages()
-    from eval.match import measure_match
+    from training.match_evaluation import measure_match
 
     check_report(report)
     with stages(errors_console()) as shown:
@@ -115,7 +115,7 @@ _SHOWN = ("expert_tau_c", "crowd_tau_b", "rmse", "mae", "ece", "crowd_brier", "c
 
 
 def _print(measured: MatchReport) -> None:
-    from eval.match import candidate_rows, interval_text
+    from training.match_evaluation import candidate_rows, interval_text
 
     figures, intervals = measured.scoring.figures, measured.scoring.intervals
     rows = {

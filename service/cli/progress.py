@@ -22,10 +22,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from service.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
+from service.indexing.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
 
 if TYPE_CHECKING:
-    from service.models import DownloadProgress
+    from service.encoder.models import DownloadProgress
 
 _EVERY_S = 5.0
 """Seconds between two lines where there is no terminal."""

@@ -1,4 +1,4 @@
-"""The commands of ratings: `smysl rate` and `smysl ratings`. `service/cli.py` hangs them under `smysl`."""
+"""The commands of ratings: `smysl rate` and `smysl ratings`. `service/cli/app.py` hangs them under `smysl`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.terminal import INTERRUPTED, JsonOption, LibraryOption, errors_console, print_line, say, settings_of
 from service.errors import UsageError
-from service.terminal import INTERRUPTED, JsonOption, LibraryOption, errors_console, print_line, say, settings_of
 
 if TYPE_CHECKING:
     from service.library import Library
-    from service.records import Rating
+    from service.store.records import Rating
 
 ratings_app = typer.Typer(help="What people said of how well texts fit photographs.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def rate(
 
     Replaces what the same person said of the two before. A grade and a yes or no stand beside each other.
     """
-    from service.ratings import SOMEBODY
+    from service.store.ratings import SOMEBODY
 
     if (grade is not None) + yes + no != 1:
         raise UsageError('Say one of --grade N, --yes and --no: smysl rate PHOTO "a red flower" --yes.')
@@ -52,7 +52,7 @@ def list_ratings(library: LibraryOption = None, as_json: JsonOption = False) -> 
         ratings = opened.ratings()
         records = opened.catalog.records(sorted({rating.photograph_id for rating in ratings}))
     if as_json:
-        from service.schemas import RatingOut, RatingsOut
+        from service.web.schemas import RatingOut, RatingsOut
 
         out = RatingsOut(ratings=[RatingOut.of(rating) for rating in ratings], total=len(ratings))
         print_line(out.model_dump_json(indent=2))
@@ -75,7 +75,7 @@ def export(
     The folder is one that smysl train scorer --data takes. Photographs whose files are gone are named and
     left out with their ratings.
     """
-    from service.progress import count, steps
+    from service.cli.progress import count, steps
 
     console = errors_console()
     try:

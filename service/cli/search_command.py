@@ -1,4 +1,4 @@
-"""The command `smysl search`: asks the service that is serving the library, or else the library. `service/cli.py` hangs
+"""The command `smysl search`: asks the service that is serving the library, or else the library. `service/cli/app.py` hangs
 it under `smysl`."""
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from service.answer import Answer
-from service.errors import UsageError
-from service.terminal import (
+from service.cli.search_output import Answer
+from service.cli.terminal import (
     DeviceOption,
     JsonOption,
     LibraryOption,
@@ -25,9 +24,10 @@ from service.terminal import (
     say,
     settings_of,
 )
+from service.errors import UsageError
 
 if TYPE_CHECKING:
-    from service.asking import Question
+    from service.cli.local_service import Question
     from service.config import Settings
 
 
@@ -95,7 +95,7 @@ class Asked:
 
 def _of_service(asked: Asked, settings: Settings, as_json: bool, tell: Callable[[str], None]) -> Answer | str | None:
     """What a service that is serving the library answers, the JSON for programs as it is printed; None without one."""
-    from service.asking import ask_service
+    from service.cli.local_service import ask_service
 
     # What is asked the wrong way gets its sentence from the library.
     if (asked.text is None) == (asked.image is None) or (asked.text and (asked.head or asked.box)):
@@ -106,7 +106,7 @@ def _of_service(asked: Asked, settings: Settings, as_json: bool, tell: Callable[
     try:
         if not as_json:
             return Answer.read(body)
-        from service.schemas import SearchOut
+        from service.web.schemas import SearchOut
 
         return SearchOut.model_validate_json(body).model_dump_json(indent=2)
     except ValueError:
@@ -115,12 +115,12 @@ def _of_service(asked: Asked, settings: Settings, as_json: bool, tell: Callable[
 
 
 def _question(asked: Asked) -> Question:
-    from service.asking import photograph_question, text_question
+    from service.cli.local_service import photograph_question, text_question
 
     if asked.image is None:
         assert asked.text is not None  # noqa: S101 - `_of_service` sees to it
         return text_question(asked.text, asked.k, asked.min_match)
-    from service.photos import read_file
+    from service.photos.decode import read_file
 
     fields = {"k": str(asked.k), "keep_borders": str(asked.keep_borders).lower()}
     given = {"min_match": asked.min_match, "head": asked.head, "box": asked.box}
@@ -130,8 +130,8 @@ def _question(asked: Asked) -> Question:
 
 def _of_library(asked: Asked, settings: Settings, as_json: bool) -> Answer | str:
     """What the library itself answers; the JSON for programs as it is printed."""
-    from service.parts import Box, side_to_decode
-    from service.search import Query
+    from service.photos.crop import Box, side_to_decode
+    from service.search.search import Query
 
     part = None if asked.box is None else Box.parse(asked.box)
     pixels = None if asked.image is None else open_named(asked.image, max_side=side_to_decode(part)).image
@@ -148,7 +148,7 @@ def _of_library(asked: Asked, settings: Settings, as_json: bool) -> Answer | str
         result = opened.search(query)
     if not as_json:
         return Answer.of(result)
-    from service.schemas import SearchOut
+    from service.web.schemas import SearchOut
 
     return SearchOut.of(result).model_dump_json(indent=2)
 

@@ -1,6 +1,6 @@
 """The commands of likeness by kind: `smysl train similar` fits a head, `smysl eval similar` measures it.
 
-`service/workbench.py` hangs them under `smysl eval` and `smysl train`.
+`service/cli/train.py` hangs them under `smysl eval` and `smysl train`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.terminal import (
+from service.cli.terminal import (
     INTERRUPTED,
     DeviceOption,
     JsonOption,
@@ -27,7 +27,7 @@ from service.terminal import (
 
 if TYPE_CHECKING:
     from eval.similar import SimilarReport
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 CacheOption = Annotated[Path | None, typer.Option(help="Folder that keeps photographs' features for the next time.")]
 KindsOption = Annotated[
@@ -59,9 +59,9 @@ def eval_similar(
     """
     from eval.similar import eval_similar as measure
     from eval.similar_page import similar_page
+    from service.cli.progress import stages
     from service.errors import UsageError
-    from service.head import Head
-    from service.progress import stages
+    from service.heads.projection import Head
 
     check_report(report)
     fitted = None if head is None else Head.load(head)
@@ -102,8 +102,8 @@ def train_similar(
     on frozen features; --unfreeze trains the tower once for each fold and each kind, and takes longer. Stopped with
     Ctrl-C, the next run goes on where this one was.
     """
-    from service.progress import stages
-    from service.terminal import need_training_packages
+    from service.cli.progress import stages
+    from service.cli.terminal import need_training_packages
 
     need_training_packages()
     from training.similar.run import check_out

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from service.config import Settings
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
     from service.library import Library
-    from service.photos import Photograph
+    from service.photos.decode import Photograph
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 and the signal's number)."""
@@ -83,7 +83,7 @@ def check_there(file: Path) -> None:
 def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
     """Decode a photograph that a person named; the error names it too. `max_side` as for `open_photograph`."""
     from service.errors import PhotographError
-    from service.photos import open_photograph
+    from service.photos.decode import open_photograph
 
     check_there(file)
     try:
@@ -96,9 +96,9 @@ def encoder_named(
     model: str | None, device: str | None, precision: str | None = None, runtime: str | None = None
 ) -> Encoder:
     """The model that a command was given, else the one of the settings, else `mini`; a download shows its progress."""
+    from service.cli.progress import download
     from service.config import MINI
-    from service.encoder import load_encoder
-    from service.progress import download
+    from service.encoder.encoder import load_encoder
 
     settings = settings_of(model=model, device=device, precision=precision, runtime=runtime)
     with download(errors_console()) as on_progress:

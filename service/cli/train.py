@@ -1,4 +1,4 @@
-"""The commands of the workbench: what evaluates and trains models. `service/cli.py` hangs them under `smysl`."""
+"""The commands of the workbench: what evaluates and trains models. `service/cli/app.py` hangs them under `smysl`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from service import borders_commands, classify_commands, match_commands, similar_commands
-from service.terminal import (
+from service.cli import classify as classify_commands
+from service.cli import evaluate as borders_commands
+from service.cli import match_commands, similar_commands
+from service.cli.terminal import (
     INTERRUPTED,
     DeviceOption,
     JsonOption,
@@ -51,7 +53,7 @@ def retrieval(
     counted if any caption of its own is found.
     """
     from eval.retrieval import evaluate
-    from service.progress import steps
+    from service.cli.progress import steps
 
     errors = errors_console()
     encoder = encoder_named(model, device, precision, runtime)
@@ -94,7 +96,7 @@ def encoder(
     epoch is better, nothing is written and the exit code is 1. Stopped with Ctrl-C, the same command goes on
     after the last whole epoch.
     """
-    from service.progress import download, steps
+    from service.cli.progress import download, steps
     from training.encoder import describe_epoch, describe_outcome, train_encoder
     from training.pairs import read_pair_table
     from training.trainer import Settings
@@ -145,8 +147,8 @@ def int8(
     Where R@5 loses more than half a point in either direction, nothing is kept and the exit code is 1. What is kept
     is used with --precision int8 and has a fingerprint of its own.
     """
+    from service.cli.progress import download, stages
     from service.config import MINI
-    from service.progress import download, stages
     from training.int8 import describe_outcome, train_int8
 
     console = errors_console()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from service.cores import usable_cores
+from service.compute.cores import usable_cores
 
 VARIABLE = "SMYSL_THREADS"
 """Environment variable: set for the workers of a service, which share the machine's cores."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.encoder.runtimes import Towers
+from service.encoder.runtimes.model_spec import ModelFacts
+from service.encoder.tokenizer import Tokenize
 from service.errors import UsageError
-from service.runtimes import Towers
-from service.runtimes.facts import ModelFacts
-from service.tokenizing import Tokenize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from service.config import Settings
-    from service.models import DownloadProgress
+    from service.encoder.models import DownloadProgress
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 RUNTIMES = ("openvino", "torch")
@@ -104,8 +104,8 @@ class Encoder:
         folder `cache` (None: the user's), with `say` told so in a sentence. Raises `UsageError` for an unknown name,
         device, precision or runtime, `HubError` where the download fails, `ModelError` for a broken model.
         """
-        from service.models import parse_name
-        from service.runtimes.loading import Wanted, load
+        from service.encoder.models import parse_name
+        from service.encoder.runtimes.loading import Wanted, load
 
         if precision is not None and precision not in PRECISIONS:
             raise UsageError(f"There is no precision “{precision}”; choose fp32, bf16, fp16 or int8.")

@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.catalog import Catalog
 from service.config import Settings
-from service.encoder import load_encoder
+from service.encoder.encoder import load_encoder
 from service.errors import LibraryError, MismatchError, ModelError, NotFoundError, UsageError
-from service.lock import check_free
+from service.store.catalog import Catalog
+from service.store.lock import check_free
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
-    from service.models import DownloadProgress
+    from service.encoder.encoder import Encoder
+    from service.encoder.models import DownloadProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Encoders:
         `say` is told in a sentence what is downloaded, or that the built-in model has to do; `on_progress`
         follows a download. Raises `BusyError` where another process is writing.
         """
-        from service.models import choose_first_model
+        from service.encoder.models import choose_first_model
 
         check_free(self._folder)
         name = self._settings.model or self._catalog.setting("model")
@@ -136,7 +136,7 @@ class Encoders:
         on_progress: Callable[[DownloadProgress], None] | None = None,
     ) -> list[Encoder]:
         """The additional encoders for an index run beside `main`: those of the library, and those `named`."""
-        from service.models import parse_name
+        from service.encoder.models import parse_name
 
         names = [each.name for each in self.additional()] + [parse_name(name).text for name in named]
         found: dict[str, Encoder] = {}
@@ -199,7 +199,7 @@ class Encoders:
 
     def named(self, name: str) -> Remembered:
         """The additional encoder with a name; `UsageError` for the main one, `NotFoundError` for one of neither."""
-        from service.models import parse_name
+        from service.encoder.models import parse_name
 
         text = parse_name(name).text
         for each in self.additional():
@@ -245,8 +245,8 @@ class Encoders:
 
         What else has another fingerprint than the remembered one is given as it is.
         """
-        from service.runtimes.kept import INT8, KeptModels
-        from service.runtimes.loading import noted_fingerprint
+        from service.encoder.runtimes.loading import noted_fingerprint
+        from service.encoder.runtimes.model_cache import INT8, KeptModels
 
         as_asked, kept = self._settings, KeptModels(self._settings.cache)
         if fingerprint is None or as_asked.precision is not None:
@@ -272,7 +272,7 @@ class Encoders:
         return [Remembered(**row) for row in json.loads(self._catalog.setting("additional_models") or "[]")]
 
     def _check_asked(self, remembered: str) -> None:
-        from service.models import parse_name
+        from service.encoder.models import parse_name
 
         asked = self._settings.model
         if asked is not None and parse_name(asked).text != remembered:

@@ -15,7 +15,7 @@ import numpy as np
 from service.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from service.models import DownloadProgress
+    from service.encoder.models import DownloadProgress
 
 _PROBES = (
     "a photo of a cat",
@@ -36,7 +36,7 @@ def load_network(
     A model that is not on this machine is downloaded. Raises `UsageError` for an unknown name, `HubError`
     where the download fails, `ModelError` for a broken model.
     """
-    from service.models import ensure_downloaded, parse_name
+    from service.encoder.models import ensure_downloaded, parse_name
 
     name = parse_name(name).text
     ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
@@ -54,8 +54,8 @@ def load_network(
 
 def load_tokenizer(name: str) -> Any:
     """The tokenizer of the open_clip model `name`, which is on this machine, without its weights."""
-    from service.models import cached_only, mini_folder
-    from service.torchvision_mend import mend_torchvision
+    from service.encoder.models import cached_only, mini_folder
+    from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
     import open_clip
@@ -74,8 +74,8 @@ def preprocessing_of(model: Any) -> Any:
 
 def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:
     """The open_clip model, its tokenizer and its configuration, on the CPU in float32."""
-    from service.models import cached_only, mini_folder
-    from service.torchvision_mend import mend_torchvision
+    from service.encoder.models import cached_only, mini_folder
+    from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
     import open_clip

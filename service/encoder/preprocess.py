@@ -82,7 +82,7 @@ class Preparation:
 
     def _resized_by_open_clip(self, image: Image.Image) -> Image.Image:
         """The rare ways of resizing, by the code that they come from."""
-        from service.torchvision_mend import mend_torchvision
+        from service.encoder.torchvision_compat import mend_torchvision
 
         mend_torchvision()
         from open_clip.transform import CenterCropOrPad, ResizeKeepRatio

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 MOST_AT_ONCE = 16
 """Texts of a batch: more gain little and keep those who wait for them longer."""

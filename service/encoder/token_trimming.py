@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from service.towers import transformers_tower
+from service.encoder.torch_precision import transformers_tower
 
 if TYPE_CHECKING:
     import torch

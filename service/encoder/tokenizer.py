@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.tokens import UsedTokens
+from service.encoder.token_trimming import UsedTokens
 
 TOKENIZER = "tokenizer.json"
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.arrays import fault_of, read_arrays, write_arrays
-from service.artifact import Logistic
 from service.errors import MismatchError, ModelError
-from service.vote import Vote
+from service.kinds.knn_vote import Vote
+from service.match.artifact import Logistic
+from service.store.array_files import fault_of, read_arrays, write_arrays
 
 VERSION = 1
 FACTS = "head.json"

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import QueryKind
-from service.catalog import Catalog
-from service.encoders import Encoders
+from service.encoder.library_encoders import Encoders
 from service.errors import LibraryError, ModelError, NotFoundError, SmyslError, UsageError
-from service.folders import written_at
-from service.head import ARRAYS, FACTS, Head
-from service.scorer import Calibration
+from service.heads.projection import ARRAYS, FACTS, Head
+from service.match.artifact import QueryKind
+from service.match.scorer import Calibration
+from service.store.catalog import Catalog
+from service.store.paths import written_at
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -25,10 +25,10 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.arrays import checksum_of, read_arrays, write_arrays
 from service.index.rows import Ids, Rows
 from service.index.scans import Coarse, Limits, Scan, scan_of
 from service.index.segments import Segment, State
+from service.store.array_files import checksum_of, read_arrays, write_arrays
 
 VERSION = 2
 FACTS = "vectors.json"

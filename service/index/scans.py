@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from service.compute.threads import threads
 from service.index.rows import BLOCK, Found, Ids, Rows, Vectors, decoded, flat, let_go, nearest, spread
-from service.threads import threads
 
 _TRAINING = 16_384
 """Rows that the codes are trained on; FAISS takes 256 a centre, and there are 16."""

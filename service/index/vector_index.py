@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog import Catalog
 from service.errors import LibraryError
 from service.index.files import SavedBase, read_newest, write_base, write_state
 from service.index.rows import Ids, Rows, spooled
 from service.index.scans import Limits, scan_of
 from service.index.segments import Segment, State, Tail, chunks_of
+from service.store.catalog import Catalog
 
 Read = Callable[[Catalog, int], tuple[int, list[int], Iterator[tuple[Ids, NDArray[np.float16] | NDArray[np.float32]]]]]
 """What an index is derived from: a catalog and a generation to the catalog's generation, the ids removed since, and

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog import Catalog
+from service.compute.malloc import give_memory_back
 from service.errors import PhotographError
-from service.memory import give_memory_back
-from service.photos import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail_of
-from service.records import Facts, Known, Place, Root
+from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail_of
+from service.store.catalog import Catalog
+from service.store.records import Facts, Known, Place, Root
 
 if TYPE_CHECKING:
     from PIL import Image

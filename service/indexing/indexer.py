@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog import Catalog
+from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
-from service.cores import usable_cores
-from service.decoding import Decoded, Decoder, Failure, File, Placed, Tower, Work
-from service.pipeline import Pipeline
-from service.records import Entry, Known, Root
-from service.walk import NAMELESS, look_into
+from service.indexing.decoder import Decoded, Decoder, Failure, File, Placed, Tower, Work
+from service.indexing.pipeline import Pipeline
+from service.indexing.walk import NAMELESS, look_into
+from service.store.catalog import Catalog
+from service.store.records import Entry, Known, Root
 
 __all__ = ["Advanced", "Event", "Failure", "Finished", "Indexer", "Scanned", "Summary", "Tower", "Work"]
 

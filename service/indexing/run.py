@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.artifact import exchange
-from service.catalog import Catalog
-from service.encoders import Encoders
+from service.encoder.library_encoders import Encoders
 from service.errors import UsageError
-from service.indexer import Event, Finished, Indexer, Work
-from service.records import Root
+from service.indexing.indexer import Event, Finished, Indexer, Work
+from service.match.artifact import exchange
+from service.store.catalog import Catalog
+from service.store.records import Root
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 
 class IndexRun:

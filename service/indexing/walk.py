@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.photos import is_photograph_name, is_unread_photograph_name
+from service.photos.decode import is_photograph_name, is_unread_photograph_name
 
 UNREAD = "RAW and JPEG XL photographs, which smysl cannot read yet"
 LINKS = "symbolic links, which are not followed"

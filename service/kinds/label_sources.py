@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.catalog import Catalog
 from service.errors import DataError, ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
-from service.keywords import keywords_in
-from service.kinds import FOLDERS, KEYWORDS, TABLE, kind_named
+from service.kinds.labels import FOLDERS, KEYWORDS, TABLE, kind_named
+from service.photos.keywords import keywords_in
+from service.store.catalog import Catalog
 
 if TYPE_CHECKING:
     from service.library import Library

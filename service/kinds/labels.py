@@ -1,7 +1,7 @@
 """Kinds: what the photographs of a library are of, such as daisy or tulip, and where that is known from.
 
 A kind comes from the folder that a photograph lies in, which is the default and always current, or from keywords or
-a table, which are read once by `service.kinds_from` and kept in the catalog. A photograph right in a folder that
+a table, which are read once by `service.kinds.label_sources` and kept in the catalog. A photograph right in a folder that
 was indexed has no kind from its folder: what a person calls the whole collection says nothing of one photograph.
 """
 
@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog import Catalog
 from service.errors import UsageError
+from service.store.catalog import Catalog
 
 FOLDERS, KEYWORDS, TABLE = "folders", "keywords", "table"
 UNKNOWN = "unknown"

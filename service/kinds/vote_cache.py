@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.calibration import MOST_ASKED, Calibration, Chunk, calibrate, nearest_others
-from service.catalog import Catalog
 from service.errors import LibraryError, NotFoundError
-from service.kinds import Kinds
-from service.vote import Vote
+from service.kinds.knn_vote import Vote
+from service.kinds.labels import Kinds
+from service.kinds.vote_calibration import MOST_ASKED, Calibration, Chunk, calibrate, nearest_others
+from service.store.catalog import Catalog
 
 FILE = "vote.json"
 VERSION = 1

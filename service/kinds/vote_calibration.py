@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import LibraryError
-from service.vote import Vote, count_votes, fit_vote
+from service.kinds.knn_vote import Vote, count_votes, fit_vote
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]

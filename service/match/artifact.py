@@ -18,10 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.arrays import fault_of, read_arrays, write_arrays
 from service.errors import MismatchError, ModelError
-from service.interaction import BANKS, FEATURES, Bank, Everyday, side
-from service.one_text import OneText
+from service.match.features import BANKS, FEATURES, Bank, Everyday, side
+from service.match.query_features import OneText
+from service.store.array_files import fault_of, read_arrays, write_arrays
 
 VERSION = 2
 FACTS = "match.json"

@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from service.interaction import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, Side, Vectors
+from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, Side, Vectors
 
 _COARSE = TEMPERATURES[1]
 """Twice the other one."""

@@ -1,7 +1,7 @@
 """From similarity to match: a number from 0 to 1 that means the same for every query.
 
 A library, or a model's folder, may carry a match fitted on people's ratings and bound to the encoder's
-fingerprint (`service/artifact.py`). A model without one falls back to what it can say by itself: the
+fingerprint (`service/match/artifact.py`). A model without one falls back to what it can say by itself: the
 probability of its own sigmoid loss (SigLIP), or how far a similarity stands out of those of the library's
 photographs.
 """
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import FACTS, Logistic, QueryKind, ScorerArtifact, squash
-from service.one_thread import one_thread
+from service.compute.blas_threads import one_thread
+from service.match.artifact import FACTS, Logistic, QueryKind, ScorerArtifact, squash
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Calibration = Literal["ratings", "sigmoid", "background", "head"]
 
 
 class Matching(Protocol):
-    """What a search needs of whatever makes matches: `Scorer`, or a head (`service.heads`)."""
+    """What a search needs of whatever makes matches: `Scorer`, or a head (`service.heads.registry`)."""
 
     @property
     def min_match(self) -> float:
@@ -127,7 +127,7 @@ def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None,
     `background` is a sample (n, dimension) of a library's vectors, `library` its folder; None where there is no
     library. Raises `MismatchError` and `ModelError` as `ScorerArtifact.load` does.
     """
-    from service.models import parse_name
+    from service.encoder.models import parse_name
 
     if background is None:
         background = np.empty((0, encoder.dimension), np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service.errors import UsageError
-from service.photos import MOST_STRETCH, SMALLEST_SIDE
+from service.photos.decode import MOST_STRETCH, SMALLEST_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.colour import in_srgb, is_srgb
 from service.errors import PhotographError
-from service.jpeg import without_metadata
+from service.photos.colour import in_srgb, is_srgb
+from service.photos.jpeg_metadata import without_metadata
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -7,7 +7,7 @@ from typing import Any
 from xml.parsers import expat
 
 from service.errors import PhotographError
-from service.photos import opened_header
+from service.photos.decode import opened_header
 
 _KEYWORDS = (2, 25)
 _CHARACTER_SET = (1, 90)

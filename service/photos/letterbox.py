@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import UsageError
-from service.parts import Box
-from service.photos import SMALLEST_SIDE
+from service.photos.crop import Box
+from service.photos.decode import SMALLEST_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.borders import picture_in
+from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
-from service.cores import usable_cores
 from service.errors import PhotographError, SmyslError, UsageError
-from service.parts import SEARCHED_SIDE, crop
-from service.photos import open_photograph, read_file
-from service.records import Record
-from service.search import MOST_K
+from service.photos.crop import SEARCHED_SIDE, crop
+from service.photos.decode import open_photograph, read_file
+from service.photos.letterbox import picture_in
+from service.search.search import MOST_K
+from service.store.records import Record
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from service.kinds.knn_vote import Vote
     from service.library import Library
-    from service.neighbours import Neighbours
-    from service.vote import Vote
+    from service.search.neighbours import Neighbours
 
 DEFAULT_K = 10
 _DEPTH = 200

@@ -15,7 +15,7 @@ from service.errors import NotFoundError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from service.search import Hit, SearchResult
+    from service.search.search import Hit, SearchResult
 
 COLUMNS = {
     "match": "float64",

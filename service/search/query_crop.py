@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.borders import picture_in
 from service.errors import PhotographError
-from service.parts import SEARCHED_SIDE, Box, crop
-from service.photos import open_photograph
-from service.search import Query, SearchResult
+from service.photos.crop import SEARCHED_SIDE, Box, crop
+from service.photos.decode import open_photograph
+from service.photos.letterbox import picture_in
+from service.search.search import Query, SearchResult
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.errors import DataError, PhotographError, UsageError
-from service.photos import open_photograph
-from service.search import check_text, score
+from service.photos.decode import open_photograph
+from service.search.search import check_text, score
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
-    from service.scorer import Scorer
+    from service.encoder.encoder import Encoder
+    from service.match.scorer import Scorer
 
 _AT_ONCE = 64
 _NEEDED = ("image", "text")

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import QueryKind
-from service.catalog import Catalog
+from service.compute.blas_threads import one_thread
 from service.errors import UsageError
 from service.index import VectorIndex
-from service.one_thread import one_thread
-from service.parts import Box
-from service.records import Record
-from service.scorer import Calibration, Matching, Scorer
+from service.match.artifact import QueryKind
+from service.match.scorer import Calibration, Matching, Scorer
+from service.photos.crop import Box
+from service.store.catalog import Catalog
+from service.store.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 DEFAULT_K = 5
 MOST_K = 200
@@ -122,12 +122,12 @@ class SearchResult:
         Columns: `match` (0 to 1), `similarity` (cosine, -1 to 1), `id`, `path`, `name`, `width` and `height` (pixels of
         the upright photograph), `format`, `bytes`. A result without hits has the columns and no rows.
         """
-        from service.notebook import dataframe
+        from service.search.notebook import dataframe
 
         return dataframe(self)
 
     def _repr_html_(self) -> str:
-        from service.notebook import strip
+        from service.search.notebook import strip
 
         return strip(self)
 

@@ -1,5 +1,5 @@
 """SQLite: schema, migrations, transactions; photographs, their vectors and thumbnails, settings. What people
-said of them is written and read by `service.ratings`.
+said of them is written and read by `service.store.ratings`.
 
 The catalog is the truth of a library; the FAISS index is derived from it. Each transaction that changes
 what can be found raises the catalog's generation by one and stamps it on the rows that it wrote, so that
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import LibraryError, NotFoundError
-from service.migrations import MIGRATIONS
-from service.records import Entry, Known, Place, Record, Root
-from service.statements import PATIENCE_S, forget_old_content, marks, newer, remember, storable, use_wal, write_facts
+from service.store.migrations import MIGRATIONS
+from service.store.records import Entry, Known, Place, Record, Root
+from service.store.sql import PATIENCE_S, forget_old_content, marks, newer, remember, storable, use_wal, write_facts
 
 _AT_ONCE = 500
 """Values of one IN (...) list; SQLite allows more, this keeps statements short."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from service.catalog import Catalog
 from service.errors import ForbiddenError, NotFoundError
-from service.records import Record
+from service.store.catalog import Catalog
+from service.store.records import Record
 
 
 def photograph_at(catalog: Catalog, file: Path) -> Record | None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, datetime
 
-from service.catalog import Catalog
 from service.errors import UsageError
-from service.records import Rating, Scale
-from service.search import check_text
+from service.search.search import check_text
+from service.store.catalog import Catalog
+from service.store.records import Rating, Scale
 
 SOMEBODY = "me"
 """Who rates where no name is given: the one person whose library it is."""

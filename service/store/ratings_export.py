@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from data.captions import IMAGES, CrowdRating, ExpertRating
 from data.tables import MOST_JUDGES, tables_in, write_tables
 from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
-from service.photos import read_file
-from service.records import Rating, Record
+from service.photos.decode import read_file
+from service.store.records import Rating, Record
 
 if TYPE_CHECKING:
     from service.library import Library

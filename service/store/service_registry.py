@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.addresses import own_address
+from service.store.loopback import own_address
 
 if TYPE_CHECKING:
     from service.config import Settings

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from service.records import Facts
+from service.store.records import Facts
 
 PATIENCE_S = 30.0
 """Seconds that a writer waits for another's transaction to end."""

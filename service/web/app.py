@@ -21,18 +21,20 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from service.addresses import is_loopback
-from service.classify_api import PATH as CLASSIFY
-from service.classify_api import add_classify
 from service.errors import NotFoundError, PhotographError, SmyslError, TooLargeError, UsageError
-from service.guard import OwnName, UploadLimit, error_answer
-from service.health import Health
-from service.indexing import Indexing
 from service.library import Library
-from service.parts import Box, side_to_decode
-from service.photos import browser_jpeg, open_photograph
-from service.ratings_api import add_ratings
-from service.schemas import (
+from service.photos.crop import Box, side_to_decode
+from service.photos.decode import browser_jpeg, open_photograph
+from service.search.search import DEFAULT_K, MOST_K
+from service.search.search import Query as LibraryQuery
+from service.store.loopback import is_loopback
+from service.web.background_index import Indexing
+from service.web.health import Health
+from service.web.middleware import OwnName, UploadLimit, error_answer
+from service.web.routes.classify import PATH as CLASSIFY
+from service.web.routes.classify import add_classify
+from service.web.routes.ratings import add_ratings
+from service.web.schemas import (
     ErrorOut,
     HeadOut,
     HeadsOut,
@@ -45,8 +47,6 @@ from service.schemas import (
     SearchOut,
     StatusOut,
 )
-from service.search import DEFAULT_K, MOST_K
-from service.search import Query as LibraryQuery
 
 _PAGE = Path(__file__).parent / "page"
 _MEDIA_TYPES = {

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.errors import SmyslError
-from service.indexer import Advanced, Event, Failure, Finished, Scanned
+from service.indexing.indexer import Advanced, Event, Failure, Finished, Scanned
 from service.library import Library
-from service.schemas import IndexingOut
+from service.web.schemas import IndexingOut
 
 _PATIENCE_S = 8.0
 """Seconds that an index run has to come to an end when the service stops; a container's engine waits ten."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from service.classify import Answer, Classified, Neighbour
-from service.schemas import ErrorDetail, PhotoOut
+from service.search.classify import Answer, Classified, Neighbour
+from service.web.schemas import ErrorDetail, PhotoOut
 
 
 class NeighbourOut(PhotoOut):

@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 
 from service.library import Library
-from service.schemas import HealthOut
+from service.web.schemas import HealthOut
 
 FRESH_S = 5.0
 """Seconds for which a model and an index that answered are not asked again, unless the library has changed."""

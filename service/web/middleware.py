@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.addresses import is_loopback
 from service.errors import ForbiddenError, SmyslError, TooLargeError
+from service.store.loopback import is_loopback
 
 _MOST_DIGITS = 18
 """Digits of a length that are worth reading; more is over every limit."""

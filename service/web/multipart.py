@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
-from service.classify import Upload
 from service.errors import TooLargeError, UsageError
+from service.search.classify import Upload
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -7,14 +7,14 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
-from service.heads import HeadFacts
+from service.heads.registry import HeadFacts
 from service.library import Library
-from service.lock import Writer
-from service.parts import Box
-from service.ratings import SOMEBODY
-from service.records import Rating, Record
-from service.scorer import Calibration
-from service.search import DEFAULT_K, MOST_K, Hit, Query, Score, SearchResult
+from service.match.scorer import Calibration
+from service.photos.crop import Box
+from service.search.search import DEFAULT_K, MOST_K, Hit, Query, Score, SearchResult
+from service.store.lock import Writer
+from service.store.ratings import SOMEBODY
+from service.store.records import Rating, Record
 
 
 class Links(BaseModel):
@@ -304,7 +304,7 @@ class StatusOut(BaseModel):
         model = index = calibration = trained_on = min_match = None
         if status.model is not None:
             encoder, vectors, scorer = library.check()
-            from service.models import languages_of
+            from service.encoder.models import languages_of
 
             model = ModelOut(
                 name=encoder.name,

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from service.addresses import is_loopback
 from service.errors import UsageError
-from service.folders import resolve_folder
 from service.library import Library
-from service.serving import HEADER, noting
+from service.store.loopback import is_loopback
+from service.store.paths import resolve_folder
+from service.store.service_registry import HEADER, noting
 
 SWITCH_S = 0.001
 """Seconds that one thread may keep Python to itself: a search that computes keeps others from being answered."""
@@ -44,7 +44,7 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
         if library.settings.workers == 1:
             _run_alone(library, folders, listening, headers, announce, note.close)
             return
-        from service.workers import run_workers
+        from service.web.workers import run_workers
 
         run_workers(library, folders, listening, headers, say, announce)
 
@@ -59,7 +59,7 @@ def _run_alone(
 ) -> None:
     import uvicorn
 
-    from service.api import create_app
+    from service.web.app import create_app
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from service.compute.cores import usable_cores
+from service.compute.threads import VARIABLE as THREADS
 from service.config import Settings
-from service.cores import usable_cores
 from service.errors import LibraryError, SmyslError
-from service.indexing import Indexing
 from service.library import Library
-from service.schemas import IndexingOut
-from service.threads import VARIABLE as THREADS
+from service.web.background_index import Indexing
+from service.web.schemas import IndexingOut
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -64,7 +64,7 @@ def run_workers(
         os.environ[_VARIABLE] = json.dumps(asdict(errand))
         _share_cores(library.settings.workers)
         config = Config(
-            "service.workers:application",
+            "service.web.workers:application",
             factory=True,
             workers=library.settings.workers,
             log_level="warning",
@@ -84,8 +84,8 @@ def run_workers(
 
 def application() -> FastAPI:
     """The service of one worker, which the environment tells what to serve; for uvicorn."""
-    from service.api import create_app
-    from service.server import SWITCH_S
+    from service.web.app import create_app
+    from service.web.server import SWITCH_S
 
     errand = _Errand(**json.loads(os.environ[_VARIABLE]))
     sys.setswitchinterval(SWITCH_S)

@@ -129,7 +129,7 @@ def test_command_is_one_that_the_program_knows() -> None:
     assert json.loads(only("ENTRYPOINT")) == ["smysl"]
     command = json.loads(only("CMD"))
     assert command == ["serve", "--host", "0.0.0.0", "--port", "8000", "/photographs"]  # noqa: S104
-    program = "import sys; sys.argv = ['smysl', *sys.argv[1:]]; from service.cli import main; main()"
+    program = "import sys; sys.argv = ['smysl', *sys.argv[1:]]; from service.cli.app import main; main()"
     asked = subprocess.run(
         [sys.executable, "-c", program, *command, "--help"],
         capture_output=True,

@@ -29,7 +29,7 @@ ENSURE = """
 import json, sys
 from dataclasses import asdict
 from service.errors import SmyslError
-from service.models import ensure_downloaded, is_on_this_machine
+from service.encoder.models import ensure_downloaded, is_on_this_machine
 name, timeout_s = sys.argv[1], float(sys.argv[2])
 events = []
 answer = {"before": is_on_this_machine(name), "error": None}
@@ -46,14 +46,14 @@ print(json.dumps({**answer, "after": is_on_this_machine(name), "events": events}
 
 CHOOSE = """
 import json, sys
-from service.models import choose_first_model
+from service.encoder.models import choose_first_model
 said = []
 print(json.dumps({"model": choose_first_model(timeout_s=2, say=said.append), "said": said}))
 """
 
 ENCODE = """
 import json, sys
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
 from service.errors import SmyslError
 try:
     encoder = Encoder.load(sys.argv[1], device="cpu", timeout_s=2)

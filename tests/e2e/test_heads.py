@@ -54,7 +54,7 @@ def library(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def head(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Linear discriminants of the library's own features, with half of the within-kind scatter taken for round."""
-    from service.head import Part
+    from service.heads.projection import Part
     from service.library import Library
 
     with Library.open(library) as opened:

@@ -22,9 +22,9 @@ import pytest
 from PIL import Image
 
 from service.config import Settings
+from service.encoder.models import mini_folder
 from service.library import Library
-from service.models import mini_folder
-from service.search import Query
+from service.search.search import Query
 from tests.conftest import SMYSL
 
 if TYPE_CHECKING:

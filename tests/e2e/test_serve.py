@@ -26,7 +26,7 @@ from tests.conftest import SMYSL
 from tests.service.pictures import jpeg, save_picture
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 CLIENTS = 16
 

@@ -22,7 +22,7 @@ from tests.e2e.test_serve import Running, reaches, serving
 from tests.service.pictures import save_picture
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 _PATIENCE_S = 60
 

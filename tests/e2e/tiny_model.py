@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.torchvision_mend import mend_torchvision
+from service.encoder.torchvision_compat import mend_torchvision
 
 WORDS = ["[UNK]", "[PAD]", "[EOS]", "a", "cat", "dog", "red", "flower"]
 

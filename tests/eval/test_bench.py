@@ -14,10 +14,10 @@ from PIL import Image
 
 from eval.bench import BATCH, CANDIDATES, QUERIES, WARM_BATCHES, bench_encoding, medians_by_name
 from eval.measure import Report
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
+from service.encoder.models import bytes_on_disk
 from service.errors import UsageError
-from service.models import bytes_on_disk
-from service.scorer import Scorer
+from service.match.scorer import Scorer
 
 QUERY_S, PHOTOGRAPH_S, PREPARATION_S, LOADING_S = 0.003, 0.018, 0.002, 1.5
 

@@ -12,7 +12,7 @@ import eval.bench_index
 from eval.bench_index import bench_index
 from eval.measure import Report
 from service.config import Settings
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
 from service.errors import UsageError
 from tests.conftest import Finished
 

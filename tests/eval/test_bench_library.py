@@ -14,9 +14,9 @@ from eval import bench_library as bench
 from eval.bench_library import bench_library, exactly, sizes_up_to
 from eval.measure import Report
 from eval.texts import COUNT, texts
-from service.catalog import Catalog
 from service.errors import UsageError
 from service.library import Library
+from service.store.catalog import Catalog
 
 SIZES = (20, 60)
 

@@ -12,9 +12,9 @@ import pytest
 from eval.bench_search import MOST_QUERIES, bench_search, exact_least, found_share
 from eval.drawn_library import make_drawn_library
 from eval.draws import fingerprint_of_mini
-from service.catalog import Catalog
 from service.errors import LibraryError, UsageError
 from service.library import Library
+from service.store.catalog import Catalog
 from tests.conftest import Finished
 
 COUNT = 40

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from eval.bordered import KINDS, bordered, iou
 from eval.borders import evaluate
 from service.errors import UsageError
-from service.parts import Box, crop
+from service.photos.crop import Box, crop
 from tests.service.colours import ColourEncoder
 from tests.service.pictures import picture, save_picture
 

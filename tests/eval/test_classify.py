@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from eval.classify import eval_classify
-from service.calibration import calibration_error
 from service.errors import DataError
-from service.head import Head
+from service.heads.projection import Head
+from service.kinds.vote_calibration import calibration_error
 from tests.service.by_kind import COLOURS, sort_by_kind
 from tests.service.colours import ColourEncoder
 from tests.service.heads_by_hand import a_head, a_part

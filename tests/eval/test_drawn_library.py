@@ -12,10 +12,10 @@ from PIL import Image
 
 from eval.drawn_library import DIMENSION, FEATURES, IN_A_FOLDER, Drawer, make_drawn_library
 from eval.draws import fingerprint_of_mini
-from service.catalog import Catalog
 from service.errors import UsageError
 from service.library import Library
-from service.search import Query
+from service.search.search import Query
+from service.store.catalog import Catalog
 
 PHOTOGRAPHS = IN_A_FOLDER + 20
 

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.encoder import Encoder
+from eval import features as module
+from eval.features import features_of
+from service.encoder.encoder import Encoder
 from service.errors import UsageError
-from service.photos import open_photograph
-from training import features as module
-from training.features import features_of
+from service.photos.decode import open_photograph
 
 COLOURS = ("red", "green", "blue", "white", "orange", "purple")
 

@@ -31,7 +31,7 @@ def test_both_get_the_same_weights_where_each_looks_for_them(tmp_path: Path, mon
 
     import open_clip
 
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
     encoder = Encoder.load(f"local-dir:{tmp_path / 'model'}", device="cpu", precision="fp32", runtime="torch")
     assert (encoder.dimension, encoder.photograph_side) == (512, 256)

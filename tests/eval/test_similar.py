@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from eval.similar import Measured, eval_similar, figures_of, measure
-from service.artifact import Logistic
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
 from service.errors import DataError, MismatchError
-from service.head import Head, Part
-from service.vote import Vote
+from service.heads.projection import Head, Part
+from service.kinds.knn_vote import Vote
+from service.match.artifact import Logistic
 
 VOTE = Vote(neighbours=3, temperature=0.1, of_share=1.0, of_similarity=0.0, intercept=0.0, min_confidence=0.0)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.catalog import Catalog
+from service.store.catalog import Catalog
 
 NAMES = {
     "red": (255, 0, 0),
@@ -27,7 +27,7 @@ NAMES = {
 
 @dataclass(eq=False)
 class ColourEncoder:
-    """Does what `service.encoder.Encoder` does, for colours; `encoded` counts the photographs.
+    """Does what `service.encoder.encoder.Encoder` does, for colours; `encoded` counts the photographs.
 
     With `own_features` its tower sees red, green and blue before its projection, else its vectors.
     """

@@ -12,7 +12,7 @@ import pytest
 from tests.service.pictures import save_picture
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
     from service.library import Library
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import Logistic
-from service.head import Head, Part
-from service.vote import Vote
+from service.heads.projection import Head, Part
+from service.kinds.knn_vote import Vote
+from service.match.artifact import Logistic
 
 VOTE = Vote(10, 0.1, 1.0, 1.0, 0.0, 0.5)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import Interaction, Logistic, ScorerArtifact, TextMatch
-from service.interaction import BANKS, FEATURES, Bank
+from service.match.artifact import Interaction, Logistic, ScorerArtifact, TextMatch
+from service.match.features import BANKS, FEATURES, Bank
 
 TEXTS = Logistic(12.0, -3.0)
 PHOTOGRAPHS = Logistic(10.0, -6.0)

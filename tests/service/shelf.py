@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.catalog import Catalog
 from service.index import Limits, VectorIndex
-from service.records import Entry, Facts, Place
+from service.store.catalog import Catalog
+from service.store.records import Entry, Facts, Place
 
 DIMENSION = 16
 MODEL = "model"

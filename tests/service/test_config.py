@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.config import Settings, default_library
-from tests.service.test_cli import Run, told
+from tests.service.cli.test_app import Run, told
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import service.encoders
-import service.scorer
+import service.encoder.library_encoders
+import service.match.scorer
 from service.config import Settings
 from service.errors import (
     BusyError,
@@ -27,12 +27,12 @@ from service.errors import (
     SmyslError,
     UsageError,
 )
-from service.folders import resolve_folder
-from service.indexer import Advanced, Finished, Summary
+from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
-from service.lock import writing
-from service.scorer import artifact_of
-from service.search import Query
+from service.match.scorer import artifact_of
+from service.search.search import Query
+from service.store.lock import writing
+from service.store.paths import resolve_folder
 from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of
 from tests.service.matches import a_match
 
@@ -52,9 +52,11 @@ class Models:
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models()
-    monkeypatch.setattr(service.encoders, "load_encoder", models.load)
+    monkeypatch.setattr(service.encoder.library_encoders, "load_encoder", models.load)
     # The built-in model, whose name they bear, has a match of its own.
-    monkeypatch.setattr(service.scorer, "artifact_of", lambda encoder, library, model: artifact_of(encoder, library))
+    monkeypatch.setattr(
+        service.match.scorer, "artifact_of", lambda encoder, library, model: artifact_of(encoder, library)
+    )
     return models
 
 
@@ -264,7 +266,9 @@ def test_the_match_of_the_library_wins_over_that_of_the_model(
     index(library, photographs)
     model = tmp_path / "model"
     a_match(min_match=0.1).save(model)
-    monkeypatch.setattr(service.scorer, "artifact_of", lambda encoder, library, _: artifact_of(encoder, library, model))
+    monkeypatch.setattr(
+        service.match.scorer, "artifact_of", lambda encoder, library, _: artifact_of(encoder, library, model)
+    )
     assert library.search(Query(text="red")).min_match == 0.1
     a_match(min_match=0.2).save(library.folder)
     assert library.search(Query(text="red")).min_match == 0.2
@@ -321,7 +325,7 @@ def test_a_library_whose_model_is_gone_says_so(changing: Library, monkeypatch: p
         raise NotFoundError("The model's folder /models/mine does not exist.")
 
     with opened(changing.folder, None) as library, monkeypatch.context() as patched:
-        patched.setattr(service.encoders, "load_encoder", gone)
+        patched.setattr(service.encoder.library_encoders, "load_encoder", gone)
         with pytest.raises(ModelError, match=r"made with the model mini, which is gone: The model's folder"):
             library.search(Query(text="red"))
 

@@ -21,7 +21,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(eq=False)
 class ColourReader:
-    """Does what a fit asks of `service.encoder.Encoder`: a text is “red green blue number”, a photograph a colour.
+    """Does what a fit asks of `service.encoder.encoder.Encoder`: a text is “red green blue number”, a photograph a colour.
 
     `sign` −1 makes cosines fall where people rate higher; `encoded` holds all texts and counts of photographs.
     """
@@ -121,15 +121,15 @@ def quiet(what: str, done: int, total: int) -> None:
 def make_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Banks of a few centres, five draws for an interval: seconds instead of minutes."""
     import eval.answerable
-    import eval.match
     import eval.scoring
+    import training.match_evaluation
 
     monkeypatch.setattr("training.material.BANK_SIZES", (24, 12))
     monkeypatch.setattr("training.material.FEWEST_BESIDE", 60)
     for module, name in (
         (eval.scoring, "scoring_figures"),
         (eval.answerable, "answerability"),
-        (eval.match, "scoring_figures"),
-        (eval.match, "paired_difference"),
+        (training.match_evaluation, "scoring_figures"),
+        (training.match_evaluation, "paired_difference"),
     ):
         monkeypatch.setattr(module, name, functools.partial(getattr(module, name), resamples=5))

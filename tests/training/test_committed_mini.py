@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from service.artifact import ScorerArtifact
-from service.encoder import Encoder
-from service.models import mini_folder
-from service.scorer import load_scorer
-from service.torchvision_mend import mend_torchvision
+from service.encoder.encoder import Encoder
+from service.encoder.models import mini_folder
+from service.encoder.torchvision_compat import mend_torchvision
+from service.match.artifact import ScorerArtifact
+from service.match.scorer import load_scorer
 from training.mini.everyday import SAMPLE_QUERIES, EverydayReport, formats_check, main, sample_check
 from training.mini.towers import load_image_tower
 
@@ -87,8 +87,8 @@ def test_a_match_for_ratings_to_be_added_to_knows_how_firmly_it_is_held(encoder:
 def test_the_queries_of_the_demo_pass_the_default_cut(encoder: Encoder) -> None:
     pytest.importorskip("skimage")
     from data.samples import sample_photographs
-    from service.photos import open_photograph
-    from service.scorer import load_scorer
+    from service.match.scorer import load_scorer
+    from service.photos.decode import open_photograph
 
     scorer = load_scorer(encoder)
     assert scorer.calibration("text") == "ratings"
@@ -103,7 +103,7 @@ def test_the_queries_of_the_demo_pass_the_default_cut(encoder: Encoder) -> None:
 def test_a_photograph_matches_its_mirror_image_and_not_another(encoder: Encoder) -> None:
     pytest.importorskip("skimage")
     from data.samples import sample_photographs
-    from service.photos import open_photograph
+    from service.photos.decode import open_photograph
 
     match = ScorerArtifact.load(mini_folder(), encoder.fingerprint).photograph
     assert match is not None

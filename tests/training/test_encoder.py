@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from eval.retrieval import recalls as plain_recalls
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
+from service.encoder.models import mini_folder
 from service.errors import BusyError, DataError, NotFoundError, PhotographError, UsageError
-from service.models import mini_folder
 from tests.conftest import Finished
 from tests.e2e.tiny_model import tiny_model, tiny_tokenizer
 from tests.service.colours import paint

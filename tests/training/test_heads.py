@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from data.captions import CaptionedPhotograph
 from data.ratings import RatedPairs
 from eval.scoring import scoring_figures
-from service.artifact import squash
-from service.interaction import Bank, features, side
+from service.match.artifact import squash
+from service.match.features import Bank, features, side
 from training import heads
 from training.heads import FIGURES, Fit, candidates, compare, grades_of, out_of_fold
 from training.material import Beside, Material

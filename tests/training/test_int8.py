@@ -18,12 +18,12 @@ from PIL import Image
 
 from eval.retrieval import recalls
 from service.config import Settings
-from service.encoder import Encoder, features_fingerprint
+from service.encoder.encoder import Encoder, features_fingerprint
+from service.encoder.runtimes.model_cache import FACTS, INT8
+from service.encoder.runtimes.probes import drawn_photographs
 from service.errors import DataError, MismatchError, ModelError, PhotographError, UsageError
 from service.library import Library
-from service.runtimes.kept import FACTS, INT8
-from service.runtimes.probes import drawn_photographs
-from service.search import Query
+from service.search.search import Query
 from tests.conftest import Finished
 from tests.service.colours import paint
 from tests.training.tiny_towers import COLOURS
@@ -239,7 +239,7 @@ def test_without_nncf_a_sentence_says_what_to_install(train: Train, monkeypatch:
 
 
 def test_a_model_that_openvino_does_not_compute_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.runtimes.convert.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("service.encoder.runtimes.convert.LEAST_COSINE", 1.1)
     with pytest.raises(ModelError, match=r"Only what OpenVINO computes can be quantised\. .* would move"):
         train()
 
@@ -256,7 +256,7 @@ def test_a_full_disk_gets_a_sentence(train: Train, load: Load, as_measured: Meas
     load()
     as_measured((50.0, 60.0), (50.0, 60.0))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("service.runtimes.kept.KeptModels.keep", _full)
+        patched.setattr("service.encoder.runtimes.model_cache.KeptModels.keep", _full)
         with pytest.raises(ModelError, match=r"cannot be kept \(No space left on device\)"):
             train()
     assert not list(cache.glob(f"runtimes/*-{INT8}"))
@@ -383,14 +383,14 @@ def test_what_is_damaged_says_so(
 def test_int8_needs_openvino(quantised: Outcome, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="computed by OpenVINO; leave out --runtime torch"):
         load(precision="int8", runtime="torch")
-    monkeypatch.setattr("service.runtimes.loading.find_spec", lambda name: None)
+    monkeypatch.setattr("service.encoder.runtimes.loading.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="computed by OpenVINO, which is not installed here"):
         load(precision="int8")
 
 
 def test_the_match_of_a_model_holds_for_its_int8(quantised: Outcome, load: Load, tmp_path: Path) -> None:
-    from service.artifact import ScorerArtifact
-    from service.scorer import artifact_of
+    from service.match.artifact import ScorerArtifact
+    from service.match.scorer import artifact_of
     from tests.service.matches import a_match
 
     encoder = load(precision="int8")

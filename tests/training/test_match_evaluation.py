@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.match import SHIPPED, MatchReport, candidate_rows, interval_text, measure_match
-from eval.match import _order as order
 from service.errors import DataError
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
+from training.match_evaluation import SHIPPED, MatchReport, candidate_rows, interval_text, measure_match
+from training.match_evaluation import _order as order
 
 Measure = Callable[..., MatchReport]
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from data.ratings import read_rated_pairs
 from service.errors import PhotographError
-from service.interaction import FEATURES, side
-from service.scorer import ScorerArtifact
+from service.match.features import FEATURES, side
+from service.match.scorer import ScorerArtifact
 from tests.service.matches import a_match, an_interaction
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.material import OWN_SAYS, RANDOM_BESIDE, RANDOM_SAYS, Material, make_bank, read_material

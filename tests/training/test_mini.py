@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from service.artifact import ScorerArtifact
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
 from service.errors import ModelError
+from service.match.artifact import ScorerArtifact
 from tests.training.tiny_towers import coloured_data, tiny_image_tower, tiny_text_tower
 from training.mini.__main__ import run
 from training.mini.classes import (

@@ -14,9 +14,9 @@ import training.scorer
 from data.ratings import read_rated_pairs
 from eval.folds import fold_numbers
 from eval.scoring import reliability
-from service.artifact import FACTS, ScorerArtifact, squash
 from service.errors import DataError, ModelError
-from service.interaction import side
+from service.match.artifact import FACTS, ScorerArtifact, squash
+from service.match.features import side
 from tests.service.matches import strangers
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.material import Material, read_material

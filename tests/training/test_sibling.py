@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
 from service.errors import DataError
-from service.photos import open_photograph
+from service.photos.decode import open_photograph
 from tests.training.similar.pictures import striped_kinds
 from tests.training.tiny_towers import tiny_image_tower
 from training.sibling import make_sibling

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from service.torchvision_mend import mend_torchvision
+from service.encoder.torchvision_compat import mend_torchvision
 from training.mini.towers import ImageTower, TextTower
 
 COLOURS = ("red", "green", "blue", "white", "black", "yellow", "purple", "orange")

@@ -48,7 +48,7 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
     import torch
 
     from data.captions import read_captions
-    from service.memory import keep_memory
+    from service.compute.malloc import keep_memory
     from training.mini.card import model_card
     from training.mini.recipe import make_mini
     from training.mini.towers import load_image_tower, load_text_tower
@@ -71,7 +71,7 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
 def measure(data: Path, folder: Path, cache: Path, report: Report) -> dict[str, Any]:
     """Measure a finished model on the split `test` and on everyday queries, and fit its match."""
     from eval.retrieval import evaluate
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
     from training.mini.everyday import formats_check, sample_check
     from training.scorer import train_scorer
 

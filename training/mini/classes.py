@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.torchvision_mend import mend_torchvision
+from service.encoder.torchvision_compat import mend_torchvision
 from training.mini.kinds import Kind, read_kinds
 
 if TYPE_CHECKING:

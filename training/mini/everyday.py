@@ -25,8 +25,8 @@ import numpy as np
 from service.errors import DataError, SmyslError
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
-    from service.scorer import Scorer
+    from service.encoder.encoder import Encoder
+    from service.match.scorer import Scorer
 
 SAMPLE_QUERIES = (
     ("a cup of coffee", "coffee.png"),
@@ -118,7 +118,7 @@ def _check(
     photographs: dict[str, Path],
     scorer: Scorer | None,
 ) -> EverydayReport:
-    from service.photos import open_photograph
+    from service.photos.decode import open_photograph
 
     vectors = encoder.encode_photographs([open_photograph(path).image for path in photographs.values()])
     texts = encoder.encode_texts([query for query, _ in queries])
@@ -132,8 +132,8 @@ def _check(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    from service.encoder import Encoder
-    from service.scorer import load_scorer
+    from service.encoder.encoder import Encoder
+    from service.match.scorer import load_scorer
 
     parser = argparse.ArgumentParser(
         prog="python -m training.mini.everyday", description="Short everyday queries over photographs of many kinds."

@@ -1,6 +1,6 @@
 """The graphs of `mini` for OpenVINO, in a file beside its weights.
 
-`python -m training.mini.graphs service/models/mini DATA`, with the captioned photographs of DATA, of which those of the
+`python -m training.mini.graphs service/encoder/models/mini DATA`, with the captioned photographs of DATA, of which those of the
 split train are what is checked.
 
 A graph as OpenVINO writes it repeats all weights. Here each constant is looked for among the tensors that lie beside
@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.captions import read_captions
-from service.arrays import checksum_of
-from service.networks import load_network
-from service.photos import open_photograph
-from service.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH, Converted, convert
-from service.runtimes.shipped import GRAPHS, VERSION, WEIGHTS, Weights, aligned
+from service.encoder.open_clip_model import load_network
+from service.encoder.runtimes.bundled import GRAPHS, VERSION, WEIGHTS, Weights, aligned
+from service.encoder.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH, Converted, convert
+from service.photos.decode import open_photograph
+from service.store.array_files import checksum_of
 
 _SMALL = 4096
 """Bytes of a constant that may be written out."""
@@ -40,7 +40,7 @@ def write_graphs(folder: Path, photographs: Sequence[Path]) -> Converted:
 
     Raises `ConversionError` where they do not, and ValueError where a constant is in no tensor.
     """
-    from service.runtimes.loading import facts_of, tokenize_by
+    from service.encoder.runtimes.loading import facts_of, tokenize_by
 
     network, tokenizer, config = load_network(f"local-dir:{folder}")
     with tempfile.TemporaryDirectory() as work:
@@ -93,7 +93,7 @@ class _Sources:
 
 
 def _normalised(module: Any, path: str) -> Iterator[dict[str, Any]]:
-    """The convolutions with a batch normalisation right behind them; as `service.towers` folds them."""
+    """The convolutions with a batch normalisation right behind them; as `service.encoder.torch_precision` folds them."""
     import torch
 
     children = list(module.named_children())

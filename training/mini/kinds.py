@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.torchvision_mend import mend_torchvision
+from service.encoder.torchvision_compat import mend_torchvision
 
 FILE = Path(__file__).with_name("kinds.tsv")
 MOST_CLASSES = 130

@@ -17,8 +17,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.tokenizing import TOKENIZER
-from service.torchvision_mend import mend_torchvision
+from service.encoder.tokenizer import TOKENIZER
+from service.encoder.torchvision_compat import mend_torchvision
 from training.mini.settings import Settings
 from training.mini.towers import ImageTower, TextTower
 

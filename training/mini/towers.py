@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.encoder.torchvision_compat import mend_torchvision
 from service.errors import ModelError
-from service.torchvision_mend import mend_torchvision
 
 if TYPE_CHECKING:
     import torch

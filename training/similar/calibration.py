@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from service.artifact import Logistic
-from service.calibration import NEIGHBOURS, Asked, Calibration, Nearest, calibrate
+from service.kinds.vote_calibration import NEIGHBOURS, Asked, Calibration, Nearest, calibrate
+from service.match.artifact import Logistic
 from training.similar.ranks import nearest
 from training.similar.splits import Split
 

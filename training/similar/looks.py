@@ -1,7 +1,7 @@
 """Candidates: ways to look at pooled features in which photographs of a kind are near.
 
 Each is fitted on rows of views and kinds, and gives the similarity of photographs that ask with photographs that
-are searched. All but the likelihood ratio are looks: linear maps after which the cosine says it (`service.head`).
+are searched. All but the likelihood ratio are looks: linear maps after which the cosine says it (`service.heads.projection`).
 
 - *Cosine*: features as they are.
 - *Whitening*: principal components with deviation 1.
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from service.head import Part
+from service.heads.projection import Part
 
 if TYPE_CHECKING:
     import torch

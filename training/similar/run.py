@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from data.kinds import content_hash, copies, read_kinds
-from service.calibration import LEAST_PHOTOGRAPHS, Calibration
 from service.errors import DataError, UsageError
-from service.head import FACTS, Head, Part
-from service.photos import is_photograph_name
+from service.heads.projection import FACTS, Head, Part
+from service.kinds.vote_calibration import LEAST_PHOTOGRAPHS, Calibration
+from service.photos.decode import is_photograph_name
 from training.similar import calibration
 from training.similar.blend import Blend, choose
 from training.similar.choice import (
@@ -38,7 +38,7 @@ from training.similar.splits import folds, left_out
 from training.similar.tower import TowerSettings
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Integers = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -235,7 +235,7 @@ def _encoded(
 def _unfrozen(
     encoder: Encoder, photographs: _Photographs, folder: Path, stages: int, seed: int, on_progress: Progress
 ) -> Unfrozen:
-    from service.networks import load_network
+    from service.encoder.open_clip_model import load_network
 
     key = [encoder.fingerprint, *(content_hash(file) for file in photographs.files), *photographs.kinds.tolist()]
     return Unfrozen(
@@ -267,9 +267,9 @@ def _parts(
 
 def _write_tower(source: Unfrozen, folder: Path, photographs: int) -> Encoder:
     """The tower trained on all photographs, written as a model and loaded as any other."""
-    from service.encoder import Encoder
-    from service.models import parse_name
-    from service.networks import load_network
+    from service.encoder.encoder import Encoder
+    from service.encoder.models import parse_name
+    from service.encoder.open_clip_model import load_network
     from training.model_folder import check_model, stored_halves, write_model
 
     base = source.base

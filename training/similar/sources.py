@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from eval.features import features_of
 from service.errors import DataError
-from service.head import unit
-from training.features import features_of
+from service.heads.projection import unit
 from training.similar.splits import Split
 from training.similar.tower import StageMaps, TowerSettings, run_key, split_tower, stage_maps, train_tower
 from training.similar.tower import features_of as tower_features
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Features = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.errors import UsageError
-from service.photos import open_photograph
+from service.photos.decode import open_photograph
 from training.mini.views import view_of
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def stage_maps(
     import torch
     from open_clip.transform import image_transform_v2
 
-    from service.networks import preprocessing_of
+    from service.encoder.open_clip_model import preprocessing_of
 
     lower, _ = split_tower(network.visual, settings.stages)
     lower.eval()

@@ -4,11 +4,11 @@ The built-in model lies in the folder `mini/`. Importing this package imports ne
 huggingface_hub.
 """
 
-from service.models.cache import bytes_on_disk, cached_only, is_on_this_machine
-from service.models.download import DownloadProgress, choose_first_model, ensure_downloaded
-from service.models.known import KnownModel, known_models, languages_of
-from service.models.names import ModelName, mini_folder, parse_name
-from service.models.reading import unreadable
+from service.encoder.models.cache import bytes_on_disk, cached_only, is_on_this_machine
+from service.encoder.models.catalogue import KnownModel, known_models, languages_of
+from service.encoder.models.download import DownloadProgress, choose_first_model, ensure_downloaded
+from service.encoder.models.language_check import unreadable
+from service.encoder.models.names import ModelName, mini_folder, parse_name
 
 __all__ = [
     "DownloadProgress",

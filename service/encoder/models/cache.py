@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from service.encoder.models.catalogue import known_model
+from service.encoder.models.names import ModelName, configurations_folder, parse_name
 from service.errors import ModelError
-from service.models.known import known_model
-from service.models.names import ModelName, configurations_folder, parse_name
 
 CONFIGURATION = "open_clip_config.json"
 
@@ -182,7 +182,7 @@ def _registry_source(parsed: ModelName) -> tuple[str, str]:
     known = known_model(parsed.text)
     if known and known.repository:
         return known.repository, ""
-    from service.torchvision_mend import mend_torchvision
+    from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
     import open_clip

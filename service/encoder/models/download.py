@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from service.config import MINI, PREFERRED_MODEL
-from service.errors import HubError, ModelError, NotFoundError
-from service.models.cache import (
+from service.encoder.models.cache import (
     CONFIGURATION,
     TOKENIZER_CONFIGURATION,
     TOKENIZER_FILES,
@@ -27,9 +26,10 @@ from service.models.cache import (
     is_on_this_machine,
     text_parts,
 )
-from service.models.hub import UnreachableError, ask_hub, counting_bar, endpoint, hub_errors, quiet_hub
-from service.models.known import known_model
-from service.models.names import ModelName, parse_name
+from service.encoder.models.catalogue import known_model
+from service.encoder.models.hub import UnreachableError, ask_hub, counting_bar, endpoint, hub_errors, quiet_hub
+from service.encoder.models.names import ModelName, parse_name
+from service.errors import HubError, ModelError, NotFoundError
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling

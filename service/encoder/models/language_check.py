@@ -14,8 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from service.config import MINI, PREFERRED_MODEL
-from service.models.known import ENGLISH, known_model, languages_of
-from service.models.names import mini_folder
+from service.encoder.models.catalogue import ENGLISH, known_model, languages_of
+from service.encoder.models.names import mini_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

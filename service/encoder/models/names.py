@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from service.config import MINI, PREFERRED_MODEL
+from service.encoder.models.catalogue import known_model
 from service.errors import ModelError, UsageError
-from service.models.known import known_model
 
 HUB_PREFIX = "hf-hub:"
 FOLDER_PREFIX = "local-dir:"
@@ -137,7 +137,7 @@ def architectures() -> list[str]:
 
 def pretrained_tags(architecture: str) -> list[str]:
     """The tags of weights that open_clip has for an architecture. Imports torch."""
-    from service.torchvision_mend import mend_torchvision
+    from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
     import open_clip

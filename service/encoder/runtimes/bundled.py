@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.arrays import checksum_of
-from service.runtimes.facts import ModelFacts
-from service.runtimes.on_openvino import OpenVinoTowers, openvino
+from service.encoder.runtimes.model_spec import ModelFacts
+from service.encoder.runtimes.openvino_towers import OpenVinoTowers, openvino
+from service.store.array_files import checksum_of
 
 GRAPHS = "graphs.json.xz"
 WEIGHTS = "open_clip_model.safetensors"

@@ -18,10 +18,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from service.preparation import Preparation
-from service.runtimes.on_openvino import compiled, openvino
-from service.runtimes.probes import TEXTS, drawn_photographs
-from service.tokenizing import Tokenize
+from service.encoder.preprocess import Preparation
+from service.encoder.runtimes.openvino_towers import compiled, openvino
+from service.encoder.runtimes.probes import TEXTS, drawn_photographs
+from service.encoder.tokenizer import Tokenize
 
 LEAST_COSINE = 0.999
 """With torch in fp32, of each of the vectors that are compared."""
@@ -63,7 +63,7 @@ def convert(
     Raises `ConversionError` where a tower does not convert or does not keep its
     vectors, and OSError where the folder does not take the files.
     """
-    from service.towers import fold_batch_norms
+    from service.encoder.torch_precision import fold_batch_norms
 
     network = network.eval().requires_grad_(False)
     pixels = drawn_photographs(preparation.size) if photographs is None else photographs
@@ -151,7 +151,7 @@ class _Photographs:
     def of(visual: Any, preparation: Preparation) -> Any:
         import torch
 
-        from service.pooling import pooling_of
+        from service.encoder.pooled_features import pooling_of
 
         pooling = pooling_of(visual)
         mean = torch.tensor(preparation.mean).view(3, 1, 1)
@@ -172,7 +172,7 @@ class _Photographs:
 def _texts_module(network: Any) -> Any:
     import torch
 
-    from service.tokens import text_encoder_of
+    from service.encoder.token_trimming import text_encoder_of
 
     encode = text_encoder_of(network)
 

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from service.encoder.runtimes import Towers
+from service.encoder.runtimes.model_cache import INT8, KeptModels, Outcome
+from service.encoder.runtimes.model_spec import ModelFacts
+from service.encoder.tokenizer import TOKENIZER, FileTokenizer, Tokenize
 from service.errors import ModelError, UsageError
-from service.runtimes import Towers
-from service.runtimes.facts import ModelFacts
-from service.runtimes.kept import INT8, KeptModels, Outcome
-from service.tokenizing import TOKENIZER, FileTokenizer, Tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from service.models import DownloadProgress
-    from service.tokens import UsedTokens
+    from service.encoder.models import DownloadProgress
+    from service.encoder.token_trimming import UsedTokens
 
     Say = Callable[[str], None]
 
@@ -69,7 +69,7 @@ def load(
     wanted: Wanted, *, timeout_s: float, on_progress: Callable[[DownloadProgress], None] | None, say: Say
 ) -> Loaded:
     """Load a model with the quickest runtime there is for it; see `Encoder.load` for the errors."""
-    from service.memory import keep_memory
+    from service.compute.malloc import keep_memory
 
     device = _device(wanted)
     if device == "cpu":
@@ -84,7 +84,7 @@ def load(
         if ready is not None:
             return Loaded(ready.facts, ready.tokenize, ready.towers, notice)
     _check_memory(wanted.name)
-    from service.networks import load_network
+    from service.encoder.open_clip_model import load_network
 
     network, tokenizer, config = load_network(wanted.name, timeout_s=timeout_s, on_progress=on_progress)
     if precision is not None:
@@ -107,12 +107,12 @@ def tokenize_by(tokenizer: Any, used: UsedTokens) -> Tokenize:
 
 def facts_of(network: Any, tokenizer: Any, config: dict[str, Any], folder: Path | None = None) -> ModelFacts:
     """The facts of an open_clip network on the CPU in float32; its tokenizer's file goes to `folder`, if it has one."""
-    from service.networks import fingerprint_of, preprocessing_of, sigmoid_of
-    from service.pooling import pooling_of
-    from service.preparation import Preparation
-    from service.runtimes.probes import TEXTS
-    from service.tokenizing import file_of
-    from service.tokens import used_tokens_of
+    from service.encoder.open_clip_model import fingerprint_of, preprocessing_of, sigmoid_of
+    from service.encoder.pooled_features import pooling_of
+    from service.encoder.preprocess import Preparation
+    from service.encoder.runtimes.probes import TEXTS
+    from service.encoder.token_trimming import used_tokens_of
+    from service.encoder.tokenizer import file_of
 
     odd = ("", "собака бежит", "un café à la crème", "夜の街", "R&amp;B  \t naïve …", "cat " * 300)
     return ModelFacts(
@@ -133,7 +133,7 @@ def _device(wanted: Wanted) -> str:
     on_processor = wanted.runtime == "openvino" or wanted.precision == INT8
     if wanted.device == "cpu" or (wanted.device is None and (on_processor or not _may_accelerate())):
         return "cpu"
-    from service.networks import choose_device
+    from service.encoder.open_clip_model import choose_device
 
     device = choose_device(wanted.device)
     if on_processor and device != "cpu":
@@ -159,7 +159,7 @@ def _why_no_openvino(wanted: Wanted, device: str) -> str | None:
 
 def _processor_precision(asked: str | None) -> tuple[str, str | None]:
     """The precision that this processor computes in, and a sentence where it is not the one that was asked for."""
-    from service.runtimes.on_openvino import fastest_precision, has_bf16
+    from service.encoder.runtimes.openvino_towers import fastest_precision, has_bf16
 
     if asked == "bf16" and not has_bf16():
         return "fp32", "This processor does not compute in bf16 by itself, so fp32 is used; the vectors are the same."
@@ -168,11 +168,11 @@ def _processor_precision(asked: str | None) -> tuple[str, str | None]:
 
 def _ready(wanted: Wanted, precision: str) -> Loaded | None:
     """The model from graphs that are there already, without torch."""
-    from service.models import mini_folder
+    from service.encoder.models import mini_folder
 
     kept = wanted.kept
     if wanted.name == "mini":
-        from service.runtimes.shipped import Shipped
+        from service.encoder.runtimes.bundled import Shipped
 
         shipped = Shipped.read(mini_folder())
         if shipped is not None and shipped.facts.reading is not None:
@@ -188,9 +188,9 @@ def _ready(wanted: Wanted, precision: str) -> Loaded | None:
 
 
 def _of_folder(wanted: Wanted, folder: Path, facts: ModelFacts, precision: str, notice: str | None) -> Loaded:
-    from service.networks import load_tokenizer
-    from service.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH
-    from service.runtimes.on_openvino import OpenVinoTowers, fastest_precision, openvino
+    from service.encoder.open_clip_model import load_tokenizer
+    from service.encoder.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH
+    from service.encoder.runtimes.openvino_towers import OpenVinoTowers, fastest_precision, openvino
 
     core = openvino().Core()
     towers = OpenVinoTowers(
@@ -209,8 +209,8 @@ def _of_folder(wanted: Wanted, folder: Path, facts: ModelFacts, precision: str, 
 def _on_torch(
     wanted: Wanted, network: Any, tokenizer: Any, config: dict[str, Any], device: str, notice: str | None
 ) -> Loaded:
-    from service.runtimes.on_torch import TorchTowers
-    from service.towers import Precisions, fastest_precisions
+    from service.encoder.runtimes.torch_towers import TorchTowers
+    from service.encoder.torch_precision import Precisions, fastest_precisions
 
     facts = facts_of(network, tokenizer, config)
     tokenize = tokenize_by(tokenizer, facts.used)
@@ -228,7 +228,7 @@ def _converted(
     wanted: Wanted, network: Any, tokenizer: Any, config: dict[str, Any], precision: str, say: Say
 ) -> Outcome:
     """The graphs of a loaded network, made now where they are not kept; or why there are none."""
-    from service.networks import fingerprint_of
+    from service.encoder.open_clip_model import fingerprint_of
 
     fingerprint = fingerprint_of(network, tokenizer, config)
     kept = wanted.kept
@@ -259,7 +259,7 @@ def _convert(
     kept: KeptModels,
     say: Say,
 ) -> Outcome:
-    from service.runtimes.convert import ConversionError, convert
+    from service.encoder.runtimes.convert import ConversionError, convert
 
     facts = facts_of(network, tokenizer, config, new)
     tokenize = tokenize_by(tokenizer, facts.used)
@@ -279,8 +279,8 @@ def _convert(
 
 def noted_fingerprint(name: str, kept: KeptModels) -> str | None:
     """The fingerprint of a model that is not quantised, without loading it; None where that is not known."""
-    from service.models import mini_folder
-    from service.runtimes.shipped import Shipped
+    from service.encoder.models import mini_folder
+    from service.encoder.runtimes.bundled import Shipped
 
     shipped = Shipped.read(mini_folder()) if name == "mini" else None
     return kept.fingerprint_of(name) if shipped is None else shipped.facts.fingerprint
@@ -313,12 +313,12 @@ def _base_fingerprint(
     wanted: Wanted, timeout_s: float, on_progress: Callable[[DownloadProgress], None] | None
 ) -> str | None:
     """The fingerprint of the model that is not quantised; None for one that is not on this machine."""
-    from service.models import is_on_this_machine, parse_name
+    from service.encoder.models import is_on_this_machine, parse_name
 
     noted = noted_fingerprint(wanted.name, wanted.kept)
     if noted is not None or (parse_name(wanted.name).folder is None and not is_on_this_machine(wanted.name)):
         return noted
-    from service.networks import fingerprint_of, load_network
+    from service.encoder.open_clip_model import fingerprint_of, load_network
 
     _check_memory(wanted.name)
     # Its files have changed or moved since it was last loaded, and perhaps nothing but their names and times.
@@ -332,7 +332,7 @@ def _base_fingerprint(
 
 def _check_memory(name: str) -> None:
     """Raise `ModelError` where a model on this machine is larger than its memory."""
-    from service.models import bytes_on_disk
+    from service.encoder.models import bytes_on_disk
 
     size, memory = bytes_on_disk(name), _memory("MemTotal")
     if memory is not None and size > memory:
@@ -343,7 +343,7 @@ def _check_memory(name: str) -> None:
 
 
 def _room_missing(name: str) -> str | None:
-    from service.models import bytes_on_disk
+    from service.encoder.models import bytes_on_disk
 
     needed, free = _ROOM_TO_CONVERT * bytes_on_disk(name), _memory("MemAvailable")
     if free is None or needed < free:

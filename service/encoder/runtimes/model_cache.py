@@ -19,8 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from service.arrays import checksum_of
-from service.runtimes.facts import ModelFacts
+from service.encoder.runtimes.model_spec import ModelFacts
+from service.store.array_files import checksum_of
 
 _VERSION = 1
 FACTS = "facts.json"
@@ -101,7 +101,7 @@ class KeptModels:
         """The folder for compiled graphs of a model; they are OpenVINO's own, for its version and the processor."""
         import xxhash
 
-        from service.runtimes.on_openvino import processor
+        from service.encoder.runtimes.openvino_towers import processor
 
         machine = xxhash.xxh3_64_hexdigest(f"{version('openvino')} {processor()}".encode())
         return self._folder / "compiled" / f"{fingerprint}-{precision}-{machine}"
@@ -155,7 +155,7 @@ class KeptModels:
     def _note(self, name: str) -> Path:
         import xxhash
 
-        from service.models.cache import files_of
+        from service.encoder.models.cache import files_of
 
         digest = xxhash.xxh3_128(name.encode())
         for file in files_of(name):

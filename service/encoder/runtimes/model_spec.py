@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from service.preparation import Preparation
-from service.tokenizing import Reading
-from service.tokens import UsedTokens
+from service.encoder.preprocess import Preparation
+from service.encoder.token_trimming import UsedTokens
+from service.encoder.tokenizer import Reading
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.arrays import mapped_signed, write_signed
-from service.threads import threads
+from service.compute.threads import threads
+from service.store.array_files import mapped_signed, write_signed
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 """What OpenVINO calls precisions."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.pooling import pooling_of
-from service.tokens import text_encoder_of
-from service.towers import PRECISIONS, Precisions, settle
+from service.encoder.pooled_features import pooling_of
+from service.encoder.token_trimming import text_encoder_of
+from service.encoder.torch_precision import PRECISIONS, Precisions, settle
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from service.preparation import Preparation
+    from service.encoder.preprocess import Preparation
 
 _BATCH = 16
 _MOST_AT_ONCE = 512

@@ -11,13 +11,13 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from service.classify import DEFAULT_K, Answer
-from service.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
 from service.errors import SmyslError, UsageError
 from service.library import Library
-from service.schemas import ErrorDetail
-from service.search import MOST_K
-from service.uploads import Form, receive_form
+from service.search.classify import DEFAULT_K, Answer
+from service.search.search import MOST_K
+from service.web.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
+from service.web.multipart import Form, receive_form
+from service.web.schemas import ErrorDetail
 
 PATH = "/classify"
 FILES = "photo"

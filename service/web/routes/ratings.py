@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query
 
-from service.guard import check_own_page
 from service.library import Library
-from service.ratings import MOST_AT_ONCE
-from service.schemas import RatingIn, RatingOut, RatingsOut
+from service.store.ratings import MOST_AT_ONCE
+from service.web.middleware import check_own_page
+from service.web.schemas import RatingIn, RatingOut, RatingsOut
 
 
 def add_ratings(app: FastAPI, library: Library) -> None:

@@ -107,7 +107,7 @@ def test_index_with_a_wrong_model(empty_shelf: Shelf, smysl: Run, model: str, co
 
 def test_index_where_another_process_writes(shelf: Shelf, smysl: Run) -> None:
     script = (
-        "import sys, pathlib; from service.lock import writing\n"
+        "import sys, pathlib; from service.store.lock import writing\n"
         "with writing(pathlib.Path(sys.argv[1]), 'smysl index'): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
@@ -412,8 +412,8 @@ def fingerprint_of(shelf: Shelf) -> str:
 
 
 def test_status_says_where_texts_have_another_precision() -> None:
-    from service.cli import described
-    from service.schemas import ModelOut
+    from service.cli.app import described
+    from service.web.schemas import ModelOut
 
     model = ModelOut(
         name="mini",
@@ -527,6 +527,6 @@ def test_a_terminal_of_another_encoding_gets_question_marks(
 
 def test_help_comes_before_torch() -> None:
     heavy = "{'torch', 'faiss', 'open_clip', 'transformers', 'PIL', 'pandas', 'numpy'}"
-    script = f"import sys; from service.cli import app; print(sorted({heavy} & set(sys.modules)))"
+    script = f"import sys; from service.cli.app import app; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from eval.measure import Figure, Report
-from service.bench_commands import print_report, shown
+from service.cli.bench import print_report, shown
 
 REPORT = Report(
     "decode",

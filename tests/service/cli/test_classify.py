@@ -13,11 +13,11 @@ import pytest
 
 from tests.conftest import Finished
 from tests.service.by_kind import COLOURS, sort_by_kind, speckled
+from tests.service.cli.test_app import told
 from tests.service.conftest import Shelf
-from tests.service.test_cli import told
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Run = Callable[..., Finished]
 

@@ -18,7 +18,7 @@ from tests.service.conftest import Shelf
 _NAMING = """
 import json, sys
 sys.argv = ["smysl", *sys.argv[1:]]
-from service.cli import main
+from service.cli.app import main
 try:
     main()
 finally:
@@ -56,14 +56,17 @@ def test_the_help_of_a_command_imports_nothing_that_computes_or_serves(arguments
 
 
 def test_no_command_is_imported_with_a_terminal_that_it_does_not_draw_on() -> None:
-    assert "rich.console" not in modules_after("import service.cli")
+    assert "rich.console" not in modules_after("import service.cli.app")
 
 
 def test_a_search_imports_neither_the_service_nor_the_run_that_fills_a_library(standing: Shelf) -> None:
     found = imported("search", "a cat", "--library", standing.library)
-    assert "service.search" in found
+    assert "service.search.search" in found
     assert found & {"fastapi", "starlette", "uvicorn", "pandas", "sklearn"} == set()
-    assert found & {"service.api", "service.index_run", "service.indexer", "service.classify"} == set()
+    assert (
+        found & {"service.web.app", "service.indexing.run", "service.indexing.indexer", "service.search.classify"}
+        == set()
+    )
 
 
 def test_a_search_with_the_built_in_model_imports_neither_torch_nor_a_reader_of_photographs(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def test_a_search_with_the_built_in_model_imports_neither_torch_nor_a_reader_of_
         pytest.skip("without OpenVINO torch computes")
     make_drawn_library(tmp_path / "library", 50, thumbnails=False)
     found = imported("search", "a cat", "--library", tmp_path / "library")
-    assert "service.search" in found
+    assert "service.search.search" in found
     assert found & {"torch", "torchvision", "open_clip", "transformers", "timm", "PIL", "scipy", "pandas"} == set()
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from service.classify import Classified, Neighbour
-from service.classify_table import HEADER, table_at
+from service.cli.csv_output import HEADER, table_at
 from service.errors import UsageError
-from service.records import Record
+from service.search.classify import Classified, Neighbour
+from service.store.records import Record
 
 
 def record(name: str) -> Record:

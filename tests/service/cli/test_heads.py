@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
-from service.api import create_app
 from service.library import Library
+from service.web.app import create_app
 from tests.conftest import Finished
+from tests.service.cli.test_app import told
 from tests.service.conftest import Shelf
 from tests.service.heads_by_hand import a_head, a_part
 from tests.service.pictures import jpeg
-from tests.service.test_cli import told
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Run = Callable[..., Finished]
 WIDTH = 32

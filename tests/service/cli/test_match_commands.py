@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.artifact import FACTS, ScorerArtifact, squash
 from service.config import Settings
 from service.errors import UsageError
 from service.library import Library
-from service.search import Query
+from service.match.artifact import FACTS, ScorerArtifact, squash
+from service.search.search import Query
 from tests.conftest import Finished
+from tests.service.cli.test_app import told
 from tests.service.conftest import Shelf
 from tests.service.pictures import save_picture
-from tests.service.test_cli import told
 from tests.training.simulated import make_hasty
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 Run = Callable[..., Finished]
 TEXTS = [f"{colour} {thing}" for thing in ("cat", "dog", "flower", "car", "tree", "house") for colour in "abcde"]

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from service import progress
-from service.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
-from service.models import DownloadProgress
-from service.progress import count, describe, download, follow_index, stages, steps
+from service.cli import progress
+from service.cli.progress import count, describe, download, follow_index, stages, steps
+from service.encoder.models import DownloadProgress
+from service.indexing.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from data.ratings import read_rated_pairs
 from tests.conftest import Finished
+from tests.service.cli.test_app import told
 from tests.service.conftest import Shelf
-from tests.service.test_cli import told
 
 Run = Callable[..., Finished]
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.artifact import TextMatch
-from service.catalog import Catalog
-from service.one_thread import OneThread, _thread_functions
-from service.scorer import Scorer
-from service.search import Query, search
+from service.compute.blas_threads import OneThread, _thread_functions
+from service.match.artifact import TextMatch
+from service.match.scorer import Scorer
+from service.search.search import Query, search
+from service.store.catalog import Catalog
 from tests.service.colours import ColourEncoder
 from tests.service.matches import a_match, strangers
 
@@ -123,7 +123,7 @@ def test_faiss_that_is_loaded_inside_is_left_alone(monkeypatch: pytest.MonkeyPat
 
 
 def test_with_another_library_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.one_thread._thread_functions", lambda: None)
+    monkeypatch.setattr("service.compute.blas_threads._thread_functions", lambda: None)
     context = OneThread()
     with context, context:
         assert float((np.eye(3) @ np.ones(3)).sum()) == 3.0

@@ -12,7 +12,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 import numpy as np
-from service.memory import keep_memory
+from service.compute.malloc import keep_memory
 if sys.argv[1] == "keep":
     assert keep_memory()
 def faults():
@@ -37,7 +37,7 @@ def test_a_block_of_the_same_size_costs_no_new_pages() -> None:
 
 GIVEN = """
 from pathlib import Path
-from service.memory import give_memory_back, keep_memory
+from service.compute.malloc import give_memory_back, keep_memory
 assert keep_memory()
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
+from service.encoder.models import mini_folder
+from service.encoder.open_clip_model import load_network
+from service.encoder.token_trimming import without_unused
 from service.errors import ModelError, NotFoundError, UsageError
-from service.models import mini_folder
-from service.networks import load_network
-from service.tokens import without_unused
 
 TEXTS = [
     "a cat",

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.encoder import Encoder, features_fingerprint
-from service.pooling import pooling_of
-from service.runtimes.on_torch import TorchTowers
-from service.torchvision_mend import mend_torchvision
+from service.encoder.encoder import Encoder, features_fingerprint
+from service.encoder.pooled_features import pooling_of
+from service.encoder.runtimes.torch_towers import TorchTowers
+from service.encoder.torchvision_compat import mend_torchvision
 
 
 @pytest.fixture(scope="module")

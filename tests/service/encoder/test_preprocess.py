@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.preparation import Preparation
-from service.torchvision_mend import mend_torchvision
+from service.encoder.preprocess import Preparation
+from service.encoder.torchvision_compat import mend_torchvision
 
 SIZES = [(64, 48), (300, 200), (31, 90), (500, 500), (17, 16), (1001, 333)]
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.batching import TextVectors
+from service.encoder.text_batcher import TextVectors
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 _PATIENCE_S = 30
 
@@ -159,7 +159,7 @@ def test_a_vector_cannot_be_changed_by_who_was_given_it() -> None:
 
 
 def test_vectors_from_many_threads_are_those_of_texts_encoded_alone(tiny: Encoder) -> None:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
     texts = [f"{number} {'dogs play in the snow ' * (1 + number % 5)}" for number in range(60)]
     for encoder in (tiny, Encoder.load("mini", device="cpu")):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from service.networks import load_network
-from service.tokens import UsedTokens, text_encoder_of, used_tokens_of, without_unused
-from service.torchvision_mend import mend_torchvision
+from service.encoder.open_clip_model import load_network
+from service.encoder.token_trimming import UsedTokens, text_encoder_of, used_tokens_of, without_unused
+from service.encoder.torchvision_compat import mend_torchvision
 
 LENGTH, WORDS = 16, 99
 END = WORDS - 1

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.models import mini_folder
-from service.networks import load_tokenizer
-from service.tokenizing import TOKENIZER, FileTokenizer, Reading, cleaned, file_of
-from service.tokens import UsedTokens
-from service.torchvision_mend import mend_torchvision
+from service.encoder.models import mini_folder
+from service.encoder.open_clip_model import load_tokenizer
+from service.encoder.token_trimming import UsedTokens
+from service.encoder.tokenizer import TOKENIZER, FileTokenizer, Reading, cleaned, file_of
+from service.encoder.torchvision_compat import mend_torchvision
 
 ALL = UsedTokens("all")
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.captions import read_captions
-from service.encoder import Encoder
-from service.networks import load_network, preprocessing_of
-from service.photos import open_photograph
-from service.preparation import Preparation
-from service.runtimes.on_torch import TorchTowers
-from service.towers import Precisions, fastest_precisions, fold_batch_norms, settle
+from service.encoder.encoder import Encoder
+from service.encoder.open_clip_model import load_network, preprocessing_of
+from service.encoder.preprocess import Preparation
+from service.encoder.runtimes.torch_towers import TorchTowers
+from service.encoder.torch_precision import Precisions, fastest_precisions, fold_batch_norms, settle
+from service.photos.decode import open_photograph
 
 TEXTS = ["sunflower", "a red car at night", "two dogs play in the snow, and a third one looks on", "cat " * 250, "🐶"]
 SIZE = (64, 64)

@@ -20,7 +20,7 @@ def unmended() -> subprocess.CompletedProcess[str]:
 
 def test_torchvision_imports_once_mended_and_the_mend_is_made_once() -> None:
     done = run(
-        "from service.torchvision_mend import mend_torchvision\n"
+        "from service.encoder.torchvision_compat import mend_torchvision\n"
         "first, second = mend_torchvision(), mend_torchvision()\n"
         "assert first is second, (first, second)\n"
         "import torch, torchvision, gc; gc.collect()\n"
@@ -34,7 +34,7 @@ def test_torchvision_imports_once_mended_and_the_mend_is_made_once() -> None:
 
 def test_what_is_there_is_left_as_it_is(unmended: subprocess.CompletedProcess[str]) -> None:
     """Operators are declared only where torchvision does not import without them."""
-    done = run("from service.torchvision_mend import mend_torchvision; print(*mend_torchvision())")
+    done = run("from service.encoder.torchvision_compat import mend_torchvision; print(*mend_torchvision())")
     assert done.returncode == 0, done.stderr
     if unmended.returncode == 0:
         assert done.stdout.split() == []
@@ -48,7 +48,7 @@ def test_an_operator_that_exists_is_not_declared_again() -> None:
         "import torch\n"
         "held = torch.library.Library('torchvision', 'DEF')\n"
         "held.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
-        "import service.torchvision_mend as module\n"
+        "import service.encoder.torchvision_compat as module\n"
         "import importlib.util, types, pathlib, tempfile\n"
         "empty = pathlib.Path(tempfile.mkdtemp()) / '__init__.py'\n"
         "importlib.util.find_spec = lambda name: types.SimpleNamespace(origin=str(empty))\n"
@@ -61,11 +61,11 @@ def test_an_operator_that_exists_is_not_declared_again() -> None:
 def test_without_torchvision_there_is_nothing_to_mend() -> None:
     done = run(
         "import importlib.util; importlib.util.find_spec = lambda name: None\n"
-        "from service.torchvision_mend import mend_torchvision; print(mend_torchvision())"
+        "from service.encoder.torchvision_compat import mend_torchvision; print(mend_torchvision())"
     )
     assert done.stdout == "()\n", done.stderr
 
 
 def test_importing_the_module_imports_no_torch() -> None:
-    done = run("import sys, service.torchvision_mend; print('torch' in sys.modules)")
+    done = run("import sys, service.encoder.torchvision_compat; print('torch' in sys.modules)")
     assert done.stdout == "False\n", done.stderr

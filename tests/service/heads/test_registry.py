@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import service.encoders
-import service.heads
+import service.encoder.library_encoders
+import service.heads.registry
 from service.config import Settings
 from service.errors import (
     BusyError,
@@ -22,10 +22,10 @@ from service.errors import (
     NotFoundError,
     UsageError,
 )
-from service.indexer import Advanced, Finished, Summary
+from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
-from service.lock import writing
-from service.search import Query
+from service.search.search import Query
+from service.store.lock import writing
 from tests.service.colours import ColourEncoder, paint, vectors_of
 from tests.service.heads_by_hand import a_head, a_part
 
@@ -47,8 +47,8 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, ColourEncoder]:
             raise NotFoundError(f"There is no model {name}.")
         return known[name]
 
-    monkeypatch.setattr(service.encoders, "load_encoder", load)
-    monkeypatch.setattr("service.scorer.artifact_of", lambda *_: None)
+    monkeypatch.setattr(service.encoder.library_encoders, "load_encoder", load)
+    monkeypatch.setattr("service.match.scorer.artifact_of", lambda *_: None)
     return known
 
 
@@ -351,7 +351,7 @@ def test_the_index_of_a_head_is_saved_and_not_read_again(
         raise AssertionError("the features were read again")
 
     with opened(library.folder) as again:
-        monkeypatch.setattr(service.heads.OpenHead, "_read_vectors", refuse)
+        monkeypatch.setattr(service.heads.registry.OpenHead, "_read_vectors", refuse)
         assert found(again, "flowers", 250, 0, 0)[0] == "red"
 
 

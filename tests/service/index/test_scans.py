@@ -469,7 +469,7 @@ ASK = """
 import sys, json
 import numpy as np
 from pathlib import Path
-from service.catalog import Catalog
+from service.store.catalog import Catalog
 from service.index import Limits, VectorIndex
 catalog = Catalog(Path(sys.argv[1]) / "catalog.sqlite")
 limits = Limits(shards_from=10, coarse_from=1_000_000, whole_until=40)

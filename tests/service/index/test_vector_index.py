@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.catalog import Catalog
 from service.errors import LibraryError
 from service.index import VectorIndex
+from service.store.catalog import Catalog
 from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
 
 

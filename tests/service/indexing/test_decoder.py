@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import service.decoding
-from service.catalog import Catalog
-from service.decoding import Decoded, Decoder, Failure, File, Room, Work
-from service.indexer import Finished, Indexer
-from service.photos import THUMBNAIL_SIDE
+import service.indexing.decoder
+from service.indexing.decoder import Decoded, Decoder, Failure, File, Room, Work
+from service.indexing.indexer import Finished, Indexer
+from service.photos.decode import THUMBNAIL_SIDE
+from service.store.catalog import Catalog
 from tests.service.colours import ColourEncoder, paint
 
 
@@ -178,9 +178,9 @@ def test_a_folder_of_large_photographs_is_decoded_one_after_the_other(
     for number in range(6):
         paint(folder / f"{number}.png", (40 * number, 0, 0), (700, 600))
         paint(folder / f"{number}.jpg", (0, 40 * number, 0), (90, 60))
-    monkeypatch.setattr(service.decoding, "_BYTES_DECODED", 1_000_000)
+    monkeypatch.setattr(service.indexing.decoder, "_BYTES_DECODED", 1_000_000)
     alive, peak, guard = 0, 0, threading.Lock()
-    real = service.decoding.open_photograph
+    real = service.indexing.decoder.open_photograph
 
     def watched(content: bytes, **settings: object) -> object:
         nonlocal alive, peak
@@ -201,7 +201,7 @@ def test_a_folder_of_large_photographs_is_decoded_one_after_the_other(
             alive -= 4 * width * height
         return photograph
 
-    monkeypatch.setattr(service.decoding, "open_photograph", watched)
+    monkeypatch.setattr(service.indexing.decoder, "open_photograph", watched)
     places = [catalog.add_root(folder.resolve())]
     indexer = Indexer(catalog, [Work.of(ColourEncoder())], batch_size=4, threads=threads)
     assert any(isinstance(event, Finished) for event in indexer.run(places, prune=False))

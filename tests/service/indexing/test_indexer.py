@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import service.decoding
-from service.catalog import Catalog
-from service.indexer import Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
-from service.walk import LINKS, OTHER, UNREAD
+import service.indexing.decoder
+from service.indexing.indexer import Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
+from service.indexing.walk import LINKS, OTHER, UNREAD
+from service.store.catalog import Catalog
 from tests.service.colours import ColourEncoder, paint, vectors_of
 
 
@@ -77,7 +77,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(path: Path) -> bytes:
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr(service.decoding, "read_file", read)
+    monkeypatch.setattr(service.indexing.decoder, "read_file", read)
 
 
 # -- what is new, what is not --------------------------------------------------------------------------
@@ -195,14 +195,14 @@ def test_a_copy_is_a_photograph_of_its_own(shelf: Shelf) -> None:
 def test_one_that_vanished_and_two_copies_of_it_make_one_move(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where two threads look for the original at the same moment."""
     both = threading.Barrier(2, timeout=30)
-    real = service.decoding.is_gone
+    real = service.indexing.decoder.is_gone
 
     def together(path: Path) -> bool:
         gone = real(path)
         both.wait()
         return gone
 
-    monkeypatch.setattr(service.decoding, "is_gone", together)
+    monkeypatch.setattr(service.indexing.decoder, "is_gone", together)
     file = paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     (identity,) = shelf.ids().values()
@@ -533,9 +533,9 @@ def test_a_photograph_is_decoded_once_for_all_towers(shelf: Shelf, monkeypatch: 
     for number in range(3):
         paint(shelf.photographs / f"{number}.jpg", (number * 60, 90, 10))
     opened: list[object] = []
-    real = service.decoding.open_photograph
+    real = service.indexing.decoder.open_photograph
     monkeypatch.setattr(
-        service.decoding, "open_photograph", lambda *given, **more: opened.append(given) or real(*given, **more)
+        service.indexing.decoder, "open_photograph", lambda *given, **more: opened.append(given) or real(*given, **more)
     )
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b", own_features=True, dimension=6)
     assert counts(run_with(shelf, Work.of(main), Work.of_additional(additional))) == {"added": 3}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.pipeline import Pipeline
+from service.indexing.pipeline import Pipeline
 
 
 class Stages:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.walk import LINKS, NAMELESS, OTHER, UNREAD, walk
+from service.indexing.walk import LINKS, NAMELESS, OTHER, UNREAD, walk
 
 
 def write(folder: Path, *names: str) -> None:

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from service.catalog import Catalog
 from service.errors import DataError, LibraryError, SmyslError, UsageError
-from service.keywords import keywords_in
-from service.kinds import Kinds, kind_named, kind_of_folder
-from service.kinds_from import kinds_from_keywords, kinds_from_table
-from service.records import Entry, Facts, Place
+from service.kinds.label_sources import kinds_from_keywords, kinds_from_table
+from service.kinds.labels import Kinds, kind_named, kind_of_folder
+from service.photos.keywords import keywords_in
+from service.store.catalog import Catalog
+from service.store.records import Entry, Facts, Place
 
 
 class Shelf:

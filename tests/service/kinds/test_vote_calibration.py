@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.calibration import Asked, Chunk, auroc, calibrate, calibration_error, nearest_others
 from service.errors import LibraryError
-from service.head import unit
-from service.vote import count_votes
+from service.heads.projection import unit
+from service.kinds.knn_vote import count_votes
+from service.kinds.vote_calibration import Asked, Chunk, auroc, calibrate, calibration_error, nearest_others
 
 
 def heaps(kinds: int, each: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.artifact import rounded
-from service.interaction import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, features, side
+from service.match.artifact import rounded
+from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, features, side
 from tests.service.matches import a_bank, strangers
 
 DIMENSION = 32

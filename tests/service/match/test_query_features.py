@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.artifact import ScorerArtifact, TextMatch, squash
-from service.interaction import BANKS, FEATURES, TEMPERATURES, Bank, features, side
-from service.one_text import OneText
+from service.match.artifact import ScorerArtifact, TextMatch, squash
+from service.match.features import BANKS, FEATURES, TEMPERATURES, Bank, features, side
+from service.match.query_features import OneText
 from tests.service.matches import TEXTS, a_bank, an_interaction, strangers, unit
 
 DIMENSION = 32
@@ -108,8 +108,8 @@ def test_the_match_of_mini_is_the_same_by_both_ways() -> None:
 
 @pytest.mark.usefixtures("shared_data")
 def test_the_match_of_real_photographs_is_the_same_by_both_ways(shared_data: Path) -> None:
-    from service.encoder import Encoder
-    from service.photos import open_photograph
+    from service.encoder.encoder import Encoder
+    from service.photos.decode import open_photograph
 
     files = sorted((shared_data / "flickr8k").rglob("*.jpg"))[:24]
     if not files:
@@ -124,8 +124,8 @@ def test_the_match_of_real_photographs_is_the_same_by_both_ways(shared_data: Pat
 def mini_match() -> ScorerArtifact:
     import json
 
-    from service.artifact import FACTS
-    from service.models import mini_folder
+    from service.encoder.models import mini_folder
+    from service.match.artifact import FACTS
 
     facts = json.loads((mini_folder() / FACTS).read_text(encoding="utf-8"))
     return ScorerArtifact.load(mini_folder(), facts["fingerprint"])

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.artifact import ARRAYS, FACTS, Interaction, Logistic, ScorerArtifact, TextMatch, rounded
 from service.errors import MismatchError, ModelError
-from service.interaction import FEATURES, Bank
-from service.scorer import Scorer, artifact_of
+from service.match.artifact import ARRAYS, FACTS, Interaction, Logistic, ScorerArtifact, TextMatch, rounded
+from service.match.features import FEATURES, Bank
+from service.match.scorer import Scorer, artifact_of
 from tests.service.colours import ColourEncoder
 from tests.service.matches import PHOTOGRAPHS, TEXTS, a_match, an_interaction, strangers, unit
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from service.errors import UsageError
-from service.parts import Box, crop
+from service.photos.crop import Box, crop
 
 
 def test_a_box_is_named_by_four_fractions() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from service.errors import PhotographError
-from service.photos import (
+from service.photos.decode import (
     MOST_PIXELS,
     SMALLEST_SIDE,
     THUMBNAIL_SIDE,

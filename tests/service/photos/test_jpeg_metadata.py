@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from service.jpeg import without_metadata
+from service.photos.jpeg_metadata import without_metadata
 
 SECRET = b"Unter den Linden 1, Berlin"
 

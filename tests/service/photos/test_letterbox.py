@@ -10,10 +10,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from eval.bordered import KINDS, bordered, iou
-from service.borders import picture_in
 from service.errors import UsageError
-from service.parts import Box
-from service.photos import open_photograph
+from service.photos.crop import Box
+from service.photos.decode import open_photograph
+from service.photos.letterbox import picture_in
 from tests.service.pictures import picture
 
 SIZE = (480, 320)

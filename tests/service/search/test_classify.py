@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.classify import Classified, Unclassified, Upload
 from service.config import Settings
 from service.errors import LibraryError, NotFoundError, TooLargeError, UsageError
+from service.kinds.vote_cache import FILE
 from service.library import Library
-from service.scorer import artifact_of
-from service.votes import FILE
+from service.match.scorer import artifact_of
+from service.search.classify import Classified, Unclassified, Upload
 from tests.service.by_kind import COLOURS, TEAL, sort_by_kind, speckled
 from tests.service.colours import ColourEncoder
 from tests.service.heads_by_hand import a_head, a_part
@@ -29,9 +29,11 @@ def sorted_photographs(tmp_path: Path) -> Path:
 @pytest.fixture
 def library(tmp_path: Path, sorted_photographs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     encoder = ColourEncoder()
-    monkeypatch.setattr("service.encoders.load_encoder", lambda *asked, **options: encoder)
+    monkeypatch.setattr("service.encoder.library_encoders.load_encoder", lambda *asked, **options: encoder)
     # The built-in model, whose name the encoder bears, has a match of its own.
-    monkeypatch.setattr("service.scorer.artifact_of", lambda encoder, library, model: artifact_of(encoder, library))
+    monkeypatch.setattr(
+        "service.match.scorer.artifact_of", lambda encoder, library, model: artifact_of(encoder, library)
+    )
     with opened(tmp_path / "library") as library:
         index(library, sorted_photographs)
         yield library

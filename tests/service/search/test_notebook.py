@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from service.errors import NotFoundError
-from service.notebook import COLUMNS
-from service.records import Record
-from service.search import Hit, SearchResult
+from service.search.notebook import COLUMNS
+from service.search.search import Hit, SearchResult
+from service.store.records import Record
 
 
 class Elements(HTMLParser):

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from service.errors import UsageError
-from service.parts import Box
-from service.search import Query
-from service.searched import searched
+from service.photos.crop import Box
+from service.search.query_crop import searched
+from service.search.search import Query
 from tests.service.pictures import picture, save_picture
 
 FRAMED = ImageOps.expand(picture(1, (200, 100)), (0, 50, 0, 50), "white")

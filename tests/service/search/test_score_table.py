@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from service.artifact import Logistic, ScorerArtifact, TextMatch
 from service.errors import DataError
-from service.pairs import read_pairs, score_lines
-from service.photos import open_photograph
-from service.scorer import Scorer
-from service.search import score
+from service.match.artifact import Logistic, ScorerArtifact, TextMatch
+from service.match.scorer import Scorer
+from service.photos.decode import open_photograph
+from service.search.score_table import read_pairs, score_lines
+from service.search.search import score
 from tests.service.pictures import save_picture
 
 if TYPE_CHECKING:
-    from service.encoder import Encoder
+    from service.encoder.encoder import Encoder
 
 
 @pytest.fixture

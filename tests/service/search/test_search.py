@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.artifact import Logistic, QueryKind, ScorerArtifact, TextMatch
-from service.catalog import Catalog
 from service.errors import UsageError
 from service.index import VectorIndex
-from service.records import Entry, Facts, Place
-from service.scorer import Scorer
-from service.search import LEAST_CANDIDATES, MOST_CHARACTERS, MOST_K, Query, SearchResult, search
+from service.match.artifact import Logistic, QueryKind, ScorerArtifact, TextMatch
+from service.match.scorer import Scorer
+from service.search.search import LEAST_CANDIDATES, MOST_CHARACTERS, MOST_K, Query, SearchResult, search
+from service.store.catalog import Catalog
+from service.store.records import Entry, Facts, Place
 from tests.service.colours import ColourEncoder
 from tests.service.matches import unit
 

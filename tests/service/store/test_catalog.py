@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.catalog import Catalog
 from service.errors import LibraryError, NotFoundError
-from service.migrations import MIGRATIONS
-from service.records import Entry, Facts, Place
+from service.store.catalog import Catalog
+from service.store.migrations import MIGRATIONS
+from service.store.records import Entry, Facts, Place
 from tests.service.colours import vectors_of
 
 MODEL = "model"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import BusyError, LibraryError
-from service.lock import Writer, current_writer, writing
+from service.store.lock import Writer, current_writer, writing
 
 
 def test_nobody_writes_to_begin_with(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
 def test_a_writer_that_was_killed_holds_nothing(tmp_path: Path) -> None:
     """The process ends without a chance to clean up, as by SIGKILL or a power cut."""
     code = (
-        "import os, sys; from pathlib import Path; from service.lock import writing\n"
+        "import os, sys; from pathlib import Path; from service.store.lock import writing\n"
         "with writing(Path(sys.argv[1]), 'killed'): os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9

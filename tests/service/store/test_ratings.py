@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from data.ratings import read_rated_pairs
-from service.catalog import Catalog
 from service.config import Settings
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.library import Library
-from service.migrations import MIGRATIONS
-from service.ratings import MOST_NAME_CHARACTERS, SOMEBODY, Ratings, make_rating
-from service.records import Entry, Facts, Place
-from service.search import MOST_CHARACTERS
+from service.search.search import MOST_CHARACTERS
+from service.store.catalog import Catalog
+from service.store.migrations import MIGRATIONS
+from service.store.ratings import MOST_NAME_CHARACTERS, SOMEBODY, Ratings, make_rating
+from service.store.records import Entry, Facts, Place
 from tests.service.colours import paint
 
 FINGERPRINT = "colours"
@@ -189,7 +189,7 @@ def test_a_catalog_from_before_ratings_keeps_its_photographs_and_vectors(
     folder = tmp_path / "library"
     folder.mkdir()
     with monkeypatch.context() as earlier:
-        earlier.setattr("service.catalog.MIGRATIONS", MIGRATIONS[:1])
+        earlier.setattr("service.store.catalog.MIGRATIONS", MIGRATIONS[:1])
         old = Catalog(folder / "catalog.sqlite")
         ids = fill(old, photographs, "a.png", "b.png")
         old.close()

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from service.addresses import own_address
-from service.answer import Answer
+from service.cli.search_output import Answer
 from service.config import Settings
-from service.serving import HEADER, noting, own_version, who_serves
+from service.store.loopback import own_address
+from service.store.service_registry import HEADER, noting, own_version, who_serves
 from tests.conftest import ROOT, Finished
 from tests.service.conftest import Shelf
 
@@ -54,7 +54,7 @@ def test_a_note_is_there_while_the_service_answers_and_gone_afterwards(tmp_path:
 def test_the_note_of_a_killed_service_is_not_believed_and_goes_with_the_next(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom service.config import Settings\n"
-        "from service.serving import noting\nfolder = Path(sys.argv[1])\n"
+        "from service.store.service_registry import noting\nfolder = Path(sys.argv[1])\n"
         "with noting(folder, Settings(library=folder)) as note:\n"
         "    note.write(8123)\n    print('there', flush=True)\n    time.sleep(60)\n"
     )

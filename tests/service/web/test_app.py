@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from starlette.testclient import TestClient
 
-from service.api import create_app
 from service.errors import SmyslError
-from service.indexer import Event, Scanned
+from service.indexing.indexer import Event, Scanned
 from service.library import Library
-from service.search import MOST_K, Query
+from service.search.search import MOST_K, Query
+from service.web.app import create_app
 from tests.service.conftest import Shelf
 from tests.service.matches import a_match, an_interaction
 from tests.service.pictures import jpeg, picture, save_picture

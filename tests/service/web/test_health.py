@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service import health
-from service.api import create_app
 from service.library import Library
-from service.search import Query, SearchResult
+from service.search.search import Query, SearchResult
+from service.web import health
+from service.web.app import create_app
 from tests.service.conftest import Shelf
 from tests.service.pictures import save_picture
 

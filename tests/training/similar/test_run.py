@@ -11,11 +11,11 @@ import pytest
 
 from data.kinds import read_kinds
 from eval.similar import eval_similar
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
+from service.encoder.runtimes.torch_towers import TorchTowers
 from service.errors import DataError, UsageError
-from service.head import Head
-from service.photos import is_photograph_name
-from service.runtimes.on_torch import TorchTowers
+from service.heads.projection import Head
+from service.photos.decode import is_photograph_name
 from tests.training.similar.pictures import KINDS, striped_kinds
 from training.similar import looks, run, sources
 from training.similar.run import train_similar

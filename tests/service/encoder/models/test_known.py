@@ -3,9 +3,9 @@
 import pytest
 
 from service.config import MINI, PREFERRED_MODEL
-from service.models import known_models, languages_of, parse_name
-from service.models.known import KnownModel
-from service.torchvision_mend import mend_torchvision
+from service.encoder.models import known_models, languages_of, parse_name
+from service.encoder.models.catalogue import KnownModel
+from service.encoder.torchvision_compat import mend_torchvision
 
 DOWNLOADED = [model for model in known_models() if model.repository]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.config import PREFERRED_MODEL
+from service.encoder.models import mini_folder, parse_name
 from service.errors import UsageError
-from service.models import mini_folder, parse_name
 
 
 def test_built_in() -> None:
@@ -68,7 +68,7 @@ def test_what_is_wrong_is_told(name: str, told: str) -> None:
 
 def test_the_list_of_models_imports_no_torch() -> None:
     program = (
-        "import sys; from service.models import known_models, is_on_this_machine, parse_name;"
+        "import sys; from service.encoder.models import known_models, is_on_this_machine, parse_name;"
         "[is_on_this_machine(str(parse_name(m.name))) for m in known_models()];"
         "print('torch' in sys.modules)"
     )

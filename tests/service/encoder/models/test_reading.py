@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from service.config import PREFERRED_MODEL
-from service.models import unreadable
+from service.encoder.models import unreadable
 
-DATA = Path(os.environ.get("SMYSL_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
+DATA = Path(os.environ.get("SMYSL_DATA", Path(__file__).parents[5] / "shared" / "data"))
 
 OTHER_LANGUAGES = [
     "ein Hund läuft im Schnee",

@@ -17,15 +17,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from service.arrays import write_signed
-from service.encoder import Encoder
+from service.encoder.encoder import Encoder
+from service.encoder.models import mini_folder
+from service.encoder.runtimes import loading, openvino_towers
+from service.encoder.runtimes.bundled import GRAPHS, WEIGHTS, Shipped
+from service.encoder.runtimes.convert import ConversionError, with_precise_layers
+from service.encoder.runtimes.model_cache import FACTS
+from service.encoder.runtimes.probes import COUNT, drawn_photographs
 from service.errors import ModelError, UsageError
-from service.models import mini_folder
-from service.runtimes import loading, on_openvino
-from service.runtimes.convert import ConversionError, with_precise_layers
-from service.runtimes.kept import FACTS
-from service.runtimes.probes import COUNT, drawn_photographs
-from service.runtimes.shipped import GRAPHS, WEIGHTS, Shipped
+from service.store.array_files import write_signed
 
 TEXTS = ["a cat", "two dogs play in the snow", "собака"]
 Load = Callable[..., Encoder]
@@ -69,7 +69,7 @@ def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError("a network is loaded")
 
-    monkeypatch.setattr("service.networks.load_network", refuse)
+    monkeypatch.setattr("service.encoder.open_clip_model.load_network", refuse)
 
 
 def kept(tmp_path: Path) -> Path:
@@ -170,7 +170,7 @@ def test_a_converter_that_raises_is_told_and_not_tried_again(
         tried.append(arguments)
         raise RuntimeError("No conversion rule found\nfor aten::odd")
 
-    monkeypatch.setattr("service.runtimes.convert.graph_of", refuse)
+    monkeypatch.setattr("service.encoder.runtimes.convert.graph_of", refuse)
     for _ in range(2):
         encoder = load()
         assert encoder.runtime == "torch"
@@ -182,7 +182,7 @@ def test_a_converter_that_raises_is_told_and_not_tried_again(
 
 
 def test_graphs_that_move_vectors_are_not_used(load: Load, tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.runtimes.convert.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("service.encoder.runtimes.convert.LEAST_COSINE", 1.1)
     encoder = load()
     assert encoder.runtime == "torch"
     assert encoder.notice is not None
@@ -194,8 +194,8 @@ def test_first_layers_stay_precise_until_the_vectors_keep(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cosines = iter([0.99999, 0.9, 0.95, 0.9999])
-    monkeypatch.setattr("service.runtimes.convert._cosine", lambda one, other: next(cosines))
-    assert load(precision="bf16" if on_openvino.has_bf16() else None).runtime == "openvino"
+    monkeypatch.setattr("service.encoder.runtimes.convert._cosine", lambda one, other: next(cosines))
+    assert load(precision="bf16" if openvino_towers.has_bf16() else None).runtime == "openvino"
     converted = json.loads((kept(tmp_path) / FACTS).read_text(encoding="utf-8"))["converted"]
     assert converted["precise_layers"] == 6
     assert (kept(tmp_path) / "photographs.xml").read_text(encoding="utf-8").count('name="precise"') > 6
@@ -216,7 +216,7 @@ def test_without_openvino_torch_computes(
 def test_a_processor_without_bf16_computes_in_fp32(
     load: Load, tiny: Encoder, asked: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_openvino, "has_bf16", lambda: False)
+    monkeypatch.setattr(openvino_towers, "has_bf16", lambda: False)
     encoder = load(precision=asked)
     assert (encoder.runtime, encoder.precision) == ("openvino", "fp32")
     assert (encoder.notice is not None) == (asked == "bf16")
@@ -229,7 +229,7 @@ def test_a_full_disk_does_not_keep_a_model_from_working(
     def full(graph: object, file: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("service.runtimes.convert._write", full)
+    monkeypatch.setattr("service.encoder.runtimes.convert._write", full)
     encoder = load()
     assert encoder.runtime == "torch"
     assert encoder.notice is not None
@@ -279,7 +279,7 @@ def test_mini_needs_neither_torch_nor_a_report_over_the_network() -> None:
     program = """
         import sys
         from PIL import Image
-        from service.encoder import Encoder
+        from service.encoder.encoder import Encoder
 
         encoder = Encoder.load("mini", device="cpu")
         encoder.encode_texts(["a cat", "naïve café"])
@@ -357,7 +357,7 @@ def test_drawn_photographs_are_different_and_always_the_same() -> None:
 
 
 def test_a_conversion_says_which_part_failed() -> None:
-    from service.runtimes.convert import _understood
+    from service.encoder.runtimes.convert import _understood
 
     with (
         pytest.raises(ConversionError, match=r"the text tower does not convert \(ValueError\)"),
@@ -386,13 +386,13 @@ def test_compiled_graphs_are_kept_and_made_anew_where_they_are_not_whole(
         assert write_signed(blob, b"something that OpenVINO does not know")
     else:
         blob.write_bytes(bytes(content))
-    real, made = on_openvino.compiled, []
+    real, made = openvino_towers.compiled, []
 
     def counted(model: Any, precision: str) -> Any:
         made.append(model)
         return real(model, precision)
 
-    monkeypatch.setattr(on_openvino, "compiled", counted)
+    monkeypatch.setattr(openvino_towers, "compiled", counted)
     agree(load(), tiny)
     assert len(made) == (harm != "none"), "the photograph tower's is whole"
     assert blob.read_bytes() == bytes(content) or harm != "none"

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-import service.uploads
-from service.api import create_app
+import service.web.multipart
 from service.library import Library
+from service.web.app import create_app
 from tests.service.by_kind import COLOURS, speckled
+from tests.service.cli.test_classify import sorted_shelf, sorted_standing
 from tests.service.conftest import Shelf
-from tests.service.test_api import _upload, client_of, refused
-from tests.service.test_cli_classify import sorted_shelf, sorted_standing
+from tests.service.web.test_app import _upload, client_of, refused
 
 __all__ = ["sorted_shelf", "sorted_standing"]
 
@@ -146,7 +146,7 @@ def test_what_is_no_form_of_photographs_gets_a_sentence(
 
 
 def test_too_many_files_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service.uploads, "MOST_FILES", 3)
+    monkeypatch.setattr(service.web.multipart, "MOST_FILES", 3)
     assert "more than 3 files" in refused(client.post("/classify", files=form(*[("a.jpg", b"x")] * 4)), 400, "usage")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.api import create_app
+from service.web.app import create_app
 from tests.service.conftest import Shelf
-from tests.service.test_api import client_of, ids, refused
+from tests.service.web.test_app import client_of, ids, refused
 
 
 @pytest.fixture
