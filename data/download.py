@@ -12,18 +12,16 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.errors import DataError
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     import httpx2
 
-OnStep = Callable[[int, int], None]
-"""Called with what is done and what there is to do; 0 where the server does not say how much."""
 
 TRIES = 5
 """Connections in one run. Each goes on where the one before was cut; one that brings nothing is the last."""
@@ -51,7 +49,7 @@ class RemoteFile:
     most_bytes: int
 
 
-def download(file: RemoteFile, to: Path, on_bytes: OnStep, *, pause_s: float = PAUSE_S) -> None:
+def download(file: RemoteFile, to: Path, on_bytes: OnProgress, *, pause_s: float = PAUSE_S) -> None:
     """Bring a file to `to`, whose folder is there; nothing is asked for where the right file is there already.
 
     Raises:
@@ -144,7 +142,7 @@ class _Part:
         self.note.unlink(missing_ok=True)
 
 
-def _receive(client: httpx2.Client, file: RemoteFile, part: _Part, on_bytes: OnStep) -> bool:
+def _receive(client: httpx2.Client, file: RemoteFile, part: _Part, on_bytes: OnProgress) -> bool:
     """Ask for what is missing and write it; False where what was there does not fit and it has to be asked anew."""
     with client.stream("GET", file.url, headers=_wanted(part)) as answer:
         if answer.status_code == 416 or (answer.status_code == 206 and not _goes_on(answer, part)):
@@ -194,7 +192,7 @@ def _check_size(file: RemoteFile, part: _Part) -> None:
         )
 
 
-def _write(answer: httpx2.Response, file: RemoteFile, part: _Part, on_bytes: OnStep) -> None:
+def _write(answer: httpx2.Response, file: RemoteFile, part: _Part, on_bytes: OnProgress) -> None:
     done = part.path.stat().st_size
     on_bytes(done, part.total)
     with part.path.open("ab") as stream:

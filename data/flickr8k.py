@@ -40,8 +40,9 @@ from data.captions import (
     read_crowd_ratings,
     read_expert_ratings,
 )
-from data.download import OnStep, RemoteFile, download
+from data.download import RemoteFile, download
 from service.errors import BusyError, DataError, UsageError
+from service.types import OnProgress
 
 SOURCE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 """The address under which both archives lie."""
@@ -81,7 +82,7 @@ _TABLES = (EXPERT_RATINGS, CROWD_RATINGS, CAPTIONS)
 class Stage(Protocol):
     """Opens a stretch of work; what it gives is called with what is done and what there is, steps or bytes."""
 
-    def __call__(self, what: str, *, of_bytes: bool) -> AbstractContextManager[OnStep]:
+    def __call__(self, what: str, *, of_bytes: bool) -> AbstractContextManager[OnProgress]:
         """The stretch of work called `what`."""
 
 
@@ -316,7 +317,7 @@ def _check_ratings(work: Path, texts: Texts, edition: Edition) -> None:
             )
 
 
-def _unpack(archive: Archive, names: Sequence[str], images: Path, on_step: OnStep) -> None:
+def _unpack(archive: Archive, names: Sequence[str], images: Path, on_step: OnProgress) -> None:
     """Write the named photographs, each whole or not at all; those that are there and right are left alone."""
     images.mkdir(exist_ok=True)
     for number, name in enumerate(names, start=1):

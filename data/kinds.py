@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from service.errors import DataError
+from service.types import BoolArray, Int64Array
 
-Integers = npt.NDArray[np.int64]
 IsPhotograph = Callable[[str], bool]
 
 TRAIN, TEST = "train", "test"
@@ -45,8 +44,8 @@ class KindFolder:
     folder: Path
     names: tuple[str, ...]
     files: tuple[Path, ...]
-    kind: Integers
-    test: npt.NDArray[np.bool_]
+    kind: Int64Array
+    test: BoolArray
     skipped: int = 0
 
     @property
@@ -55,7 +54,7 @@ class KindFolder:
         return bool(self.test.any())
 
     @property
-    def lone(self) -> Integers:
+    def lone(self) -> Int64Array:
         """Photographs (m,) that are the only one of their kind in the whole folder."""
         return np.flatnonzero(np.bincount(self.kind, minlength=len(self.names))[self.kind] == 1)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from data.captions import (
     CAPTIONS,
@@ -29,10 +28,7 @@ from data.captions import (
     read_texts,
 )
 from service.errors import DataError
-
-Integers = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from service.types import BoolArray, Float64Array, Int64Array
 
 JUDGES = 3
 LOWEST_GRADE, HIGHEST_GRADE = 1, 4
@@ -57,44 +53,44 @@ class RatedPairs:
 
     photographs: list[CaptionedPhotograph]
     texts: list[str]
-    text_owner: Integers
-    photograph: Integers
-    text: Integers
-    own: Flags
-    grades: Numbers
-    yes: Numbers
-    no: Numbers
+    text_owner: Int64Array
+    photograph: Int64Array
+    text: Int64Array
+    own: BoolArray
+    grades: Float64Array
+    yes: Float64Array
+    no: Float64Array
 
     def __len__(self) -> int:
         return len(self.photograph)
 
     @property
-    def expert(self) -> Flags:
+    def expert(self) -> BoolArray:
         """Rows that experts graded, (n,)."""
         return ~self.crowd
 
     @property
-    def crowd(self) -> Flags:
+    def crowd(self) -> BoolArray:
         """Rows that the crowd voted on, (n,)."""
-        voted: Flags = (self.yes + self.no) > 0
+        voted: BoolArray = (self.yes + self.no) > 0
         return voted
 
     @property
-    def grade(self) -> Numbers:
+    def grade(self) -> Float64Array:
         """Mean expert grade mapped to [0, 1] as (mean − 1) / 3, (n,); NaN in crowd rows."""
         given = np.isfinite(self.grades)
         count = given.sum(axis=1)
         mean = np.divide(
             np.where(given, self.grades, 0.0).sum(axis=1), count, out=np.full(len(self), np.nan), where=count > 0
         )
-        mapped: Numbers = (mean - LOWEST_GRADE) / (HIGHEST_GRADE - LOWEST_GRADE)
+        mapped: Float64Array = (mean - LOWEST_GRADE) / (HIGHEST_GRADE - LOWEST_GRADE)
         return mapped
 
     @property
-    def share(self) -> Numbers:
+    def share(self) -> Float64Array:
         """Share of yes, 0 to 1, (n,); NaN in expert rows."""
         votes = self.yes + self.no
-        share: Numbers = np.divide(self.yes, votes, out=np.full(len(self), np.nan), where=votes > 0)
+        share: Float64Array = np.divide(self.yes, votes, out=np.full(len(self), np.nan), where=votes > 0)
         return share
 
 

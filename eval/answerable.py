@@ -21,22 +21,15 @@ detector alike, so 1 cannot be reached, and the larger the gallery is, the less.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.ratings import HIGHEST_GRADE, LOWEST_GRADE, RatedPairs
 from eval.bootstrap import RESAMPLES, Interval, draws, interval
 from service.errors import DataError
-
-Scores = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-Progress = Callable[[int, int], None]
+from service.types import BoolArray, Float32Array, Float64Array, Int64Array, OnProgress
 
 RIGHT = (3 - LOWEST_GRADE) / (HIGHEST_GRADE - LOWEST_GRADE)
 """A mean expert grade of 3, on the scale of `RatedPairs.grade`."""
@@ -48,14 +41,14 @@ GALLERIES = 5
 class Tops:
     """The highest score in each gallery, (q, g) for q queries and g galleries of each kind."""
 
-    answerable: Numbers
-    unanswerable: Numbers
+    answerable: Float64Array
+    unanswerable: Float64Array
 
     def passing(self, cut: float) -> tuple[float, float]:
         """Share of answerable and of unanswerable galleries with a score of at least `cut`."""
         return float(np.mean(self.answerable >= cut)), float(np.mean(self.unanswerable >= cut))
 
-    def curve(self) -> tuple[Numbers, Numbers, Numbers]:
+    def curve(self) -> tuple[Float64Array, Float64Array, Float64Array]:
         """The ROC curve: shares of unanswerable and answerable that pass, and the cuts at which they do."""
         from sklearn.metrics import roc_curve
 
@@ -118,15 +111,15 @@ class Answerability:
 
 def answerability(
     pairs: RatedPairs,
-    match: Scores,
-    cosine: Scores,
+    match: Float32Array,
+    cosine: Float32Array,
     *,
     split: str | None = None,
     gallery: int | None = None,
     galleries: int = GALLERIES,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Answerability:
     """AUROC of the top match as a detector of "answerable", beside that of raw cosine on the same galleries.
 
@@ -168,7 +161,7 @@ def answerability(
     )
 
 
-def right_photographs(pairs: RatedPairs) -> tuple[Flags, Flags]:
+def right_photographs(pairs: RatedPairs) -> tuple[BoolArray, BoolArray]:
     """Which photographs are right and which are doubtful (right ones among them), (texts, photographs) each."""
     right = np.zeros((len(pairs.texts), len(pairs.photographs)), dtype=np.bool_)
     owned = np.flatnonzero(pairs.text_owner >= 0)
@@ -184,7 +177,7 @@ def right_photographs(pairs: RatedPairs) -> tuple[Flags, Flags]:
 
 def _galleries(
     pairs: RatedPairs, split: str | None, size: int | None, count: int, seed: int
-) -> tuple[Integers, Integers]:
+) -> tuple[Int64Array, Int64Array]:
     """Photographs of unanswerable galleries (texts, count, size), and the right one that takes the last place.
 
     The right one (texts,) is −1 for a text that is no query: it has no right photograph here, or too few
@@ -211,7 +204,7 @@ def _galleries(
     return members, best
 
 
-def _best(pairs: RatedPairs, right: Flags) -> Integers:
+def _best(pairs: RatedPairs, right: BoolArray) -> Int64Array:
     """The right photograph of each text that its answerable galleries hold, (texts,); −1 where there is none."""
     merit = right.astype(np.float64)
     graded = pairs.expert
@@ -221,7 +214,7 @@ def _best(pairs: RatedPairs, right: Flags) -> Integers:
     return np.where(right.any(axis=1), np.where(right, merit, -1.0).argmax(axis=1), -1)
 
 
-def _tops(scores: Scores, members: Integers, right: Integers) -> Tops:
+def _tops(scores: Float32Array, members: Int64Array, right: Int64Array) -> Tops:
     """Top scores (q, g) for rows of queries: scores (q, photographs), members (q, g, size), right (q,)."""
     rows = np.arange(len(scores))
     unanswerable = np.empty(members.shape[:2])
@@ -234,7 +227,7 @@ def _tops(scores: Scores, members: Integers, right: Integers) -> Tops:
 
 
 def _drawn_aurocs(
-    ours: Tops, theirs: Tops, right: Integers, resamples: int, seed: int, on_progress: Progress | None
+    ours: Tops, theirs: Tops, right: Int64Array, resamples: int, seed: int, on_progress: OnProgress | None
 ) -> list[tuple[float, float]]:
     """Both AUROCs for each draw of the photographs that are right for a query."""
     _, photograph = np.unique(right, return_inverse=True)
@@ -247,7 +240,7 @@ def _drawn_aurocs(
     return drawn
 
 
-def _auroc(tops: Tops, weights: Numbers | None = None) -> float:
+def _auroc(tops: Tops, weights: Float64Array | None = None) -> float:
     """Area under the ROC curve, each query (q,) as often as `weights` says."""
     from sklearn.metrics import roc_auc_score
 
@@ -255,9 +248,9 @@ def _auroc(tops: Tops, weights: Numbers | None = None) -> float:
     return float(roc_auc_score(_labels(tops), _all(tops), sample_weight=spread))
 
 
-def _all(tops: Tops) -> Numbers:
+def _all(tops: Tops) -> Float64Array:
     return np.concatenate([tops.answerable.ravel(), tops.unanswerable.ravel()])
 
 
-def _labels(tops: Tops) -> Flags:
+def _labels(tops: Tops) -> BoolArray:
     return np.repeat([True, False], tops.answerable.size)

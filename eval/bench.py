@@ -18,6 +18,7 @@ from PIL import Image
 
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
 from service.compute.cores import usable_cores
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -80,7 +81,7 @@ def bench_encoding(
     queries: int = 200,
     batches: int = 10,
     repeats: int = 3,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
     """Measure an encoder that `load` gives.
@@ -146,7 +147,7 @@ class _Measured:
         queries: int,
         batches: int,
         repeats: int,
-        on_progress: Callable[[int, int], None] | None,
+        on_progress: OnProgress | None,
         clock: Callable[[], float],
     ) -> None:
         self._encoder, self._scorer, self._clock, self._repeats = encoder, scorer, clock, repeats
@@ -217,7 +218,7 @@ def _match_ms(scorer: Scorer, encoder: Encoder, clock: Callable[[], float]) -> f
 class _Steps:
     """Counts what is done for a callback that wants (done, in all)."""
 
-    def __init__(self, callback: Callable[[int, int], None] | None, total: int) -> None:
+    def __init__(self, callback: OnProgress | None, total: int) -> None:
         self._callback, self._total, self._done = callback, total, 0
 
     def one_more(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,15 +20,13 @@ from eval.measure import Figure, Report, check_repeats, machine_facts, versions_
 from service.compute.cores import usable_cores
 from service.errors import UsageError
 from service.photos.decode import open_photograph
+from service.types import OnStage
 
 SIDE = 260
 """Pixels of the input of `mini`'s photograph tower."""
 QUALITY = 90
 _PICTURES = 8
 """Different files of each size; they take turns."""
-
-Tell = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is."""
 
 
 def bench_decode(
@@ -39,7 +37,7 @@ def bench_decode(
     threads: int | None = None,
     repeats: int = 3,
     seed: int = 0,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
 ) -> Report:
     """Photographs a second and milliseconds, with one thread and with `threads` (one a core), and the ratios.
 

@@ -19,14 +19,13 @@ from eval.http_load import MOST_CLIENTS, MOST_SECONDS, Job, Load
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
 from eval.served import served
 from service.errors import LibraryError, UsageError
+from service.types import OnStage
 
 PHOTOGRAPHS = 7_000
 """Of the library that is drawn where none is named."""
 SAME = 32
 """Different texts of the clients whose texts the service remembers."""
 _ROOT = Path(__file__).resolve().parents[1]
-
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def bench_http(
     workers: int = 1,
     repeats: int = 3,
     seed: int = 0,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
 ) -> Report:
     """Start the real service and search it by one client, then by `clients`, in turn, `seconds` each.
 
@@ -96,7 +95,7 @@ def _check(clients: int, seconds: float, workers: int, repeats: int) -> None:
 
 
 @contextmanager
-def _library(library: Path | None, seed: int, tell: Tell) -> Iterator[Path]:
+def _library(library: Path | None, seed: int, tell: OnStage) -> Iterator[Path]:
     """The library that was named, or a drawn one that goes afterwards."""
     if library is not None:
         yield library

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -25,10 +25,9 @@ from service.errors import UsageError
 from service.indexing.decoder import Decoded, Decoder, File, Work
 from service.library import Library
 from service.store.catalog import Catalog
+from service.types import AnyArray, OnStage
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from service.config import Settings
     from service.encoder.encoder import Encoder
 
@@ -37,9 +36,6 @@ _WARM = 64
 """Photographs that go through everything before anything counts."""
 _PREPARED = 256
 """Prepared photographs that the tower alone is given, at most, again and again."""
-
-Tell = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is."""
 
 
 def bench_index(
@@ -50,7 +46,7 @@ def bench_index(
     large: int = 200,
     repeats: int = 3,
     seed: int = 0,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
 ) -> Report:
     """Photographs a second of the three, what share of the possible the run reaches, and its memory.
 
@@ -97,7 +93,7 @@ class _Bench:
     encoder: Encoder
     settings: Settings
     folder: Path
-    tell: Tell
+    tell: OnStage
 
     def __post_init__(self) -> None:
         self.batch = self.settings.batch_size or self.encoder.batch_size
@@ -141,7 +137,7 @@ class _Bench:
             decoded = sum(pool.map(lambda file: isinstance(decoder.decode(file), Decoded), files))
             return decoded / (time.perf_counter() - started)
 
-    def _tower_alone(self, prepared: list[NDArray[Any]], count: int) -> float:
+    def _tower_alone(self, prepared: list[AnyArray], count: int) -> float:
         batches = [prepared[first : first + self.batch] for first in range(0, len(prepared), self.batch)]
         full = [batch for batch in batches if len(batch) == self.batch] or batches
         done = number = 0
@@ -163,7 +159,7 @@ class _Bench:
                 raise UsageError(f"Only {library.catalog.count()} of {count} drawn photographs could be indexed.")
         return count / seconds
 
-    def _prepared(self, photographs: Path) -> list[NDArray[Any]]:
+    def _prepared(self, photographs: Path) -> list[AnyArray]:
         with self._decoder(photographs) as (decoder, files), ThreadPoolExecutor(self.threads) as pool:
             outcomes = pool.map(decoder.decode, islice(files, max(_PREPARED, self.batch)))
             return [outcome.prepared[0] for outcome in outcomes if isinstance(outcome, Decoded)]

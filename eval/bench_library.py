@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.drawn_library import Drawer, check_photographs, open_index, save_index
 from eval.draws import fingerprint_of_mini
@@ -26,6 +25,7 @@ from eval.served import Client, Served, served
 from eval.texts import texts
 from service.errors import UsageError
 from service.library import Library
+from service.types import Float32Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -43,9 +43,6 @@ _NEAR = 1e-3
 _SAMPLED = 2_000
 _MEMORY = {"peak": "peak memory", "own": "memory in no file", "share": "memory, shared pages shared"}
 
-Tell = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is."""
-
 
 def bench_library(
     photographs: int,
@@ -55,7 +52,7 @@ def bench_library(
     repeats: int = 3,
     seed: int = 0,
     load: Callable[[], Encoder] | None = None,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
 ) -> Report:
     """Grow a library up to `photographs` and measure it at every power of ten from 1,000, and at the end.
 
@@ -119,7 +116,7 @@ class _Measured:
     repeats: int
     seed: int
     load: Callable[[], Encoder]
-    tell: Tell
+    tell: OnStage
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -251,10 +248,10 @@ class _Measured:
 
 
 def exactly(
-    vector: NDArray[np.float32],
-    vectors: NDArray[np.float32],
-    ids: NDArray[np.int64],
-    found: tuple[NDArray[np.float32], NDArray[np.int64]],
+    vector: Float32Array,
+    vectors: Float32Array,
+    ids: Int64Array,
+    found: tuple[Float32Array, Int64Array],
 ) -> bool:
     """Whether `found`, similarities (n,) and ids (n,), are the `K` of `ids` (m,) nearest to `vector` (dimension,).
 

@@ -23,6 +23,7 @@ from eval.texts import texts
 from service.errors import DataError, UsageError
 from service.library import Library
 from service.store.catalog import Catalog
+from service.types import OnStage
 
 SEARCHED = 7_000
 """Photographs that a query in a new process looks through."""
@@ -43,9 +44,6 @@ for number, vector in enumerate(vectors):
 database.close()
 """
 
-Tell = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is."""
-
 
 def bench_peer(
     rclip: Path,
@@ -56,7 +54,7 @@ def bench_peer(
     queries: int = 5,
     repeats: int = 3,
     seed: int = 0,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
 ) -> Report:
     """Compare with the rclip at `rclip`, its command or the folder of its environment.
 
@@ -121,7 +119,7 @@ class _Bench:
     peer: Peer
     folder: Path
     seed: int
-    tell: Tell
+    tell: OnStage
     peaks: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -13,10 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.draws import MOST_QUERIES, bank_of_mini, drawn
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
@@ -27,9 +25,7 @@ from service.index import Limits, VectorIndex
 from service.index.rows import decoded
 from service.search.search import LEAST_CANDIDATES
 from service.store.catalog import Catalog
-
-if TYPE_CHECKING:
-    from eval.draws import Vectors
+from service.types import Float16Array, Float32Array, Int64Array, OnStage
 
 SIZES = (10_000, 30_000, 100_000, 300_000)
 LEAST_PHOTOGRAPHS = 1_000
@@ -44,16 +40,15 @@ _AMONG = 100
 _CHUNK = 20_000
 _SAME = 1e-6
 
-Tell = Callable[[str, int, int], None]
-Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+Encode = Callable[[Sequence[str]], Float32Array]
 
 
 @dataclass(frozen=True)
 class _Asked:
     """Queries (q, dimension) and the similarity of the tenth nearest to each (q,)."""
 
-    vectors: Vectors
-    tenth: Vectors
+    vectors: Float32Array
+    tenth: Float32Array
 
 
 def bench_scans(
@@ -63,7 +58,7 @@ def bench_scans(
     queries: int = 200,
     repeats: int = 3,
     seed: int = 0,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
 ) -> Report:
     """Make and ask an index of each kind at each size; all kinds are asked in turn.
 
@@ -101,7 +96,9 @@ _NOTE = (
 )
 
 
-def _measured(size: int, texts_: Vectors, repeats: int, seed: int, tell: Tell) -> tuple[list[Figure], dict[str, str]]:
+def _measured(
+    size: int, texts_: Float32Array, repeats: int, seed: int, tell: OnStage
+) -> tuple[list[Figure], dict[str, str]]:
     rows, photographs = _drawn(size, len(texts_), seed, tell)
     asked = {"photograph": photographs, "text": texts_}
     told = {name: _Asked(vectors, _tenth(rows, vectors)) for name, vectors in asked.items()}
@@ -129,7 +126,7 @@ def _measured(size: int, texts_: Vectors, repeats: int, seed: int, tell: Tell) -
         return figures, {name: index.kind for name, index in indexes.items()}
 
 
-def _drawn(size: int, queries: int, seed: int, tell: Tell) -> tuple[NDArray[np.float16], Vectors]:
+def _drawn(size: int, queries: int, seed: int, tell: OnStage) -> tuple[Float16Array, Float32Array]:
     """Rows (size, dimension) and further ones to ask with (queries, dimension), in parts: fp32 would be twice that."""
     bank = bank_of_mini()
     rows = np.empty((size, bank.vectors.shape[1]), np.float16)
@@ -140,13 +137,11 @@ def _drawn(size: int, queries: int, seed: int, tell: Tell) -> tuple[NDArray[np.f
     return rows, drawn(bank, queries, 0, seed=seed).vectors
 
 
-def _made(folder: Path, rows: NDArray[np.float16], limits: Limits) -> tuple[VectorIndex, list[Figure]]:
+def _made(folder: Path, rows: Float16Array, limits: Limits) -> tuple[VectorIndex, list[Figure]]:
     """An index as it is after it was made, saved and opened again."""
     folder.mkdir()
 
-    def read(
-        catalog: Catalog, since: int
-    ) -> tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]]:
+    def read(catalog: Catalog, since: int) -> tuple[int, list[int], Iterator[tuple[Int64Array, Float16Array]]]:
         ids = np.arange(1, len(rows) + 1)
         chunks = ((ids[at : at + _CHUNK], rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK))
         return catalog.generation(), [], chunks
@@ -166,16 +161,16 @@ def _made(folder: Path, rows: NDArray[np.float16], limits: Limits) -> tuple[Vect
     ]
 
 
-def _tenth(rows: NDArray[np.float16], queries: Vectors) -> Vectors:
+def _tenth(rows: Float16Array, queries: Float32Array) -> Float32Array:
     best = np.full((len(queries), K), -np.inf, np.float32)
     for start in range(0, len(rows), _CHUNK):
         joined = np.concatenate([best, queries @ decoded(rows[start : start + _CHUNK]).T], axis=1)
         best = np.partition(joined, joined.shape[1] - K, axis=1)[:, -K:]
-    tenth: Vectors = best.min(axis=1)
+    tenth: Float32Array = best.min(axis=1)
     return tenth
 
 
-def _recall(index: VectorIndex, rows: NDArray[np.float16], asked: _Asked) -> float:
+def _recall(index: VectorIndex, rows: Float16Array, asked: _Asked) -> float:
     right = 0
     for query, tenth in zip(asked.vectors, asked.tenth, strict=True):
         found = np.unique(index.candidates(query, LEAST_CANDIDATES)[1][:K])
@@ -183,7 +178,7 @@ def _recall(index: VectorIndex, rows: NDArray[np.float16], asked: _Asked) -> flo
     return 100.0 * right / (K * len(asked.vectors))
 
 
-def _median_ms(index: VectorIndex, queries: Vectors, among: NDArray[np.int64] | None = None) -> float:
+def _median_ms(index: VectorIndex, queries: Float32Array, among: Int64Array | None = None) -> float:
     times = []
     for query in queries:
         started = time.perf_counter()

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
 from eval.served import Client, Served, served
 from eval.texts import texts
 from service.errors import LibraryError, UsageError
 from service.search.search import LEAST_CANDIDATES, Query
+from service.types import Float32Array, Float64Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -40,9 +40,6 @@ K = 10
 _SAME = 1e-6
 """Photographs whose similarities are so near to one another are of one place."""
 
-Tell = Callable[[str, int, int], None]
-Vectors = NDArray[np.float32]
-
 
 def bench_search(
     photographs: Sequence[int] = (),
@@ -51,7 +48,7 @@ def bench_search(
     queries: int = 200,
     repeats: int = 3,
     seed: int = 0,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
 ) -> Report:
     """Search drawn libraries of some sizes, or one that is there.
 
@@ -96,7 +93,7 @@ class _Run:
     queries: int
     repeats: int
     seed: int
-    tell: Tell
+    tell: OnStage
     figures: list[Figure] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -158,10 +155,10 @@ class _Run:
 class _Round:
     """Milliseconds for the same texts, (n,) each: tower alone, library, service, and service when it remembers."""
 
-    tower: NDArray[np.float64]
-    library: NDArray[np.float64]
-    service: NDArray[np.float64]
-    known: NDArray[np.float64]
+    tower: Float64Array
+    library: Float64Array
+    service: Float64Array
+    known: Float64Array
 
 
 def _round(library: Library, encoder: Encoder, client: Client, warm: Sequence[str], asked: Sequence[str]) -> _Round:
@@ -197,7 +194,7 @@ def _figures(rounds: Sequence[_Round]) -> list[Figure]:
     ]
 
 
-def exact_least(catalog: Catalog, fingerprint: str, queries: Vectors, k: int) -> Vectors:
+def exact_least(catalog: Catalog, fingerprint: str, queries: Float32Array, k: int) -> Float32Array:
     """The similarity (q,) of the `k`-th nearest photograph to each of `queries` (q, dimension), by looking at all.
 
     The least of all where there are fewer. Reads the catalog's vectors of `fingerprint` in parts.
@@ -208,12 +205,12 @@ def exact_least(catalog: Catalog, fingerprint: str, queries: Vectors, k: int) ->
         both = np.concatenate([best, queries @ vectors.astype(np.float32).T], axis=1)
         keep = min(k, both.shape[1])
         best = np.partition(both, -keep, axis=1)[:, -keep:]
-    least: Vectors = best.min(axis=1)
+    least: Float32Array = best.min(axis=1)
     return least
 
 
 def found_share(
-    query: Vectors, found: NDArray[np.int64], catalog: Catalog, fingerprint: str, least: float, wanted: int
+    query: Float32Array, found: Int64Array, catalog: Catalog, fingerprint: str, least: float, wanted: int
 ) -> float:
     """How many of the `wanted` nearest to `query` are among the ids `found` (n,), as a share of `wanted`.
 
@@ -223,7 +220,7 @@ def found_share(
     return sum(each >= least - _SAME for each in similar) / wanted
 
 
-def _vectors_at(catalog: Catalog, fingerprint: str, places: NDArray[np.int64]) -> Vectors:
+def _vectors_at(catalog: Catalog, fingerprint: str, places: Int64Array) -> Float32Array:
     """The vectors (n, dimension) of photographs at some places in the order of their ids."""
     ids = [row[0] for row in catalog.connection.execute("SELECT id FROM photograph ORDER BY id")]
     return np.stack([catalog.vector(ids[int(place)], fingerprint) for place in places])
@@ -241,7 +238,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _folder(library: Path | None, size: int | None, seed: int, tell: Tell) -> Iterator[Path]:
+def _folder(library: Path | None, size: int | None, seed: int, tell: OnStage) -> Iterator[Path]:
     """The library that was named, or a drawn one that goes afterwards."""
     if library is not None or size is None:
         yield (library or Path()).expanduser()

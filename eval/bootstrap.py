@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+from service.types import Int64Array
+
 Interval = tuple[float, float]
 
 RESAMPLES = 1000
 
 
-def draws(photographs: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Integers]:
+def draws(photographs: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Int64Array]:
     """How often each photograph is drawn, int64 (photographs,), for each of `resamples` draws with replacement.
 
     Equal arguments give equal draws, which is what pairs two figures: both are taken on the same photographs.

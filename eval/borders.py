@@ -17,21 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.captions import CaptionedPhotograph, read_captions
 from eval.bootstrap import Interval, draws, interval
 from eval.bordered import KINDS, Placed, bordered, iou
 from service.errors import PhotographError, UsageError
+from service.types import Float32Array, Float64Array, OnProgress
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from service.encoder.encoder import Encoder
 
-Vectors = npt.NDArray[np.float32]
-Shares = npt.NDArray[np.float64]
-OnProgress = Callable[[int, int], None]
 
 BATCH = 32
 RIGHT = 0.9
@@ -67,8 +64,8 @@ class _Copy:
 
     kind: str
     own: int
-    kept: Vectors
-    found: Vectors
+    kept: Float32Array
+    found: Float32Array
     is_right: bool
 
 
@@ -114,7 +111,7 @@ def evaluate(
 
 def _encode_split(
     encoder: Encoder, photographs: Sequence[CaptionedPhotograph], report: Callable[[], None]
-) -> tuple[Vectors, list[str]]:
+) -> tuple[Float32Array, list[str]]:
     """Vectors of the photographs as they are, and the files of those of which something would be cut off."""
     rows, cut = [], []
     for first in range(0, len(photographs), BATCH):
@@ -151,7 +148,7 @@ def _copy(
     return _Copy(kind, own, kept, found, part is not None and iou(part, copy.box) > RIGHT)
 
 
-def _shares(made: Sequence[_Copy], vectors: Vectors) -> dict[str, Shares]:
+def _shares(made: Sequence[_Copy], vectors: Float32Array) -> dict[str, Float64Array]:
     """Each figure of each copy, float64 (copies,), whose means are the figures."""
     own = np.array([each.own for each in made])
     shares = {}
@@ -167,12 +164,12 @@ def _shares(made: Sequence[_Copy], vectors: Vectors) -> dict[str, Shares]:
     return shares | {"boxes": np.array([100.0 * each.is_right for each in made])}
 
 
-def _of_kind(kind: str, made: Sequence[_Copy], shares: dict[str, Shares]) -> dict[str, float]:
+def _of_kind(kind: str, made: Sequence[_Copy], shares: dict[str, Float64Array]) -> dict[str, float]:
     rows = [row for row, each in enumerate(made) if each.kind == kind]
     return {"copies": len(rows)} | {name: float(values[rows].mean()) for name, values in shares.items()}
 
 
-def _interval(values: Shares) -> Interval:
+def _interval(values: Float64Array) -> Interval:
     return interval([float(values @ drawn / drawn.sum()) for drawn in draws(len(values))])
 
 

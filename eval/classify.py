@@ -28,11 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, draws, interval
-from service.encoder.preprocess import Prepared
 from service.errors import DataError, LibraryError, PhotographError
 from service.heads.projection import Head
 from service.kinds.knn_vote import Vote, count_votes
@@ -48,15 +46,11 @@ from service.kinds.vote_calibration import (
 )
 from service.photos.decode import is_photograph_name, open_photograph
 from service.search.classify import DEFAULT_K
+from service.types import AnyArray, BoolArray, Float32Array, Float64Array, Int64Array, OnProgress, OnStage, UInt8Array
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Vectors = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Progress = Callable[[str, int, int], None]
 Refit = Callable[[Sequence[str]], Head]
 """The head fitted anew on the photographs of some kinds only, by their names."""
 
@@ -75,13 +69,13 @@ class Judged:
     `nearest` and `recommended` (n,) are the shares of the ten nearest and of ten recommended that are of the kind.
     """
 
-    confidence: Numbers
-    right: Flags
-    known: Flags
-    nearest: Numbers
-    recommended: Numbers
+    confidence: Float64Array
+    right: BoolArray
+    known: BoolArray
+    nearest: Float64Array
+    recommended: Float64Array
 
-    def at(self, rows: npt.NDArray[Any]) -> Judged:
+    def at(self, rows: AnyArray) -> Judged:
         """Those of some rows, each as often as it is named."""
         return Judged(*(getattr(self, each.name)[rows] for each in fields(self)))
 
@@ -139,8 +133,8 @@ class _Photographs:
     """`vectors` (n, dimension) by the name of what they were made with, kinds (n,), and which are asked about."""
 
     names: tuple[str, ...]
-    kind: Integers
-    test: Flags
+    kind: Int64Array
+    test: BoolArray
     split: bool
 
 
@@ -152,7 +146,7 @@ def eval_classify(
     refit: Refit | None = None,
     cache: Path | None = None,
     threads: int | None = None,
-    on_progress: Progress = lambda what, done, total: None,
+    on_progress: OnStage = lambda what, done, total: None,
 ) -> ClassifyReport:
     """Measure the vote on a folder of kinds; `data.kinds` says how it is laid out.
 
@@ -196,12 +190,12 @@ def eval_classify(
 @dataclass(eq=False)
 class _Measurement:
     photographs: _Photographs
-    features: Vectors
+    features: Float32Array
     fingerprint: str
     head: Head | None
     refit: Refit | None
-    on_progress: Progress
-    asked: Integers = field(init=False)
+    on_progress: OnStage
+    asked: Int64Array = field(init=False)
     vote: Vote = field(init=False)
 
     def figures(self) -> tuple[dict[str, float], dict[str, Interval], dict[str, float]]:
@@ -230,7 +224,7 @@ class _Measurement:
         there = np.unique(self.photographs.kind[~self.photographs.test])
         return self.refit([self.photographs.names[each] for each in there if each != kind])
 
-    def _judged(self, splits: Sequence[tuple[Integers, Integers]], kinds: Integers, head: Head | None) -> Judged:
+    def _judged(self, splits: Sequence[tuple[Int64Array, Int64Array]], kinds: Int64Array, head: Head | None) -> Judged:
         vectors = self.features if head is None else head.project({self.fingerprint: self.features})
         parts = []
         for voting, asked in splits:
@@ -240,7 +234,7 @@ class _Measurement:
         return Judged.joined(parts)
 
 
-def _figures(judged: Judged, without: dict[int, Judged], own: Integers, rows: Integers) -> dict[str, float]:
+def _figures(judged: Judged, without: dict[int, Judged], own: Int64Array, rows: Int64Array) -> dict[str, float]:
     """All figures of the photographs in `rows`, each as often as it is named."""
     at = judged.at(rows)
     found = {
@@ -266,13 +260,13 @@ def _figures(judged: Judged, without: dict[int, Judged], own: Integers, rows: In
     return found
 
 
-def _auroc(judged: Judged, of_kind: Flags) -> float:
+def _auroc(judged: Judged, of_kind: BoolArray) -> float:
     if not of_kind.any() or of_kind.all():
         return float("nan")
     return auroc(judged.confidence[~of_kind], judged.confidence[of_kind])
 
 
-def _votes(vote: Vote, vectors: Vectors, own: Integers, voting: Vectors, kinds: Integers) -> Judged:
+def _votes(vote: Vote, vectors: Float32Array, own: Int64Array, voting: Float32Array, kinds: Int64Array) -> Judged:
     """What `voting` (m, d) of `kinds` (m,) say of photographs (n, d) of the kinds `own` (n,)."""
     depth = min(_DEPTH, len(voting))
     similarities, found = [], []
@@ -297,7 +291,7 @@ def _votes(vote: Vote, vectors: Vectors, own: Integers, voting: Vectors, kinds: 
     )
 
 
-def _calibrated(vectors: Vectors, kinds: Integers) -> Vote:
+def _calibrated(vectors: Float32Array, kinds: Int64Array) -> Vote:
     """The vote that a library of these photographs would make for itself."""
     ids = np.arange(len(kinds))
     asked = np.sort(np.random.default_rng(0).permutation(ids)[:MOST_ASKED])
@@ -309,7 +303,7 @@ def _calibrated(vectors: Vectors, kinds: Integers) -> Vote:
     return calibrate(nearest_others(vectors[asked], kinds[asked], chunks, itself, NEIGHBOURS)).vote
 
 
-def _splits(photographs: _Photographs) -> Iterator[tuple[Integers, Integers]]:
+def _splits(photographs: _Photographs) -> Iterator[tuple[Int64Array, Int64Array]]:
     """Rows that vote, and rows that are asked about."""
     if photographs.split:
         yield np.flatnonzero(~photographs.test), np.flatnonzero(photographs.test)
@@ -319,13 +313,13 @@ def _splits(photographs: _Photographs) -> Iterator[tuple[Integers, Integers]]:
         yield np.flatnonzero(fold != each), np.flatnonzero(fold == each)
 
 
-def _left_in_turn(kinds: Integers) -> Integers:
+def _left_in_turn(kinds: Int64Array) -> Int64Array:
     """The kinds that are left out, in their order."""
     every = np.unique(kinds)
     return np.sort(np.random.default_rng(0).permutation(every)[:MOST_LEFT_OUT])
 
 
-def _kept(folder: KindFolder) -> tuple[Integers, list[str]]:
+def _kept(folder: KindFolder) -> tuple[Int64Array, list[str]]:
     """Places of the photographs that are measured, and what is left out: copies, and what is alone of its kind."""
     same = copies(folder.files)
     left_out = {
@@ -353,12 +347,12 @@ def _check_enough(data: Path, photographs: _Photographs) -> None:
 
 
 def _vectors_of(
-    files: Sequence[Path], encoder: Encoder, threads: int | None, on_progress: Callable[[int, int], None]
-) -> tuple[Vectors, Integers, list[LeftOut]]:
+    files: Sequence[Path], encoder: Encoder, threads: int | None, on_progress: OnProgress
+) -> tuple[Float32Array, Int64Array, list[LeftOut]]:
     """Vectors (m, dimension), the places (m,) of their files, and the files that cannot be read."""
     vectors, places, failed = [], [], []
 
-    def prepared(file: Path) -> Prepared | str:
+    def prepared(file: Path) -> UInt8Array | str:
         try:
             return encoder.prepare(open_photograph(file, max_side=2 * encoder.photograph_side).image)
         except PhotographError as error:
@@ -380,8 +374,8 @@ def _features_of(
     encoder: Encoder,
     cache: Path | None,
     threads: int | None,
-    on_progress: Callable[[int, int], None],
-) -> tuple[Vectors, Integers, list[LeftOut]]:
+    on_progress: OnProgress,
+) -> tuple[Float32Array, Int64Array, list[LeftOut]]:
     from eval.features import features_of
 
     found = features_of(files, encoder, cache, on_progress, threads=threads)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
+from service.types import Float64Array
 
 LEFT, TOP, SIDE = 52, 12, 300
 WIDTH, HEIGHT = LEFT + SIDE + 16, TOP + SIDE + 46
@@ -28,8 +27,8 @@ class Line:
     """Points (n,) of one line with its name; `dots` draws each point, `second` takes the other colour."""
 
     name: str
-    across: Numbers
-    up: Numbers
+    across: Float64Array
+    up: Float64Array
     second: bool = False
     dots: bool = False
 
@@ -50,7 +49,7 @@ def diagram(says: str, across: str, up: str, lines: Sequence[Line], *, mark: tup
     return _frame(says, across, up, "".join(parts)) + _key(lines)
 
 
-def density(says: str, across: str, up: str, grade: Numbers, match: Numbers) -> str:
+def density(says: str, across: str, up: str, grade: Float64Array, match: Float64Array) -> str:
     """Matches (n,) by grade (n,), both in [0, 1]: each column shaded by its share of matches, with quartiles.
 
     A column is shaded relative to its own fullest cell, since most pairs are wrong and the others would not
@@ -100,7 +99,7 @@ def _key(lines: Sequence[Line]) -> str:
     return f'<ul class="key">{names}</ul>'
 
 
-def _path(across: Sequence[float] | Numbers, up: Sequence[float] | Numbers, kind: str) -> str:
+def _path(across: Sequence[float] | Float64Array, up: Sequence[float] | Float64Array, kind: str) -> str:
     points = " ".join(f"{_x(float(right))},{_y(float(high))}" for right, high in zip(across, up, strict=True))
     return f'<polyline class="{kind}" points="{points}"/>'
 

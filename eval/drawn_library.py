@@ -8,13 +8,12 @@ JPEGs of pictures as photographs are, of different sizes in bytes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.draws import Heaps, bank_of_mini, fingerprint_of_mini
 from service.config import MINI
@@ -24,6 +23,7 @@ from service.library import Library
 from service.photos.decode import THUMBNAIL_SIDE
 from service.store.catalog import Catalog
 from service.store.records import Entry, Facts, Place
+from service.types import Float16Array, Float32Array, OnProgress
 
 if TYPE_CHECKING:
     from service.index import VectorIndex
@@ -50,7 +50,7 @@ def make_drawn_library(
     *,
     seed: int = 0,
     thumbnails: bool = True,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Make a library of `mini` in `folder`, with its index; the same for the same seed.
 
@@ -126,7 +126,7 @@ class Drawer:
         self._thumbnails = _thumbnails(seed) if thumbnails else [b"\xff\xd8"]
         self._next = int(drawn_before or 0)
 
-    def add(self, photographs: int, on_progress: Callable[[int, int], None] | None = None) -> list[int]:
+    def add(self, photographs: int, on_progress: OnProgress | None = None) -> list[int]:
         """Add as many photographs, `IN_A_TRANSACTION` at a time; their ids."""
         ids: list[int] = []
         while len(ids) < photographs:
@@ -162,8 +162,8 @@ class Drawer:
         return Facts(place, random.bytes(16), width, height, "JPEG")
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float16]:
-    unit: NDArray[np.float16] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+def _unit(rows: Float32Array) -> Float16Array:
+    unit: Float16Array = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
     return unit
 
 

@@ -6,11 +6,12 @@ no two files are alike and hundreds of twelve megapixels take seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,7 +31,7 @@ def draw_photographs(
     *,
     seed: int = 0,
     quality: int = 88,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Write `count` different JPEGs of `size` (width and height in pixels) into `folder`; the same for a seed."""
     from PIL import Image

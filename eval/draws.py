@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import LibraryError, UsageError
+from service.types import Float32Array, OnProgress
 
 if TYPE_CHECKING:
     from service.match.features import Bank
 
-Vectors = NDArray[np.float32]
-Progress = Callable[[int, int], None]
 
 _NOISE = 0.8
 """Mean squared length of what is added to a centre of length 1."""
@@ -42,12 +40,12 @@ class Drawn:
     `source` says where they come from.
     """
 
-    vectors: Vectors
-    queries: Vectors
+    vectors: Float32Array
+    queries: Float32Array
     source: str
 
 
-def drawn(bank: Bank, count: int, queries: int, *, seed: int = 0, on_progress: Progress | None = None) -> Drawn:
+def drawn(bank: Bank, count: int, queries: int, *, seed: int = 0, on_progress: OnProgress | None = None) -> Drawn:
     """Draw `count` vectors and `queries` further ones around the centres of `bank`; the same for the same seed.
 
     A centre is chosen by the number that it stands for. Gaussian noise is added whose variance along each principal
@@ -82,11 +80,11 @@ class Heaps:
         self._centres, self._shares = bank.vectors, shares / shares.sum()
         self._directions, self._deviations = _noise(bank)
 
-    def draw(self, random: np.random.Generator, count: int) -> Vectors:
+    def draw(self, random: np.random.Generator, count: int) -> Float32Array:
         """`count` unit vectors (count, dimension)."""
-        noise: Vectors = random.standard_normal((count, self._centres.shape[1]), np.float32) * self._deviations
+        noise: Float32Array = random.standard_normal((count, self._centres.shape[1]), np.float32) * self._deviations
         noise *= np.exp(random.normal(0.0, _UNEVEN, (count, 1))).astype(np.float32)
-        made: Vectors = noise @ self._directions
+        made: Float32Array = noise @ self._directions
         made += self._centres[random.choice(len(self._shares), count, p=self._shares)]
         made /= np.linalg.norm(made, axis=1, keepdims=True)
         return made
@@ -94,7 +92,7 @@ class Heaps:
 
 def draw_or_read(
     photographs: Sequence[int], library: Path | None, queries: int, seed: int
-) -> tuple[list[int], Callable[[int, Progress], Drawn]]:
+) -> tuple[list[int], Callable[[int, OnProgress], Drawn]]:
     """The sizes to measure at, and what gives the vectors of a size: a library's own, or drawn ones of `mini`'s kind.
 
     Raises `UsageError` for what cannot be, and what `of_library` raises.
@@ -112,7 +110,7 @@ def draw_or_read(
     return [len(own.vectors)], lambda size, shown: own
 
 
-def _noise(bank: Bank) -> tuple[Vectors, Vectors]:
+def _noise(bank: Bank) -> tuple[Float32Array, Float32Array]:
     """All directions as rows (dimension, dimension), and the standard deviation along each (dimension,)."""
     dimension = bank.vectors.shape[1]
     shares = (bank.counts / bank.counts.sum()).astype(np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,18 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from data.kinds import LeftOut, content_hash
-from service.encoder.preprocess import Prepared
 from service.errors import PhotographError, UsageError
+from service.types import Float32Array, Int64Array, OnProgress, UInt8Array
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Vectors = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 BATCH = 32
 KEPT_AT_ONCE = 512
@@ -43,8 +39,8 @@ class Features:
     `failed` are the files that could not be read, with the reason.
     """
 
-    features: Vectors
-    rows: Integers
+    features: Float32Array
+    rows: Int64Array
     failed: tuple[LeftOut, ...] = ()
 
 
@@ -52,7 +48,7 @@ def features_of(
     files: Sequence[Path],
     encoder: Encoder,
     cache: Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     *,
     view: int = 0,
     threads: int | None = None,
@@ -77,7 +73,7 @@ def features_of(
         reasons: dict[str, str] = {}
         done = len(files) - len(missing)
         tell(done, len(files))
-        fresh: dict[str, Vectors] = {}
+        fresh: dict[str, Float32Array] = {}
         for batch in _encoded(missing, encoder, view, pool, reasons):
             fresh |= batch.features
             done += batch.photographs
@@ -98,7 +94,7 @@ def features_of(
 class _Batch:
     """Features by content of a batch, and how many photographs it had, with those that could not be read."""
 
-    features: dict[str, Vectors]
+    features: dict[str, Float32Array]
     photographs: int
 
 
@@ -112,10 +108,10 @@ def _encoded(
     """Encode a batch while the next is decoded; why a file cannot be read goes to `reasons`."""
     prepare = partial(_prepared, encoder, view)
     batches = [missing[first : first + BATCH] for first in range(0, len(missing), BATCH)]
-    waiting: list[Future[Prepared]] = []
+    waiting: list[Future[UInt8Array]] = []
     for batch, following in zip([[], *batches], [*batches, []], strict=True):
         current, waiting = waiting, [pool.submit(prepare, *each) for each in following]
-        ready: dict[str, Prepared] = {}
+        ready: dict[str, UInt8Array] = {}
         for (name, _), each in zip(batch, current, strict=True):
             try:
                 ready[name] = each.result()
@@ -126,7 +122,7 @@ def _encoded(
             yield _Batch(dict(zip(ready, pooled, strict=True)), len(batch))
 
 
-def _prepared(encoder: Encoder, view: int, content: str, file: Path) -> Prepared:
+def _prepared(encoder: Encoder, view: int, content: str, file: Path) -> UInt8Array:
     import xxhash
 
     from service.photos.decode import open_photograph
@@ -140,9 +136,9 @@ def _prepared(encoder: Encoder, view: int, content: str, file: Path) -> Prepared
     return encoder.prepare(image)
 
 
-def _kept(store: Path, wanted: frozenset[str]) -> dict[str, Vectors]:
+def _kept(store: Path, wanted: frozenset[str]) -> dict[str, Float32Array]:
     """What the cache has of the contents wanted; a file of it that is broken is passed over and made again."""
-    found: dict[str, Vectors] = {}
+    found: dict[str, Float32Array] = {}
     for file in sorted(store.glob("*.npz")):
         try:
             with file.open("rb") as stream, np.load(stream) as kept:
@@ -155,7 +151,7 @@ def _kept(store: Path, wanted: frozenset[str]) -> dict[str, Vectors]:
     return found
 
 
-def _keep(store: Path, features: dict[str, Vectors]) -> None:
+def _keep(store: Path, features: dict[str, Float32Array]) -> None:
     import xxhash
 
     contents = list(features)

@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from service.errors import DataError
-
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from service.types import BoolArray, Int64Array
 
 
 def double_folds(
-    photograph: Integers, text: Integers, count: int = 5, seed: int = 0, *, every: bool = False
-) -> Iterator[tuple[Flags, Flags]]:
+    photograph: Int64Array, text: Int64Array, count: int = 5, seed: int = 0, *, every: bool = False
+) -> Iterator[tuple[BoolArray, BoolArray]]:
     """Cells of `count` folds of photographs by `count` folds of texts, as masks (fitted, judged) over n rows.
 
     `photograph` (n,) and `text` (n,) say what each row is of; any whole numbers will do. Neither the
@@ -48,7 +45,9 @@ def double_folds(
             yield fitted, judged
 
 
-def fold_numbers(photograph: Integers, text: Integers, count: int = 5, seed: int = 0) -> tuple[Integers, Integers]:
+def fold_numbers(
+    photograph: Int64Array, text: Int64Array, count: int = 5, seed: int = 0
+) -> tuple[Int64Array, Int64Array]:
     """The fold of each row's photograph and of its text, 0 to count − 1, (n,) each, as `double_folds` has them.
 
     For whoever judges pairs that nobody rated, such as every photograph with every text. Raises DataError
@@ -58,7 +57,7 @@ def fold_numbers(photograph: Integers, text: Integers, count: int = 5, seed: int
     return _folds(photograph, "photographs", count, generator), _folds(text, "texts", count, generator)
 
 
-def _folds(groups: Integers, what: str, count: int, generator: np.random.Generator) -> Integers:
+def _folds(groups: Int64Array, what: str, count: int, generator: np.random.Generator) -> Int64Array:
     """A fold for each row, the same for all rows of a group; folds differ by at most one group in size."""
     names, group = np.unique(groups, return_inverse=True)
     if len(names) < count:
@@ -66,5 +65,5 @@ def _folds(groups: Integers, what: str, count: int, generator: np.random.Generat
             f"Too few {what} were rated to be judged out of fold: {len(names)}, where {count} folds need at least "
             f"{count}. Rate more {what}."
         )
-    fold_of: Integers = generator.permutation(len(names)) % count
+    fold_of: Int64Array = generator.permutation(len(names)) % count
     return fold_of[group]

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eval.draws import Drawn, Vectors
+from eval.draws import Drawn
 from eval.measure import processor
 from service.compute.cores import usable_cores
 from service.errors import UsageError
+from service.types import Float32Array, OnProgress, OnStage
 
 K = 10
 HNSW_LINKS, HNSW_CONSTRUCTION = 32, 100
@@ -47,8 +47,6 @@ _BLOCK = 50_000
 _SAME = 1e-6
 """Similarities so near to the tenth count as the tenth: sums of 512 products differ by the order of adding."""
 
-Tell = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is."""
 Clock = Callable[[], float]
 
 
@@ -58,7 +56,7 @@ class Index(Protocol):
     def effort(self, value: int) -> None:
         """Set how much a query looks at; an exact index has nothing to set."""
 
-    def asked(self, query: NDArray[np.float32]) -> Callable[[], Sequence[int]]:
+    def asked(self, query: Float32Array) -> Callable[[], Sequence[int]]:
         """A call that finds the rows of the `K` nearest to one vector, whose form is changed beforehand if need be."""
 
     def size(self) -> int:
@@ -75,7 +73,7 @@ class Contender:
     name: str
     parameter: str
     efforts: tuple[int, ...]
-    build: Callable[[Vectors, int, Callable[[int, int], None]], Index]
+    build: Callable[[Float32Array, int, OnProgress], Index]
 
 
 @dataclass(frozen=True)
@@ -140,13 +138,13 @@ def contenders() -> list[Contender]:
 
 
 def bench_nearest(
-    draw: Callable[[int, Callable[[int, int], None]], Drawn],
+    draw: Callable[[int, OnProgress], Drawn],
     sizes: Sequence[int],
     *,
     repeats: int = 5,
     threads: int | None = None,
     among: Sequence[Contender] | None = None,
-    tell: Tell = lambda what, done, total: None,
+    tell: OnStage = lambda what, done, total: None,
     clock: Clock = time.perf_counter,
 ) -> NearestReport:
     """Build and ask every index at every size.
@@ -202,7 +200,7 @@ def _check(sizes: Sequence[int], repeats: int, threads: int | None) -> None:
         raise UsageError(f"--threads is {threads}; it must be 1 or more.")
 
 
-def _tenth(given: Drawn, tell: Tell) -> NDArray[np.float32]:
+def _tenth(given: Drawn, tell: OnStage) -> Float32Array:
     """The `K`-th highest similarity of each query (q,), by multiplying with all vectors."""
     best = np.full((len(given.queries), K), -np.inf, np.float32)
     for start in range(0, len(given.vectors), _BLOCK):
@@ -210,17 +208,17 @@ def _tenth(given: Drawn, tell: Tell) -> NDArray[np.float32]:
         joined = np.concatenate([best, block], axis=1)
         best = np.partition(joined, joined.shape[1] - K, axis=1)[:, -K:]
         tell("finding what is right", min(start + _BLOCK, len(given.vectors)), len(given.vectors))
-    tenth: NDArray[np.float32] = best.min(axis=1)
+    tenth: Float32Array = best.min(axis=1)
     return tenth
 
 
 def _tried(
     contender: Contender,
     given: Drawn,
-    tenth: NDArray[np.float32],
+    tenth: Float32Array,
     repeats: int,
     threads: int,
-    tell: Tell,
+    tell: OnStage,
     clock: Clock,
 ) -> list[Trial]:
     count = f"{len(given.vectors):,}"
@@ -261,7 +259,7 @@ def _setting(contender: Contender, effort: int) -> str:
     return f"{contender.parameter} {effort:,}" if contender.parameter else ""
 
 
-def _recall(answers: Sequence[Sequence[int]], given: Drawn, tenth: NDArray[np.float32]) -> float:
+def _recall(answers: Sequence[Sequence[int]], given: Drawn, tenth: Float32Array) -> float:
     """Percent of the `K` nearest that were found: as near as the tenth, a row that is named twice counted once."""
     right = 0
     for rows, query, least in zip(answers, given.queries, tenth, strict=True):
@@ -296,7 +294,7 @@ def _one_thread() -> Iterator[None]:
 class _Faiss:
     """An index of FAISS's factory, by inner product, put together in parts so that one can see how far it is."""
 
-    def __init__(self, kind: str, vectors: Vectors, threads: int, on_progress: Callable[[int, int], None]) -> None:
+    def __init__(self, kind: str, vectors: Float32Array, threads: int, on_progress: OnProgress) -> None:
         import faiss
 
         self._faiss = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
@@ -315,7 +313,7 @@ class _Faiss:
         if hasattr(self._faiss, "hnsw"):
             self._faiss.hnsw.efSearch = value
 
-    def asked(self, query: NDArray[np.float32]) -> Callable[[], Sequence[int]]:
+    def asked(self, query: Float32Array) -> Callable[[], Sequence[int]]:
         row = query.reshape(1, -1)
         return lambda: self._faiss.search(row, K)[1][0]
 
@@ -336,7 +334,7 @@ class _Faiss:
 class _Annoy:
     """Annoy by angle, which orders unit vectors as the inner product does; it takes lists, one vector at a time."""
 
-    def __init__(self, vectors: Vectors, threads: int, on_progress: Callable[[int, int], None]) -> None:
+    def __init__(self, vectors: Float32Array, threads: int, on_progress: OnProgress) -> None:
         from annoy import AnnoyIndex
 
         self._annoy = AnnoyIndex(vectors.shape[1], "angular")
@@ -353,7 +351,7 @@ class _Annoy:
     def effort(self, value: int) -> None:
         self._effort = value
 
-    def asked(self, query: NDArray[np.float32]) -> Callable[[], Sequence[int]]:
+    def asked(self, query: Float32Array) -> Callable[[], Sequence[int]]:
         vector, effort = query.tolist(), self._effort
         return lambda: self._annoy.get_nns_by_vector(vector, K, search_k=effort)
 

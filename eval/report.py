@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
-import numpy.typing as npt
 
 from data.ratings import RatedPairs
 from eval.answerable import Answerability
 from eval.drawings import Line, density, diagram
 from eval.pages import document, figure, interval_of, picture, table
 from eval.scoring import ScoringReport, crowd_reliability, expert_reliability
-
-Numbers = npt.NDArray[np.float64]
+from service.types import Float64Array
 
 FIGURES = {
     "expert_tau_c": ("Order, experts", "Kendall's τ_c × 100 with single grades, own captions left out", 1),
@@ -35,10 +33,10 @@ CURVE = np.linspace(0.0, 1.0, 201)
 def scoring_page(
     model: str,
     pairs: RatedPairs,
-    match: Numbers,
+    match: Float64Array,
     report: ScoringReport,
     *,
-    agreement: Numbers | None = None,
+    agreement: Float64Array | None = None,
     candidates: Sequence[Mapping[str, object]] = (),
     chosen: str | None = None,
     answerable: Sequence[Answerability] = (),
@@ -91,7 +89,7 @@ def _figures(report: ScoringReport) -> str:
     return f"<section><h2>Figures</h2>{table('Figures', head, rows)}</section>"
 
 
-def _diagrams(pairs: RatedPairs, match: Numbers, agreement: Numbers, report: ScoringReport) -> str:
+def _diagrams(pairs: RatedPairs, match: Float64Array, agreement: Float64Array, report: ScoringReport) -> str:
     shown = []
     if report.expert_pairs:
         bins = expert_reliability(pairs, match)
@@ -185,7 +183,7 @@ def _answerable(tests: Sequence[Answerability]) -> str:
     )
 
 
-def _examples(pairs: RatedPairs, match: Numbers, count: int) -> str:
+def _examples(pairs: RatedPairs, match: Float64Array, count: int) -> str:
     """Pairs that were judged too low and too high: a match may err on one side more, and both are worth seeing."""
     graded = np.flatnonzero(pairs.expert)
     gap = match[graded] - pairs.grade[graded]

@@ -15,18 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.captions import CaptionedPhotograph, read_captions
 from service.errors import PhotographError
+from service.types import Float32Array, Float64Array, Int64Array, OnProgress
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from service.encoder.encoder import Encoder
 
-Vectors = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 DEPTHS = (1, 5, 10)
 CHUNK = 1024
@@ -63,7 +61,9 @@ class RetrievalReport:
         }
 
 
-def ranks(text_vectors: Vectors, photo_vectors: Vectors, photo_of_text: Integers) -> tuple[Integers, Integers]:
+def ranks(
+    text_vectors: Float32Array, photo_vectors: Float32Array, photo_of_text: Int64Array
+) -> tuple[Int64Array, Int64Array]:
     """How many wrong answers stand before the right one, for each text and for each photograph.
 
     `text_vectors` (n, d) and `photo_vectors` (m, d) are unit vectors, `photo_of_text` (n,) gives the row of
@@ -89,14 +89,14 @@ def ranks(text_vectors: Vectors, photo_vectors: Vectors, photo_of_text: Integers
     return of_texts, of_photographs
 
 
-def recalls(text_vectors: Vectors, photo_vectors: Vectors, photo_of_text: Integers) -> dict[str, float]:
+def recalls(text_vectors: Float32Array, photo_vectors: Float32Array, photo_of_text: Int64Array) -> dict[str, float]:
     """`t2i_r1`, `t2i_r5`, `t2i_r10`, `i2t_r1`, `i2t_r5`, `i2t_r10` in percent; arguments as for `ranks`."""
     of_texts, of_photographs = ranks(text_vectors, photo_vectors, photo_of_text)
     return _figures(of_texts, of_photographs)
 
 
 def bootstrap_intervals(
-    of_texts: Integers, of_photographs: Integers, photo_of_text: Integers, *, seed: int = 0
+    of_texts: Int64Array, of_photographs: Int64Array, photo_of_text: Int64Array, *, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
     """95 % percentile intervals of the six figures, drawing photographs with all their captions.
 
@@ -115,9 +115,7 @@ def bootstrap_intervals(
     return intervals
 
 
-def evaluate(
-    encoder: Encoder, folder: Path, split: str, on_progress: Callable[[int, int], None] | None = None
-) -> RetrievalReport:
+def evaluate(encoder: Encoder, folder: Path, split: str, on_progress: OnProgress | None = None) -> RetrievalReport:
     """Measure an encoder on one split of a folder with `images/` and `captions.tsv`.
 
     `on_progress` is called with the photographs and captions done and their number in all. Raises DataError
@@ -148,7 +146,7 @@ def evaluate(
 
 def encode_photographs(
     encoder: Encoder, photographs: list[CaptionedPhotograph], on_done: Callable[[int], None]
-) -> Vectors:
+) -> Float32Array:
     """Vectors float32 (m, d) of photographs, read as the service reads them, a batch at a time.
 
     Raises PhotographError, with the file, for one that cannot be read.
@@ -173,7 +171,7 @@ def _opened(photograph: CaptionedPhotograph) -> Image.Image:
 class _Progress:
     """Adds up what is done for a callback that wants (done, in all)."""
 
-    def __init__(self, callback: Callable[[int, int], None] | None, total: int) -> None:
+    def __init__(self, callback: OnProgress | None, total: int) -> None:
         self._callback, self._total, self._done = callback, total, 0
 
     def add(self, count: int) -> None:
@@ -182,11 +180,11 @@ class _Progress:
             self._callback(self._done, self._total)
 
 
-def _figures(of_texts: Integers, of_photographs: Integers) -> dict[str, float]:
+def _figures(of_texts: Int64Array, of_photographs: Int64Array) -> dict[str, float]:
     figures = {f"t2i_r{depth}": 100 * float(np.mean(of_texts < depth)) for depth in DEPTHS}
     return figures | {f"i2t_r{depth}": 100 * float(np.mean(of_photographs < depth)) for depth in DEPTHS}
 
 
-def _interval(shares: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _interval(shares: Float64Array) -> tuple[float, float]:
     low, high = np.percentile(100 * shares, [2.5, 97.5])
     return float(low), float(high)

@@ -22,14 +22,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.ratings import RatedPairs
 from eval.bootstrap import RESAMPLES, Interval, draws, interval
-
-Integers = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Progress = Callable[[int, int], None]
+from service.types import Float64Array, Int64Array, OnProgress
 
 BINS = 15
 
@@ -79,9 +75,9 @@ class Difference:
 class Reliability:
     """What was said and what was so in bins of equal mass, (b,) each; bins that ties left empty are not here."""
 
-    said: Numbers
-    so: Numbers
-    mass: Numbers
+    said: Float64Array
+    so: Float64Array
+    mass: Float64Array
 
     @property
     def error(self) -> float:
@@ -91,12 +87,12 @@ class Reliability:
 
 def scoring_figures(
     pairs: RatedPairs,
-    match: Numbers,
-    agreement: Numbers | None = None,
+    match: Float64Array,
+    agreement: Float64Array | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ScoringReport:
     """All figures of `match` (n,) with bootstrap 95 % intervals over photographs.
 
@@ -123,7 +119,13 @@ def scoring_figures(
 
 
 def paired_difference(
-    pairs: RatedPairs, first: Numbers, second: Numbers, figure: str, *, resamples: int = RESAMPLES, seed: int = 0
+    pairs: RatedPairs,
+    first: Float64Array,
+    second: Float64Array,
+    figure: str,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Difference:
     """`figure` of `first` (n,) minus that of `second` (n,), both on the same draws of photographs.
 
@@ -138,29 +140,31 @@ def paired_difference(
     return Difference(ours.value(ours.rows) - theirs.value(theirs.rows), interval(values))
 
 
-def reliability(said: Numbers, so: Numbers, mass: Numbers | None = None, bins: int = BINS) -> Reliability:
+def reliability(
+    said: Float64Array, so: Float64Array, mass: Float64Array | None = None, bins: int = BINS
+) -> Reliability:
     """Means of `said` and `so` (n,) in bins of equal `mass` (n,; None: 1 a row), ordered by what was said.
 
     Rows of which the same was said share a bin, that of their middle, so that the order of the rows changes
     nothing; where many are equal there are fewer bins.
     """
-    weight: Numbers = np.ones(len(said)) if mass is None else mass
+    weight: Float64Array = np.ones(len(said)) if mass is None else mass
     values, value = np.unique(said, return_inverse=True)
     held = np.bincount(value, weight, len(values))
     middle = (np.cumsum(held) - held / 2) / held.sum()
     place = np.minimum((middle * bins).astype(np.int64), bins - 1)[value]
-    total: Numbers = np.bincount(place, weight, bins).astype(np.float64)
+    total: Float64Array = np.bincount(place, weight, bins).astype(np.float64)
     some = total > 0
     sums = [np.bincount(place, weight * each, bins)[some] for each in (said, so)]
     return Reliability(sums[0] / total[some], sums[1] / total[some], total[some])
 
 
-def expert_reliability(pairs: RatedPairs, match: Numbers) -> Reliability:
+def expert_reliability(pairs: RatedPairs, match: Float64Array) -> Reliability:
     """Match against the mean expert grade mapped to [0, 1], over expert rows."""
     return reliability(match[pairs.expert], pairs.grade[pairs.expert])
 
 
-def crowd_reliability(pairs: RatedPairs, agreement: Numbers) -> Reliability:
+def crowd_reliability(pairs: RatedPairs, agreement: Float64Array) -> Reliability:
     """Probability of a yes against single votes, over crowd rows; the mass is votes."""
     rows = pairs.crowd
     return reliability(agreement[rows], pairs.share[rows], (pairs.yes + pairs.no)[rows])
@@ -170,16 +174,16 @@ def crowd_reliability(pairs: RatedPairs, agreement: Numbers) -> Reliability:
 class _Figure:
     """One figure: the rows that it looks at, and its value on any of them, each as often as it is named."""
 
-    rows: Integers
-    value: Callable[[Integers], float]
+    rows: Int64Array
+    value: Callable[[Int64Array], float]
 
-    def drawn(self, photograph: Integers, times: Integers) -> float:
+    def drawn(self, photograph: Int64Array, times: Int64Array) -> float:
         """The value where each photograph stands `times`; NaN where none of its rows was drawn."""
         rows = np.repeat(self.rows, times[photograph[self.rows]])
         return self.value(rows) if len(rows) else float("nan")
 
 
-def _figures(pairs: RatedPairs, match: Numbers, agreement: Numbers) -> dict[str, _Figure]:
+def _figures(pairs: RatedPairs, match: Float64Array, agreement: Float64Array) -> dict[str, _Figure]:
     for array in (match, agreement):
         if array.shape != (len(pairs),) or not np.isfinite(array).all():
             raise ValueError(f"matches are to be finite and of shape ({len(pairs)},), not {array.shape}")
@@ -188,11 +192,11 @@ def _figures(pairs: RatedPairs, match: Numbers, agreement: Numbers) -> dict[str,
     return {name: figure for name, figure in figures.items() if len(figure.rows)}
 
 
-def _expert_figures(pairs: RatedPairs, match: Numbers) -> dict[str, _Figure]:
+def _expert_figures(pairs: RatedPairs, match: Float64Array) -> dict[str, _Figure]:
     grade, grades = pairs.grade, pairs.grades
     graded, others = np.flatnonzero(pairs.expert), np.flatnonzero(pairs.expert & ~pairs.own)
 
-    def tau_c(rows: Integers) -> float:
+    def tau_c(rows: Int64Array) -> float:
         given = np.isfinite(grades[rows])
         return _tau(np.broadcast_to(match[rows, None], given.shape)[given], grades[rows][given], "c")
 
@@ -204,11 +208,11 @@ def _expert_figures(pairs: RatedPairs, match: Numbers) -> dict[str, _Figure]:
     }
 
 
-def _crowd_figures(pairs: RatedPairs, match: Numbers, agreement: Numbers) -> dict[str, _Figure]:
+def _crowd_figures(pairs: RatedPairs, match: Float64Array, agreement: Float64Array) -> dict[str, _Figure]:
     share, yes, votes = pairs.share, pairs.yes, pairs.yes + pairs.no
     voted, others = np.flatnonzero(pairs.crowd), np.flatnonzero(pairs.crowd & ~pairs.own)
 
-    def brier(rows: Integers, said: Numbers | float) -> float:
+    def brier(rows: Int64Array, said: Float64Array | float) -> float:
         squares = yes[rows] * (1 - said) ** 2 + (votes - yes)[rows] * said**2
         return float(squares.sum() / votes[rows].sum())
 
@@ -220,7 +224,7 @@ def _crowd_figures(pairs: RatedPairs, match: Numbers, agreement: Numbers) -> dic
     }
 
 
-def _tau(said: Numbers, so: Numbers, variant: str) -> float:
+def _tau(said: Float64Array, so: Float64Array, variant: str) -> float:
     """Kendall's τ × 100; 0 where one side is the same everywhere, since then nothing is ordered."""
     from scipy.stats import kendalltau
 

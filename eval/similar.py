@@ -16,29 +16,23 @@ Without a head the similarity is the cosine of the tower's pooled features, as t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, draws, interval
 from service.errors import DataError, MismatchError
 from service.heads.projection import Head, unit
 from service.kinds.knn_vote import Vote, count_votes
+from service.types import BoolArray, Float32Array, Float64Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Vectors = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 DEPTH = 10
 WORST = 20
@@ -55,11 +49,11 @@ class Measured:
     searched, their number; `right` (n, m) says which are of the kind.
     """
 
-    precision: Numbers
-    voted: Integers
-    rows: Integers
-    similarities: Vectors
-    right: Flags
+    precision: Float64Array
+    voted: Int64Array
+    rows: Int64Array
+    similarities: Float32Array
+    right: BoolArray
 
 
 @dataclass(frozen=True)
@@ -149,11 +143,11 @@ class SimilarReport:
 
 
 def measure(
-    queries: Vectors,
-    query_kinds: Integers,
-    gallery: Vectors,
-    gallery_kinds: Integers,
-    exclude: Integers | None = None,
+    queries: Float32Array,
+    query_kinds: Int64Array,
+    gallery: Float32Array,
+    gallery_kinds: Int64Array,
+    exclude: Int64Array | None = None,
     vote: Vote | None = None,
 ) -> Measured:
     """What photographs (n, d) of kinds (n,) find in a gallery (m, d) of kinds (m,) by the inner product.
@@ -181,7 +175,7 @@ def measure(
     return Measured(precision, voted, rows[:, :DEPTH], similarities[:, :DEPTH], right)
 
 
-def figures_of(measured: Measured, kinds: Integers) -> tuple[dict[str, float], dict[str, Interval]]:
+def figures_of(measured: Measured, kinds: Int64Array) -> tuple[dict[str, float], dict[str, Interval]]:
     """`map10`, `r1` and `vote_accuracy` in percent, and their bootstrap 95 % intervals over the photographs (n,)."""
     values = {
         "map10": measured.precision,
@@ -200,7 +194,7 @@ def eval_similar(
     head: Head | None = None,
     *,
     cache: Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnStage | None = None,
     threads: int | None = None,
 ) -> SimilarReport:
     """Measure the one encoder, or the encoders of a head, on a folder of kinds.
@@ -256,8 +250,13 @@ def eval_similar(
 
 
 def _nearest(
-    queries: Vectors, query_kinds: Integers, gallery: Vectors, gallery_kinds: Integers, own: Integers, depth: int
-) -> tuple[Integers, Vectors]:
+    queries: Float32Array,
+    query_kinds: Int64Array,
+    gallery: Float32Array,
+    gallery_kinds: Int64Array,
+    own: Int64Array,
+    depth: int,
+) -> tuple[Int64Array, Float32Array]:
     """Rows and similarities (n, depth), best first; of equally similar ones those of other kinds first."""
     rows = np.empty((len(queries), depth), np.int64)
     similarities = np.empty((len(queries), depth), np.float32)
@@ -274,11 +273,11 @@ def _nearest(
     return rows, similarities
 
 
-def _majority(similarities: Vectors, kinds: Integers) -> Integers:
+def _majority(similarities: Float32Array, kinds: Int64Array) -> Int64Array:
     """The kinds (n,) with the largest sum of similarities; of equal ones that of the nearest."""
     weights = np.maximum(similarities, 0.0)
     sums = ((kinds[:, :, None] == kinds[:, None, :]) * weights[:, None, :]).sum(axis=2)
-    winners: Integers = kinds[np.arange(len(kinds)), sums.argmax(axis=1)]
+    winners: Int64Array = kinds[np.arange(len(kinds)), sums.argmax(axis=1)]
     return winners
 
 
@@ -308,17 +307,17 @@ def _copies(kinds: KindFolder) -> list[LeftOut]:
 
 def _vectors(
     kinds: KindFolder,
-    places: Integers,
+    places: Int64Array,
     encoders: Sequence[Encoder],
     head: Head | None,
     cache: Path | None,
-    on_progress: Progress | None,
+    on_progress: OnStage | None,
     threads: int | None,
-) -> tuple[Vectors, Integers, list[LeftOut]]:
+) -> tuple[Float32Array, Int64Array, list[LeftOut]]:
     """Unit vectors (m, d) of the photographs at `places` that could be read, their places (m,), and the others."""
     from eval.features import features_of
 
-    features: dict[str, Vectors] = {}
+    features: dict[str, Float32Array] = {}
     files = [kinds.files[place] for place in places]
     failed: dict[Path, LeftOut] = {}
     for encoder in encoders:
@@ -332,7 +331,7 @@ def _vectors(
     return vectors, places, list(failed.values())
 
 
-def _asking(kinds: KindFolder, places: Integers) -> tuple[Flags, list[LeftOut]]:
+def _asking(kinds: KindFolder, places: Int64Array) -> tuple[BoolArray, list[LeftOut]]:
     """Which of the photographs at `places` search, (m,), and those that would have nothing to find."""
     searched = places[~kinds.test[places]] if kinds.split else places
     there = np.bincount(kinds.kind[searched], minlength=len(kinds.names))
@@ -342,7 +341,7 @@ def _asking(kinds: KindFolder, places: Integers) -> tuple[Flags, list[LeftOut]]:
     return asks & ~alone, [LeftOut(kinds.files[place], reason) for place in places[alone]]
 
 
-def _by_kind(kinds: KindFolder, queries: Integers, measured: Measured) -> tuple[KindFigure, ...]:
+def _by_kind(kinds: KindFolder, queries: Int64Array, measured: Measured) -> tuple[KindFigure, ...]:
     own = kinds.kind[queries]
     count = np.bincount(own, minlength=len(kinds.names))
     sums = np.bincount(own, measured.precision, len(kinds.names))
@@ -352,7 +351,7 @@ def _by_kind(kinds: KindFolder, queries: Integers, measured: Measured) -> tuple[
     )
 
 
-def _confusions(kinds: KindFolder, queries: Integers, measured: Measured) -> dict[tuple[str, str], int]:
+def _confusions(kinds: KindFolder, queries: Int64Array, measured: Measured) -> dict[tuple[str, str], int]:
     pairs, counts = np.unique(np.stack([kinds.kind[queries], measured.voted]), axis=1, return_counts=True)
     return {
         (kinds.names[own], kinds.names[voted]): int(count)
@@ -360,7 +359,7 @@ def _confusions(kinds: KindFolder, queries: Integers, measured: Measured) -> dic
     }
 
 
-def _worst(kinds: KindFolder, queries: Integers, gallery: Integers, measured: Measured) -> tuple[Search, ...]:
+def _worst(kinds: KindFolder, queries: Int64Array, gallery: Int64Array, measured: Measured) -> tuple[Search, ...]:
     order = np.lexsort((-measured.similarities[:, 0], measured.precision))[:WORST]
     searches = []
     for place in order[measured.precision[order] < 1.0]:

@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.compute.threads import threads
 from service.config import Settings
@@ -41,6 +40,7 @@ from service.store.paths import bytes_in, resolve_folder, written_at
 from service.store.places import file_of, photograph_at
 from service.store.ratings import SOMEBODY, Ratings, make_rating
 from service.store.records import Rating, Record, Root
+from service.types import Float32Array, OnProgress
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -311,14 +311,14 @@ class Library:
         similarity = float(np.clip(vector @ query, -1.0, 1.0))
         return Score(float(scorer.match(query, vector[None], "text")[0]), similarity)
 
-    def _vector_of(self, encoder: Encoder, query: Query) -> NDArray[np.float32]:
+    def _vector_of(self, encoder: Encoder, query: Query) -> Float32Array:
         # The encoder of the index in use, which another process may be replacing just now.
         if query.text is not None:
             return self._texts.vector(encoder, query.text)
         if query.photo_id is not None:
             return self.catalog.vector(query.photo_id, encoder.fingerprint)
         assert query.image is not None  # noqa: S101 - Query has one of the three
-        vector: NDArray[np.float32] = encoder.encode_photographs([query.image])[0]
+        vector: Float32Array = encoder.encode_photographs([query.image])[0]
         return vector
 
     def neighbours(
@@ -332,7 +332,7 @@ class Library:
         stored = partial(self._stored_vector, encoder)
         return neighbours_of(photographs, k, encoder.encode_photographs, stored, index, exclude)
 
-    def _stored_vector(self, encoder: Encoder, identity: int) -> NDArray[np.float32]:
+    def _stored_vector(self, encoder: Encoder, identity: int) -> Float32Array:
         return self.catalog.vector(identity, encoder.fingerprint)
 
     # -- heads --------------------------------------------------------------------------------------
@@ -360,15 +360,13 @@ class Library:
 
     # -- kinds --------------------------------------------------------------------------------------
 
-    def read_kinds(
-        self, source: str, on_progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> Sequence[str]:
+    def read_kinds(self, source: str, on_progress: OnProgress = lambda done, total: None) -> Sequence[str]:
         """Take kinds from folders, keywords or a table; see `service.kinds.label_sources.read_kinds`."""
         from service.kinds.label_sources import read_kinds
 
         return read_kinds(self, source, on_progress)
 
-    def vote(self, head: str | None = None, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Vote:
+    def vote(self, head: str | None = None, on_progress: OnProgress = lambda done, total: None) -> Vote:
         """How neighbours vote on a kind: as a head was fitted to, or else as the library's own photographs show.
 
         `on_progress` follows a calibration on the library's photographs. Raises `LibraryError` for a library without
@@ -388,7 +386,7 @@ class Library:
         k: int = 10,
         min_confidence: float | None = None,
         keep_borders: bool = False,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: OnProgress = lambda done, total: None,
     ) -> Iterator[Answer]:
         """The kinds of photographs by the vote of their nearest, one answer each; see `service.search.classify`."""
         from service.search.classify import classify
@@ -434,7 +432,7 @@ class Library:
         return self._ratings.count(photograph_id, text)
 
     def export_ratings(
-        self, folder: Path, *, force: bool = False, on_progress: Callable[[int, int], None] = lambda done, total: None
+        self, folder: Path, *, force: bool = False, on_progress: OnProgress = lambda done, total: None
     ) -> Export:
         """Write the ratings and copies of their photographs as a folder of data; see `service.store.ratings_export`."""
         from service.store.ratings_export import export_ratings
@@ -486,9 +484,9 @@ class Library:
         return file_of(self.catalog.record(identity))
 
 
-def _vector_of_head(head: OpenHead, query: Query) -> NDArray[np.float32]:
+def _vector_of_head(head: OpenHead, query: Query) -> Float32Array:
     if query.photo_id is not None:
         return head.vector(query.photo_id)
     assert query.image is not None  # noqa: S101 - Query refuses a head with a text
-    vector: NDArray[np.float32] = head.vectors_of([query.image])[0]
+    vector: Float32Array = head.vectors_of([query.image])[0]
     return vector

@@ -21,21 +21,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.ratings import RatedPairs
 from eval.folds import double_folds
 from eval.scoring import scoring_figures
 from service.match.artifact import Logistic, squash
+from service.types import AnyArray, BoolArray, Float32Array, Float64Array, OnProgress, OnStage
 from training.joint import RIDGE, fit_joint, targets
 from training.material import Material
 
-Flags = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.float64]
-Columns = npt.NDArray[np.float32]
-Scores = Callable[[Flags], Numbers]
+Scores = Callable[[BoolArray], Float64Array]
 """Numbers of the rows of a mask (n,), in their order; higher fits better."""
-Fit = Callable[[Flags], Scores]
+Fit = Callable[[BoolArray], Scores]
 """Fits a candidate on the rows of a mask (n,)."""
 
 FOLDS = 5
@@ -78,8 +75,8 @@ def out_of_fold(
     fit: Fit,
     calibrate: bool = True,
     seed: int = 0,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> tuple[Numbers, Numbers]:
+    on_progress: OnProgress | None = None,
+) -> tuple[Float64Array, Float64Array]:
     """Match and probability of a yes (n,) of each row, 0 to 1, by fits that met neither its photograph nor its text.
 
     Without `calibrate` the candidate's number is taken for the logit of the match as it is. Where the fitted
@@ -103,9 +100,7 @@ def out_of_fold(
     return match, agreement
 
 
-def compare(
-    material: Material, seed: int = 0, on_progress: Callable[[str, int, int], None] | None = None
-) -> list[dict[str, object]]:
+def compare(material: Material, seed: int = 0, on_progress: OnStage | None = None) -> list[dict[str, object]]:
     """The table of candidates: for each its name, its FIGURES out of fold, and the seconds that its fits took.
 
     A figure for which nobody rated is None. `on_progress` is called with the candidate, the cells done and
@@ -126,7 +121,7 @@ def compare(
     return rows
 
 
-def grades_of(pairs: RatedPairs, fitted: Flags) -> Numbers:
+def grades_of(pairs: RatedPairs, fitted: BoolArray) -> Float64Array:
     """One target (n,) on the scale of mean grades, 0 to 1: grades as they are, shares of yes moved to them.
 
     Learnt from the fitted rows that experts and crowd both rated; where they are too few, the share itself.
@@ -146,7 +141,7 @@ def grades_of(pairs: RatedPairs, fitted: Flags) -> Numbers:
     return said
 
 
-def _calibration(score: Numbers, pairs: RatedPairs, fitted: Flags, kind: Flags) -> Logistic:
+def _calibration(score: Float64Array, pairs: RatedPairs, fitted: BoolArray, kind: BoolArray) -> Logistic:
     """The logistic map of `score` (n,) that the fitted rows of one kind make likeliest, or all where none is."""
     rows = fitted & kind if (fitted & kind).any() else fitted
     mean, deviation = _scale(score[rows])
@@ -155,21 +150,21 @@ def _calibration(score: Numbers, pairs: RatedPairs, fitted: Flags, kind: Flags) 
     return Logistic(slope, float(intercept - slope * mean))
 
 
-def _fixed(score: Numbers) -> Fit:
+def _fixed(score: Float64Array) -> Fit:
     """What is fitted on nothing."""
     return lambda _: lambda rows: score[rows]
 
 
-def _joint(material: Material, columns: Columns, spread: Numbers | float = 1.0) -> Fit:
+def _joint(material: Material, columns: Float32Array, spread: Float64Array | float = 1.0) -> Fit:
     """The joint logistic fit on columns (n, f), brought to deviation `spread` by the fitted rows."""
 
-    def fit(fitted: Flags) -> Scores:
+    def fit(fitted: BoolArray) -> Scores:
         mean, deviation = _scale(columns[fitted])
         deviation = deviation / spread
         weights, intercept, _ = fit_joint((columns - mean) / deviation, material.pairs, fitted, RIDGE)
 
-        def scores(rows: Flags) -> Numbers:
-            line: Numbers = ((columns[rows] - mean) / deviation) @ weights + intercept
+        def scores(rows: BoolArray) -> Float64Array:
+            line: Float64Array = ((columns[rows] - mean) / deviation) @ weights + intercept
             return line
 
         return scores
@@ -177,11 +172,11 @@ def _joint(material: Material, columns: Columns, spread: Numbers | float = 1.0) 
     return fit
 
 
-def _regression(material: Material, columns: Callable[[Flags], Columns], model: Callable[[], Any]) -> Fit:
+def _regression(material: Material, columns: Callable[[BoolArray], Float32Array], model: Callable[[], Any]) -> Fit:
     """A regressor of scikit-learn on standardised columns, fitted on one target for experts and crowd."""
     _, weight = targets(material.pairs)
 
-    def fit(fitted: Flags) -> Scores:
+    def fit(fitted: BoolArray) -> Scores:
         measured = columns(fitted)
         mean, deviation = _scale(measured)
         counts = weight[fitted] / weight[fitted].mean()
@@ -191,8 +186,8 @@ def _regression(material: Material, columns: Callable[[Flags], Columns], model: 
             warnings.simplefilter("ignore", UserWarning)
             regressor.fit((measured - mean) / deviation, grades, sample_weight=counts)
 
-        def scores(rows: Flags) -> Numbers:
-            said: Numbers = regressor.predict((columns(rows) - mean) / deviation).astype(np.float64)
+        def scores(rows: BoolArray) -> Float64Array:
+            said: Float64Array = regressor.predict((columns(rows) - mean) / deviation).astype(np.float64)
             return said
 
         return scores
@@ -200,26 +195,26 @@ def _regression(material: Material, columns: Callable[[Flags], Columns], model: 
     return fit
 
 
-def _scale(columns: npt.NDArray[Any]) -> tuple[Any, Any]:
+def _scale(columns: AnyArray) -> tuple[Any, Any]:
     """Mean and standard deviation of each column; 1 where a column says one thing."""
     deviation = columns.std(axis=0)
     return columns.mean(axis=0), np.where(deviation > 0, deviation, 1).astype(columns.dtype)
 
 
-def _centred_cosine(material: Material) -> Numbers:
+def _centred_cosine(material: Material) -> Float64Array:
     """Cosine of what is left of both vectors without the mean text and the mean photograph."""
     texts = _unit(material.texts - material.background_texts.mean(axis=0))
     photographs = _unit(material.photographs - material.background_photographs.mean(axis=0))
-    cosine: Numbers = _products_of(texts, photographs, material.pairs).sum(axis=1).astype(np.float64)
+    cosine: Float64Array = _products_of(texts, photographs, material.pairs).sum(axis=1).astype(np.float64)
     return cosine
 
 
-def _against_background(material: Material) -> Numbers:
+def _against_background(material: Material) -> Float64Array:
     """How many standard deviations a cosine stands out of the text's cosines with photographs that nobody chose."""
     similarity = material.texts @ material.background_photographs.T
     mean, deviation = similarity.mean(axis=1), similarity.std(axis=1)
     text = material.pairs.text
-    score: Numbers = (material.cosine - mean[text]) / np.maximum(deviation, 1e-6)[text]
+    score: Float64Array = (material.cosine - mean[text]) / np.maximum(deviation, 1e-6)[text]
     return score
 
 
@@ -237,22 +232,22 @@ def _bilinear(material: Material) -> Fit:
     return _joint(material, columns, np.array([1.0, *[_PRODUCT_SCALE] * products.shape[1]]))
 
 
-def _products_of(texts: Columns, photographs: Columns, pairs: RatedPairs) -> Columns:
-    products: Columns = texts[pairs.text] * photographs[pairs.photograph]
+def _products_of(texts: Float32Array, photographs: Float32Array, pairs: RatedPairs) -> Float32Array:
+    products: Float32Array = texts[pairs.text] * photographs[pairs.photograph]
     return products
 
 
-def _unit(vectors: Columns) -> Columns:
-    unit: Columns = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+def _unit(vectors: Float32Array) -> Float32Array:
+    unit: Float32Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return unit
 
 
-def _both_vectors(material: Material) -> Callable[[Flags], Columns]:
+def _both_vectors(material: Material) -> Callable[[BoolArray], Float32Array]:
     pairs = material.pairs
     return lambda rows: np.hstack([material.texts[pairs.text[rows]], material.photographs[pairs.photograph[rows]]])
 
 
-def _features(material: Material) -> Callable[[Flags], Columns]:
+def _features(material: Material) -> Callable[[BoolArray], Float32Array]:
     return lambda rows: material.features[rows]
 
 

@@ -21,20 +21,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.captions import CaptionedPhotograph, read_captions
 from eval.retrieval import DEPTHS, TEXT_BATCH, recalls
 from service.encoder.encoder import Encoder
 from service.encoder.runtimes.model_cache import INT8, KeptModels
 from service.errors import DataError, ModelError, PhotographError, UsageError
+from service.types import Float32Array, Int64Array, OnStage, UInt8Array
 
 if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
     from service.encoder.runtimes.loading import Loaded
     from service.encoder.runtimes.openvino_towers import OpenVinoTowers
 
-    Tell = Callable[[str, int, int], None]
+    Tell = OnStage
 
 MOST_LOST = 0.5
 """Points of R@5, either way, by which what is quantised may find less."""
@@ -110,10 +110,10 @@ class _Model:
 class _Material:
     """Prepared photographs (height, width, 3) to calibrate with and to check on, with the vectors of their texts."""
 
-    calibration: list[NDArray[np.uint8]]
-    checked: list[NDArray[np.uint8]]
-    texts: NDArray[np.float32]
-    photograph_of: NDArray[np.int64]
+    calibration: list[UInt8Array]
+    checked: list[UInt8Array]
+    texts: Float32Array
+    photograph_of: Int64Array
 
     def figures(self, encoder: Encoder, what: str, tell: Tell) -> dict[str, float]:
         rows = []
@@ -227,7 +227,7 @@ def import_nncf() -> Any:
     return nncf
 
 
-def quantise(nncf: Any, graph: Any, photographs: Sequence[NDArray[np.uint8]], ends: float) -> Any:
+def quantise(nncf: Any, graph: Any, photographs: Sequence[UInt8Array], ends: float) -> Any:
     """The graph of a photograph tower with weights and activations in int8.
 
     A share `ends` of its layers with weights at either end, and depthwise convolutions, stay as they are.
@@ -368,7 +368,7 @@ def _material(
     return _Material(prepared[: len(calibration)], prepared[len(calibration) :], np.concatenate(rows), photograph_of)
 
 
-def _prepared(encoder: Encoder, photograph: CaptionedPhotograph) -> NDArray[np.uint8]:
+def _prepared(encoder: Encoder, photograph: CaptionedPhotograph) -> UInt8Array:
     from service.photos.decode import open_photograph
 
     try:
@@ -380,7 +380,7 @@ def _prepared(encoder: Encoder, photograph: CaptionedPhotograph) -> NDArray[np.u
 # -- figures ---------------------------------------------------------------------------------------------
 
 
-def _ms(one: Encoder, other: Encoder, photographs: Sequence[NDArray[np.uint8]]) -> tuple[float, float]:
+def _ms(one: Encoder, other: Encoder, photographs: Sequence[UInt8Array]) -> tuple[float, float]:
     """Milliseconds for a photograph with either encoder, one batch of each in turn; medians, what is first aside."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(1 + _TIMED):

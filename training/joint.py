@@ -9,14 +9,10 @@ crowd help to find its directions.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from data.ratings import RatedPairs
-
-Numbers = NDArray[np.float64]
+from service.types import AnyArray, BoolArray, Float64Array
 
 EXPERT_WEIGHT = 6.0
 """Votes of the crowd that one expert's grade counts for."""
@@ -29,7 +25,7 @@ _MOST_HALVINGS = 20
 _TOLERANCE = 1e-8
 
 
-def targets(pairs: RatedPairs) -> tuple[Numbers, Numbers]:
+def targets(pairs: RatedPairs) -> tuple[Float64Array, Float64Array]:
     """What each row says, 0 to 1, and the votes that it counts for, (n,) each.
 
     Expert rows say their mean grade and count EXPERT_WEIGHT for each judge; crowd rows say their share of yes
@@ -37,19 +33,19 @@ def targets(pairs: RatedPairs) -> tuple[Numbers, Numbers]:
     """
     crowd = pairs.crowd
     judges = np.isfinite(pairs.grades).sum(axis=1)
-    said: Numbers = np.where(crowd, pairs.share, pairs.grade)
-    weight: Numbers = np.where(crowd, pairs.yes + pairs.no, EXPERT_WEIGHT * judges)
+    said: Float64Array = np.where(crowd, pairs.share, pairs.grade)
+    weight: Float64Array = np.where(crowd, pairs.yes + pairs.no, EXPERT_WEIGHT * judges)
     return said, weight
 
 
 def fit_joint(
-    features: NDArray[Any],
+    features: AnyArray,
     pairs: RatedPairs,
-    rows: NDArray[np.bool_],
+    rows: BoolArray,
     ridge: float = RIDGE,
-    prior: tuple[Numbers, Numbers] | None = None,
-    beside: tuple[NDArray[Any], Numbers, Numbers] | None = None,
-) -> tuple[Numbers, float, Numbers]:
+    prior: tuple[Float64Array, Float64Array] | None = None,
+    beside: tuple[AnyArray, Float64Array, Float64Array] | None = None,
+) -> tuple[Float64Array, float, Float64Array]:
     """Weights (f,), intercept and precision (1 + f, 1 + f) of the likeliest map of features to the experts' logit.
 
     `features` (n, f) are standardised, `rows` (n,) masks what is fitted on. The precision is of the intercept,
@@ -84,14 +80,16 @@ def fit_joint(
     return fitted[1:count], float(fitted[0]), precision[:count, :count] - np.outer(shared, shared) / precision[-1, -1]
 
 
-def _newton(columns: Numbers, said: Numbers, weight: Numbers, mean: Numbers, held: Numbers) -> tuple[Numbers, Numbers]:
+def _newton(
+    columns: Float64Array, said: Float64Array, weight: Float64Array, mean: Float64Array, held: Float64Array
+) -> tuple[Float64Array, Float64Array]:
     """The likeliest coefficients under a normal prior of `mean` and precision `held`, and the precision there."""
 
-    def loss(coefficients: Numbers) -> float:
+    def loss(coefficients: Float64Array) -> float:
         logits, apart = columns @ coefficients, coefficients - mean
         return float(weight @ (np.logaddexp(0.0, logits) - said * logits) + apart @ held @ apart / 2)
 
-    def slopes(coefficients: Numbers) -> tuple[Numbers, Numbers]:
+    def slopes(coefficients: Float64Array) -> tuple[Float64Array, Float64Array]:
         chance = 1.0 / (1.0 + np.exp(-np.clip(columns @ coefficients, -500.0, 500.0)))
         gradient = columns.T @ (weight * (chance - said)) + held @ (coefficients - mean)
         return gradient, columns.T @ (columns * (weight * chance * (1.0 - chance))[:, None]) + held

@@ -6,17 +6,17 @@ the recipe (`training.scorer`), 25 times on what it did not see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from eval.bootstrap import Interval
 from eval.scoring import Difference, ScoringReport, paired_difference, scoring_figures
 from service.errors import DataError
+from service.types import Float32Array, Int64Array, OnProgress, OnStage
 
 if TYPE_CHECKING:
     from eval.answerable import Answerability
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from training.material import Material
     from training.scorer import OutOfFold
 
-Report = Callable[[str, int, int], None]
 
 GALLERIES = (20, 50, 100, 500)
 """Photographs in the galleries of the test of the cut; the default cut is chosen on the first."""
@@ -77,7 +76,7 @@ class MatchReport:
         )
 
 
-def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, compare: bool = True) -> MatchReport:
+def measure_match(encoder: Encoder, data: Path, cache: Path, report: OnStage, *, compare: bool = True) -> MatchReport:
     """Fit and judge the match of an encoder on the ratings of a folder of data.
 
     `compare` adds the candidates that it was chosen from, which takes minutes. Raises DataError for a fault of
@@ -118,7 +117,7 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: Report, *, 
     )
 
 
-def _cut(material: Material, judged: OutOfFold, size: int, report: Report) -> Answerability | None:
+def _cut(material: Material, judged: OutOfFold, size: int, report: OnStage) -> Answerability | None:
     """The test of the cut on galleries of one size; None where the ratings name no right photograph among enough."""
     from training.scorer import judge_the_cut
 
@@ -147,9 +146,7 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-def _order(
-    owner: npt.NDArray[np.int64], match: npt.NDArray[np.float32], cosine: npt.NDArray[np.float32]
-) -> dict[str, float]:
+def _order(owner: Int64Array, match: Float32Array, cosine: Float32Array) -> dict[str, float]:
     """R@1, R@5 and R@10 in percent of texts' own photographs among all rated ones, by match and by cosine.
 
     Nothing where all texts were written for no photograph.
@@ -165,7 +162,7 @@ def _order(
     return figures
 
 
-def _part(report: Report, what: str) -> Callable[[int, int], None]:
+def _part(report: OnStage, what: str) -> OnProgress:
     return lambda done, total: report(what, done, total)
 
 

@@ -7,26 +7,23 @@ or a measurement, starts at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
 from data.ratings import RatedPairs
 from service.match.artifact import ScorerArtifact, rounded
 from service.match.features import Bank, Everyday, features, side
+from service.types import Float32Array, Float64Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Vectors = npt.NDArray[np.float32]
-Report = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 BANK_SIZES = (384, 128)
 """Centres of texts and of photographs: half a thousand take a quarter of a megabyte, and more give no more."""
@@ -52,11 +49,11 @@ class Beside:
     """Pairs that nobody rated and that say something all the same, (m,) each: rows of texts and of photographs, what
     they say on the scale of grades mapped to [0, 1], the votes that they count for, and their features."""
 
-    text: npt.NDArray[np.int64]
-    photograph: npt.NDArray[np.int64]
-    said: npt.NDArray[np.float64]
-    weight: npt.NDArray[np.float64]
-    features: Vectors
+    text: Int64Array
+    photograph: Int64Array
+    said: Float64Array
+    weight: Float64Array
+    features: Float32Array
 
 
 @dataclass(frozen=True)
@@ -72,23 +69,23 @@ class Material:
     """
 
     pairs: RatedPairs
-    texts: Vectors
-    photographs: Vectors
-    others: Vectors
-    background_texts: Vectors
-    background_photographs: Vectors
+    texts: Float32Array
+    photographs: Float32Array
+    others: Float32Array
+    background_texts: Float32Array
+    background_photographs: Float32Array
     banks: tuple[Bank, ...]
     gate: tuple[float, float]
-    features: Vectors
+    features: Float32Array
     beside: Beside
     everyday: Everyday | None = None
 
     @property
-    def plain(self) -> npt.NDArray[np.float64]:
+    def plain(self) -> Float64Array:
         """What the match without features is of, for each pair, (n,)."""
         return self.plain_of(self.pairs.text, self.pairs.photograph)
 
-    def plain_of(self, text: npt.NDArray[np.int64], photograph: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def plain_of(self, text: Int64Array, photograph: Int64Array) -> Float64Array:
         """The same for rows of texts and of photographs: the cosine, less the nearness to everyday words."""
         cosine = self.cosines(text, photograph)
         if self.everyday is None:
@@ -97,15 +94,13 @@ class Material:
         return cosine - nearness[photograph]
 
     @property
-    def cosine(self) -> npt.NDArray[np.float64]:
+    def cosine(self) -> Float64Array:
         """Cosine of each pair, (n,)."""
         return self.cosines(self.pairs.text, self.pairs.photograph)
 
-    def cosines(self, text: npt.NDArray[np.int64], photograph: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def cosines(self, text: Int64Array, photograph: Int64Array) -> Float64Array:
         """Cosines (m,) of rows of texts with rows of photographs."""
-        cosine: npt.NDArray[np.float64] = np.einsum("nd,nd->n", self.texts[text], self.photographs[photograph]).astype(
-            np.float64
-        )
+        cosine: Float64Array = np.einsum("nd,nd->n", self.texts[text], self.photographs[photograph]).astype(np.float64)
         return cosine
 
 
@@ -114,7 +109,7 @@ def read_material(
     data: Path,
     pairs: RatedPairs,
     cache: Path,
-    report: Report,
+    report: OnStage,
     base: ScorerArtifact | None = None,
 ) -> Material:
     """Encode the rated pairs of a folder of data and what lies beside them.
@@ -148,7 +143,7 @@ def read_material(
     )
 
 
-def _gate(captions: Vectors, banks: tuple[Bank, ...]) -> tuple[float, float]:
+def _gate(captions: Float32Array, banks: tuple[Bank, ...]) -> tuple[float, float]:
     if not banks:
         return 0.0, 1.0
     far, near = np.percentile(side(captions, banks).nearness, [FAR, NEAR])
@@ -157,7 +152,7 @@ def _gate(captions: Vectors, banks: tuple[Bank, ...]) -> tuple[float, float]:
 
 def _beside_rated(
     pairs: RatedPairs,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[Int64Array, Int64Array, Float64Array, Float64Array]:
     """Texts with their own photographs and with random ones: rows, what they say, and what they count for.
 
     Rated pairs were chosen because they are plausible; a library is full of photographs that are not.
@@ -196,7 +191,7 @@ def _encoded(
     captions: Sequence[str],
     shown: Sequence[CaptionedPhotograph],
     words: Sequence[str],
-    report: Report,
+    report: OnStage,
 ) -> dict[str, Any]:
     digest = xxhash.xxh3_64(encoder.fingerprint.encode())
     for photographs in (pairs.photographs, shown):
@@ -234,7 +229,7 @@ def everyday_texts() -> list[str]:
     return [texts[each] for each in np.random.default_rng(0).permutation(len(texts))[:EVERYDAY_TEXTS]]
 
 
-def _text_vectors(encoder: Encoder, texts: Sequence[str], what: str, report: Report) -> Vectors:
+def _text_vectors(encoder: Encoder, texts: Sequence[str], what: str, report: OnStage) -> Float32Array:
     rows = [np.empty((0, encoder.dimension), np.float32)]
     for first in range(0, len(texts), TEXT_BATCH):
         rows.append(encoder.encode_texts(texts[first : first + TEXT_BATCH]))
@@ -243,8 +238,8 @@ def _text_vectors(encoder: Encoder, texts: Sequence[str], what: str, report: Rep
 
 
 def _photograph_vectors(
-    encoder: Encoder, photographs: Sequence[CaptionedPhotograph], what: str, report: Report
-) -> Vectors:
+    encoder: Encoder, photographs: Sequence[CaptionedPhotograph], what: str, report: OnStage
+) -> Float32Array:
     from eval.retrieval import encode_photographs
 
     if not photographs:
@@ -259,7 +254,7 @@ def _photograph_vectors(
     return encode_photographs(encoder, list(photographs), on_done)
 
 
-def _others(encoder: Encoder, pairs: RatedPairs, photographs: Vectors, report: Report) -> Vectors:
+def _others(encoder: Encoder, pairs: RatedPairs, photographs: Float32Array, report: OnStage) -> Float32Array:
     """Where people say that a text written for photograph B describes A, the two show the same scene as far as
     words tell. A text's own photograph would be beside itself at a cosine of 1, which teaches nothing; a random
     crop stands in for it."""
@@ -270,7 +265,7 @@ def _others(encoder: Encoder, pairs: RatedPairs, photographs: Vectors, report: R
     others = np.where((owner >= 0)[:, None], photographs[owner], np.float32(np.nan))
     own = np.flatnonzero(pairs.own)
     cropped = np.unique(pairs.photograph[own])
-    crops: dict[int, npt.NDArray[np.float32]] = {}
+    crops: dict[int, Float32Array] = {}
     for number, row in enumerate(cropped, start=1):
         image = open_photograph(pairs.photographs[row].path).image
         crop = view_of(image, encoder.photograph_side, np.random.default_rng((0, int(row))))
@@ -281,7 +276,7 @@ def _others(encoder: Encoder, pairs: RatedPairs, photographs: Vectors, report: R
     return others.astype(np.float32)
 
 
-def _banks(texts: Vectors, photographs: Vectors, report: Report) -> tuple[Bank, ...]:
+def _banks(texts: Float32Array, photographs: Float32Array, report: OnStage) -> tuple[Bank, ...]:
     """Banks of the centres of texts and photographs; none where there are too few, or all are the same."""
     banks = []
     for number, (vectors, size) in enumerate(zip((texts, photographs), BANK_SIZES, strict=True), start=1):
@@ -292,7 +287,7 @@ def _banks(texts: Vectors, photographs: Vectors, report: Report) -> tuple[Bank, 
     return tuple(banks)
 
 
-def make_bank(vectors: Vectors, size: int, seed: int = 0) -> Bank:
+def make_bank(vectors: Float32Array, size: int, seed: int = 0) -> Bank:
     """The centres of `size` clusters of unit vectors (n, d), brought to length 1 and rounded as a file keeps them.
 
     Of vectors that are fewer different ones there are fewer centres.

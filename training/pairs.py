@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from service.cli.progress import count
 from service.errors import DataError, NotFoundError, PhotographError
 from service.photos.decode import open_photograph
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,7 +88,7 @@ def read_pair_table(file: Path, images: Path) -> PairTable:
     return _usable(PairTable(file, tuple(found.values()), tuple(faults)))
 
 
-def without_unreadable(table: PairTable, side: int, threads: int, on_progress: Callable[[int, int], None]) -> PairTable:
+def without_unreadable(table: PairTable, side: int, threads: int, on_progress: OnProgress) -> PairTable:
     """Open every photograph once and leave those out that cannot be read, better now than after an hour.
 
     `side` is as for `read_photographs`. Raises DataError where none is left.

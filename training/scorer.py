@@ -18,22 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.ratings import RatedPairs, read_rated_pairs
 from service.errors import DataError, ModelError
 from service.match.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
 from service.match.features import side
+from service.types import BoolArray, Float32Array, Float64Array, OnStage
 from training.joint import fit_joint
-from training.material import Material, Report, read_material
+from training.material import Material, read_material
 
 if TYPE_CHECKING:
     from eval.answerable import Answerability
     from service.config import Settings
     from service.encoder.encoder import Encoder
 
-Numbers = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 FEWEST_RATINGS, FEWEST_OF_A_SIDE = 40, 5
 """Ratings that it takes to fit a match at all, and of those that say it fits and that it does not."""
@@ -54,9 +52,9 @@ class OutOfFold:
     each rated photograph.
     """
 
-    match: Numbers
-    agreement: Numbers
-    everything: npt.NDArray[np.float32]
+    match: Float64Array
+    agreement: Float64Array
+    everything: Float32Array
 
 
 def train_scorer(
@@ -64,7 +62,7 @@ def train_scorer(
     data: Path,
     out: Path,
     cache: Path,
-    report: Report,
+    report: OnStage,
     *,
     base: ScorerArtifact | None = None,
     alone: bool = False,
@@ -100,7 +98,7 @@ def train_scorer(
     return artifact
 
 
-def _measured(material: Material, report: Report) -> tuple[dict[str, Any], float | None]:
+def _measured(material: Material, report: OnStage) -> tuple[dict[str, Any], float | None]:
     """Figures out of fold and the default cut; none of the two, or no cut, where the ratings do not carry them.
 
     A match of ratings that hang together too closely to be folded, or of which four fifths say nothing, is as
@@ -152,7 +150,7 @@ def check_enough(pairs: RatedPairs) -> None:
         )
 
 
-def _sides(said: Numbers) -> tuple[int, int]:
+def _sides(said: Float64Array) -> tuple[int, int]:
     """How many say that a text fits, and how many that it does not."""
     return int((said >= 0.5).sum()), int((said < 0.5).sum())
 
@@ -162,7 +160,7 @@ def can_be_folded(pairs: RatedPairs) -> bool:
     return len(pairs.texts) >= 25 and len(pairs.photographs) >= 25
 
 
-def fit_text_match(material: Material, fitted: Flags) -> TextMatch:
+def fit_text_match(material: Material, fitted: BoolArray) -> TextMatch:
     """Fit the match of texts with photographs on some rows of the ratings, a mask (n,)."""
     beside, known = material.beside, _beside(material, fitted)
     cosines = material.plain_of(beside.text[known], beside.photograph[known])
@@ -195,16 +193,19 @@ def add_ratings(material: Material, base: ScorerArtifact) -> TextMatch:
     return TextMatch(plain, text.agreement, interaction, text.everyday)
 
 
-def _beside(material: Material, fitted: Flags) -> Flags:
+def _beside(material: Material, fitted: BoolArray) -> BoolArray:
     """Which of the pairs that nobody rated have their text and their photograph among those fitted on."""
     pairs, beside = material.pairs, material.beside
     texts, photographs = np.unique(pairs.text[fitted]), np.unique(pairs.photograph[fitted])
-    known: Flags = np.isin(beside.text, texts) & np.isin(beside.photograph, photographs)
+    known: BoolArray = np.isin(beside.text, texts) & np.isin(beside.photograph, photographs)
     return known
 
 
 def _of_cosine(
-    cosine: Numbers, pairs: RatedPairs, fitted: Flags, beside: tuple[Numbers, Numbers, Numbers] | None = None
+    cosine: Float64Array,
+    pairs: RatedPairs,
+    fitted: BoolArray,
+    beside: tuple[Float64Array, Float64Array, Float64Array] | None = None,
 ) -> Logistic | None:
     """The joint fit on the cosine (n,) alone; None where more of it does not go with better ratings.
 
@@ -217,7 +218,7 @@ def _of_cosine(
     return Logistic(slope, intercept - slope * mean) if slope > 0 else None
 
 
-def _interaction(material: Material, fitted: Flags, known: Flags) -> Interaction | None:
+def _interaction(material: Material, fitted: BoolArray, known: BoolArray) -> Interaction | None:
     """The fit on features; `known` masks the pairs beside the rated ones that it may see."""
     if not material.banks:
         return None
@@ -231,7 +232,7 @@ def _interaction(material: Material, fitted: Flags, known: Flags) -> Interaction
     return Interaction(material.banks, mean, deviation, weights, intercept, *material.gate)
 
 
-def _calibrated(text: TextMatch, material: Material, fitted: Flags) -> TextMatch:
+def _calibrated(text: TextMatch, material: Material, fitted: BoolArray) -> TextMatch:
     """The match with its logits brought to the scale of grades, and its map to the crowd's yes."""
     pairs = material.pairs
     logits = _logits(text, material, fitted)
@@ -255,18 +256,18 @@ def _calibrated(text: TextMatch, material: Material, fitted: Flags) -> TextMatch
     return TextMatch(plain, agreement, interaction, text.everyday)
 
 
-def _logits(text: TextMatch, material: Material, rows: Flags) -> Numbers:
+def _logits(text: TextMatch, material: Material, rows: BoolArray) -> Float64Array:
     """Logits of rated pairs, as search would find them."""
     plain = text.plain.logit(material.plain[rows])
     if text.interaction is None:
         return plain
     share = text.interaction.share(side(material.texts, material.banks).nearness)[material.pairs.text[rows]]
     seen = text.interaction.logits(text.interaction.standard(material.features[rows]))
-    mixed: Numbers = share * seen + (1.0 - share) * plain
+    mixed: Float64Array = share * seen + (1.0 - share) * plain
     return mixed
 
 
-def fit_logistic(score: Numbers, target: Numbers, weight: Numbers) -> Logistic:
+def fit_logistic(score: Float64Array, target: Float64Array, weight: Float64Array) -> Logistic:
     """The logistic map of a score (n,) that makes shares (n,) in [0, 1] most likely, each counted `weight` times.
 
     Shares are drawn in by about one vote on either side (Platt 1999), without which the map of few ratings that a
@@ -289,7 +290,7 @@ def fit_logistic(score: Numbers, target: Numbers, weight: Numbers) -> Logistic:
 
 
 def _photograph_map(material: Material, base: ScorerArtifact | None) -> Logistic | None:
-    known: Flags = np.logical_and.reduce(np.isfinite(material.others), axis=1)
+    known: BoolArray = np.logical_and.reduce(np.isfinite(material.others), axis=1)
     said = np.where(material.pairs.expert, material.pairs.grade, material.pairs.share)[known]
     if base is not None or min(_sides(said)) < FEWEST_OF_A_SIDE:
         return None if base is None else base.photograph
@@ -298,7 +299,7 @@ def _photograph_map(material: Material, base: ScorerArtifact | None) -> Logistic
     return _of_cosine(cosine, material.pairs, known)
 
 
-def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None) -> dict[str, Numbers | None]:
+def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None) -> dict[str, Float64Array | None]:
     """How firmly the ratings, and those behind `base`, hold the numbers of a match as they are written.
 
     Calibration stretches a fit's logits, and its precision shrinks by the square of that.
@@ -307,7 +308,7 @@ def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None
         return {"precision": base.precision, "plain_precision": base.plain_precision}
     every = np.ones(len(material.pairs), dtype=bool)
     slope, _, held = fit_joint(material.plain[:, None], material.pairs, every, ridge=1e-3)
-    precisions: dict[str, Numbers | None] = {"plain_precision": held * (slope[0] / text.plain.slope) ** 2}
+    precisions: dict[str, Float64Array | None] = {"plain_precision": held * (slope[0] / text.plain.slope) ** 2}
     if text.interaction is not None:
         weights, _, held = fit_joint(text.interaction.standard(material.features), material.pairs, every)
         stretch = float(np.linalg.norm(text.interaction.weights) / np.linalg.norm(weights))
@@ -315,7 +316,7 @@ def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None
     return precisions
 
 
-def out_of_fold(material: Material, report: Report) -> OutOfFold:
+def out_of_fold(material: Material, report: OnStage) -> OutOfFold:
     """Judge all rated pairs, and every rated text with every rated photograph, by matches of 25 folds."""
     from eval.folds import double_folds, fold_numbers
     from service.match.artifact import squash
@@ -340,7 +341,7 @@ def out_of_fold(material: Material, report: Report) -> OutOfFold:
     return OutOfFold(match, agreement, everything)
 
 
-def judge_the_cut(material: Material, judged: OutOfFold, gallery: int, report: Report) -> Answerability:
+def judge_the_cut(material: Material, judged: OutOfFold, gallery: int, report: OnStage) -> Answerability:
     """How well the best match tells whether a gallery holds what a text asks for, beside raw cosine."""
     from eval.answerable import answerability
 
@@ -354,7 +355,7 @@ def judge_the_cut(material: Material, judged: OutOfFold, gallery: int, report: R
 
 
 def train_on_library(
-    settings: Settings, folder: Path, out: Path, cache: Path, report: Report, *, alone: bool
+    settings: Settings, folder: Path, out: Path, cache: Path, report: OnStage, *, alone: bool
 ) -> ScorerArtifact:
     """Fit on the ratings of a library: alone, or added to those behind the match that its model carries.
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from service.cli.progress import steps
 from service.cli.terminal import errors_console, print_line, say
 from service.encoder.open_clip_model import load_network
 from service.errors import DataError, SmyslError
 from service.photos.decode import is_photograph_name, open_photograph
+from service.types import Float64Array
 from training.mini.network import fold_into_first_layer
 from training.mini.towers import ImageTower, load_image_tower
 from training.model_folder import check_model, write_model
@@ -109,9 +109,7 @@ def _fit_head(mlp: Any, features: torch.Tensor, wanted: torch.Tensor) -> None:
     mean, deviation = features.mean(dim=0), features.std(dim=0).clamp(min=1e-3)
     x = ((features - mean) / deviation).double().numpy()
     y = wanted.double().numpy()
-    matrix: npt.NDArray[np.float64] = np.linalg.solve(
-        x.T @ x + _RIDGE * len(x) * np.eye(x.shape[1]), x.T @ (y - y.mean(axis=0))
-    )
+    matrix: Float64Array = np.linalg.solve(x.T @ x + _RIDGE * len(x) * np.eye(x.shape[1]), x.T @ (y - y.mean(axis=0)))
     linear = torch.from_numpy(matrix.T).float()
     unit = torch.eye(len(linear))
     with torch.no_grad():

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.retrieval import Vectors
 from service.encoder.open_clip_model import preprocessing_of
 from service.encoder.token_trimming import text_encoder_of, without_unused
 from service.errors import UsageError
+from service.types import Float32Array, OnProgress
 from training.mini.fit import epoch_batches, schedule
 from training.pairs import PairedPhotograph, read_photographs
 from training.validation import recalls
@@ -35,7 +35,7 @@ LARGEST_SCALE = math.log(100)
 """Where CLIP stops its logit scale; models of the sigmoid loss go beyond."""
 LARGEST_GRADIENT = 1.0
 
-Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+Stage = Callable[[str], AbstractContextManager[OnProgress]]
 """Opens a stretch of work by its name; what it gives is called with the steps done and the steps in all."""
 
 
@@ -72,7 +72,7 @@ class Settings:
 
 
 @contextmanager
-def silent(_: str) -> Iterator[Callable[[int, int], None]]:
+def silent(_: str) -> Iterator[OnProgress]:
     """A stage that shows nothing."""
     yield lambda done, total: None
 
@@ -244,7 +244,7 @@ class Trainer:
         vectors: torch.Tensor = self.network.encode_image(batch, normalize=True)
         return vectors
 
-    def _encode_texts(self, rows: list[int]) -> Vectors:
+    def _encode_texts(self, rows: list[int]) -> Float32Array:
         import torch
 
         parts = []
@@ -253,7 +253,7 @@ class Trainer:
                 tokens = without_unused(self.network, self.tokens[rows[at : at + ENCODED_AT_ONCE]])
                 outputs = text_encoder_of(self.network)(tokens.to(self.device))
                 parts.append(torch.nn.functional.normalize(outputs, dim=-1).cpu())
-        vectors: Vectors = torch.cat(parts).numpy()
+        vectors: Float32Array = torch.cat(parts).numpy()
         return vectors
 
 

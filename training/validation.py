@@ -11,10 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.retrieval import CHUNK, DEPTHS, Integers, Vectors
+from eval.retrieval import CHUNK, DEPTHS
+from service.types import Float32Array, Int64Array
 
 
-def recalls(text_vectors: Vectors, photo_vectors: Vectors, texts_of: Sequence[Sequence[int]]) -> dict[str, float]:
+def recalls(
+    text_vectors: Float32Array, photo_vectors: Float32Array, texts_of: Sequence[Sequence[int]]
+) -> dict[str, float]:
     """`t2i_r1`, `t2i_r5`, `t2i_r10`, `i2t_r1`, `i2t_r5`, `i2t_r10` in percent.
 
     `text_vectors` (n, d), no text twice, and `photo_vectors` (m, d) are unit vectors; `texts_of` has the rows
@@ -36,7 +39,7 @@ def goodness(figures: dict[str, float]) -> tuple[float, float]:
     return (figures["t2i_r5"] + figures["i2t_r5"]) / 2, (figures["t2i_r1"] + figures["i2t_r1"]) / 2
 
 
-def _wrong_before_right(queries: Vectors, answers: Vectors, right_of: Sequence[Sequence[int]]) -> Integers:
+def _wrong_before_right(queries: Float32Array, answers: Float32Array, right_of: Sequence[Sequence[int]]) -> Int64Array:
     """How many wrong answers are at least as similar to each query as its best right one."""
     ranks = np.empty(len(queries), dtype=np.int64)
     for first in range(0, len(queries), CHUNK):

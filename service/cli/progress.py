@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from service.indexing.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
+from service.types import OnStage
 
 if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
@@ -99,7 +100,7 @@ def steps(console: Console, what: str, *, of_bytes: bool = False) -> Iterator[St
 
 
 @contextmanager
-def stages(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+def stages(console: Console) -> Iterator[OnStage]:
     """A callback for work in several parts: what is being done, how much of it, and how much there is."""
     shown: Steps | None = None
     current = ""

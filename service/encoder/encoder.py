@@ -11,11 +11,11 @@ from service.encoder.runtimes import Towers
 from service.encoder.runtimes.model_spec import ModelFacts
 from service.encoder.tokenizer import Tokenize
 from service.errors import UsageError
+from service.types import Float32Array, UInt8Array
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from PIL import Image
 
     from service.config import Settings
@@ -115,25 +115,23 @@ class Encoder:
         loaded = load(wanted, timeout_s=timeout_s, on_progress=on_progress, say=say or _say_nothing)
         return cls(wanted.name, loaded.facts, loaded.tokenize, loaded.towers, loaded.notice)
 
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         """Unit vectors (n, dimension), float32, of `texts`; what exceeds the context length is cut."""
         if not texts:
             return np.empty((0, self.dimension), np.float32)
         return _unit(self.towers.texts(self._tokenize(texts)))
 
-    def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
+    def prepare(self, image: Image.Image) -> UInt8Array:
         """An upright RGB photograph as the tower's input: uint8 (height, width, 3). Needs no lock."""
         return self._facts.preparation(image)
 
-    def encode_prepared(self, prepared: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def encode_prepared(self, prepared: Sequence[UInt8Array]) -> Float32Array:
         """Unit vectors (n, dimension), float32, of what `prepare` gave."""
         if not prepared:
             return np.empty((0, self.dimension), np.float32)
         return _unit(self.towers.photographs(np.stack(prepared))[0])
 
-    def encode_with_features(
-        self, prepared: Sequence[NDArray[np.uint8]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode_with_features(self, prepared: Sequence[UInt8Array]) -> tuple[Float32Array, Float32Array]:
         """Of what `prepare` gave, unit vectors (n, dimension) and pooled features (n, width), float32, of length 1.
 
         Features are what the tower has seen before its last projection; a tower without one has its vectors for
@@ -143,7 +141,7 @@ class Encoder:
         vectors = _unit(outputs)
         return vectors, vectors if pooled is None else _unit(pooled)
 
-    def encode_photographs(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def encode_photographs(self, images: Sequence[Image.Image]) -> Float32Array:
         """Unit vectors (n, dimension), float32, of upright RGB photographs, as one batch."""
         return self.encode_prepared([self.prepare(image) for image in images])
 
@@ -172,9 +170,9 @@ def load_encoder(
     )
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(vectors: Float32Array) -> Float32Array:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
+    unit: Float32Array = vectors / np.maximum(lengths, np.float32(1e-12))
     return unit
 
 

@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Prepared = NDArray[np.uint8]
-"""A photograph as a tower looks at it: (height, width, 3)."""
+from service.types import Float32Array, UInt8Array
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,11 +57,11 @@ class Preparation:
         """Pixels of the longer side of what a tower looks at; a decoder should give twice as many."""
         return max(self.size)
 
-    def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
+    def __call__(self, image: Image.Image) -> UInt8Array:
         """An upright RGB photograph as uint8 (height, width, 3)."""
         return np.asarray(self._resized(image).convert("RGB"))
 
-    def normalised(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def normalised(self, batch: UInt8Array) -> Float32Array:
         """Prepared photographs (n, height, width, 3) as a network reads them: float32 (n, 3, height, width)."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         scaled = (batch.astype(np.float32) / 255 - mean) / std

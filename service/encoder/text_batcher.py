@@ -12,8 +12,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from service.types import Float32Array
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -24,7 +23,6 @@ MOST_AT_ONCE = 16
 REMEMBERED = 1024
 """Texts whose vectors are kept; the one that has not been asked for the longest goes first."""
 
-Vector = NDArray[np.float32]
 _Key = tuple[str, str]
 
 
@@ -36,7 +34,7 @@ class _Waiting:
     key: _Key
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
-    vector: Vector | None = None
+    vector: Float32Array | None = None
     error: Exception | None = None
 
     @property
@@ -58,11 +56,11 @@ class TextVectors:
         self._most = most_at_once
         self._remembered = remembered
         self._guard = threading.Lock()
-        self._known: OrderedDict[_Key, Vector] = OrderedDict()
+        self._known: OrderedDict[_Key, Float32Array] = OrderedDict()
         self._asked: dict[_Key, _Waiting] = {}
         self._queues: dict[str, deque[_Waiting]] = {}
 
-    def vector(self, encoder: Encoder, text: str) -> Vector:
+    def vector(self, encoder: Encoder, text: str) -> Float32Array:
         """The unit vector (dimension,), float32, of a text, which nobody may change.
 
         It may differ from that of the text encoded alone by the rounding of another batch. Raises what the encoder

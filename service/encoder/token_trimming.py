@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from service.encoder.torch_precision import transformers_tower
+from service.types import Int64Array
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
 Rule = Literal["all", "until padding", "until the largest", "until the token"]
 
@@ -44,7 +44,7 @@ class UsedTokens:
         if self.rule not in get_args(Rule):
             raise ValueError(f"there is no rule {self.rule}")
 
-    def count(self, tokens: NDArray[np.int64]) -> int:
+    def count(self, tokens: Int64Array) -> int:
         """How many of the columns of tokens (n, length) count for any of the texts, at least one."""
         if self.rule == "until padding":
             used = np.flatnonzero((tokens != self.token).any(axis=0))
@@ -54,7 +54,7 @@ class UsedTokens:
         pooled = tokens.argmax(axis=1) if self.rule == "until the largest" else (tokens == self.token).argmax(axis=1)
         return int(pooled.max()) + 1
 
-    def of(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    def of(self, tokens: Int64Array) -> Int64Array:
         """Tokens (n, length) without the last columns that count for none of the texts."""
         return tokens[:, : self.count(tokens)]
 

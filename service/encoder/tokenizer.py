@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.encoder.token_trimming import UsedTokens
+from service.types import Int64Array
 
 TOKENIZER = "tokenizer.json"
 
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """What open_clip's tokenizer takes for a word."""
 
-Tokenize = Callable[[Sequence[str]], NDArray[np.int64]]
+Tokenize = Callable[[Sequence[str]], Int64Array]
 """Texts, at least one, to tokens (n, length), no more of them than the text tower looks at."""
 
 
@@ -51,7 +51,7 @@ class FileTokenizer:
         self._tokenizer.enable_truncation(reading.context_length)
         self._tokenizer.no_padding()
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
+    def __call__(self, texts: Sequence[str]) -> Int64Array:
         """Tokens (n, length) of `texts`; what exceeds the context length is cut."""
         # One by one: a batch wakes threads, which cost a query more than they give.
         read = [self._tokenizer.encode(self._cleaned(text)).ids for text in texts]

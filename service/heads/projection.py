@@ -21,6 +21,7 @@ from service.errors import MismatchError, ModelError
 from service.kinds.knn_vote import Vote
 from service.match.artifact import Logistic
 from service.store.array_files import fault_of, read_arrays, write_arrays
+from service.types import AnyArray, Float32Array
 
 VERSION = 1
 FACTS = "head.json"
@@ -42,8 +43,8 @@ class Part:
     model: str
     fingerprint: str
     weight: float
-    center: NDArray[np.float32]
-    projection: NDArray[np.float32] | None = None
+    center: Float32Array
+    projection: Float32Array | None = None
     constant: float = 0.0
 
     @property
@@ -52,7 +53,7 @@ class Part:
         width = len(self.center) if self.projection is None else int(self.projection.shape[1])
         return width + (self.constant != 0.0)
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, features: Float32Array) -> Float32Array:
         """Unit vectors (n, dimension), float32, of features (n, features) of this part's encoder."""
         seen = features.astype(np.float32) - self.center
         if self.projection is not None:
@@ -91,7 +92,7 @@ class Head:
         """Length of the head's vectors."""
         return sum(part.dimension for part in self.parts)
 
-    def project(self, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def project(self, features: Mapping[str, Float32Array]) -> Float32Array:
         """Unit vectors (n, dimension), float32, of pooled features (n, width) by their encoder's fingerprint."""
         return np.concatenate(
             [np.sqrt(np.float32(part.weight)) * part(features[part.fingerprint]) for part in self.parts], axis=1
@@ -131,7 +132,7 @@ class Head:
         )
 
     @classmethod
-    def _of(cls, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
+    def _of(cls, facts: dict[str, Any], arrays: dict[str, AnyArray]) -> Head:
         parts = tuple(_part(part, number, arrays) for number, part in enumerate(facts["parts"]))
         if not parts or not math.isclose(sum(part.weight for part in parts), 1.0, abs_tol=1e-6):
             raise ValueError("the weights of its parts do not sum to 1")
@@ -149,7 +150,7 @@ class Head:
     def save(self, folder: Path) -> Head:
         """Write both files, the arrays first, so that a crash leaves what `load` refuses; the head as it is read."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, AnyArray] = {}
         for number, part in enumerate(self.parts):
             arrays[f"{number} center"] = part.center.astype(np.float32)
             if part.projection is not None:
@@ -179,14 +180,14 @@ class Head:
         return Head.load(folder)
 
 
-def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+def unit(vectors: NDArray[np.floating[Any]]) -> Float32Array:
     """Vectors (n, dimension) brought to length 1; one without length stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    scaled: Float32Array = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
     return scaled
 
 
-def _part(facts: dict[str, Any], number: int, arrays: dict[str, NDArray[Any]]) -> Part:
+def _part(facts: dict[str, Any], number: int, arrays: dict[str, AnyArray]) -> Part:
     weight, constant = float(facts["weight"]), float(facts["constant"])
     center, projection = arrays[f"{number} center"], arrays.get(f"{number} projection")
     if not 0.0 < weight <= 1.0:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.encoder.library_encoders import Encoders
 from service.errors import LibraryError, ModelError, NotFoundError, SmyslError, UsageError
@@ -27,6 +26,7 @@ from service.match.artifact import QueryKind
 from service.match.scorer import Calibration
 from service.store.catalog import Catalog
 from service.store.paths import written_at
+from service.types import Float16Array, Float32Array, Int64Array
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,7 +87,7 @@ class OpenHead:
         """The names of its encoders in one line."""
         return " + ".join(self.head.encoders.values())
 
-    def vectors_of(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def vectors_of(self, images: Sequence[Image.Image]) -> Float32Array:
         """Unit vectors (n, dimension) of upright RGB photographs, at least one, as one batch."""
         features = {}
         for fingerprint in self.head.encoders:
@@ -95,7 +95,7 @@ class OpenHead:
             _, features[fingerprint] = encoder.encode_with_features([encoder.prepare(image) for image in images])
         return self._project(features)
 
-    def vector(self, identity: int) -> NDArray[np.float32]:
+    def vector(self, identity: int) -> Float32Array:
         """The unit vector (dimension,) of a photograph of the library.
 
         Raises `NotFoundError` for one that is not there, `LibraryError` for one without the features that it takes.
@@ -108,7 +108,7 @@ class OpenHead:
                 "`smysl index` makes them once."
             )
         features = {own: self._catalog.vector(identity, kept)[None] for own, kept in self.features.items()}
-        vector: NDArray[np.float32] = self._project(features)[0]
+        vector: Float32Array = self._project(features)[0]
         return vector
 
     def notice(self, photographs: int) -> str | None:
@@ -129,15 +129,13 @@ class OpenHead:
         """Whether matches may order photographs in another way than similarities do."""
         return False
 
-    def match(
-        self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
-    ) -> NDArray[np.float32]:
+    def match(self, query: Float32Array, photographs: Float32Array, kind: QueryKind) -> Float32Array:
         """Matches (n,), float32 in [0, 1], of photographs (n, dimension) with `query` (dimension,)."""
         return self.head.same_kind(photographs @ query)
 
     def _read_vectors(
         self, catalog: Catalog, since: int
-    ) -> tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]]:
+    ) -> tuple[int, list[int], Iterator[tuple[Int64Array, Float32Array]]]:
         generation, removed, chunks = catalog.changes(list(self.features.values()), since)
         return (
             generation,
@@ -145,7 +143,7 @@ class OpenHead:
             ((ids, self._project(dict(zip(self.features, columns, strict=True)))) for ids, columns in chunks),
         )
 
-    def _project(self, features: Mapping[str, NDArray[np.float16] | NDArray[np.float32]]) -> NDArray[np.float32]:
+    def _project(self, features: Mapping[str, Float16Array | Float32Array]) -> Float32Array:
         for part in self.head.parts:
             width = features[part.fingerprint].shape[1]
             if len(part.center) != width:

@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.index.rows import Ids, Rows
 from service.index.scans import Coarse, Limits, Scan, scan_of
 from service.index.segments import Segment, State
 from service.store.array_files import checksum_of, read_arrays, write_arrays
+from service.types import AnyArray, Float16Array, Int64Array
 
 VERSION = 2
 FACTS = "vectors.json"
@@ -38,7 +37,7 @@ _BEFORE = "vectors.faiss"
 _READ_AGAIN = 3
 """Times that the facts are read again where a writer has replaced the files meanwhile."""
 
-Chunks = Iterable[tuple[Ids, Rows]]
+Chunks = Iterable[tuple[Int64Array, Float16Array]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class SavedBase:
             raise ValueError(f"{self.name} holds other arrays than the facts say")
         return Segment.of(rows, ids, self._scan(rows, limits))
 
-    def _scan(self, rows: Rows, limits: Limits) -> Scan:
+    def _scan(self, rows: Float16Array, limits: Limits) -> Scan:
         import faiss
 
         if self.facts["list"] is None:
@@ -150,7 +149,7 @@ def write_state(folder: Path, state: State, base: SavedBase, fingerprint: str) -
     if len(state.tail) or state.base.gone:
         alive = ~state.tail.dead
         file = folder / f"vectors-{secrets.token_hex(6)}.tail"
-        arrays: dict[str, NDArray[Any]] = {
+        arrays: dict[str, AnyArray] = {
             "rows": state.tail.rows[alive],
             "ids": state.tail.ids[alive],
             "dead": np.flatnonzero(state.base.dead),
@@ -235,7 +234,7 @@ class _Digest:
         header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self, header)
 
-    def write(self, part: NDArray[Any] | bytes) -> None:
+    def write(self, part: AnyArray | bytes) -> None:
         """The next part."""
         content = part if isinstance(part, bytes) else part.tobytes()
         self._digest.update(content)
@@ -248,10 +247,10 @@ class _Digest:
         return {"bytes": self._stream.tell(), "checksum": self._digest.hexdigest()}
 
 
-def _rows_of(file: Path, count: int, limits: Limits) -> Rows:
+def _rows_of(file: Path, count: int, limits: Limits) -> Float16Array:
     """The rows of a file: few in memory, so that nobody holds on to the file, many mapped."""
     mode: Literal["r"] | None = "r" if count > limits.whole_until else None
-    rows: Rows = np.asarray(np.load(file, mmap_mode=mode, allow_pickle=False))
+    rows: Float16Array = np.asarray(np.load(file, mmap_mode=mode, allow_pickle=False))
     return rows
 
 

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.float16]
-Vectors = NDArray[np.float32]
-Ids = NDArray[np.int64]
-Found = tuple[Vectors, Ids]
+from service.types import Float16Array, Float32Array, Int64Array, UInt8Array
+
+Found = tuple[Float32Array, Int64Array]
 """Similarities (q, k), highest first in each row, and places of rows (q, k); -1 where there are fewer than `k`."""
 
 BLOCK = 16_384
@@ -24,7 +22,7 @@ BLOCK = 16_384
 _PIECE = 1_024
 
 
-def flat(rows: Rows) -> Any:
+def flat(rows: Float16Array) -> Any:
     """A FAISS `SQfp16` index by inner product over rows (n, dimension), C-contiguous, without a copy of them.
 
     It lives only as long as the caller keeps `rows`.
@@ -41,25 +39,27 @@ def flat(rows: Rows) -> Any:
     return index
 
 
-def decoded(rows: Rows) -> Vectors:
+def decoded(rows: Float16Array) -> Float32Array:
     """Rows (n, dimension) as float32; FAISS is several times quicker at it than NumPy."""
     if not len(rows):
         return np.empty(rows.shape, np.float32)
     rows = np.ascontiguousarray(rows)
-    vectors: Vectors = flat(rows).reconstruct_n(0, len(rows))
+    vectors: Float32Array = flat(rows).reconstruct_n(0, len(rows))
     return vectors
 
 
-def encoded(vectors: Rows | Vectors) -> Rows:
+def encoded(vectors: Float16Array | Float32Array) -> Float16Array:
     """Vectors (n, dimension) as float16."""
     if vectors.dtype == np.float16 or not len(vectors):
         return np.ascontiguousarray(vectors, np.float16)
     rows = np.empty(vectors.shape, np.float16)
-    codes: NDArray[np.uint8] = flat(rows).sa_encode(np.ascontiguousarray(vectors, np.float32))
+    codes: UInt8Array = flat(rows).sa_encode(np.ascontiguousarray(vectors, np.float32))
     return codes.view(np.float16)
 
 
-def nearest(rows: Rows, queries: Vectors, k: int, places: Ids | None = None, *, once: bool = False) -> Found:
+def nearest(
+    rows: Float16Array, queries: Float32Array, k: int, places: Int64Array | None = None, *, once: bool = False
+) -> Found:
     """The `k` nearest of `rows` (n, dimension), or of those at `places`, to each of `queries` (q, dimension); exact.
 
     With `once` the memory of mapped rows is given back as they are read.
@@ -84,14 +84,14 @@ def nearest(rows: Rows, queries: Vectors, k: int, places: Ids | None = None, *, 
     return best.D, best.I if places is None else np.where(best.I >= 0, places[best.I], -1)
 
 
-def mapped(file: Any, dimension: int) -> Rows:
+def mapped(file: Any, dimension: int) -> Float16Array:
     """The rows of an open file that holds nothing else, mapped for reading."""
     if not os.fstat(file.fileno()).st_size:
         return np.empty((0, dimension), np.float16)
     return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.float16).reshape(-1, dimension)
 
 
-def let_go(rows: Rows) -> None:
+def let_go(rows: Float16Array) -> None:
     """Give the memory of mapped rows back that has been read through once; whoever needs them reads the file again."""
     holder: Any = rows
     while holder is not None and not isinstance(holder, mmap.mmap):
@@ -100,7 +100,7 @@ def let_go(rows: Rows) -> None:
         holder.madvise(mmap.MADV_DONTNEED)
 
 
-def spread(rows: Rows, most: int) -> Vectors:
+def spread(rows: Float16Array, most: int) -> Float32Array:
     """At most `most` rows (n, dimension), evenly over all, as float32; memory of mapped rows is given back."""
     places = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), most)).astype(np.int64))
     taken = np.empty((len(places), rows.shape[1]), np.float16)
@@ -124,12 +124,12 @@ class Spool:
         self._dimension = dimension
         self._folder = folder
         self._in_memory = in_memory
-        self._ids: list[Ids] = []
-        self._rows: list[Rows] = []
+        self._ids: list[Int64Array] = []
+        self._rows: list[Float16Array] = []
         self._count = 0
         self._file: Any = None
 
-    def add(self, ids: Ids, vectors: Rows | Vectors) -> None:
+    def add(self, ids: Int64Array, vectors: Float16Array | Float32Array) -> None:
         """Append ids (n,) and vectors (n, dimension); raises `OSError` where the disk does not take them."""
         self._ids.append(np.array(ids, np.int64))
         self._rows.append(encoded(vectors))
@@ -141,7 +141,7 @@ class Spool:
                 self._file.write(rows.tobytes())
             self._rows.clear()
 
-    def finish(self) -> tuple[Rows, Ids]:
+    def finish(self) -> tuple[Float16Array, Int64Array]:
         """All rows (n, dimension) and ids (n,) in the order in which they came."""
         ids = np.concatenate([*self._ids, np.empty(0, np.int64)])
         if self._file is not None:
@@ -166,12 +166,15 @@ class Spool:
 
 
 def spooled(
-    chunks: Callable[[], Iterable[tuple[Ids, Rows | Vectors]]], dimension: int, folder: Path | None, in_memory: int
-) -> tuple[Rows, Ids]:
+    chunks: Callable[[], Iterable[tuple[Int64Array, Float16Array | Float32Array]]],
+    dimension: int,
+    folder: Path | None,
+    in_memory: int,
+) -> tuple[Float16Array, Int64Array]:
     """The rows and ids of a stream; on a disk that is full or read-only all of it again, into memory."""
     for place in dict.fromkeys((folder, None)):
         spool = Spool(dimension, place, in_memory)
-        parts: Iterator[tuple[Ids, Rows | Vectors]] = iter(chunks())
+        parts: Iterator[tuple[Int64Array, Float16Array | Float32Array]] = iter(chunks())
         try:
             for ids, vectors in parts:
                 spool.add(ids, vectors)

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from service.compute.threads import threads
-from service.index.rows import BLOCK, Found, Ids, Rows, Vectors, decoded, flat, let_go, nearest, spread
+from service.index.rows import BLOCK, Found, decoded, flat, let_go, nearest, spread
+from service.types import Float16Array, Float32Array, Int64Array
 
 _TRAINING = 16_384
 """Rows that the codes are trained on; FAISS takes 256 a centre, and there are 16."""
@@ -51,7 +52,7 @@ class Scan(Protocol):
     name: str
     """What FAISS calls it."""
 
-    def nearest(self, queries: Vectors, k: int) -> Found:
+    def nearest(self, queries: Float32Array, k: int) -> Found:
         """The `k` nearest rows to each of `queries` (q, dimension), with exact similarities."""
 
     def size(self) -> int:
@@ -63,11 +64,11 @@ class Exact:
 
     name = "SQfp16"
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Float16Array) -> None:
         self._rows = rows
         self._flat = flat(rows)
 
-    def nearest(self, queries: Vectors, k: int) -> Found:
+    def nearest(self, queries: Float32Array, k: int) -> Found:
         """The `k` nearest rows to each of `queries` (q, dimension)."""
         if len(queries) == 1 and len(self._rows):
             similarities, found = self._flat.search(queries, k)
@@ -82,7 +83,7 @@ class Exact:
 class Shards:
     """Compares a query with every row, on several threads; FAISS has no threads for one query of a flat index."""
 
-    def __init__(self, rows: Rows, threads: int) -> None:
+    def __init__(self, rows: Float16Array, threads: int) -> None:
         import faiss
 
         self.name = f"SQfp16, {threads} shards"
@@ -93,7 +94,7 @@ class Shards:
         for part in self._parts:
             self._shards.add_shard(part)
 
-    def nearest(self, queries: Vectors, k: int) -> Found:
+    def nearest(self, queries: Float32Array, k: int) -> Found:
         """The `k` nearest rows to each of `queries` (q, dimension)."""
         if len(queries) == 1:
             similarities, found = self._shards.search(queries, k)
@@ -113,13 +114,13 @@ class Coarse:
     is FAISS's index of them and `length` of how many rows the short list is, ten times `k` where that is more.
     """
 
-    def __init__(self, rows: Rows, codes: Any, length: int) -> None:
+    def __init__(self, rows: Float16Array, codes: Any, length: int) -> None:
         self.name = f"PQ{codes.pq.M}x4fs,Refine(SQfp16)"
         self.codes = codes
         self.length = length
         self._rows = rows
 
-    def nearest(self, queries: Vectors, k: int) -> Found:
+    def nearest(self, queries: Float32Array, k: int) -> Found:
         """The `k` nearest of the short list to each of `queries` (q, dimension)."""
         length = max(self.length, 10 * k)
         if length * _SHARE > len(self._rows):
@@ -137,7 +138,7 @@ class Coarse:
         return int(self.codes.ntotal * self.codes.code_size)
 
     @classmethod
-    def made(cls, rows: Rows, lengths: tuple[int, ...]) -> Coarse | None:
+    def made(cls, rows: Float16Array, lengths: tuple[int, ...]) -> Coarse | None:
         """The codes of rows (n, dimension) with the shortest sufficient list; None where none of `lengths` suffices.
 
         Queries of two kinds are tried against the exact answer: photographs, and what lies as far from them as texts.
@@ -165,7 +166,7 @@ class Coarse:
         return None
 
 
-def scan_of(rows: Rows, limits: Limits, *, coarse: bool = True) -> Scan:
+def scan_of(rows: Float16Array, limits: Limits, *, coarse: bool = True) -> Scan:
     """The kind of scan that suits so many rows, made; without `coarse` an exact one, however many they are."""
     if coarse and len(rows) >= limits.coarse_from:
         made = Coarse.made(rows, limits.lists)
@@ -177,6 +178,6 @@ def scan_of(rows: Rows, limits: Limits, *, coarse: bool = True) -> Scan:
     return Exact(rows)
 
 
-def _share(listed: Ids, right: Ids) -> float:
+def _share(listed: Int64Array, right: Int64Array) -> float:
     found = sum(int(np.isin(wanted, places).sum()) for wanted, places in zip(right, listed, strict=True))
     return found / right.size

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.index.rows import BLOCK, Ids, Rows, Vectors, decoded, flat, let_go, nearest
+from service.index.rows import BLOCK, decoded, flat, let_go, nearest
 from service.index.scans import Exact, Scan
+from service.types import BoolArray, Float16Array, Float32Array, Int64Array
 
 if TYPE_CHECKING:
-    Mask = NDArray[np.bool_]
+    Mask = BoolArray
 
 _FEW = 32
 """Where fewer than one in so many rows are asked for they are gathered, beyond that the others are left out of a
@@ -25,13 +25,13 @@ scan of all."""
 class Segment:
     """Rows (n, dimension) float16, ids (n,) int64, each once, and which are `dead` (n,); never changed."""
 
-    rows: Rows
-    ids: Ids
+    rows: Float16Array
+    ids: Int64Array
     dead: Mask
     scan: Scan
 
     @classmethod
-    def of(cls, rows: Rows, ids: Ids, scan: Scan | None = None, dead: Mask | None = None) -> Segment:
+    def of(cls, rows: Float16Array, ids: Int64Array, scan: Scan | None = None, dead: Mask | None = None) -> Segment:
         """Rows with ids, scanned exactly where no scan is given; none is dead where nothing else is said."""
         return cls(rows, ids, np.zeros(len(ids), np.bool_) if dead is None else dead, scan or Exact(rows))
 
@@ -43,7 +43,7 @@ class Segment:
     def __len__(self) -> int:
         return len(self.ids) - self.gone
 
-    def without(self, ids: Ids) -> Segment:
+    def without(self, ids: Int64Array) -> Segment:
         """The same with the photographs `ids` dead; they may be unknown here."""
         places = self.places_of(ids)
         if not len(places):
@@ -52,7 +52,7 @@ class Segment:
         dead[places] = True
         return Segment(self.rows, self.ids, dead, self.scan)
 
-    def places_of(self, ids: Ids) -> Ids:
+    def places_of(self, ids: Int64Array) -> Int64Array:
         """The rows (m,), rising, of those of `ids` that are here and not dead."""
         if not len(ids) or not len(self.ids):
             return np.empty(0, np.int64)
@@ -64,7 +64,7 @@ class Segment:
         return np.unique(places)
 
     @cached_property
-    def _by_id(self) -> tuple[Ids, Ids | None]:
+    def _by_id(self) -> tuple[Int64Array, Int64Array | None]:
         """The ids that are not dead, rising, and their rows; None for the rows where all lie so.
 
         A photograph that changes again has dead rows beside its own.
@@ -76,7 +76,7 @@ class Segment:
         order = np.argsort(known, kind="stable")
         return known[order], order if rows is None else rows[order]
 
-    def nearest(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+    def nearest(self, queries: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
         """Similarities and rows, each (q, at most `k`), best first, of the nearest that are not dead; -1 for none."""
         wanted = min(k, len(self))
         if not wanted:
@@ -94,7 +94,7 @@ class Segment:
         found = np.take_along_axis(np.where(alive, places, -1), first, axis=1)
         return np.take_along_axis(similarities, first, axis=1), found
 
-    def among(self, query: Vectors, k: int, ids: Ids) -> tuple[Vectors, Ids]:
+    def among(self, query: Float32Array, k: int, ids: Int64Array) -> tuple[Float32Array, Int64Array]:
         """Similarities and rows, each (n,), n <= k, best first, of the nearest of `ids` to `query` (1, dimension)."""
         import faiss
 
@@ -113,7 +113,7 @@ class Segment:
             similarities, found = flat(self.rows).search(query, wanted, params=only)
         return similarities[0], found[0]
 
-    def chunks(self) -> Iterator[tuple[Ids, Rows]]:
+    def chunks(self) -> Iterator[tuple[Int64Array, Float16Array]]:
         """Ids and rows of those that are not dead, in order, some thousands at a time."""
         for start in range(0, len(self.ids), BLOCK):
             part = slice(start, start + BLOCK)
@@ -132,7 +132,7 @@ class Tail:
         self._rows = segment.rows
         self._ids = segment.ids
 
-    def grown(self, segment: Segment, ids: Ids, rows: Rows) -> Segment:
+    def grown(self, segment: Segment, ids: Int64Array, rows: Float16Array) -> Segment:
         """`segment`, the newest one given out, with rows (n, dimension) behind it."""
         held = len(segment.ids)
         count = held + len(ids)
@@ -164,7 +164,7 @@ class State:
     def __len__(self) -> int:
         return len(self.base) + len(self.tail)
 
-    def nearest(self, query: Vectors, k: int, among: Ids | None) -> tuple[Vectors, Ids]:
+    def nearest(self, query: Float32Array, k: int, among: Int64Array | None) -> tuple[Float32Array, Int64Array]:
         """Similarities and places, each (n,), of the nearest to `query` (dimension,); places in the tail come last."""
         asked = np.ascontiguousarray(query, np.float32).reshape(1, -1)
         if among is None:
@@ -177,7 +177,7 @@ class State:
         best = best[places[best] >= 0][:k]
         return np.clip(similarities[best], -1.0, 1.0), places[best]
 
-    def nearest_to_each(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+    def nearest_to_each(self, queries: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
         """Similarities and ids, each (q, k), of the nearest to each of `queries` (q, dimension); -1 for none."""
         if not len(queries):
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
@@ -192,21 +192,21 @@ class State:
             np.pad(np.take_along_axis(ids, best, 1), lacking, constant_values=-1),
         )
 
-    def ids_at(self, places: Ids) -> Ids:
+    def ids_at(self, places: Int64Array) -> Int64Array:
         """The ids (n,) of places (n,)."""
         base, tail = self._split(places)
         ids = np.empty(len(places), np.int64)
         ids[base], ids[tail] = self.base.ids[places[base]], self.tail.ids[places[tail] - len(self.base.ids)]
         return ids
 
-    def vectors_at(self, places: Ids) -> Vectors:
+    def vectors_at(self, places: Int64Array) -> Float32Array:
         """The vectors (n, dimension) of places (n,)."""
         base, tail = self._split(places)
         rows = np.empty((len(places), self.base.rows.shape[1]), np.float16)
         rows[base], rows[tail] = self.base.rows[places[base]], self.tail.rows[places[tail] - len(self.base.ids)]
         return decoded(rows)
 
-    def places(self) -> Ids:
+    def places(self) -> Int64Array:
         """Where its photographs are (n,), those of the base first."""
         behind = np.flatnonzero(~self.tail.dead) + len(self.base.ids)
         return np.concatenate([np.flatnonzero(~self.base.dead), behind])
@@ -215,23 +215,23 @@ class State:
     def _segments(self) -> tuple[Segment, Segment]:
         return self.base, self.tail
 
-    def _parts(self, queries: Vectors, k: int) -> Sequence[tuple[Vectors, Ids]]:
+    def _parts(self, queries: Float32Array, k: int) -> Sequence[tuple[Float32Array, Int64Array]]:
         return [segment.nearest(queries, k) for segment in self._segments]
 
-    def _split(self, places: Ids) -> tuple[Mask, Mask]:
+    def _split(self, places: Int64Array) -> tuple[Mask, Mask]:
         base = places < len(self.base.ids)
         return base, ~base
 
 
-def chunks_of(segments: Iterable[Segment]) -> Iterator[tuple[Ids, Rows]]:
+def chunks_of(segments: Iterable[Segment]) -> Iterator[tuple[Int64Array, Float16Array]]:
     """Ids and rows of all photographs of some segments, in order."""
     for segment in segments:
         yield from segment.chunks()
 
 
-def _behind(places: Ids, count: int) -> Ids:
+def _behind(places: Int64Array, count: int) -> Int64Array:
     return np.where(places >= 0, places + count, -1)
 
 
-def _ids_at(segment: Segment, places: Ids) -> Ids:
+def _ids_at(segment: Segment, places: Int64Array) -> Int64Array:
     return np.where(places >= 0, segment.ids[places], -1) if len(segment.ids) else places

@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import LibraryError
 from service.index.files import SavedBase, read_newest, write_base, write_state
-from service.index.rows import Ids, Rows, spooled
+from service.index.rows import spooled
 from service.index.scans import Limits, scan_of
 from service.index.segments import Segment, State, Tail, chunks_of
 from service.store.catalog import Catalog
+from service.types import Float16Array, Float32Array, Int64Array
 
-Read = Callable[[Catalog, int], tuple[int, list[int], Iterator[tuple[Ids, NDArray[np.float16] | NDArray[np.float32]]]]]
+Read = Callable[[Catalog, int], tuple[int, list[int], Iterator[tuple[Int64Array, Float16Array | Float32Array]]]]
 """What an index is derived from: a catalog and a generation to the catalog's generation, the ids removed since, and
 chunks of ids (n,) and vectors (n, dimension) added or replaced."""
 
@@ -108,9 +108,7 @@ class VectorIndex:
             self._follow(catalog, state)
         return True
 
-    def search(
-        self, vector: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(self, vector: Float32Array, k: int, among: Int64Array | None = None) -> tuple[Float32Array, Int64Array]:
         """The `k` nearest photographs to one unit vector (dimension,), or the `k` nearest of those of ids `among`.
 
         Returns similarities (n,) in [-1, 1], highest first, and ids (n,), with n <= k. Of a large library a search
@@ -120,7 +118,7 @@ class VectorIndex:
         similarities, places = state.nearest(vector, k, among)
         return similarities, state.ids_at(places)
 
-    def search_many(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search_many(self, vectors: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
         """The `k` nearest photographs to each of unit vectors (n, dimension).
 
         Returns similarities (n, k) in [-1, 1], highest first in each row, and ids (n, k); -1 stands for an id where
@@ -129,14 +127,14 @@ class VectorIndex:
         return self._state.nearest_to_each(vectors, k)
 
     def candidates(
-        self, vector: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+        self, vector: Float32Array, k: int, among: Int64Array | None = None
+    ) -> tuple[Float32Array, Int64Array, Float32Array]:
         """What `search` finds, and the photographs' own vectors (n, dimension) float32 in the same order."""
         state = self._state
         similarities, places = state.nearest(vector, k, among)
         return similarities, state.ids_at(places), state.vectors_at(places)
 
-    def sample(self, most: int) -> NDArray[np.float32]:
+    def sample(self, most: int) -> Float32Array:
         """At most `most` vectors (n, dimension) spread evenly over the index, always the same ones."""
         state = self._state
         places = state.places()
@@ -196,14 +194,14 @@ class VectorIndex:
         base = Segment.of(rows, ids, scan_of(rows, self._limits))
         self._put(replace(State.empty(self.dimension), base=base, generation=generation, stamp=stamp))
 
-    def _joined(self, segments: Sequence[Segment]) -> tuple[Rows, Ids]:
+    def _joined(self, segments: Sequence[Segment]) -> tuple[Float16Array, Int64Array]:
         return spooled(lambda: chunks_of(segments), self.dimension, self._folder, self._limits.whole_until)
 
-    def _newer(self, catalog: Catalog, since: int) -> tuple[int, list[int], Rows, Ids]:
+    def _newer(self, catalog: Catalog, since: int) -> tuple[int, list[int], Float16Array, Int64Array]:
         """Generation, removed ids, and rows and ids that are new since a generation."""
         seen: list[tuple[int, list[int]]] = []
 
-        def chunks() -> Iterator[tuple[Ids, NDArray[np.float16] | NDArray[np.float32]]]:
+        def chunks() -> Iterator[tuple[Int64Array, Float16Array | Float32Array]]:
             generation, removed, parts = self._read(catalog, since)
             seen.append((generation, removed))
             yield from parts
@@ -242,7 +240,7 @@ class VectorIndex:
 
 def _stored(
     fingerprint: str, catalog: Catalog, since: int
-) -> tuple[int, list[int], Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]]:
+) -> tuple[int, list[int], Iterator[tuple[Int64Array, Float16Array]]]:
     """The catalog's own vectors of a fingerprint."""
     generation, removed, chunks = catalog.changes([fingerprint], since)
     return generation, removed, ((ids, vectors) for ids, (vectors,) in chunks)

@@ -10,16 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from service.compute.malloc import give_memory_back
 from service.errors import PhotographError
 from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail_of
 from service.store.catalog import Catalog
 from service.store.records import Facts, Known, Place, Root
+from service.types import AnyArray, Float32Array
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,10 +47,10 @@ class Tower(Protocol):
     def photograph_side(self) -> int:
         """Pixels of the tower's input."""
 
-    def prepare(self, image: Image.Image) -> NDArray[Any]:
+    def prepare(self, image: Image.Image) -> AnyArray:
         """One photograph as the tower's input; called from several threads."""
 
-    def encode_with_features(self, prepared: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode_with_features(self, prepared: Sequence[AnyArray]) -> tuple[Float32Array, Float32Array]:
         """Unit vectors (n, dimension) and features (n, width) of a batch, at least one photograph."""
 
 
@@ -107,7 +105,7 @@ class Decoded:
     """
 
     facts: Facts
-    prepared: dict[int, NDArray[Any]]
+    prepared: dict[int, AnyArray]
     thumbnail: bytes
     id: int | None
 

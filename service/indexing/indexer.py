@@ -12,10 +12,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
@@ -24,6 +22,7 @@ from service.indexing.pipeline import Pipeline
 from service.indexing.walk import NAMELESS, look_into
 from service.store.catalog import Catalog
 from service.store.records import Entry, Known, Root
+from service.types import AnyArray, Float16Array
 
 __all__ = ["Advanced", "Event", "Failure", "Finished", "Indexer", "Scanned", "Summary", "Tower", "Work"]
 
@@ -174,7 +173,7 @@ class Indexer:
     def _encode(self, outcomes: Sequence[Decoded | Placed | Failure]) -> _Batch:
         """In the tower's thread: what is to be written of a batch."""
         photographs = [outcome for outcome in outcomes if isinstance(outcome, Decoded)]
-        vectors: list[dict[str, NDArray[np.float16]]] = [{} for _ in photographs]
+        vectors: list[dict[str, Float16Array]] = [{} for _ in photographs]
         for number, work in enumerate(self._works):
             pairs = zip(photographs, vectors, strict=True)
             _encode(work, [(photograph.prepared.get(number), into) for photograph, into in pairs])
@@ -232,7 +231,7 @@ class Indexer:
         )
 
 
-def _encode(work: Work, photographs: Sequence[tuple[NDArray[Any] | None, dict[str, NDArray[np.float16]]]]) -> None:
+def _encode(work: Work, photographs: Sequence[tuple[AnyArray | None, dict[str, Float16Array]]]) -> None:
     """Put what is kept of a tower into the vectors of the photographs that were prepared for it."""
     waiting = [(prepared, into) for prepared, into in photographs if prepared is not None]
     if not waiting:

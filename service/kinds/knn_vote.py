@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
+
+from service.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 _RIDGE = 1e-2
 """Pulls the weights of a vote to 0, so that a set without one wrong vote still has finite ones."""
@@ -61,7 +62,7 @@ class Vote:
         """What `of` reads."""
         return asdict(self)
 
-    def __call__(self, similarities: NDArray[np.float32], kinds: Sequence[str]) -> Opinion:
+    def __call__(self, similarities: Float32Array, kinds: Sequence[str]) -> Opinion:
         """The opinion of neighbours with these similarities (n,) and kinds; n is at least 1."""
         names = sorted(set(kinds))
         numbers = np.array([[names.index(kind) for kind in kinds]])
@@ -70,16 +71,14 @@ class Vote:
         share = float(1.0 / (1.0 + np.exp(-measures[0, 0])))
         return Opinion(names[int(winners[0])], confidence, share, confidence >= self.min_confidence)
 
-    def confidence(self, measures: NDArray[np.float64]) -> NDArray[np.float64]:
+    def confidence(self, measures: Float64Array) -> Float64Array:
         """Probabilities (n,) that winners are right, of what `count_votes` measured, (n, 2)."""
         line = measures @ np.array([self.of_share, self.of_similarity]) + self.intercept
-        probabilities: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(line, -500.0, 500.0)))
+        probabilities: Float64Array = 1.0 / (1.0 + np.exp(-np.clip(line, -500.0, 500.0)))
         return probabilities
 
 
-def count_votes(
-    similarities: NDArray[np.float32], kinds: NDArray[np.int64], temperature: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def count_votes(similarities: Float32Array, kinds: Int64Array, temperature: float) -> tuple[Int64Array, Float64Array]:
     """The winning kinds (queries,) of neighbours with similarities and kinds (queries, neighbours), and measures.
 
     Measures (queries, 2) are the logit of the winner's share and the mean similarity of its voters.
@@ -97,12 +96,12 @@ def count_votes(
 
 
 def fit_vote(
-    similarities: NDArray[np.float32],
-    kinds: NDArray[np.int64],
-    own: NDArray[np.int64],
+    similarities: Float32Array,
+    kinds: Int64Array,
+    own: Int64Array,
     *,
     temperature: float,
-    weights: NDArray[np.float64] | None = None,
+    weights: Float64Array | None = None,
 ) -> Vote:
     """Calibrate a vote on held-out photographs of the kinds `own` (queries,), known or not among their neighbours.
 
@@ -119,9 +118,7 @@ def fit_vote(
     return Vote(vote.neighbours, temperature, vote.of_share, vote.of_similarity, vote.intercept, least)
 
 
-def _logistic_line(
-    measures: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _logistic_line(measures: Float64Array, right: BoolArray, weights: Float64Array) -> Float64Array:
     """Intercept and weights (1 + measures,) of a ridge logistic regression, by Newton's method."""
     mean, deviation = measures.mean(axis=0), np.maximum(measures.std(axis=0), 1e-6)
     rows = np.concatenate([np.ones((len(measures), 1)), (measures - mean) / deviation], axis=1)

@@ -13,6 +13,7 @@ from service.errors import DataError, ForbiddenError, LibraryError, NotFoundErro
 from service.kinds.labels import FOLDERS, KEYWORDS, TABLE, kind_named
 from service.photos.keywords import keywords_in
 from service.store.catalog import Catalog
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from service.library import Library
@@ -23,8 +24,6 @@ PREFIXES = ("kind:", "kind/")
 _COLUMNS = ("image", "kind")
 _NAMED = 5
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -34,7 +33,7 @@ class Found:
     notices: Sequence[str]
 
 
-def read_kinds(library: Library, source: str, on_progress: Progress) -> Sequence[str]:
+def read_kinds(library: Library, source: str, on_progress: OnProgress) -> Sequence[str]:
     """Take a library's kinds from "folders", from "keywords", or from the table that `source` names.
 
     Sentences on what was left out come back. Folders are always current; keywords and tables are read now. Raises as
@@ -82,7 +81,7 @@ def kinds_from_table(catalog: Catalog, table: Path) -> Found:
     return Found({identity: row.kind for identity, row in kinds.items()}, notices)
 
 
-def kinds_from_keywords(catalog: Catalog, file_of: Callable[[int], Path], on_progress: Progress) -> Found:
+def kinds_from_keywords(catalog: Catalog, file_of: Callable[[int], Path], on_progress: OnProgress) -> Found:
     """The kinds that keywords such as `kind:daisy` give the photographs of a library.
 
     `file_of` gives the file of a photograph by its id, as `Library.file_of` does; `on_progress` is called with the

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import UsageError
 from service.store.catalog import Catalog
+from service.types import Int64Array
 
 FOLDERS, KEYWORDS, TABLE = "folders", "keywords", "table"
 UNKNOWN = "unknown"
@@ -97,7 +97,7 @@ class Kinds:
                 counts[kind] += count
         return dict(sorted(counts.items()))
 
-    def ids(self) -> NDArray[np.int64]:
+    def ids(self) -> Int64Array:
         """The ids (n,) of all photographs that have a kind, rising."""
         if self.source != FOLDERS:
             rows = self._catalog.connection.execute("SELECT photograph_id FROM kind ORDER BY photograph_id")

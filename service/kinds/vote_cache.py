@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import LibraryError, NotFoundError
 from service.kinds.knn_vote import Vote
 from service.kinds.labels import Kinds
 from service.kinds.vote_calibration import MOST_ASKED, Calibration, Chunk, calibrate, nearest_others
 from service.store.catalog import Catalog
+from service.types import Float32Array, OnProgress
 
 FILE = "vote.json"
 VERSION = 1
@@ -24,8 +24,6 @@ CHANGED = 0.1
 """Share of the photographs that may have come, gone or changed their kind before the vote is calibrated again."""
 _CHUNK = 4096
 _SEED = 0
-
-Progress = Callable[[int, int], None]
 
 
 class Votes:
@@ -44,7 +42,7 @@ class Votes:
         self._making = threading.Lock()
         self._current: tuple[object, Calibration] | None = None
 
-    def current(self, fingerprint: str, on_progress: Progress = lambda done, total: None) -> Calibration:
+    def current(self, fingerprint: str, on_progress: OnProgress = lambda done, total: None) -> Calibration:
         """The calibration for vectors of `fingerprint`; `on_progress` follows one that has to be made.
 
         Raises `LibraryError` where the library's kinds are no ground for a vote.
@@ -100,7 +98,7 @@ class Votes:
             part.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             part.replace(self._file)
 
-    def _made(self, fingerprint: str, counts: Mapping[str, int], on_progress: Progress) -> Calibration:
+    def _made(self, fingerprint: str, counts: Mapping[str, int], on_progress: OnProgress) -> Calibration:
         numbers = {kind: number for number, kind in enumerate(counts)}
         ids, vectors = self._sample(fingerprint)
         kinds = self._kinds.of(ids)
@@ -109,7 +107,7 @@ class Votes:
         chunks = self._chunks(fingerprint, numbers, sum(counts.values()), on_progress)
         return calibrate(nearest_others(vectors, own, chunks, copies), seed=_SEED)
 
-    def _sample(self, fingerprint: str) -> tuple[list[int], NDArray[np.float32]]:
+    def _sample(self, fingerprint: str) -> tuple[list[int], Float32Array]:
         """At most 2,000 photographs with kinds, by id, and their vectors."""
         every = self._kinds.ids()
         drawn = np.random.default_rng(_SEED).permutation(every)[:MOST_ASKED]
@@ -133,7 +131,9 @@ class Votes:
         )
         return frozenset(row[0] for row in rows) | {identity}
 
-    def _chunks(self, fingerprint: str, numbers: dict[str, int], total: int, on_progress: Progress) -> Iterator[Chunk]:
+    def _chunks(
+        self, fingerprint: str, numbers: dict[str, int], total: int, on_progress: OnProgress
+    ) -> Iterator[Chunk]:
         done = 0
         _, _, chunks = self._catalog.changes([fingerprint], 0, _CHUNK)
         for ids, (vectors,) in chunks:

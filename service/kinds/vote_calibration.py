@@ -12,13 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import LibraryError
 from service.kinds.knn_vote import Vote, count_votes, fit_vote
-
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
+from service.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 NEIGHBOURS = 10
 """Photographs that vote at most."""
@@ -36,9 +33,9 @@ _LEAST_PROBABILITY = 1e-6
 class Chunk:
     """Some of the photographs that vote: `ids` (c,), unit `vectors` (c, dimension) float32, `kinds` (c,) as numbers."""
 
-    ids: Integers
-    vectors: Floats
-    kinds: Integers
+    ids: Int64Array
+    vectors: Float32Array
+    kinds: Int64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +45,8 @@ class Nearest:
     Where there are fewer, the similarity is -inf and the kind -1.
     """
 
-    similarities: Floats
-    kinds: Integers
+    similarities: Float32Array
+    kinds: Int64Array
 
     @classmethod
     def none(cls, photographs: int, neighbours: int) -> Nearest:
@@ -57,7 +54,7 @@ class Nearest:
         shape = (photographs, neighbours)
         return cls(np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64))
 
-    def joined(self, similarities: Floats, kinds: Integers) -> Nearest:
+    def joined(self, similarities: Float32Array, kinds: Int64Array) -> Nearest:
         """The nearest of these and of further photographs with `similarities` (n, c) and `kinds` (c,)."""
         depth = self.similarities.shape[1]
         if similarities.shape[1] > depth:
@@ -73,7 +70,7 @@ class Nearest:
         return Nearest(kept, np.where(np.isfinite(kept), named, -1))
 
     @property
-    def counts(self) -> Integers:
+    def counts(self) -> Int64Array:
         """How many neighbours each has, (n,)."""
         return np.asarray(np.isfinite(self.similarities).sum(axis=1), np.int64)
 
@@ -85,15 +82,15 @@ class Asked:
     `known` are the nearest of any kind, `unknown` those of other kinds; `company` says whether another has their kind.
     """
 
-    own: Integers
+    own: Int64Array
     known: Nearest
     unknown: Nearest
-    company: NDArray[np.bool_]
+    company: BoolArray
 
 
 def nearest_others(
-    vectors: Floats,
-    own: Integers,
+    vectors: Float32Array,
+    own: Int64Array,
     chunks: Iterable[Chunk],
     left_out: Sequence[frozenset[int]],
     neighbours: int = NEIGHBOURS,
@@ -153,14 +150,14 @@ class _Rows:
     `fold` keeps the two votes on one photograph together; `known` says whether its kind could have been voted for.
     """
 
-    similarities: Floats
-    kinds: Integers
-    own: Integers
-    known: NDArray[np.bool_]
-    fold: Integers
-    weight: NDArray[np.float64]
+    similarities: Float32Array
+    kinds: Int64Array
+    own: Int64Array
+    known: BoolArray
+    fold: Int64Array
+    weight: Float64Array
 
-    def some(self, which: NDArray[np.bool_]) -> _Rows:
+    def some(self, which: BoolArray) -> _Rows:
         return _Rows(
             similarities=self.similarities[which],
             kinds=self.kinds[which],
@@ -173,7 +170,7 @@ class _Rows:
     def fit(self, temperature: float) -> Vote:
         return fit_vote(self.similarities, self.kinds, self.own, temperature=temperature, weights=self.weight)
 
-    def judged(self, vote: Vote) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def judged(self, vote: Vote) -> tuple[Float64Array, BoolArray]:
         """Confidence and whether the vote was right, (n,)."""
         winners, measures = count_votes(self.similarities, self.kinds, vote.temperature)
         return vote.confidence(measures), winners == self.own
@@ -204,9 +201,9 @@ def calibrate(asked: Asked, *, seed: int = 0) -> Calibration:
 
 
 def calibration_error(
-    confidence: NDArray[np.float64],
-    right: NDArray[np.bool_],
-    weight: NDArray[np.float64] | None = None,
+    confidence: Float64Array,
+    right: BoolArray,
+    weight: Float64Array | None = None,
     bins: int = 10,
 ) -> float:
     """Expected calibration error in bins of equal width (Guo et al. 2017): mean distance of confidence (n,), 0 to 1,
@@ -217,7 +214,7 @@ def calibration_error(
     return float(np.abs(apart).sum() / weight.sum())
 
 
-def auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
+def auroc(higher: Float64Array, lower: Float64Array) -> float:
     """The probability that one drawn from `higher` (n,) is above one drawn from `lower` (m,); ties count half."""
     ordered = np.sort(lower)
     below = np.searchsorted(ordered, higher, "left") + np.searchsorted(ordered, higher, "right")
@@ -261,6 +258,6 @@ def _temperature(rows: _Rows) -> float:
     return TEMPERATURES[int(np.argmin(losses))]
 
 
-def _log_loss(confidence: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
+def _log_loss(confidence: Float64Array, right: BoolArray, weight: Float64Array) -> float:
     bounded = np.clip(confidence, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY)
     return float(-(weight * np.where(right, np.log(bounded), np.log(1.0 - bounded))).sum())

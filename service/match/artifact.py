@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import MismatchError, ModelError
 from service.match.features import BANKS, FEATURES, Bank, Everyday, side
 from service.match.query_features import OneText
 from service.store.array_files import fault_of, read_arrays, write_arrays
+from service.types import AnyArray, Float32Array, Float64Array, Int8Array
 
 VERSION = 2
 FACTS = "match.json"
@@ -49,12 +49,12 @@ class Logistic:
         """What `of` reads."""
         return {"slope": self.slope, "intercept": self.intercept}
 
-    def logit(self, x: NDArray[Any]) -> NDArray[np.float64]:
+    def logit(self, x: AnyArray) -> Float64Array:
         """What the exponential is taken of, float64 of the shape of `x`."""
-        line: NDArray[np.float64] = self.slope * x.astype(np.float64) + self.intercept
+        line: Float64Array = self.slope * x.astype(np.float64) + self.intercept
         return line
 
-    def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
+    def __call__(self, x: AnyArray) -> Float32Array:
         """Numbers of any shape to [0, 1], float32."""
         return squash(self.logit(x))
 
@@ -70,9 +70,9 @@ class Interaction:
     """
 
     banks: tuple[Bank, ...]
-    mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    mean: Float64Array
+    deviation: Float64Array
+    weights: Float64Array
     intercept: float
     far: float
     near: float
@@ -82,16 +82,16 @@ class Interaction:
         """What measures one text with many photographs, for a search."""
         return OneText(self.banks)
 
-    def logits(self, standard: NDArray[np.float64]) -> NDArray[np.float64]:
+    def logits(self, standard: Float64Array) -> Float64Array:
         """Logits (n,) of what `standard` gives."""
-        line: NDArray[np.float64] = standard @ self.weights + self.intercept
+        line: Float64Array = standard @ self.weights + self.intercept
         return line
 
-    def standard(self, measured: NDArray[np.float32]) -> NDArray[np.float64]:
+    def standard(self, measured: Float32Array) -> Float64Array:
         """Features (n, len(FEATURES)) as what weights are for, (n, 2 · len(FEATURES)); the first is the cosine."""
         return standardised(measured, self.mean, self.deviation)
 
-    def share(self, nearness: NDArray[np.float32]) -> NDArray[np.float64]:
+    def share(self, nearness: Float32Array) -> Float64Array:
         """How much the features count for texts of this nearness, 0 to 1."""
         return np.clip((nearness.astype(np.float64) - self.far) / (self.near - self.far), 0.0, 1.0)
 
@@ -115,7 +115,7 @@ class TextMatch:
         """Whether more than the cosine decides."""
         return self.interaction is not None or self.everyday is not None
 
-    def logits(self, query: NDArray[np.float32], photographs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def logits(self, query: Float32Array, photographs: Float32Array) -> Float64Array:
         """Logits (n,) of the match of a text (dimension,) with photographs (n, dimension), unit vectors."""
         if self.interaction is None:
             return self._plain(query, photographs)
@@ -129,7 +129,7 @@ class TextMatch:
             return seen
         return share * seen + (1.0 - share) * self._plain(query, photographs)
 
-    def _plain(self, query: NDArray[np.float32], photographs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _plain(self, query: Float32Array, photographs: Float32Array) -> Float64Array:
         similarity = photographs @ query
         if self.everyday is not None:
             similarity = self.everyday.apart(similarity, photographs)
@@ -152,8 +152,8 @@ class ScorerArtifact:
     min_match: float = 0.0
     trained_on: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
-    precision: NDArray[np.float64] | None = None
-    plain_precision: NDArray[np.float64] | None = None
+    precision: Float64Array | None = None
+    plain_precision: Float64Array | None = None
 
     @classmethod
     def load(cls, folder: Path, fingerprint: str, *also: str) -> ScorerArtifact:
@@ -241,8 +241,8 @@ class ScorerArtifact:
         if not arrays:
             (folder / ARRAYS).unlink(missing_ok=True)
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        arrays: dict[str, NDArray[Any]] = {}
+    def _arrays(self) -> dict[str, AnyArray]:
+        arrays: dict[str, AnyArray] = {}
         interaction, everyday = self.text.interaction, self.text.everyday
         if interaction is not None:
             for name, bank in zip(BANKS, interaction.banks, strict=True):
@@ -275,37 +275,35 @@ def exchange(folder: Path, old: str, new: str) -> None:
             kept.replace(here)
 
 
-def standardised(
-    measured: NDArray[np.float32], mean: NDArray[np.float64], deviation: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def standardised(measured: Float32Array, mean: Float64Array, deviation: Float64Array) -> Float64Array:
     """Features (n, f) with mean 0 and deviation 1, and these times the first of them: (n, 2f)."""
     scaled = (measured - mean) / deviation
     return np.concatenate([scaled, scaled * scaled[:, :1]], axis=1)
 
 
-def squash(logits: NDArray[np.float64]) -> NDArray[np.float32]:
+def squash(logits: Float64Array) -> Float32Array:
     """1 / (1 + exp(−x)) as float32, for any x."""
     return (1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))).astype(np.float32)
 
 
-def rounded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def rounded(vectors: Float32Array) -> Float32Array:
     """Vectors as a file keeps them: in steps of 1/127 of each one's largest number, brought back to length 1."""
     return _unrounded(_steps(vectors))
 
 
-def _steps(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
+def _steps(vectors: Float32Array) -> Int8Array:
     largest = np.abs(vectors).max(axis=1, keepdims=True)
-    steps: NDArray[np.int8] = np.round(vectors * (127.0 / largest)).astype(np.int8)
+    steps: Int8Array = np.round(vectors * (127.0 / largest)).astype(np.int8)
     return steps
 
 
-def _unrounded(steps: NDArray[np.int8]) -> NDArray[np.float32]:
+def _unrounded(steps: Int8Array) -> Float32Array:
     vectors = steps.astype(np.float32)
-    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
 
 
-def _interaction(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Interaction:
+def _interaction(facts: dict[str, Any], arrays: dict[str, AnyArray]) -> Interaction:
     count = len(FEATURES)
     for name, length in {"mean": count, "deviation": count, "weights": 2 * count}.items():
         if arrays[name].shape != (length,):
@@ -325,7 +323,7 @@ def _interaction(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Inte
     )
 
 
-def _square(rows: list[list[float]] | None) -> NDArray[np.float64] | None:
+def _square(rows: list[list[float]] | None) -> Float64Array | None:
     if rows is None:
         return None
     square = np.array(rows, np.float64)

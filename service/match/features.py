@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
-Rows = NDArray[np.int64]
+from service.types import Float32Array, Int64Array
 
 TEMPERATURES = (0.05, 0.1)
 """Of the softmax over a bank: lower ones see a vector through fewer centres."""
@@ -52,11 +50,11 @@ class Bank:
     along the widest of these. All float32.
     """
 
-    vectors: Vectors
-    counts: NDArray[np.float32]
-    centre: Vectors = field(init=False)
-    directions: Vectors = field(init=False)
-    variance: NDArray[np.float32] = field(init=False)
+    vectors: Float32Array
+    counts: Float32Array
+    centre: Float32Array = field(init=False)
+    directions: Float32Array = field(init=False)
+    variance: Float32Array = field(init=False)
 
     def __post_init__(self) -> None:
         centre = self.shares @ self.vectors
@@ -74,22 +72,22 @@ class Bank:
         object.__setattr__(self, "variance", (squares[varied] / widest).astype(np.float32))
 
     @cached_property
-    def shares(self) -> NDArray[np.float32]:
+    def shares(self) -> Float32Array:
         """What part of all each vector stands for, (n,)."""
-        shares: NDArray[np.float32] = (self.counts / self.counts.sum()).astype(np.float32)
+        shares: Float32Array = (self.counts / self.counts.sum()).astype(np.float32)
         return shares
 
     @cached_property
-    def powers(self) -> tuple[Vectors, ...]:
+    def powers(self) -> tuple[Float32Array, ...]:
         """The covariance, of which the largest variance is 1, to each of POWERS: (dimension, dimension)."""
         return tuple((self.directions.T * self.variance**each) @ self.directions for each in POWERS)
 
-    def turned(self, vector: Vectors) -> Vectors:
+    def turned(self, vector: Float32Array) -> Float32Array:
         """A vector (dimension,) from the centre on, times each of `powers`: (len(POWERS), dimension)."""
         # Without the powers, which are four times as much to read where directions are few.
         along = self.directions @ (vector - self.centre)
         strengths = [along * self.variance**each for each in POWERS]
-        turned: Vectors = np.stack(strengths) @ self.directions
+        turned: Float32Array = np.stack(strengths) @ self.directions
         return turned
 
 
@@ -104,11 +102,11 @@ class Everyday:
     2017; Bogolin et al. 2022), times T.
     """
 
-    centre: Vectors
-    spread: Vectors
+    centre: Float32Array
+    spread: Float32Array
 
     @classmethod
-    def of(cls, texts: Vectors) -> Everyday:
+    def of(cls, texts: Float32Array) -> Everyday:
         """From unit vectors (n, dimension) of everyday texts."""
         centre = texts.mean(axis=0)
         _, lengths, directions = np.linalg.svd(texts - centre, full_matrices=False)
@@ -116,15 +114,15 @@ class Everyday:
         # As a file keeps them, so that what is fitted is what is served.
         return cls(centre.astype(np.float16).astype(np.float32), spread.astype(np.float16).astype(np.float32))
 
-    def apart(self, similarity: NDArray[np.float32], photographs: Vectors) -> NDArray[np.float32]:
+    def apart(self, similarity: Float32Array, photographs: Float32Array) -> Float32Array:
         """Cosines (n,) less the nearness of their photographs (n, dimension) to everyday words."""
         along = photographs @ self._directions
         variance = np.einsum("nr,nr->n", along[:, 1:], along[:, 1:])
-        corrected: NDArray[np.float32] = similarity - along[:, 0] - variance / (2 * EVERYDAY_TEMPERATURE)
+        corrected: Float32Array = similarity - along[:, 0] - variance / (2 * EVERYDAY_TEMPERATURE)
         return corrected
 
     @cached_property
-    def _directions(self) -> Vectors:
+    def _directions(self) -> Float32Array:
         """Centre and spread side by side, (dimension, 1 + r), for one product with both."""
         return np.ascontiguousarray(np.concatenate([self.centre[None], self.spread]).T)
 
@@ -137,32 +135,32 @@ class Seen:
     maximum of its cosines with the bank), their mean and their standard deviation.
     """
 
-    seen: tuple[Vectors, ...]
-    alone: NDArray[np.float32]
+    seen: tuple[Float32Array, ...]
+    alone: Float32Array
 
 
 @dataclass(frozen=True)
 class Side:
     """Texts or photographs made ready to be paired: unit `vectors` (n, dimension) and what each bank makes of them."""
 
-    vectors: Vectors
+    vectors: Float32Array
     through: tuple[Seen, ...]
 
     @property
-    def nearness(self) -> NDArray[np.float32]:
+    def nearness(self) -> Float32Array:
         """How near each is to what the bank of texts speaks of, (n,): a soft maximum of cosines."""
         return self.through[0].alone[:, _NEARNESS]
 
 
-def side(vectors: Vectors, banks: tuple[Bank, ...]) -> Side:
+def side(vectors: Float32Array, banks: tuple[Bank, ...]) -> Side:
     """Make unit vectors (n, dimension) of texts or of photographs ready; `banks` in the order of BANKS."""
     return Side(vectors, tuple(_through(vectors, bank) for bank in banks))
 
 
-def _through(vectors: Vectors, bank: Bank) -> Seen:
+def _through(vectors: Float32Array, bank: Bank) -> Seen:
     similarity = vectors @ bank.vectors.T
     shares = bank.shares
-    seen: list[Vectors] = []
+    seen: list[Float32Array] = []
     for temperature in TEMPERATURES:
         weights = similarity / temperature + np.log(shares)
         highest = weights.max(axis=1, keepdims=True)
@@ -180,12 +178,12 @@ def _through(vectors: Vectors, bank: Bank) -> Seen:
 
 
 def features(
-    texts: Side, photographs: Side, banks: tuple[Bank, ...], text_rows: Rows, photograph_rows: Rows
-) -> NDArray[np.float32]:
+    texts: Side, photographs: Side, banks: tuple[Bank, ...], text_rows: Int64Array, photograph_rows: Int64Array
+) -> Float32Array:
     """Features float32 (n, len(FEATURES)) of n pairs, given as rows of the two sides; `banks` as for `side`."""
 
-    def products(of_texts: Vectors, of_photographs: Vectors) -> NDArray[np.float32]:
-        dots: NDArray[np.float32] = np.einsum("nd,nd->n", of_texts[text_rows], of_photographs[photograph_rows])
+    def products(of_texts: Float32Array, of_photographs: Float32Array) -> Float32Array:
+        dots: Float32Array = np.einsum("nd,nd->n", of_texts[text_rows], of_photographs[photograph_rows])
         return dots
 
     columns = [products(texts.vectors, photographs.vectors)]

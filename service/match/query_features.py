@@ -12,9 +12,9 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, Side, Vectors
+from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, Side
+from service.types import Float32Array
 
 _COARSE = TEMPERATURES[1]
 """Twice the other one."""
@@ -31,7 +31,7 @@ class OneText:
         ends = accumulate((len(bank.vectors) for bank in banks), initial=0)
         self._places = [slice(*each) for each in pairwise(ends)]
 
-    def features(self, text: Side, photographs: Vectors) -> NDArray[np.float32]:
+    def features(self, text: Side, photographs: Float32Array) -> Float32Array:
         """What `interaction.features` gives for the one text of a side with each of some photographs.
 
         Those are unit vectors (n, dimension); the features are float32 (n, len(FEATURES)), the same but for rounding.
@@ -52,24 +52,24 @@ class OneText:
         columns[-1] = _COARSE * np.log(totals[BANKS.index("texts")])
         return columns.T
 
-    def _direct(self, text: Side, photographs: Vectors) -> Vectors:
+    def _direct(self, text: Side, photographs: Float32Array) -> Float32Array:
         """Products (1 + banks · (temperatures + powers), n) with vectors that are of the text alone."""
         rows, offsets = [text.vectors[0]], [0.0]
         for bank, seen in zip(self._banks, text.through, strict=True):
             turned = bank.turned(text.vectors[0])
             rows += [*(each[0] for each in seen.seen), *turned]
             offsets += [0.0] * len(seen.seen) + (turned @ bank.centre).tolist()
-        products: Vectors = (photographs @ np.stack(rows, axis=1) - np.array(offsets, np.float32)).T
+        products: Float32Array = (photographs @ np.stack(rows, axis=1) - np.array(offsets, np.float32)).T
         return products
 
     def _through(
         self,
         number: int,
-        weights: tuple[NDArray[np.float32], ...],
+        weights: tuple[Float32Array, ...],
         text: Side,
-        products: Vectors,
-        block: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+        products: Float32Array,
+        block: Float32Array,
+    ) -> Float32Array:
         """Fill in the columns of one bank, the rows of `block`; the sums (n,) of the weights at the last temperature.
 
         `weights` (n, centres) are the photographs' at each temperature, without the centres' shares; `products` is
@@ -80,7 +80,7 @@ class OneText:
         for turn, each in enumerate(weights):
             summed = np.stack([np.ones_like(ends[0]), ends[0], ends[turn + 1]]) * bank.shares
             sums = summed @ each.T
-            total: Vectors = sums[0]
+            total: Float32Array = sums[0]
             rows = block[_SEEN * turn : _SEEN * (turn + 1)]
             rows[0] = products[turn]
             rows[1:] = sums[1:] / total

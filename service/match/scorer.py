@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.compute.blas_threads import one_thread
 from service.match.artifact import FACTS, Logistic, QueryKind, ScorerArtifact, squash
+from service.types import Float32Array
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -36,9 +36,7 @@ class Matching(Protocol):
     def reorders(self, kind: QueryKind) -> bool:
         """Whether matches may order photographs in another way than similarities do."""
 
-    def match(
-        self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
-    ) -> NDArray[np.float32]:
+    def match(self, query: Float32Array, photographs: Float32Array, kind: QueryKind) -> Float32Array:
         """Matches (n,), float32 in [0, 1], of photographs (n, dimension) with `query` (dimension,); unit vectors."""
 
 
@@ -69,7 +67,7 @@ class Scorer:
     without ratings needs it.
     """
 
-    def __init__(self, encoder: Encoded, artifact: ScorerArtifact | None, background: NDArray[np.float32]) -> None:
+    def __init__(self, encoder: Encoded, artifact: ScorerArtifact | None, background: Float32Array) -> None:
         self._artifact = artifact
         self._sigmoid = encoder.sigmoid
         self._background = background
@@ -94,16 +92,14 @@ class Scorer:
         """Whether matches may order photographs in another way than similarities do."""
         return kind == "text" and self._artifact is not None and self._artifact.text.reorders
 
-    def match(
-        self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
-    ) -> NDArray[np.float32]:
+    def match(self, query: Float32Array, photographs: Float32Array, kind: QueryKind) -> Float32Array:
         """Matches (n,), float32 in [0, 1], of photographs (n, dimension) with `query` (dimension,); unit vectors."""
         with one_thread():
             if self._artifact is not None and kind == "text":
                 return squash(self._artifact.text.logits(query, photographs))
             return self._of_similarity(query, kind)(photographs @ query)
 
-    def _of_similarity(self, query: NDArray[np.float32], kind: QueryKind) -> Logistic:
+    def _of_similarity(self, query: Float32Array, kind: QueryKind) -> Logistic:
         if self._artifact is not None and self._artifact.photograph is not None:
             return self._artifact.photograph
         if self._sigmoid is not None and kind == "text":
@@ -120,7 +116,7 @@ def artifact_of(encoder: Encoded, *folders: Path | None) -> ScorerArtifact | Non
     return None
 
 
-def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None, library: Path | None = None) -> Scorer:
+def load_scorer(encoder: Encoder, background: Float32Array | None = None, library: Path | None = None) -> Scorer:
     """The scorer for an encoder: the match fitted for a library, the one that the model's folder carries, or one
     without ratings.
 
@@ -134,7 +130,7 @@ def load_scorer(encoder: Encoder, background: NDArray[np.float32] | None = None,
     return Scorer(encoder, artifact_of(encoder, library, parse_name(encoder.name).folder), background)
 
 
-def _against_background(similarities: NDArray[np.float32]) -> Logistic:
+def _against_background(similarities: Float32Array) -> Logistic:
     """A map that calls a similarity even (0.5) where it stands three standard deviations out.
 
     Among photographs that have nothing to do with a query, cosines are nearly normal, and one in 740 lies

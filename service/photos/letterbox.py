@@ -13,17 +13,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import UsageError
 from service.photos.crop import Box
 from service.photos.decode import SMALLEST_SIDE
+from service.types import BoolArray, Float64Array, Int16Array
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Levels = NDArray[np.int16]
-Shares = NDArray[np.float64]
 Span = tuple[int, int]
 """A first line and the line after a last."""
 
@@ -104,16 +102,16 @@ def _reduced(image: Image.Image) -> tuple[Image.Image, int]:
     return (image.reduce(factor) if factor > 1 else image), factor
 
 
-def _difference(pixels: Levels, colour: Levels) -> Levels:
+def _difference(pixels: Int16Array, colour: Int16Array) -> Int16Array:
     """The greatest difference of the three channels of `pixels` (3, ...) from `colour` (3,), in levels (...)."""
     red, green, blue = (np.abs(channel - level) for channel, level in zip(pixels, colour, strict=True))
-    greatest: Levels = np.maximum(np.maximum(red, green), blue)
+    greatest: Int16Array = np.maximum(np.maximum(red, green), blue)
     return greatest
 
 
-def _colours(pixels: Levels) -> Iterator[Levels]:
+def _colours(pixels: Int16Array) -> Iterator[Int16Array]:
     """Colours (3,) that a border may have: of the four outermost lines, and of most lines that have only one."""
-    given: list[Levels] = []
+    given: list[Int16Array] = []
     for lines in (pixels, pixels.swapaxes(1, 2)):
         candidates = [colour for place in (0, -1) if (colour := _colour_of(lines[:, place])) is not None]
         even = lines[:, ((lines.max(axis=2) - lines.min(axis=2)) <= _NEAR).all(axis=0)]
@@ -127,9 +125,9 @@ def _colours(pixels: Levels) -> Iterator[Levels]:
                 yield colour
 
 
-def _colour_of(line: Levels) -> Levels | None:
+def _colour_of(line: Int16Array) -> Int16Array | None:
     """The one colour (3,) of a line (3, n); None where it has more."""
-    colour: Levels = np.median(line, axis=1).astype(np.int16)
+    colour: Int16Array = np.median(line, axis=1).astype(np.int16)
     return colour if (_difference(line, colour) > _NEAR).mean() <= _CLEAR else None
 
 
@@ -174,7 +172,7 @@ class _Axis:
         )
 
 
-def _picture(difference: Levels, first: int, disturbed: int) -> tuple[Span, Span] | None:
+def _picture(difference: Int16Array, first: int, disturbed: int) -> tuple[Span, Span] | None:
     """Rows and columns of the picture in `difference` (height, width), the levels from the border's colour, or None.
 
     `first` is the axis that is looked at over the whole width, 0 for rows; `disturbed` lines beside an edge may
@@ -195,10 +193,10 @@ def _picture(difference: Levels, first: int, disturbed: int) -> tuple[Span, Span
     return (outer.span, inner.span) if first == 0 else (inner.span, outer.span)
 
 
-def _axis(difference: Levels, disturbed: int) -> _Axis | None:
+def _axis(difference: Int16Array, disturbed: int) -> _Axis | None:
     """The borders before and after the picture among the lines of `difference`; None where they cannot be ones."""
     length = len(difference)
-    shares: Shares = (difference > _NEAR).mean(axis=1)
+    shares: Float64Array = (difference > _NEAR).mean(axis=1)
     runs = _runs(shares > _CLEAR)
     if not runs:
         return None
@@ -223,32 +221,34 @@ def _axis(difference: Levels, disturbed: int) -> _Axis | None:
     return _Axis((start, stop), length, edge, float(outside.mean()), text, even)
 
 
-def _runs(holds: NDArray[np.bool_]) -> list[Span]:
+def _runs(holds: BoolArray) -> list[Span]:
     """Where `holds` (n,) is true from one line to the next, as spans."""
     changes = np.flatnonzero(np.diff(np.r_[False, holds, False]))
     return [(int(start), int(stop)) for start, stop in changes.reshape(-1, 2)]
 
 
-def _disturbed(shares: Shares) -> int:
+def _disturbed(shares: Float64Array) -> int:
     """How many of these lines, from the border inwards, are only disturbed: less than half of what the fullest is."""
     return int((shares >= shares.max() / 2).argmax())
 
 
-def _edge(difference: Levels) -> float:
+def _edge(difference: Int16Array) -> float:
     """The share of other colour where the picture begins: in the better of its first lines (n, width)."""
     return float((difference > _NEAR).mean(axis=1).max())
 
 
-def _refined(image: Image.Image, colour: Levels, found: tuple[Span, Span], factor: int) -> tuple[int, int, int, int]:
+def _refined(
+    image: Image.Image, colour: Int16Array, found: tuple[Span, Span], factor: int
+) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the picture in pixels of `image`, from its rows and columns in a copy."""
     (top, bottom), (left, right) = ((start * factor, stop * factor) for start, stop in found)
     right, bottom = min(right, image.width), min(bottom, image.height)
     if factor == 1:
         return left, top, right, bottom
 
-    def shares_in(box: tuple[int, int, int, int], axis: int) -> Shares:
+    def shares_in(box: tuple[int, int, int, int], axis: int) -> Float64Array:
         pixels = np.asarray(image.crop(box)).astype(np.int16).transpose(2, 0, 1)
-        shares: Shares = (_difference(pixels, colour) > _NEAR).mean(axis=1 - axis)
+        shares: Float64Array = (_difference(pixels, colour) > _NEAR).mean(axis=1 - axis)
         return shares
 
     reach = 2 * factor

@@ -19,6 +19,7 @@ from service.photos.decode import open_photograph, read_file
 from service.photos.letterbox import picture_in
 from service.search.search import MOST_K
 from service.store.records import Record
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,7 +96,7 @@ def classify(
     k: int = DEFAULT_K,
     min_confidence: float | None = None,
     keep_borders: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Iterator[Answer]:
     """Ask a library for the kinds of photographs; answers come in their order, as they are ready.
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import UsageError
+from service.types import Float32Array, Int64Array
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,15 +27,15 @@ Photograph = Union[int, "Image.Image"]
 class Neighbours:
     """Similarities (n,), float32 in [-1, 1], highest first, and ids (n,), int64, of the nearest photographs."""
 
-    similarities: NDArray[np.float32]
-    ids: NDArray[np.int64]
+    similarities: Float32Array
+    ids: Int64Array
 
 
 def neighbours_of(
     photographs: Sequence[Photograph],
     k: int,
-    encode: Callable[[Sequence[Image.Image]], NDArray[np.float32]],
-    stored: Callable[[int], NDArray[np.float32]],
+    encode: Callable[[Sequence[Image.Image]], Float32Array],
+    stored: Callable[[int], Float32Array],
     index: VectorIndex,
     exclude: Collection[int] = (),
 ) -> list[Neighbours]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from service.errors import DataError, PhotographError, UsageError
 from service.photos.decode import open_photograph
 from service.search.search import check_text, score
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -72,7 +73,7 @@ def read_pairs(file: Path) -> Table:
 
 
 def score_lines(
-    table: Table, encoder: Encoder, scorer: Scorer, on_progress: Callable[[int, int], None] = lambda done, total: None
+    table: Table, encoder: Encoder, scorer: Scorer, on_progress: OnProgress = lambda done, total: None
 ) -> Iterator[str]:
     """The lines of a table as they are written, each with its match in [0, 1] as one more cell; the header first.
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.compute.blas_threads import one_thread
 from service.errors import UsageError
@@ -20,6 +19,7 @@ from service.match.scorer import Calibration, Matching, Scorer
 from service.photos.crop import Box
 from service.store.catalog import Catalog
 from service.store.records import Record
+from service.types import Float32Array, Int64Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,7 +158,7 @@ def check_text(text: str) -> None:
 
 def search(
     query: Query,
-    vector_of: Callable[[Query], NDArray[np.float32]],
+    vector_of: Callable[[Query], Float32Array],
     index: VectorIndex,
     scorer: Matching,
     catalog: Catalog,
@@ -201,8 +201,8 @@ def search(
 
 
 def _by_match(
-    query: Query, vector: NDArray[np.float32], index: VectorIndex, scorer: Matching
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    query: Query, vector: Float32Array, index: VectorIndex, scorer: Matching
+) -> tuple[Float32Array, Int64Array, Float32Array]:
     """Similarities, ids and matches of the candidates, best match first; at equal matches the nearer one."""
     count = max(LEAST_CANDIDATES, 2 * query.k) if scorer.reorders(query.kind) else query.k
     # The photograph that is asked about is its own nearest neighbour and no answer.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from service.types import AnyArray, UInt8Array
 
 _SIGN = 16
 """Bytes of the checksum before what is signed."""
 
 
-def write_arrays(file: Path, arrays: dict[str, NDArray[Any]]) -> str:
+def write_arrays(file: Path, arrays: dict[str, AnyArray]) -> str:
     """Write named arrays as safetensors; returns the checksum of the file."""
     from safetensors.numpy import save
 
@@ -24,7 +24,7 @@ def write_arrays(file: Path, arrays: dict[str, NDArray[Any]]) -> str:
     return checksum_of(file)
 
 
-def read_arrays(file: Path, checksum: str) -> dict[str, NDArray[Any]]:
+def read_arrays(file: Path, checksum: str) -> dict[str, AnyArray]:
     """The arrays of a file; raises `ValueError` where it is another file, damaged, or holds what is no number."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -32,7 +32,7 @@ def read_arrays(file: Path, checksum: str) -> dict[str, NDArray[Any]]:
     if checksum_of(file) != checksum:
         raise ValueError(f"{file.name} beside it is damaged or of another fit")
     try:
-        arrays: dict[str, NDArray[Any]] = load_file(file)
+        arrays: dict[str, AnyArray] = load_file(file)
     except SafetensorError as error:
         raise ValueError(str(error)) from None
     if not all(np.isfinite(each).all() for each in arrays.values()):
@@ -40,7 +40,7 @@ def read_arrays(file: Path, checksum: str) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def mapped_signed(file: Path) -> NDArray[np.uint8] | None:
+def mapped_signed(file: Path) -> UInt8Array | None:
     """What `write_signed` wrote, mapped from the file; None where there is no such file, or one that is not whole."""
     import xxhash
 

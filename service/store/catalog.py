@@ -16,17 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import LibraryError, NotFoundError
 from service.store.migrations import MIGRATIONS
 from service.store.records import Entry, Known, Place, Record, Root
 from service.store.sql import PATIENCE_S, forget_old_content, marks, newer, remember, storable, use_wal, write_facts
+from service.types import Float16Array, Float32Array, Int64Array
 
 _AT_ONCE = 500
 """Values of one IN (...) list; SQLite allows more, this keeps statements short."""
 
-Chunk = tuple[NDArray[np.int64], list[NDArray[np.float16]]]
+Chunk = tuple[Int64Array, list[Float16Array]]
 """Ids (n,) and vectors (n, dimension) of each of some fingerprints."""
 
 
@@ -289,7 +289,7 @@ class Catalog:
 
     # -- vectors ------------------------------------------------------------------------------------
 
-    def vector(self, identity: int, fingerprint: str) -> NDArray[np.float32]:
+    def vector(self, identity: int, fingerprint: str) -> Float32Array:
         """The vector (dimension,) of one photograph; raises `NotFoundError`."""
         row = self.connection.execute(
             "SELECT data FROM vector WHERE photograph_id = ? AND fingerprint = ?", (storable(identity), fingerprint)

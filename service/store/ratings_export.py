@@ -10,7 +10,6 @@ side as one row's judges; yes and no are counted.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from data.tables import MOST_JUDGES, tables_in, write_tables
 from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
 from service.photos.decode import read_file
 from service.store.records import Rating, Record
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from service.library import Library
@@ -46,9 +46,7 @@ class Export:
     older_grades: int
 
 
-def export_ratings(
-    library: Library, folder: Path, *, force: bool = False, on_progress: Callable[[int, int], None]
-) -> Export:
+def export_ratings(library: Library, folder: Path, *, force: bool = False, on_progress: OnProgress) -> Export:
     """Write the ratings of `library` into `folder`, which is made where it is missing.
 
     `on_progress` is called with the photographs copied and their number in all. The tables are written when

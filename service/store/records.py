@@ -8,8 +8,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from service.types import Float16Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Entry:
     """
 
     facts: Facts
-    vectors: Mapping[str, NDArray[np.float16]]
+    vectors: Mapping[str, Float16Array]
     thumbnail: bytes
     id: int | None = None
 

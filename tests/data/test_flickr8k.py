@@ -16,6 +16,7 @@ from data import download, flickr8k
 from data.captions import read_captions, read_crowd_ratings, read_expert_ratings
 from data.flickr8k import PUBLISHED, SOURCE, TERMS, Zip, fetch_flickr8k, why_incomplete
 from service.errors import BusyError, DataError, UsageError
+from service.types import OnProgress
 from tests.conftest import Finished
 from tests.data.archives import (
     LISTED,
@@ -210,7 +211,7 @@ def test_unpacking_that_was_stopped_goes_on(mirror: Mirror, tmp_path: Path, monk
             raise KeyboardInterrupt
 
     class Stopping:
-        def __enter__(self) -> Callable[[int, int], None]:
+        def __enter__(self) -> OnProgress:
             return stop
 
         def __exit__(self, *exception: object) -> None: ...

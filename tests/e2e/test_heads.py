@@ -7,13 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from service.types import AnyArray, Float32Array, Float64Array
 from tests.conftest import SMYSL, RunningService, _address
 from tests.service.heads_by_hand import a_head
 
@@ -70,9 +70,7 @@ def head(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def discriminants(
-    features: NDArray[np.float64], kinds: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def discriminants(features: Float64Array, kinds: AnyArray) -> tuple[Float32Array, Float32Array]:
     center = features.mean(axis=0)
     means = {kind: features[kinds == kind].mean(axis=0) for kind in set(kinds)}
     within = np.cov((features - np.stack([means[kind] for kind in kinds])).T)

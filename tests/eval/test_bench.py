@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -18,6 +17,7 @@ from service.encoder.encoder import Encoder
 from service.encoder.models import bytes_on_disk
 from service.errors import UsageError
 from service.match.scorer import Scorer
+from service.types import Float32Array
 
 QUERY_S, PHOTOGRAPH_S, PREPARATION_S, LOADING_S = 0.003, 0.018, 0.002, 1.5
 
@@ -48,14 +48,14 @@ class TimedEncoder:
         self.known.add(texts[0])
         self.asked += texts
 
-    def prepare(self, image: Image.Image) -> npt.NDArray[np.float32]:
+    def prepare(self, image: Image.Image) -> Float32Array:
         assert image.mode == "RGB"
         assert min(image.size) == 2 * self.photograph_side
         self.prepared += 1
         self.now += PREPARATION_S if self.prepared > BATCH else 1000
         return np.zeros((3, 8, 8), np.float32)
 
-    def encode_prepared(self, prepared: Sequence[npt.NDArray[np.float32]]) -> None:
+    def encode_prepared(self, prepared: Sequence[Float32Array]) -> None:
         self.batches += 1
         self.now += PHOTOGRAPH_S * len(prepared) if self.batches > WARM_BATCHES else 1000
 
@@ -86,7 +86,7 @@ def test_a_scorer_is_timed_by_the_candidates_of_a_search(tiny: Encoder) -> None:
     seen: list[int] = []
 
     class Counting:
-        def match(self, query: npt.NDArray[np.float32], photographs: npt.NDArray[np.float32], kind: str) -> None:
+        def match(self, query: Float32Array, photographs: Float32Array, kind: str) -> None:
             assert (query.shape, kind) == ((tiny.dimension,), "text")
             seen.append(len(photographs))
 

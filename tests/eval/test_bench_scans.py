@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from eval import bench_scans as bench
 from eval.bench_scans import KINDS, bench_scans
 from eval.measure import Report
 from service.errors import UsageError
+from service.types import Float32Array, Int64Array
 
 
-def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+def encode(texts: Sequence[str]) -> Float32Array:
     vectors = np.random.default_rng(0).normal(size=(len(texts), 512)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
@@ -42,7 +42,7 @@ def test_an_index_that_finds_others_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     asked = bench._Asked(queries, bench._tenth(rows, queries))
 
     class Wrong:
-        def candidates(self, query: NDArray[np.float32], k: int) -> tuple[object, NDArray[np.int64]]:
+        def candidates(self, query: Float32Array, k: int) -> tuple[object, Int64Array]:
             return None, np.argsort(rows.astype(np.float32) @ query)[:k] + 1
 
     assert bench._recall(Wrong(), rows, asked) == 0.0  # type: ignore[arg-type]

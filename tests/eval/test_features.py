@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from eval import features as module
@@ -16,6 +15,7 @@ from eval.features import features_of
 from service.encoder.encoder import Encoder
 from service.errors import UsageError
 from service.photos.decode import open_photograph
+from service.types import Float32Array
 
 COLOURS = ("red", "green", "blue", "white", "orange", "purple")
 
@@ -30,9 +30,7 @@ class Counted:
         self.prepare = encoder.prepare
         self.encoded = 0
 
-    def encode_with_features(
-        self, prepared: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode_with_features(self, prepared: Sequence[Float32Array]) -> tuple[Float32Array, Float32Array]:
         self.encoded += len(prepared)
         return self._encoder.encode_with_features(prepared)
 

@@ -13,12 +13,12 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from eval import nearest
-from eval.draws import Drawn, Vectors, bank_of_mini, draw_or_read, drawn, of_library
+from eval.draws import Drawn, bank_of_mini, draw_or_read, drawn, of_library
 from eval.nearest import ANNOY_SEARCH, HNSW_SEARCH, Contender, K, NearestReport, bench_nearest, contenders
 from service.errors import LibraryError, UsageError
+from service.types import Float32Array, Int64Array, OnProgress
 from tests.service.pictures import save_picture
 
 SIZE, QUERIES = 600, 20
@@ -37,16 +37,14 @@ def report(given: Drawn) -> NearestReport:
 class Pretended:
     """Finds the right rows and says others, in a time that is known."""
 
-    def __init__(
-        self, says: Callable[[NDArray[np.int64]], Sequence[int]], clock: list[float], vectors: Vectors
-    ) -> None:
+    def __init__(self, says: Callable[[Int64Array], Sequence[int]], clock: list[float], vectors: Float32Array) -> None:
         self._says, self._clock, self._vectors = says, clock, vectors
         self._effort = 1
 
     def effort(self, value: int) -> None:
         self._effort = value
 
-    def asked(self, query: NDArray[np.float32]) -> Callable[[], Sequence[int]]:
+    def asked(self, query: Float32Array) -> Callable[[], Sequence[int]]:
         effort = self._effort
 
         def ask() -> Sequence[int]:
@@ -60,11 +58,11 @@ class Pretended:
 
 
 def pretending(
-    given: Drawn, says: Callable[[NDArray[np.int64]], Sequence[int]], efforts: tuple[int, ...] = (1,)
+    given: Drawn, says: Callable[[Int64Array], Sequence[int]], efforts: tuple[int, ...] = (1,)
 ) -> NearestReport:
     clock = [0.0]
 
-    def build(vectors: Vectors, threads: int, shown: Callable[[int, int], None]) -> Pretended:
+    def build(vectors: Float32Array, threads: int, shown: OnProgress) -> Pretended:
         clock[0] += 7.5
         return Pretended(says, clock, vectors)
 
@@ -100,7 +98,7 @@ def test_an_index_whose_rows_are_shuffled_has_next_to_nothing(given: Drawn) -> N
     ids=["four of ten", "one ten times", "five and nothing", "nothing"],
 )
 def test_what_is_missing_or_said_twice_is_not_found(
-    given: Drawn, says: Callable[[NDArray[np.int64]], Sequence[int]], recall: float
+    given: Drawn, says: Callable[[Int64Array], Sequence[int]], recall: float
 ) -> None:
     assert pretending(given, says).trials[0].recall == pytest.approx(recall)
 
@@ -201,7 +199,7 @@ def test_one_sees_how_far_it_is(given: Drawn) -> None:
 def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(
     sizes: list[int], repeats: int, threads: int, says: str
 ) -> None:
-    def draw(size: int, shown: Callable[[int, int], None]) -> Drawn:
+    def draw(size: int, shown: OnProgress) -> Drawn:
         raise AssertionError("nothing may be drawn")
 
     with pytest.raises(UsageError, match=says):

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from eval import retrieval
 from eval.retrieval import bootstrap_intervals, evaluate, ranks, recalls
+from service.types import Float32Array
 
 
 def naive_recalls(texts: Any, photographs: Any, owner: Any) -> dict[str, float]:
@@ -85,15 +85,15 @@ class ColourEncoder:
     name, fingerprint = "colours", "f00d"
     colours = ("red", "green", "blue", "white")
 
-    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         found = [next(place for place, colour in enumerate(self.colours) if colour in text) for text in texts]
         return np.eye(4, dtype=np.float32)[found]
 
-    def encode_photographs(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
+    def encode_photographs(self, images: Sequence[Image.Image]) -> Float32Array:
         shades = np.array([np.asarray(image.resize((1, 1)), dtype=np.float32)[0, 0] for image in images]) / 255
         white = shades.min(axis=1, keepdims=True)
         vectors = np.concatenate([shades - white, white], axis=1)
-        unit: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
 
 

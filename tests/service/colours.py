@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from service.store.catalog import Catalog
+from service.types import Float32Array
 
 NAMES = {
     "red": (255, 0, 0),
@@ -46,11 +46,11 @@ class ColourEncoder:
     encoded: int = 0
     texts: list[str] = field(default_factory=list)
 
-    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+    def prepare(self, image: Image.Image) -> Float32Array:
         assert image.mode == "RGB"
         return np.asarray(image, np.float32).mean(axis=(0, 1))
 
-    def encode_prepared(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def encode_prepared(self, prepared: Sequence[Float32Array]) -> Float32Array:
         self.encoded += len(prepared)
         return self._unit(np.stack(prepared))
 
@@ -62,23 +62,21 @@ class ColourEncoder:
     def features_fingerprint(self) -> str:
         return f"{self.fingerprint}.features" if self.own_features else self.fingerprint
 
-    def encode_with_features(
-        self, prepared: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode_with_features(self, prepared: Sequence[Float32Array]) -> tuple[Float32Array, Float32Array]:
         vectors = self.encode_prepared(prepared)
         if not self.own_features:
             return vectors, vectors
         colours = np.stack(prepared) + 1.0
         return vectors, colours / np.linalg.norm(colours, axis=1, keepdims=True)
 
-    def encode_photographs(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def encode_photographs(self, images: Sequence[Image.Image]) -> Float32Array:
         return self.encode_prepared([self.prepare(image) for image in images])
 
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         self.texts += texts
         return self._unit(np.array([NAMES.get(text, (1, 2, 3)) for text in texts], np.float32))
 
-    def _unit(self, colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _unit(self, colours: Float32Array) -> Float32Array:
         vectors = np.zeros((len(colours), self.dimension), np.float32)
         vectors[:, :3] = colours
         vectors[:, 3] = 1.0

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.heads.projection import Head, Part
 from service.kinds.knn_vote import Vote
 from service.match.artifact import Logistic
+from service.types import Float32Array
 
 VOTE = Vote(10, 0.1, 1.0, 1.0, 0.0, 0.5)
 
@@ -19,7 +19,7 @@ def a_part(
     fingerprint: str = "colours", width: int = 3, weight: float = 1.0, model: str = "mini", see: Sequence[int] = ()
 ) -> Part:
     """A look at some of the features, or at all of them."""
-    projection: NDArray[np.float32] | None = np.eye(width, dtype=np.float32)[:, list(see)] if see else None
+    projection: Float32Array | None = np.eye(width, dtype=np.float32)[:, list(see)] if see else None
     return Part(model, fingerprint, weight, np.zeros(width, np.float32), projection)
 
 

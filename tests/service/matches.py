@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.match.artifact import Interaction, Logistic, ScorerArtifact, TextMatch
 from service.match.features import BANKS, FEATURES, Bank
+from service.types import Float32Array, Float64Array
 
 TEXTS = Logistic(12.0, -3.0)
 PHOTOGRAPHS = Logistic(10.0, -6.0)
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit(vectors: Float32Array) -> Float32Array:
     """Each vector (..., dimension) at length 1, float32."""
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def strangers(count: int, dimension: int, seed: int = 3) -> NDArray[np.float32]:
+def strangers(count: int, dimension: int, seed: int = 3) -> Float32Array:
     """Unit vectors (count, dimension) that have nothing to do with each other."""
     return unit(np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32))
 
@@ -28,7 +28,7 @@ def a_bank(dimension: int, seed: int, count: int = 12) -> Bank:
 
 
 def an_interaction(
-    dimension: int, *, seed: int = 0, weights: NDArray[np.float64] | None = None, reach: tuple[float, float] = (-3, -2)
+    dimension: int, *, seed: int = 0, weights: Float64Array | None = None, reach: tuple[float, float] = (-3, -2)
 ) -> Interaction:
     """A map of features, by chance where no `weights` are given, that counts in full for every text."""
     random = np.random.default_rng(seed)

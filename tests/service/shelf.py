@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.index import Limits, VectorIndex
 from service.store.catalog import Catalog
 from service.store.records import Entry, Facts, Place
+from service.types import Float16Array, Float32Array, Int64Array
 
 DIMENSION = 16
 MODEL = "model"
-Vectors = NDArray[np.float32]
 
 
-def unit(vectors: Vectors) -> Vectors:
+def unit(vectors: Float32Array) -> Float32Array:
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
@@ -30,10 +29,10 @@ class Shelf:
         self.catalog = Catalog(folder / "catalog.sqlite")
         self.random = np.random.default_rng(seed)
         self.root, _ = self.catalog.add_root(folder)
-        self.truth: dict[int, NDArray[np.float16]] = {}
+        self.truth: dict[int, Float16Array] = {}
         self.made = 0
 
-    def vector(self) -> NDArray[np.float16]:
+    def vector(self) -> Float16Array:
         return unit(self.random.normal(size=DIMENSION)).astype(np.float16)
 
     def entry(self, identity: int | None = None, fingerprint: str = MODEL) -> Entry:
@@ -63,7 +62,7 @@ class Shelf:
     def open(self) -> VectorIndex:
         return VectorIndex.open(self.folder, self.catalog, MODEL, DIMENSION, limits=self.limits)
 
-    def answers(self, query: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+    def answers(self, query: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
         """What a plain comparison with every vector gives."""
         ids = np.array(sorted(self.truth), np.int64)
         if not len(ids):

@@ -10,13 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xxhash
-from numpy.typing import NDArray
 from PIL import Image
 
+from service.types import Float32Array, Float64Array
 from tests.service.matches import unit
-
-Numbers = NDArray[np.float64]
-Vectors = NDArray[np.float32]
 
 
 @dataclass(eq=False)
@@ -35,18 +32,18 @@ class ColourReader:
     texts: list[str] = field(default_factory=list)
     photographs: int = 0
 
-    def encode_photographs(self, images: Sequence[Image.Image]) -> Vectors:
+    def encode_photographs(self, images: Sequence[Image.Image]) -> Float32Array:
         self.photographs += len(images)
         colours = [np.asarray(image, np.float64).mean(axis=(0, 1)) for image in images]
         return self._seen(np.stack(colours), 0.0)
 
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         self.texts += texts
         found = self._seen(np.stack([colour_of(text) for text in texts]), 0.5)
         noise = [generator_of(text).normal(scale=self.noise, size=self.dimension) for text in texts]
         return unit((self.sign * found + np.stack(noise)).astype(np.float32))
 
-    def _seen(self, colours: Numbers, of_words: float) -> Vectors:
+    def _seen(self, colours: Float64Array, of_words: float) -> Float32Array:
         red, green, blue = (colours / 127.5 - 1).T
         rest = [np.full_like(red, 0.7), red * green / 2, green * blue / 2, red * blue / 2, np.full_like(red, of_words)]
         return unit(np.stack([red, green, blue, *rest], axis=1).astype(np.float32))
@@ -57,7 +54,7 @@ def generator_of(text: str) -> np.random.Generator:
     return np.random.default_rng(xxhash.xxh3_64_intdigest(text.encode()))
 
 
-def colour_of(text: str) -> Numbers:
+def colour_of(text: str) -> Float64Array:
     """What a text speaks of, (3,) from 0 to 255; any colour for words that name none."""
     words = text.split()
     if len(words) == 4 and all(word.isdecimal() for word in words):
@@ -65,7 +62,7 @@ def colour_of(text: str) -> Numbers:
     return generator_of(text).uniform(0, 255, 3)
 
 
-def people_say(text: str, colour: Numbers) -> float:
+def people_say(text: str, colour: Float64Array) -> float:
     """The rule: how well people find that a text fits a photograph of a colour, 0 to 1."""
     wanted, shown = colour_of(text) / 127.5 - 1, colour / 127.5 - 1
     near = wanted @ shown / (np.linalg.norm(wanted) * np.linalg.norm(shown) + 1e-9)

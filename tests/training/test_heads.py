@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from data.captions import CaptionedPhotograph
 from data.ratings import RatedPairs
 from eval.scoring import scoring_figures
 from service.match.artifact import squash
 from service.match.features import Bank, features, side
+from service.types import BoolArray, Float32Array, Float64Array, Int64Array
 from training import heads
 from training.heads import FIGURES, Fit, candidates, compare, grades_of, out_of_fold
 from training.material import Beside, Material
@@ -28,11 +28,11 @@ ALWAYS = [
 ]
 
 
-def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+def unit(vectors: Float64Array) -> Float32Array:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def rated(fitting: NDArray[np.float64], generator: np.random.Generator, experts: int, crowd: int) -> RatedPairs:
+def rated(fitting: Float64Array, generator: np.random.Generator, experts: int, crowd: int) -> RatedPairs:
     """Random pairs, graded and voted on by how well they fit, 0 to 1; the crowd asks for more."""
     place = np.concatenate(
         [generator.permutation(fitting.size)[:experts], generator.permutation(fitting.size)[:crowd]]
@@ -55,7 +55,7 @@ def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> Material
     generator = np.random.default_rng(seed)
     kinds = generator.normal(size=(6, DIMENSION))
 
-    def vectors(count: int, shift: float) -> NDArray[np.float32]:
+    def vectors(count: int, shift: float) -> Float32Array:
         return unit(kinds[generator.integers(0, 6, count)] + generator.normal(size=(count, DIMENSION)) * 0.4 + shift)
 
     texts, photographs = vectors(TEXTS, 0.3), vectors(PHOTOGRAPHS, -0.3)
@@ -123,8 +123,8 @@ def test_a_fit_is_asked_for_no_row_but_its_own_and_the_judged(material: Material
     pairs = material.pairs
     judged = np.zeros(len(pairs), dtype=int)
 
-    def spy(fitted: NDArray[np.bool_]) -> object:
-        def scores(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def spy(fitted: BoolArray) -> object:
+        def scores(rows: BoolArray) -> Float64Array:
             if not np.array_equal(rows, fitted):
                 assert not np.isin(pairs.text[rows], pairs.text[fitted]).any()
                 assert not np.isin(pairs.photograph[rows], pairs.photograph[fitted]).any()
@@ -141,11 +141,11 @@ def test_a_fit_is_asked_for_no_row_but_its_own_and_the_judged(material: Material
 def test_what_learns_texts_and_photographs_by_heart_gets_nothing(material: Material) -> None:
     pairs = material.pairs
 
-    def by_heart(fitted: NDArray[np.bool_]) -> object:
+    def by_heart(fitted: BoolArray) -> object:
         said = grades_of(pairs, fitted)
         everyone = said[fitted].mean()
 
-        def known(names: NDArray[np.int64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        def known(names: Int64Array, rows: BoolArray) -> Float64Array:
             count = np.bincount(names[fitted], minlength=TEXTS)
             total = np.bincount(names[fitted], said[fitted], minlength=TEXTS)
             return np.where(count > 0, total / np.maximum(count, 1), everyone)[names[rows]]

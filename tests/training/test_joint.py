@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from data.captions import CaptionedPhotograph
 from data.ratings import RatedPairs
+from service.types import BoolArray, Float64Array
 from training.joint import EXPERT_WEIGHT, fit_joint, targets
 
 WEIGHTS, INTERCEPT, SHIFT = np.array([1.5, -0.8, 0.0]), -0.7, -1.2
 
 
-def rated(experts: int, crowd: int, seed: int = 0, shift: float = SHIFT) -> tuple[NDArray[np.float64], RatedPairs]:
+def rated(experts: int, crowd: int, seed: int = 0, shift: float = SHIFT) -> tuple[Float64Array, RatedPairs]:
     """Features and ratings by judges who follow the weights; grades are drawn as three yes or no on top of 1."""
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(experts + crowd, len(WEIGHTS)))
@@ -26,14 +26,14 @@ def rated(experts: int, crowd: int, seed: int = 0, shift: float = SHIFT) -> tupl
     return features, pairs_of(grades, yes, np.where(voted, 4.0 - yes, 0.0))
 
 
-def pairs_of(grades: NDArray[np.float64], yes: NDArray[np.float64], no: NDArray[np.float64]) -> RatedPairs:
+def pairs_of(grades: Float64Array, yes: Float64Array, no: Float64Array) -> RatedPairs:
     rows = np.arange(len(yes), dtype=np.int64)
     photographs = [CaptionedPhotograph(f"{row}.jpg", Path(f"{row}.jpg"), "test", ()) for row in rows]
     own = np.zeros(len(rows), dtype=bool)
     return RatedPairs(photographs, ["text"] * len(rows), rows * 0 - 1, rows, rows, own, grades, yes, no)
 
 
-def everything(pairs: RatedPairs) -> NDArray[np.bool_]:
+def everything(pairs: RatedPairs) -> BoolArray:
     return np.ones(len(pairs), dtype=bool)
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.errors import SmyslError
+from service.types import OnStage
 from training.mini.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from training.mini.recipe import Report
+    pass
 
 _EVERY_S = 30.0
 """Seconds between two lines where there is no terminal."""
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, report: Report) -> dict[str, Any]:
+def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, report: OnStage) -> dict[str, Any]:
     """Make `mini` in `out` and return what `metrics.json` there says."""
     import torch
 
@@ -68,7 +69,7 @@ def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, re
     return figures
 
 
-def measure(data: Path, folder: Path, cache: Path, report: Report) -> dict[str, Any]:
+def measure(data: Path, folder: Path, cache: Path, report: OnStage) -> dict[str, Any]:
     """Measure a finished model on the split `test` and on everyday queries, and fit its match."""
     from eval.retrieval import evaluate
     from service.encoder.encoder import Encoder
@@ -106,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _progress() -> Iterator[Report]:
+def _progress() -> Iterator[OnStage]:
     """A progress bar with one line for each step of the recipe; in a pipe a plain line now and then."""
     from rich.console import Console
 
@@ -129,7 +130,7 @@ def _progress() -> Iterator[Report]:
         yield report
 
 
-def _lines(console: Console) -> Report:
+def _lines(console: Console) -> OnStage:
     told = 0.0
 
     def report(what: str, done: int, total: int) -> None:

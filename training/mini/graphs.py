@@ -21,7 +21,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.captions import read_captions
 from service.encoder.open_clip_model import load_network
@@ -29,6 +28,7 @@ from service.encoder.runtimes.bundled import GRAPHS, VERSION, WEIGHTS, Weights, 
 from service.encoder.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH, Converted, convert
 from service.photos.decode import open_photograph
 from service.store.array_files import checksum_of
+from service.types import Float32Array
 
 _SMALL = 4096
 """Bytes of a constant that may be written out."""
@@ -69,7 +69,7 @@ class _Sources:
     def __init__(self, network: Any, weights: Weights) -> None:
         self._weights = weights
         self._found: dict[bytes, dict[str, Any]] = {}
-        self._folded: list[tuple[dict[str, Any], NDArray[np.float32]]] = []
+        self._folded: list[tuple[dict[str, Any], Float32Array]] = []
         for name in network.state_dict():
             for dtype in _DTYPES.values():
                 content = np.ascontiguousarray(weights.tensor(name), dtype).tobytes()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from service.types import BoolArray
 from training.mini.fit import TextTable, pool_texts
 from training.mini.settings import Settings
 from training.mini.views import Views, features_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def hold_out(count: int, settings: Settings) -> npt.NDArray[np.bool_]:
+def hold_out(count: int, settings: Settings) -> BoolArray:
     """Draw which of `count` photographs are not trained on: bool (count,)."""
     held_out = np.zeros(count, dtype=bool)
     held_out[np.random.default_rng(settings.seed).permutation(count)[: settings.validation]] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
+from service.types import OnStage
 from training.mini.classes import ClassPhotographs, ClassText, class_shares, imagenet_texts
 from training.mini.export import write_weights
 from training.mini.fit import Examples, TextTable, first_phases, fit, last_phases, pool_texts, tokenize
@@ -33,8 +34,6 @@ from training.mini.views import Views, features_of, training_views, whole_photog
 if TYPE_CHECKING:
     import torch
 
-Report = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 SMALLEST_DEVIATION = 1e-3
 HISTORY = "history.json"
@@ -49,7 +48,7 @@ def make_mini(
     image: ImageTower,
     text: TextTower,
     settings: Settings,
-    report: Report,
+    report: OnStage,
 ) -> list[dict[str, Any]]:
     """Train on the split `train` of a folder of data and write an open_clip folder.
 
@@ -158,7 +157,7 @@ def make_mini(
 
 
 def _trained_features(
-    upper: torch.nn.Module, shown: Sequence[tuple[Views, int]], rows: Sequence[int], report: Report
+    upper: torch.nn.Module, shown: Sequence[tuple[Views, int]], rows: Sequence[int], report: OnStage
 ) -> torch.Tensor:
     """Features float32 (shown, n, width) of some photographs by the trained tower, in the views shown."""
     import torch
@@ -181,7 +180,7 @@ def _caption_rows(photographs: Sequence[CaptionedPhotograph]) -> list[list[int]]
     return [list(range(end - len(each.captions), end)) for end, each in zip(ends, photographs, strict=True)]
 
 
-def _pooled_texts(network: Any, table: TextTable, folder: Path, report: Report) -> torch.Tensor:
+def _pooled_texts(network: Any, table: TextTable, folder: Path, report: OnStage) -> torch.Tensor:
     """Features float32 (n, width) of all texts by the text tower as it stands, kept in a file."""
     import torch
 

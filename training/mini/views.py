@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xxhash
 
+from service.types import Float16Array, OnProgress, UInt8Array
 from training.mini.towers import ImageTower, split_tower
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LIGHT = 0.2
 Box = tuple[float, float, float, float]
 Drawing = Callable[["Image.Image", int], "Image.Image"]
 """Makes a square of a photograph and its row."""
-Encode = Callable[[npt.NDArray[np.uint8]], tuple["torch.Tensor", "torch.Tensor"]]
+Encode = Callable[[UInt8Array], tuple["torch.Tensor", "torch.Tensor"]]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Views:
     """`maps[view]` float16 (n, height, width, channels), read from a file as it is asked for: what the frozen
     stages put out; `pooled` float16 (views, n, width): what the whole tower made of it as it came."""
 
-    maps: Sequence[npt.NDArray[np.float16]]
-    pooled: npt.NDArray[np.float16]
+    maps: Sequence[Float16Array]
+    pooled: Float16Array
 
 
 def random_box(width: int, height: int, generator: np.random.Generator) -> Box:
@@ -85,7 +85,7 @@ def training_views(
     folder: Path,
     *,
     seed: int,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Views:
     """`count` views of each photograph, `side` pixels wide, through the tower's first `frozen` stages.
 
@@ -103,7 +103,7 @@ def whole_photographs(
     paths: Sequence[Path],
     folder: Path,
     *,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Views:
     """Each photograph as the finished model sees it, as one view, kept as those of `training_views` are."""
     name = f"{_cache_key(tower, frozen, tower.side, paths, 0)}-whole"
@@ -134,7 +134,7 @@ def _kept_views(
     paths: Sequence[Path],
     drawings: dict[str, Drawing],
     folder: Path,
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: OnProgress | None,
 ) -> Views:
     """A view for each drawing, read from the two files of its name in `folder`, or made and kept there."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,15 +164,15 @@ def _cache_key(tower: ImageTower, frozen: int, side: int, paths: Sequence[Path],
     return digest.hexdigest()
 
 
-def _decoded(paths: Sequence[Path], square: Drawing) -> Iterator[npt.NDArray[np.uint8]]:
+def _decoded(paths: Sequence[Path], square: Drawing) -> Iterator[UInt8Array]:
     """Squares uint8 (batch, side, side, 3) of all photographs, the next batch decoded while one is used."""
     from PIL import Image
 
-    def decode(row: int) -> npt.NDArray[np.uint8]:
+    def decode(row: int) -> UInt8Array:
         with Image.open(paths[row]) as image:
             return np.asarray(square(image.convert("RGB"), row))
 
-    def load(first: int) -> npt.NDArray[np.uint8]:
+    def load(first: int) -> UInt8Array:
         return np.stack([decode(row) for row in range(first, min(first + BATCH, len(paths)))])
 
     firsts = list(range(0, len(paths), BATCH))
@@ -199,7 +199,7 @@ def _encoder(tower: ImageTower, frozen: int, *, compiled: bool) -> Encode:
     mean = torch.tensor(tower.mean).view(1, 3, 1, 1)
     std = torch.tensor(tower.std).view(1, 3, 1, 1)
 
-    def encode(pixels: npt.NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode(pixels: UInt8Array) -> tuple[torch.Tensor, torch.Tensor]:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).sub(mean).div(std)
         # The compiled form is for one shape: the last, smaller batch would compile it anew.
         lower, upper = quick if len(images) == BATCH else parts
@@ -214,7 +214,7 @@ def _counted(
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
     done: int,
     total: int,
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: OnProgress | None,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     for maps, pooled in batches:
         yield maps, pooled

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from service.types import Float32Array, Float64Array, Int64Array
 from training.similar.choice import (
     COSINE,
     MOST_LOSS,
@@ -20,10 +20,6 @@ from training.similar.choice import (
     precisions_in,
 )
 from training.similar.splits import Split
-
-Integers = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Vectors = npt.NDArray[np.float32]
 
 _STEPS = 20
 """Of a weight between 0 and 1; half as many where there are more than two encoders."""
@@ -38,20 +34,20 @@ class SplitVectors:
         self,
         sources: Sequence[Source],
         best_of: Mapping[str, Outcome],
-        kinds: Integers,
+        kinds: Int64Array,
         splits: Sequence[Split],
         seed: int,
     ) -> None:
         self.kinds, self.splits = kinds, splits
-        self._asked: dict[tuple[str, str], Vectors] = {}
-        self._searched: dict[tuple[str, str], Vectors] = {}
+        self._asked: dict[tuple[str, str], Float32Array] = {}
+        self._searched: dict[tuple[str, str], Float32Array] = {}
         for source, split in itertools.product(sources, splits):
             views = source.views(split)
             look = best_of[source.model].candidate.fit(Fitted(views[split.fitted], kinds[split.fitted], seed))
             self._asked[source.model, split.name] = look.asked(views[split.asked, 0])
             self._searched[source.model, split.name] = look.searched(views[split.gallery, 0])
 
-    def of(self, split: Split, weights: Mapping[str, float]) -> tuple[Vectors, Vectors]:
+    def of(self, split: Split, weights: Mapping[str, float]) -> tuple[Float32Array, Float32Array]:
         """Unit vectors of those that ask and those that are searched; encoders count by their `weights`."""
         used = [(model, np.sqrt(np.float32(weight))) for model, weight in weights.items() if weight > 0]
         return (
@@ -59,7 +55,7 @@ class SplitVectors:
             np.concatenate([root * self._searched[model, split.name] for model, root in used], axis=1),
         )
 
-    def precisions(self, weights: Mapping[str, float]) -> tuple[Numbers, float | None]:
+    def precisions(self, weights: Mapping[str, float]) -> tuple[Float64Array, float | None]:
         """AP@10 (photographs,), 0 to 1, out of fold, NaN where one did not ask; MAP@10 of kinds never seen, percent."""
         seen = np.full(len(self.kinds), np.nan)
         unseen = []
@@ -82,7 +78,7 @@ class Blend(OutOfFold):
 
     best_of: dict[str, Outcome]
     weights: dict[str, float]
-    precisions: Numbers
+    precisions: Float64Array
     unseen: float | None
     vectors: SplitVectors
 
@@ -90,7 +86,7 @@ class Blend(OutOfFold):
 def choose(
     sources: Sequence[Source],
     tables: Mapping[str, Sequence[Outcome]],
-    kinds: Integers,
+    kinds: Int64Array,
     splits: Sequence[Split],
     seed: int,
 ) -> Blend:

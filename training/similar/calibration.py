@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from service.kinds.vote_calibration import NEIGHBOURS, Asked, Calibration, Nearest, calibrate
 from service.match.artifact import Logistic
+from service.types import BoolArray, Float32Array, Int64Array
 from training.similar.ranks import nearest
 from training.similar.splits import Split
 
-Integers = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-
-VectorsOf = Callable[[Split], tuple[Vectors, Vectors]]
+VectorsOf = Callable[[Split], tuple[Float32Array, Float32Array]]
 """Vectors of the photographs that ask and of those that are searched, in a split."""
 
 _NEIGHBOURS = 20
 """Of each photograph, whose kinds say what a similarity is worth: about as many as a person looks at."""
 
 
-def same_kind(splits: Sequence[Split], kinds: Integers, vectors_of: VectorsOf) -> Logistic:
+def same_kind(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> Logistic:
     """Similarity to the probability of one kind, for a photograph and each of its nearest twenty.
 
     Both are photographs that the head was not fitted on, since most of a library are.
@@ -39,7 +36,7 @@ def same_kind(splits: Sequence[Split], kinds: Integers, vectors_of: VectorsOf) -
     return _logistic(np.concatenate(similarities), np.concatenate(right))
 
 
-def vote(splits: Sequence[Split], kinds: Integers, vectors_of: VectorsOf) -> Calibration:
+def vote(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> Calibration:
     """The vote of the ten nearest, and what it is worth, on photographs that the head was not fitted on.
 
     Those of kinds that were left out of the fit, with their own kind taken out of the gallery, show what an unknown
@@ -60,7 +57,7 @@ def vote(splits: Sequence[Split], kinds: Integers, vectors_of: VectorsOf) -> Cal
     return calibrate(Asked(kinds, known, unknown, company))
 
 
-def _logistic(similarities: Vectors, right: npt.NDArray[np.bool_]) -> Logistic:
+def _logistic(similarities: Float32Array, right: BoolArray) -> Logistic:
     """A rising logistic map; where all pairs are of one kind, or more alike the less they are, a mild one."""
     from sklearn.linear_model import LogisticRegression
 

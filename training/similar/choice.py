@@ -15,18 +15,13 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from eval.bootstrap import Interval, draws, interval
 from eval.similar import measure
+from service.types import Float32Array, Float64Array, Int64Array, OnStage
 from training.similar import looks
 from training.similar.looks import Look, Similarity, Statistics
 from training.similar.splits import Split
-
-Features = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 
 COSINE = "cosine"
 MOST_LOSS = 2.0
@@ -46,7 +41,7 @@ class Source(Protocol):
     def model(self) -> str:
         """The encoder's name."""
 
-    def views(self, split: Split) -> Features:
+    def views(self, split: Split) -> Float32Array:
         """Features (photographs, views, width) of all photographs; view 0 is the photograph as it is indexed.
 
         An encoder that was itself trained has other features in each split.
@@ -57,13 +52,13 @@ class Source(Protocol):
 class Fitted:
     """Photographs that a candidate is fitted on: features (n, views, width) and kinds (n,)."""
 
-    views: Features
-    kinds: Integers
+    views: Float32Array
+    kinds: Int64Array
     seed: int
     _statistics: dict[tuple[int, bool], Statistics] = field(default_factory=dict)
     _learnt: dict[tuple[str, int, bool], Look] = field(default_factory=dict)
 
-    def rows(self, drawn: bool) -> tuple[Features, Integers]:
+    def rows(self, drawn: bool) -> tuple[Float32Array, Int64Array]:
         """Features (m, width) and kinds (m,): of photographs as they are, or of all their views."""
         if not drawn:
             return self.views[:, 0], self.kinds
@@ -97,7 +92,7 @@ class Candidate:
 class OutOfFold:
     """MAP@10 of what has average precisions (photographs,), 0 to 1, NaN where a photograph did not ask."""
 
-    precisions: npt.NDArray[np.float64]
+    precisions: Float64Array
 
     @property
     def map10(self) -> float:
@@ -117,7 +112,7 @@ class Outcome(OutOfFold):
     MAP@10 of kinds never seen in percent (None where that cannot be asked), numbers of a vector, seconds."""
 
     candidate: Candidate
-    precisions: npt.NDArray[np.float64]
+    precisions: Float64Array
     unseen: float | None
     dimension: int
     seconds: float
@@ -159,7 +154,7 @@ def candidates(views: int, width: int) -> list[Candidate]:
 
 
 def compare(
-    source: Source, kinds: Integers, splits: Sequence[Split], seed: int, on_progress: Progress
+    source: Source, kinds: Int64Array, splits: Sequence[Split], seed: int, on_progress: OnStage
 ) -> list[Outcome]:
     """Fit each candidate in each split and see what it finds."""
     first = source.views(splits[0])
@@ -191,7 +186,7 @@ def compare(
     ]
 
 
-def precisions_in(split: Split, kinds: Integers, asked: Vectors, searched: Vectors) -> npt.NDArray[np.float64]:
+def precisions_in(split: Split, kinds: Int64Array, asked: Float32Array, searched: Float32Array) -> Float64Array:
     """AP@10 (asked,), 0 to 1, of the photographs that ask in a split, by vectors of these and of its gallery."""
     return measure(asked, kinds[split.asked], searched, kinds[split.gallery], split.itself).precision
 

@@ -23,17 +23,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from service.heads.projection import Part
+from service.types import AnyArray, Float32Array, Float64Array, Int64Array
 
 if TYPE_CHECKING:
     import torch
 
-Features = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 
 SHRINKAGE = 0.3
 """Of the covariance within kinds towards a ball, as a share of its mean variance."""
@@ -50,10 +46,10 @@ _LEAST = 1e-8
 class Similarity(Protocol):
     """What a fitted candidate is: two sets of vectors whose inner product is the similarity."""
 
-    def asked(self, features: Features) -> Vectors:
+    def asked(self, features: Float32Array) -> Float32Array:
         """Photographs that ask, (n, width) to (n, dimension)."""
 
-    def searched(self, features: Features) -> Vectors:
+    def searched(self, features: Float32Array) -> Float32Array:
         """Photographs that are searched, (n, width) to (n, dimension)."""
 
 
@@ -63,7 +59,7 @@ class Look:
 
     parts: tuple[Part, ...]
 
-    def asked(self, features: Features) -> Vectors:
+    def asked(self, features: Float32Array) -> Float32Array:
         """Unit vectors (n, dimension) of features (n, width)."""
         return np.concatenate([np.sqrt(np.float32(part.weight)) * part(features) for part in self.parts], axis=1)
 
@@ -86,17 +82,17 @@ class Likelihoods:
     does not order anything and is left out.
     """
 
-    center: Vectors
-    axes: Vectors
-    between: Numbers
+    center: Float32Array
+    axes: Float32Array
+    between: Float64Array
 
-    def asked(self, features: Features) -> Vectors:
+    def asked(self, features: Float32Array) -> Float32Array:
         """Vectors (n, directions + 1) whose last number is 1."""
         x = (features - self.center) @ self.axes
         pull = (self.between / (1.0 + 2.0 * self.between)).astype(np.float32)
         return np.concatenate([x * pull, np.ones((len(x), 1), np.float32)], axis=1)
 
-    def searched(self, features: Features) -> Vectors:
+    def searched(self, features: Float32Array) -> Float32Array:
         """Vectors (n, directions + 1) whose last number is what each is worth for all that ask."""
         y = (features - self.center) @ self.axes
         cost = 0.5 * self.between**2 / ((1.0 + self.between) * (1.0 + 2.0 * self.between))
@@ -109,7 +105,7 @@ class Statistics:
     `rows` (n, width) float32 are features of photographs or of several views of each, `kinds` (n,) theirs.
     """
 
-    def __init__(self, rows: Features, kinds: Integers, dimension: int) -> None:
+    def __init__(self, rows: Float32Array, kinds: Int64Array, dimension: int) -> None:
         self.center = rows.mean(axis=0)
         centred = (rows - self.center).astype(np.float64)
         values, vectors = np.linalg.eigh(centred.T @ centred / len(rows))
@@ -125,11 +121,11 @@ class Statistics:
         inner = reduced - self.means[kinds]
         within = inner.T @ inner / len(rows)
         widths, axes = np.linalg.eigh(within + SHRINKAGE * np.trace(within) / kept * np.eye(kept))
-        self.whitener: Numbers = self.components @ (axes / np.sqrt(widths))
+        self.whitener: Float64Array = self.components @ (axes / np.sqrt(widths))
         """Features less the centre to coordinates in which photographs of a kind deviate by 1: (width, kept)."""
-        self.white_means: Numbers = self.means @ (axes / np.sqrt(widths))
+        self.white_means: Float64Array = self.means @ (axes / np.sqrt(widths))
 
-    def kind_axes(self) -> tuple[Numbers, Numbers]:
+    def kind_axes(self) -> tuple[Float64Array, Float64Array]:
         """Directions (kept, m) of the whitened space in which the fitted kinds differ, and by what variance (m,)."""
         _, sizes, rows = np.linalg.svd(self.white_means * np.sqrt(self.shares)[:, None], full_matrices=False)
         kept = min(len(self.shares) - 1, int((sizes > 1e-6 * sizes[0]).sum()))
@@ -174,7 +170,7 @@ def blended(kind: Look, rest: Look, share: float) -> Look:
     return Look((*kind.times(share), *rest.times(1.0 - share)))
 
 
-def learnt(loss: str, statistics: Statistics, rows: Features, kinds: Integers, seed: int) -> Look:
+def learnt(loss: str, statistics: Statistics, rows: Float32Array, kinds: Int64Array, seed: int) -> Look:
     """A linear map trained with one of pytorch-metric-learning's losses: "arcface", "contrastive", "proxy-anchor".
 
     It starts from the discriminants and further directions of the space whitened within kinds, and is trained in
@@ -221,7 +217,7 @@ def _loss(name: str, kinds: int, width: int, seed: int) -> Any:
         return made[name]()
 
 
-def _all_axes(statistics: Statistics) -> tuple[Numbers, Numbers]:
+def _all_axes(statistics: Statistics) -> tuple[Float64Array, Float64Array]:
     axes, between = statistics.kind_axes()
     rest = np.linalg.svd(axes, full_matrices=True)[0][:, axes.shape[1] :]
     elsewhere = np.full(rest.shape[1], ELSEWHERE * between.mean())
@@ -230,7 +226,7 @@ def _all_axes(statistics: Statistics) -> tuple[Numbers, Numbers]:
     )
 
 
-def _part(center: npt.NDArray[Any], projection: npt.NDArray[Any] | None = None, constant: float = 0.0) -> Part:
+def _part(center: AnyArray, projection: AnyArray | None = None, constant: float = 0.0) -> Part:
     """A part of an encoder that is not named yet."""
     matrix = None if projection is None else projection.astype(np.float32)
     return Part("", "", 1.0, center.astype(np.float32), matrix, constant)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Vectors = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
+from service.types import Float32Array, Int64Array
 
 _AT_ONCE = 512
 """Photographs that ask at once, which bounds the table of similarities."""
@@ -18,11 +16,11 @@ _AT_ONCE = 512
 class Nearest:
     """Similarities (asked, depth) float32, best first, and rows (asked, depth) of the gallery."""
 
-    similarities: Vectors
-    rows: Integers
+    similarities: Float32Array
+    rows: Int64Array
 
 
-def nearest(asked: Vectors, searched: Vectors, itself: Integers, depth: int) -> Nearest:
+def nearest(asked: Float32Array, searched: Float32Array, itself: Int64Array, depth: int) -> Nearest:
     """The `depth` nearest of `searched` (n, d) to each of `asked` (m, d) by inner product.
 
     `itself` (m,) is each one's own row among the searched, which is left out, or -1.

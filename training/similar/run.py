@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.kinds import content_hash, copies, read_kinds
 from service.errors import DataError, UsageError
 from service.heads.projection import FACTS, Head, Part
 from service.kinds.vote_calibration import LEAST_PHOTOGRAPHS, Calibration
 from service.photos.decode import is_photograph_name
+from service.types import Int64Array, OnStage
 from training.similar import calibration
 from training.similar.blend import Blend, choose
 from training.similar.choice import (
@@ -40,9 +40,6 @@ from training.similar.tower import TowerSettings
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Integers = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 
 TOWER = "tower"
 """Folder inside --out that a trained tower is written to, as a model of its own."""
@@ -91,7 +88,7 @@ class Trained:
 @dataclass(frozen=True, eq=False)
 class _Photographs:
     files: list[Path]
-    kinds: Integers
+    kinds: Int64Array
     names: tuple[str, ...]
 
 
@@ -108,7 +105,7 @@ def train_similar(
     encoders: Sequence[Encoder],
     out: Path,
     cache: Path,
-    on_progress: Progress,
+    on_progress: OnStage,
     *,
     unfreeze: int = 0,
     seed: int = 0,
@@ -159,7 +156,7 @@ def train_similar(
 
 
 def refit(
-    head: Head, data: Path, encoder: Encoder, cache: Path, on_progress: Progress
+    head: Head, data: Path, encoder: Encoder, cache: Path, on_progress: OnStage
 ) -> Callable[[Sequence[str]], Head] | None:
     """What fits a head anew on the photographs of some kinds alone, for measuring it on kinds that it never saw.
 
@@ -202,7 +199,7 @@ def _read(data: Path) -> tuple[_Photographs, list[str]]:
     return _Photographs([folder.files[row] for row in kept], folder.kind[kept], folder.names), notices
 
 
-def _check_enough(kinds: Integers) -> None:
+def _check_enough(kinds: Int64Array) -> None:
     """Raise DataError where a head could be fitted, but nobody could say what its similarities are worth."""
     found = int((np.bincount(kinds)[kinds] > 1).sum())
     if 0 < found < LEAST_PHOTOGRAPHS:
@@ -213,7 +210,7 @@ def _check_enough(kinds: Integers) -> None:
 
 
 def _encoded(
-    photographs: _Photographs, encoders: Sequence[Encoder], cache: Path, on_progress: Progress, notices: list[str]
+    photographs: _Photographs, encoders: Sequence[Encoder], cache: Path, on_progress: OnStage, notices: list[str]
 ) -> tuple[_Photographs, list[Frozen]]:
     """Features by each encoder; photographs that cannot be read are left out everywhere."""
     found = [encode_views(photographs.files, encoder, VIEWS, cache, on_progress) for encoder in encoders]
@@ -233,7 +230,7 @@ def _encoded(
 
 
 def _unfrozen(
-    encoder: Encoder, photographs: _Photographs, folder: Path, stages: int, seed: int, on_progress: Progress
+    encoder: Encoder, photographs: _Photographs, folder: Path, stages: int, seed: int, on_progress: OnStage
 ) -> Unfrozen:
     from service.encoder.open_clip_model import load_network
 
@@ -251,7 +248,7 @@ def _unfrozen(
 
 
 def _parts(
-    source: Source, blend: Blend, photographs: _Photographs, out: Path, cache: Path, seed: int, on_progress: Progress
+    source: Source, blend: Blend, photographs: _Photographs, out: Path, cache: Path, seed: int, on_progress: OnStage
 ) -> tuple[Part, ...]:
     """The chosen candidate fitted on all photographs; a trained tower is trained on all of them first."""
     if isinstance(source, Unfrozen):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from eval.features import features_of
 from service.errors import DataError
 from service.heads.projection import unit
+from service.types import Float32Array, Int64Array, OnStage
 from training.similar.splits import Split
 from training.similar.tower import StageMaps, TowerSettings, run_key, split_tower, stage_maps, train_tower
 from training.similar.tower import features_of as tower_features
@@ -21,9 +21,6 @@ from training.similar.tower import features_of as tower_features
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Features = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
 
 VIEWS = 6
 """Views of a photograph that heads are fitted on, beside the photograph as it is."""
@@ -35,16 +32,16 @@ class Frozen:
 
     model: str
     fingerprint: str
-    features: Features
+    features: Float32Array
 
-    def views(self, _split: Split) -> Features:
+    def views(self, _split: Split) -> Float32Array:
         """The same in every split."""
         return self.features
 
 
 def encode_views(
-    files: Sequence[Path], encoder: Encoder, views: int, cache: Path, on_progress: Progress
-) -> tuple[Integers, Features]:
+    files: Sequence[Path], encoder: Encoder, views: int, cache: Path, on_progress: OnStage
+) -> tuple[Int64Array, Float32Array]:
     """Rows (m,) of the files that can be read, and their features (m, 1 + views, width).
 
     Raises DataError where none can be read.
@@ -71,11 +68,11 @@ class Unfrozen:
         model: str,
         network: Any,
         files: Sequence[Path],
-        kinds: Integers,
+        kinds: Int64Array,
         key: Sequence[object],
         folder: Path,
         settings: TowerSettings,
-        on_progress: Progress,
+        on_progress: OnStage,
     ) -> None:
         self.base = model
         self.model = f"{model}, last {settings.stages} stages trained"
@@ -84,7 +81,7 @@ class Unfrozen:
         self._key = run_key(key, settings)
         self._maps: StageMaps | None = None
 
-    def views(self, split: Split) -> Features:
+    def views(self, split: Split) -> Float32Array:
         """Features (n, views, width) by the tower that was trained on the split's fitted photographs."""
         file = self._folder / f"features-{run_key([self._key, split.fitted.tolist()], self._settings)}.npy"
         if not file.exists():
@@ -97,10 +94,10 @@ class Unfrozen:
             with part.open("wb") as stream:
                 np.save(stream, made.astype(np.float16))
             part.replace(file)
-        kept: Features = np.load(file).astype(np.float32)
+        kept: Float32Array = np.load(file).astype(np.float32)
         return kept
 
-    def trained(self, rows: Integers, name: str) -> Any:
+    def trained(self, rows: Int64Array, name: str) -> Any:
         """The network with its tower trained on the photographs `rows`."""
         what = f"training the tower, {name}"
         return train_tower(

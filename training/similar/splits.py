@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from service.errors import DataError
-
-Integers = npt.NDArray[np.int64]
+from service.types import Int64Array
 
 FOLDS = 5
 MOST_GROUPS = 10
@@ -28,21 +26,21 @@ class Split:
     """
 
     name: str
-    fitted: Integers
-    asked: Integers
-    gallery: Integers
+    fitted: Int64Array
+    asked: Int64Array
+    gallery: Int64Array
     unseen: bool
 
     @property
-    def itself(self) -> Integers:
+    def itself(self) -> Int64Array:
         """Place (asked,) in the gallery of each photograph that asks, -1 where it is not searched."""
         place = np.full(int(max(self.gallery.max(), self.asked.max())) + 1, -1)
         place[self.gallery] = np.arange(len(self.gallery))
-        own: Integers = place[self.asked]
+        own: Int64Array = place[self.asked]
         return own
 
 
-def folds(kinds: Integers, seed: int = 0) -> list[Split]:
+def folds(kinds: Int64Array, seed: int = 0) -> list[Split]:
     """Five splits by photographs: each photograph asks once, of a head that was not fitted on it.
 
     Every kind is spread over the folds as evenly as it goes. A photograph whose kind nobody else of the gallery has
@@ -68,7 +66,7 @@ def folds(kinds: Integers, seed: int = 0) -> list[Split]:
     return splits
 
 
-def left_out(kinds: Integers, names: Sequence[str], seed: int = 0) -> list[Split]:
+def left_out(kinds: Int64Array, names: Sequence[str], seed: int = 0) -> list[Split]:
     """Splits by kinds: photographs of kinds that the head never saw ask, and all photographs are searched.
 
     None where there are fewer than three kinds, since one that is left out leaves nothing to tell apart.
@@ -92,7 +90,7 @@ def left_out(kinds: Integers, names: Sequence[str], seed: int = 0) -> list[Split
     return splits
 
 
-def _some(rows: Integers, generator: np.random.Generator) -> Integers:
+def _some(rows: Int64Array, generator: np.random.Generator) -> Int64Array:
     if len(rows) <= MOST_ASKED:
         return rows
     return np.sort(generator.choice(rows, MOST_ASKED, replace=False))

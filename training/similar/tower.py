@@ -18,18 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from service.errors import UsageError
 from service.photos.decode import open_photograph
+from service.types import Float16Array, Float32Array, Int64Array, OnProgress
 from training.mini.views import view_of
 
 if TYPE_CHECKING:
     import torch
 
-Integers = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-Progress = Callable[[int, int], None]
 
 _BATCH = 32
 _MOST_BYTES = 4 << 30
@@ -122,7 +119,7 @@ class StageMaps:
     loses one view at most.
     """
 
-    def __init__(self, maps: Sequence[npt.NDArray[np.float16]]) -> None:
+    def __init__(self, maps: Sequence[Float16Array]) -> None:
         self._maps = maps
 
     @property
@@ -140,7 +137,7 @@ class StageMaps:
 
 
 def stage_maps(
-    network: Any, files: Sequence[Path], key: str, folder: Path, settings: TowerSettings, on_progress: Progress
+    network: Any, files: Sequence[Path], key: str, folder: Path, settings: TowerSettings, on_progress: OnProgress
 ) -> StageMaps:
     """Make the maps of all views, or read those that an earlier run has made under the same `key`.
 
@@ -178,7 +175,7 @@ def stage_maps(
     return StageMaps(kept)
 
 
-def _offset(on_progress: Progress, start: int, total: int, done: int) -> None:
+def _offset(on_progress: OnProgress, start: int, total: int, done: int) -> None:
     on_progress(start + done, total)
 
 
@@ -209,7 +206,7 @@ def _make(
 
 
 def train_tower(
-    network: Any, maps: StageMaps, rows: Integers, kinds: Integers, settings: TowerSettings, tell: Progress
+    network: Any, maps: StageMaps, rows: Int64Array, kinds: Int64Array, settings: TowerSettings, tell: OnProgress
 ) -> Any:
     """A copy of `network` whose photograph tower's last stages were trained on the photographs `rows` (n,).
 
@@ -248,7 +245,7 @@ def train_tower(
     return trained.eval().requires_grad_(False)
 
 
-def features_of(upper: torch.nn.Module, maps: StageMaps, view: int, rows: Sequence[int] | Integers) -> Vectors:
+def features_of(upper: torch.nn.Module, maps: StageMaps, view: int, rows: Sequence[int] | Int64Array) -> Float32Array:
     """Pooled features (n, width), float32, as they are, of photographs in one view by the tower as it stands."""
     import torch
 
@@ -261,7 +258,7 @@ def features_of(upper: torch.nn.Module, maps: StageMaps, view: int, rows: Sequen
     return np.concatenate(batches)
 
 
-def _first_head(features: Vectors, labels: Integers, kinds: int, seed: int) -> torch.nn.Linear:
+def _first_head(features: Float32Array, labels: Int64Array, kinds: int, seed: int) -> torch.nn.Linear:
     """A linear layer that starts from a logistic regression, so that its first steps do not upset the tower."""
     import torch
     from sklearn.linear_model import LogisticRegression

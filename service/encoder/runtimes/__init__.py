@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from service.types import Float32Array, Int64Array, UInt8Array
+
 
 class Towers(Protocol):
     """The two towers of a model on one device. Safe to use from several threads."""
@@ -36,10 +38,10 @@ class Towers(Protocol):
     def batch_size(self) -> int:
         """Photographs at once with which the photograph tower is quick and fits into memory."""
 
-    def texts(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    def texts(self, tokens: Int64Array) -> Float32Array:
         """Outputs (n, dimension) of tokens (n, length), of any length."""
 
-    def photographs(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    def photographs(self, batch: UInt8Array) -> tuple[Float32Array, Float32Array | None]:
         """Outputs (n, dimension) of prepared photographs (n, height, width, 3), and pooled features (n, width).
 
         Features are None where the tower has none of its own; neither is normalised.

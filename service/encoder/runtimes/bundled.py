@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.encoder.runtimes.model_spec import ModelFacts
 from service.encoder.runtimes.openvino_towers import OpenVinoTowers, openvino
 from service.store.array_files import checksum_of
+from service.types import AnyArray, Float32Array, UInt8Array
 
 GRAPHS = "graphs.json.xz"
 WEIGHTS = "open_clip_model.safetensors"
@@ -72,12 +72,12 @@ class Weights:
 
         self._open = safe_open(file, framework="numpy")
 
-    def tensor(self, name: str) -> NDArray[Any]:
+    def tensor(self, name: str) -> AnyArray:
         """A tensor as it is stored."""
-        stored: NDArray[Any] = self._open.get_tensor(name)  # type: ignore[no-untyped-call]
+        stored: AnyArray = self._open.get_tensor(name)  # type: ignore[no-untyped-call]
         return stored
 
-    def folded(self, convolution: str, norm: str, epsilon: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def folded(self, convolution: str, norm: str, epsilon: float) -> tuple[Float32Array, Float32Array]:
         """Weight and bias of a convolution with the batch normalisation behind it folded in, in float32."""
         scale, shift, mean, variance = (
             self.tensor(f"{norm}.{name}").astype(np.float32)
@@ -87,7 +87,7 @@ class Weights:
         weight = self.tensor(f"{convolution}.weight").astype(np.float32)
         return weight * factor[:, None, None, None], shift - mean * factor
 
-    def constant(self, source: dict[str, Any]) -> bytes | NDArray[Any]:
+    def constant(self, source: dict[str, Any]) -> bytes | AnyArray:
         """The bytes of a constant, from what a graph says of it."""
         if "bytes" in source:
             return base64.b64decode(source["bytes"])
@@ -99,7 +99,7 @@ class Weights:
         return np.ascontiguousarray(found, np.dtype(source["dtype"]))
 
 
-def filled(constants: list[dict[str, Any]], weights: Weights) -> NDArray[np.uint8]:
+def filled(constants: list[dict[str, Any]], weights: Weights) -> UInt8Array:
     """All constants of a graph in one block, each at its offset."""
     block = np.zeros(max(each["offset"] + each["size"] for each in constants), np.uint8)
     for each in constants:

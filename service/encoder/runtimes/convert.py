@@ -16,12 +16,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.encoder.preprocess import Preparation
 from service.encoder.runtimes.openvino_towers import compiled, openvino
 from service.encoder.runtimes.probes import TEXTS, drawn_photographs
 from service.encoder.tokenizer import Tokenize
+from service.types import AnyArray, Float32Array, Int64Array, UInt8Array
 
 LEAST_COSINE = 0.999
 """With torch in fp32, of each of the vectors that are compared."""
@@ -55,7 +55,7 @@ def convert(
     folder: Path,
     precision: str,
     tell: Callable[[str], None] = lambda stage: None,
-    photographs: NDArray[np.uint8] | None = None,
+    photographs: UInt8Array | None = None,
 ) -> Converted:
     """Write the graphs of an open_clip network (on the CPU, in float32) to `folder`, for `precision` bf16 or fp32.
 
@@ -91,7 +91,7 @@ def convert(
     return Converted(photographs_cosine, texts_cosine, layers)
 
 
-def graph_of(module: Any, example: NDArray[Any]) -> Any:
+def graph_of(module: Any, example: AnyArray) -> Any:
     """A torch module of one input as a graph of OpenVINO, whatever the length of the input's first two axes."""
     import torch
 
@@ -128,7 +128,7 @@ def with_precise_layers(written: str, count: int) -> str:
 
 
 def _keep_first_layers(
-    folder: Path, precision: str, pixels: NDArray[np.uint8], wanted: NDArray[np.float32], least: float
+    folder: Path, precision: str, pixels: UInt8Array, wanted: Float32Array, least: float
 ) -> tuple[int, float]:
     """Keep as many first layers of the photograph tower in fp32 as it takes; how many, and the least cosine."""
     file = folder / PHOTOGRAPHS
@@ -191,23 +191,23 @@ def _write(graph: Any, file: Path) -> None:
     openvino().save_model(graph, str(file), compress_to_fp16=True)
 
 
-def _texts_of(folder: Path, precision: str, tokens: list[NDArray[np.int64]]) -> NDArray[np.float32]:
+def _texts_of(folder: Path, precision: str, tokens: list[Int64Array]) -> Float32Array:
     request = compiled(openvino().Core().read_model(folder / TEXTS_GRAPH), precision).create_infer_request()
     return np.concatenate([request.infer([each])[0].copy() for each in tokens])
 
 
-def _batches(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def _batches(pixels: UInt8Array) -> Iterator[UInt8Array]:
     for start in range(0, len(pixels), _BATCH):
         yield pixels[start : start + _BATCH]
 
 
-def _tensor(array: NDArray[Any]) -> Any:
+def _tensor(array: AnyArray) -> Any:
     import torch
 
     return torch.from_numpy(array)
 
 
-def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def _cosine(one: Float32Array, other: Float32Array) -> float:
     """The least cosine of rows; nan where a vector has no length."""
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return float(((one * other).sum(axis=1) / lengths).min())

@@ -21,11 +21,10 @@ from service.encoder.runtimes.model_cache import INT8, KeptModels, Outcome
 from service.encoder.runtimes.model_spec import ModelFacts
 from service.encoder.tokenizer import TOKENIZER, FileTokenizer, Tokenize
 from service.errors import ModelError, UsageError
+from service.types import Int64Array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from service.encoder.models import DownloadProgress
     from service.encoder.token_trimming import UsedTokens
@@ -99,7 +98,7 @@ def load(
 def tokenize_by(tokenizer: Any, used: UsedTokens) -> Tokenize:
     """How an open_clip tokenizer reads texts for a tower that looks at the tokens `used`."""
 
-    def tokenize(texts: Sequence[str]) -> NDArray[np.int64]:
+    def tokenize(texts: Sequence[str]) -> Int64Array:
         return used.of(np.asarray(tokenizer(list(texts)), np.int64))
 
     return tokenize

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.compute.threads import threads
 from service.store.array_files import mapped_signed, write_signed
+from service.types import AnyArray, Float32Array, Int64Array, UInt8Array
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 """What OpenVINO calls precisions."""
@@ -83,11 +83,11 @@ class OpenVinoTowers:
         self._photographs = _Compiled(read_photographs, precision, compiled and compiled / "photographs.blob")
         self._texts = _Compiled(read_texts, self.text_precision, compiled and compiled / "texts.blob")
 
-    def texts(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    def texts(self, tokens: Int64Array) -> Float32Array:
         """As `Towers.texts`."""
         return self._texts(tokens)[0]
 
-    def photographs(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    def photographs(self, batch: UInt8Array) -> tuple[Float32Array, Float32Array | None]:
         """As `Towers.photographs`."""
         outputs = self._photographs(batch)
         return outputs[0], outputs[1] if len(outputs) > 1 else None
@@ -103,7 +103,7 @@ class _Compiled:
         self._turn = threading.Lock()
         self._request: Any = None
 
-    def __call__(self, given: NDArray[Any]) -> list[NDArray[np.float32]]:
+    def __call__(self, given: AnyArray) -> list[Float32Array]:
         with self._turn:
             if self._request is None:
                 self._request = self._ready().create_infer_request()

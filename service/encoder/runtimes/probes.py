@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from service.types import UInt8Array
 
 COUNT = 32
 
@@ -13,7 +14,7 @@ TEXTS = tuple(f"{who} {where}".strip() for who in _WHO for where in _WHERE)
 """From one word to twelve."""
 
 
-def drawn_photographs(size: tuple[int, int]) -> NDArray[np.uint8]:
+def drawn_photographs(size: tuple[int, int]) -> UInt8Array:
     """`COUNT` pictures (n, height, width, 3) that are different all over, with the statistics of photographs.
 
     Noise whose amplitude falls with frequency as in natural pictures (Field 1987, Relations between the statistics
@@ -23,7 +24,7 @@ def drawn_photographs(size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.stack([_picture(size, random) for _ in range(COUNT)])
 
 
-def _picture(size: tuple[int, int], random: np.random.Generator) -> NDArray[np.uint8]:
+def _picture(size: tuple[int, int], random: np.random.Generator) -> UInt8Array:
     height, width = size
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
     frequency[0, 0] = 1.0
@@ -38,5 +39,5 @@ def _picture(size: tuple[int, int], random: np.random.Generator) -> NDArray[np.u
         top, left = int(random.integers(0, height)), int(random.integers(0, width))
         patch = picture[:, top : top + int(random.integers(8, height)), left : left + int(random.integers(8, width))]
         patch[:] = 0.3 * patch + 0.7 * random.uniform(0, 255, (3, 1, 1))
-    pixels: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    pixels: UInt8Array = np.clip(picture, 0, 255).astype(np.uint8).transpose(1, 2, 0)
     return pixels

@@ -10,10 +10,10 @@ import numpy as np
 from service.encoder.pooled_features import pooling_of
 from service.encoder.token_trimming import text_encoder_of
 from service.encoder.torch_precision import PRECISIONS, Precisions, settle
+from service.types import Float32Array, Int64Array, UInt8Array
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
     from service.encoder.preprocess import Preparation
 
@@ -53,14 +53,14 @@ class TorchTowers:
             self._batch_size = self._batch_that_fits()
         return self._batch_size
 
-    def texts(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    def texts(self, tokens: Int64Array) -> Float32Array:
         """As `Towers.texts`."""
         import torch
 
         with self._text_turn, torch.inference_mode():
             return _array(self._encode_texts(torch.from_numpy(tokens).to(self.device)))
 
-    def photographs(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    def photographs(self, batch: UInt8Array) -> tuple[Float32Array, Float32Array | None]:
         """As `Towers.photographs`."""
         import torch
 
@@ -93,6 +93,6 @@ class TorchTowers:
         return max(_BATCH, min(_MOST_AT_ONCE, fitting - fitting % _BATCH))
 
 
-def _array(outputs: torch.Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = outputs.float().cpu().numpy()
+def _array(outputs: torch.Tensor) -> Float32Array:
+    array: Float32Array = outputs.float().cpu().numpy()
     return array

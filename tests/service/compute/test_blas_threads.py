@@ -7,17 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.compute.blas_threads import OneThread, _thread_functions
 from service.match.artifact import TextMatch
 from service.match.scorer import Scorer
 from service.search.search import Query, search
 from service.store.catalog import Catalog
+from service.types import AnyArray, Float64Array
 from tests.service.colours import ColourEncoder
 from tests.service.matches import a_match, strangers
 
@@ -133,7 +132,7 @@ def test_with_another_library_nothing_changes(monkeypatch: pytest.MonkeyPatch) -
 def test_a_match_is_made_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
-    def logits(_: TextMatch, query: NDArray[Any], photographs: NDArray[Any]) -> NDArray[np.float64]:
+    def logits(_: TextMatch, query: AnyArray, photographs: AnyArray) -> Float64Array:
         seen.append(threads())
         return np.zeros(len(photographs))
 
@@ -157,7 +156,7 @@ def test_a_search_asks_its_index_on_one_thread(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
     class Index:
-        def candidates(self, vector: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        def candidates(self, vector: AnyArray, k: int) -> tuple[AnyArray, AnyArray, AnyArray]:
             seen.append((faiss_threads(), threads()))
             return np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
 

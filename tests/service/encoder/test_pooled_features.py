@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from service.encoder.encoder import Encoder, features_fingerprint
 from service.encoder.pooled_features import pooling_of
 from service.encoder.runtimes.torch_towers import TorchTowers
 from service.encoder.torchvision_compat import mend_torchvision
+from service.types import Float32Array, UInt8Array
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_model_without_pooled_features_has_its_vectors_for_features(mini: Enco
         def __init__(self) -> None:
             pass
 
-        def photographs(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], None]:
+        def photographs(self, batch: UInt8Array) -> tuple[Float32Array, None]:
             return mini.towers.photographs(batch)[0], None
 
     encoder = Encoder("unpooled", replace(mini._facts, features=False), mini._tokenize, Unpooled())

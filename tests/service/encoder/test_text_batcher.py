@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.encoder.text_batcher import TextVectors
+from service.types import Float32Array
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -31,7 +31,7 @@ class Tower:
         self.open = False
         self.inside = 0
 
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         self.inside += 1
         assert self.inside == 1
         self.batches.append(list(texts))
@@ -49,7 +49,7 @@ class Tower:
 
 def asked(
     vectors: TextVectors, tower: Tower, texts: Sequence[str], pool: ThreadPoolExecutor
-) -> list[Future[NDArray[np.float32]]]:
+) -> list[Future[Float32Array]]:
     """Ask for texts from threads of their own, and wait until all of them wait."""
     queue = vectors._queues.get(tower.fingerprint, ())
     known = len(queue)
@@ -66,7 +66,7 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(64)
 
 
-def first_inside(vectors: TextVectors, tower: Tower, pool: ThreadPoolExecutor) -> Future[NDArray[np.float32]]:
+def first_inside(vectors: TextVectors, tower: Tower, pool: ThreadPoolExecutor) -> Future[Float32Array]:
     """Ask for a text, and wait until the tower encodes it."""
     future = pool.submit(vectors.vector, cast("Encoder", tower), "first")
     assert tower.entered.acquire(timeout=_PATIENCE_S)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from data.captions import read_captions
@@ -20,6 +19,7 @@ from service.encoder.preprocess import Preparation
 from service.encoder.runtimes.torch_towers import TorchTowers
 from service.encoder.torch_precision import Precisions, fastest_precisions, fold_batch_norms, settle
 from service.photos.decode import open_photograph
+from service.types import Float32Array
 
 TEXTS = ["sunflower", "a red car at night", "two dogs play in the snow, and a third one looks on", "cat " * 250, "🐶"]
 SIZE = (64, 64)
@@ -65,15 +65,15 @@ def network_of(encoder: Encoder) -> Any:
     return encoder.towers.model
 
 
-def plain_texts(loaded: tuple[Any, Any], texts: list[str]) -> NDArray[np.float32]:
+def plain_texts(loaded: tuple[Any, Any], texts: list[str]) -> Float32Array:
     """Unit vectors of the model as it was loaded, with all its padding."""
     model, tokenizer = loaded
     with torch.inference_mode():
-        vectors: NDArray[np.float32] = torch.nn.functional.normalize(model.encode_text(tokenizer(texts))).numpy()
+        vectors: Float32Array = torch.nn.functional.normalize(model.encode_text(tokenizer(texts))).numpy()
     return vectors
 
 
-def least_cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def least_cosine(one: Float32Array, other: Float32Array) -> float:
     assert one.shape == other.shape
     return float((one * other).sum(axis=1).min())
 

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 import service.index.files
 from service.errors import LibraryError
 from service.index import Limits, VectorIndex
-from service.index.rows import Rows, Spool, decoded, encoded, let_go, nearest, spread
+from service.index.rows import Spool, decoded, encoded, let_go, nearest, spread
 from service.index.scans import Coarse, Exact, Shards, scan_of
+from service.types import Float16Array
 from tests.conftest import ROOT
 from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
 
@@ -508,7 +509,7 @@ def test_two_processes_share_an_index_while_one_writes(tmp_path: Path) -> None:
 # -- rows ----------------------------------------------------------------------------------------------
 
 
-def rows_of(count: int, dimension: int = 7) -> Rows:
+def rows_of(count: int, dimension: int = 7) -> Float16Array:
     return encoded(unit(np.random.default_rng(count).normal(size=(count, dimension))))
 
 

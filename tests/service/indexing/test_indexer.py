@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import service.indexing.decoder
 from service.indexing.indexer import Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
 from service.indexing.walk import LINKS, OTHER, UNREAD
 from service.store.catalog import Catalog
+from service.types import Float32Array
 from tests.service.colours import ColourEncoder, paint, vectors_of
 
 
@@ -491,7 +491,7 @@ def test_an_interrupt_while_the_tower_works_leaves_whole_batches(shelf: Shelf) -
         paint(shelf.photographs / f"{number}.jpg", (number * 30, 0, 90))
     real = shelf.tower.encode_prepared
 
-    def interrupted(prepared: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def interrupted(prepared: list[Float32Array]) -> Float32Array:
         if shelf.tower.encoded >= 2:
             raise KeyboardInterrupt
         return real(prepared)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.match.artifact import rounded
 from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, features, side
+from service.types import Float32Array
 from tests.service.matches import a_bank, strangers
 
 DIMENSION = 32
-Vectors = NDArray[np.float32]
 
 
 def banks() -> tuple[Bank, ...]:
     return tuple(a_bank(DIMENSION, seed) for seed in range(1, len(BANKS) + 1))
 
 
-def measured(texts: Vectors, photographs: Vectors, own: tuple[Bank, ...] | None = None) -> NDArray[np.float32]:
+def measured(texts: Float32Array, photographs: Float32Array, own: tuple[Bank, ...] | None = None) -> Float32Array:
     """Features of texts and photographs at the same places."""
     own = own or banks()
     rows = np.arange(len(texts))
@@ -68,7 +67,7 @@ def test_many_at_once_equal_one_by_one() -> None:
         assert measured(text[None], photograph[None])[0] == pytest.approx(together[row], abs=2e-6)
 
 
-def special() -> Vectors:
+def special() -> Float32Array:
     """Vectors along the axes, equal to each other, opposite, and members of a bank."""
     axes = np.eye(DIMENSION, dtype=np.float32)
     return np.concatenate([axes[:3], axes[:1], -axes[:2], banks()[0].vectors[:2], banks()[1].vectors[:2]])

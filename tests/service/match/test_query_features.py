@@ -7,33 +7,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.match.artifact import ScorerArtifact, TextMatch, squash
 from service.match.features import BANKS, FEATURES, TEMPERATURES, Bank, features, side
 from service.match.query_features import OneText
+from service.types import Float32Array
 from tests.service.matches import TEXTS, a_bank, an_interaction, strangers, unit
 
 DIMENSION = 32
-Vectors = NDArray[np.float32]
 
 
 def banks() -> tuple[Bank, ...]:
     return tuple(a_bank(DIMENSION, seed, count) for seed, count in zip((1, 2), (12, 7), strict=True))
 
 
-def of_any(text: Vectors, photographs: Vectors, own: tuple[Bank, ...]) -> NDArray[np.float32]:
+def of_any(text: Float32Array, photographs: Float32Array, own: tuple[Bank, ...]) -> Float32Array:
     """As the fit measures: any pairs."""
     rows = np.arange(len(photographs))
     return features(side(text[None], own), side(photographs, own), own, np.zeros_like(rows), rows)
 
 
-def of_one(text: Vectors, photographs: Vectors, own: tuple[Bank, ...]) -> NDArray[np.float32]:
+def of_one(text: Float32Array, photographs: Float32Array, own: tuple[Bank, ...]) -> Float32Array:
     """As a search measures."""
     return OneText(own).features(side(text[None], own), photographs)
 
 
-def by_any(text: TextMatch, query: Vectors, photographs: Vectors) -> NDArray[np.float32]:
+def by_any(text: TextMatch, query: Float32Array, photographs: Float32Array) -> Float32Array:
     """The match from features that are measured as the fit does, and from the cosine, by their shares."""
     interaction = text.interaction
     assert interaction is not None
@@ -131,7 +130,7 @@ def mini_match() -> ScorerArtifact:
     return ScorerArtifact.load(mini_folder(), facts["fingerprint"])
 
 
-def drawn_from(bank: Bank, count: int, random: np.random.Generator) -> Vectors:
+def drawn_from(bank: Bank, count: int, random: np.random.Generator) -> Float32Array:
     """Vectors near to a bank's, and further and further from them."""
     noise = random.normal(size=(count, bank.vectors.shape[1])) * np.linspace(0.005, 0.5, count)[:, None]
     return unit((bank.vectors[random.integers(len(bank.vectors), size=count)] + noise).astype(np.float32))

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.errors import MismatchError, ModelError
 from service.match.artifact import ARRAYS, FACTS, Interaction, Logistic, ScorerArtifact, TextMatch, rounded
 from service.match.features import FEATURES, Bank
 from service.match.scorer import Scorer, artifact_of
+from service.types import Float32Array, Float64Array
 from tests.service.colours import ColourEncoder
 from tests.service.matches import PHOTOGRAPHS, TEXTS, a_match, an_interaction, strangers, unit
 
@@ -24,7 +24,7 @@ ALL = np.linspace(-1, 1, 401, dtype=np.float32)
 DIMENSION = 16
 
 
-def at(similarities: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+def at(similarities: Float32Array, query: Float32Array) -> Float32Array:
     """Unit vectors that have these similarities with a unit vector."""
     aside = np.zeros_like(query)
     aside[int(np.argmin(np.abs(query)))] = 1
@@ -218,12 +218,12 @@ def test_arrays_of_another_fit_are_refused(tmp_path: Path) -> None:
     assert "is damaged or of another fit" in refusal(tmp_path / "one")
 
 
-def with_weights(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Interaction:
+def with_weights(change: Callable[[Float64Array], Float64Array]) -> Interaction:
     interaction = an_interaction(DIMENSION)
     return replace(interaction, weights=change(interaction.weights))
 
 
-def spoilt(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def spoilt(weights: Float64Array) -> Float64Array:
     weights = weights.copy()
     weights[3] = np.nan
     return weights

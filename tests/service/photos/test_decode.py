@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from service.errors import PhotographError
@@ -29,6 +28,7 @@ from service.photos.decode import (
     thumbnail,
     thumbnail_of,
 )
+from service.types import Float64Array, Int16Array
 
 
 def encoded(image: Image.Image, form: str, **settings: object) -> bytes:
@@ -37,7 +37,7 @@ def encoded(image: Image.Image, form: str, **settings: object) -> bytes:
     return out.getvalue()
 
 
-def pixels(source: Path | bytes) -> NDArray[np.int16]:
+def pixels(source: Path | bytes) -> Int16Array:
     return np.asarray(open_photograph(source).image).astype(np.int16)
 
 
@@ -178,7 +178,7 @@ XYZ_TO_SRGB = [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.03
                [0.0719453, -0.2289914, 1.4052427]]  # fmt: skip
 
 
-def in_srgb(colours: NDArray[np.int16], space: str) -> NDArray[np.float64]:
+def in_srgb(colours: Int16Array, space: str) -> Float64Array:
     """Colours (n, 3), 0...255, of a space in sRGB, by its published primaries and curve."""
     values = colours / 255.0
     if space == "adobe-rgb":

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import UsageError
@@ -19,6 +18,7 @@ from service.match.scorer import Scorer
 from service.search.search import LEAST_CANDIDATES, MOST_CHARACTERS, MOST_K, Query, SearchResult, search
 from service.store.catalog import Catalog
 from service.store.records import Entry, Facts, Place
+from service.types import Float32Array
 from tests.service.colours import ColourEncoder
 from tests.service.matches import unit
 
@@ -113,9 +113,7 @@ class TurnedScorer(Scorer):
     def reorders(self, kind: QueryKind) -> bool:
         return kind == "text"
 
-    def match(
-        self, query: NDArray[np.float32], photographs: NDArray[np.float32], kind: QueryKind
-    ) -> NDArray[np.float32]:
+    def match(self, query: Float32Array, photographs: Float32Array, kind: QueryKind) -> Float32Array:
         self.asked.append(len(photographs))
         degrees = np.degrees(np.arccos(np.clip(photographs @ query, -1, 1)))
         return np.round(1 - np.abs(degrees - 30) / 180, 2).astype(np.float32)
@@ -129,7 +127,7 @@ class Shelf:
     index: VectorIndex
     ids: list[int]
 
-    def vector(self, query: Query) -> NDArray[np.float32]:
+    def vector(self, query: Query) -> Float32Array:
         if query.photo_id is not None:
             return self.catalog.vector(query.photo_id, "angles")
         return np.array([1, 0], np.float32)
