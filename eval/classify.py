@@ -19,7 +19,6 @@ Intervals are bootstrap 95 % intervals over the photographs that are asked about
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ import numpy as np
 
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, draws, interval
+from service.compute.cores import usable_cores
 from service.errors import DataError, LibraryError, PhotographError
 from service.heads.projection import Head
 from service.kinds.knn_vote import Vote, count_votes
@@ -358,7 +358,7 @@ def _vectors_of(
         except PhotographError as error:
             return error.message
 
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         for start in range(0, len(files), _BATCH):
             batch = list(pool.map(prepared, files[start : start + _BATCH]))
             fine = [place for place, each in enumerate(batch) if not isinstance(each, str)]

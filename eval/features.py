@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data.kinds import LeftOut, content_hash
+from service.compute.cores import usable_cores
 from service.errors import PhotographError, UsageError
 from service.types import Float32Array, Int64Array, OnProgress, UInt8Array
 
@@ -64,7 +65,7 @@ def features_of(
     Raises UsageError where the cache cannot be written.
     """
     tell = on_progress or _silent
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         hashes = list(pool.map(content_hash, files))
         names = [each or f"unread {place}" for place, each in enumerate(hashes)]
         store = None if cache is None else cache / "features" / encoder.features_fingerprint / str(view)

@@ -62,7 +62,7 @@ def _write_for_smysl(model: Any, folder: Path) -> None:
 def _write_for_rclip(model: Any, folder: Path) -> None:
     import torch
 
-    class Tower(torch.nn.Module):
+    class PeerTower(torch.nn.Module):
         """One tower; the model is a part of it, so that its weights are those of the file."""
 
         def __init__(self, method: str) -> None:
@@ -75,7 +75,10 @@ def _write_for_rclip(model: Any, folder: Path) -> None:
     (folder / SUBFOLDER).mkdir(parents=True)
     images = torch.zeros(2, 3, _SIDE, _SIDE)
     tokens = torch.zeros(2, _TOKENS, dtype=torch.int64)
-    for name, tower, example in (("visual", Tower("encode_image"), images), ("textual", Tower("encode_text"), tokens)):
+    for name, tower, example in (
+        ("visual", PeerTower("encode_image"), images),
+        ("textual", PeerTower("encode_text"), tokens),
+    ):
         torch.onnx.export(
             tower,
             (example,),

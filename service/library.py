@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.compute.threads import threads
+from service.compute.cores import compute_threads
 from service.config import Settings
 from service.encoder.library_encoders import Encoders
 from service.encoder.text_batcher import TextVectors
@@ -31,13 +31,12 @@ from service.kinds.vote_cache import Votes, check_kinds
 from service.match.artifact import FACTS
 from service.match.scorer import Scorer, load_scorer
 from service.photos.decode import open_photograph
-from service.search.neighbours import Neighbours, Photograph, neighbours_of
+from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
 from service.search.query_crop import searched
 from service.search.search import Query, Score, SearchResult, check_text, score, search
 from service.store.catalog import Catalog
 from service.store.lock import Writer, current_writer, writing
-from service.store.paths import bytes_in, resolve_folder, written_at
-from service.store.places import file_of, photograph_at
+from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder, written_at
 from service.store.ratings import SOMEBODY, Ratings, make_rating
 from service.store.records import Rating, Record, Root
 from service.types import Float32Array, OnProgress
@@ -48,8 +47,7 @@ if TYPE_CHECKING:
     from service.index import VectorIndex
     from service.indexing.indexer import Event
     from service.kinds.knn_vote import Vote
-    from service.search.classify import Answer
-    from service.search.classify import Photograph as Classifiable
+    from service.search.classify import Classification, PhotographSource
     from service.store.ratings_export import Export
 
 _CATALOG = "catalog.sqlite"
@@ -95,7 +93,7 @@ class Library:
         self._fitted: tuple[int, int] | None = None
         self._texts = TextVectors()
         # More threads than cores get no more done, and keep whoever answers from getting hold of the interpreter.
-        self._turns = threading.BoundedSemaphore(threads())
+        self._turns = threading.BoundedSemaphore(compute_threads())
         self._ratings = Ratings(catalog)
         self.kinds = Kinds(catalog)
         self._votes = Votes(folder, catalog, self.kinds)
@@ -322,7 +320,7 @@ class Library:
         return vector
 
     def neighbours(
-        self, photographs: Sequence[Photograph], k: int, *, head: str | None = None, exclude: Collection[int] = ()
+        self, photographs: Sequence[IdOrImage], k: int, *, head: str | None = None, exclude: Collection[int] = ()
     ) -> list[Neighbours]:
         """The `k` nearest photographs of the library to each of `photographs`; see `service.search.neighbours`."""
         if head is not None:
@@ -380,14 +378,14 @@ class Library:
 
     def classify(
         self,
-        photographs: Iterable[Classifiable],
+        photographs: Iterable[PhotographSource],
         *,
         head: str | None = None,
         k: int = 10,
         min_confidence: float | None = None,
         keep_borders: bool = False,
         on_progress: OnProgress = lambda done, total: None,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Classification]:
         """The kinds of photographs by the vote of their nearest, one answer each; see `service.search.classify`."""
         from service.search.classify import classify
 

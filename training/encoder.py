@@ -8,20 +8,20 @@ would have had.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.retrieval import DEPTHS
+from service.compute.cores import usable_cores
 from service.compute.malloc import keep_memory
 from service.encoder.models import parse_name
 from service.encoder.open_clip_model import choose_device, fingerprint_of, load_network
 from training.model_folder import check_model, stored_halves, write_model
 from training.pairs import PairedPhotograph, PairTable, describe_faults, split_photographs, without_unreadable
 from training.run_folder import RunFolder
-from training.trainer import Settings, Stage, Trainer, side_of, silent
+from training.trainer import Stage, Trainer, TrainerSettings, side_of, silent
 from training.validation import goodness
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainedEncoder:
     """All epochs of a run and the best of them; where that is 0, nothing was written."""
 
     epochs: list[Epoch]
@@ -50,7 +50,7 @@ def train_encoder(
     table: PairTable,
     base: str,
     out: Path,
-    settings: Settings,
+    settings: TrainerSettings,
     *,
     device: str | None = None,
     fresh: bool = False,
@@ -60,7 +60,7 @@ def train_encoder(
     stage: Stage = silent,
     say: Callable[[str], None] = lambda sentence: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> Outcome:
+) -> TrainedEncoder:
     """Fine-tune the model `base` on a table and write the best epoch to `out` as a `local-dir` model.
 
     An unfinished run of the same settings, pairs and base in `out` goes on from its last epoch, unless `fresh`.
@@ -79,7 +79,7 @@ def train_encoder(
         keep_memory()
     name = parse_name(base)
     network, tokenizer, config = load_network(name.text, timeout_s=timeout_s, on_progress=on_download)
-    threads = threads or os.cpu_count() or 1
+    threads = threads or usable_cores()
     with stage("Checking photographs") as shown:
         table = without_unreadable(table, side_of(network), threads, shown)
     for line in describe_faults(table.faults):
@@ -100,7 +100,7 @@ def train_encoder(
             facts |= _facts(settings, table, train, validation, history, best)
             folder.publish(folder.inside / "model", facts)
     folder.close()
-    return Outcome(history, best, folder.out)
+    return TrainedEncoder(history, best, folder.out)
 
 
 def describe_epoch(epoch: Epoch) -> str:
@@ -114,7 +114,7 @@ def describe_epoch(epoch: Epoch) -> str:
     return f"epoch {epoch.epoch}: {', '.join(found)} ({note})"
 
 
-def describe_outcome(outcome: Outcome) -> str:
+def describe_outcome(outcome: TrainedEncoder) -> str:
     """What came of a run, and what to do next."""
     if outcome.best == 0:
         return (
@@ -169,7 +169,7 @@ def _best_of(history: list[Epoch]) -> int:
 
 
 def _key(
-    settings: Settings, fingerprint: str, train: list[PairedPhotograph], validation: list[PairedPhotograph]
+    settings: TrainerSettings, fingerprint: str, train: list[PairedPhotograph], validation: list[PairedPhotograph]
 ) -> dict[str, Any]:
     """What makes two runs the same one."""
     import xxhash
@@ -180,7 +180,7 @@ def _key(
 
 
 def _facts(
-    settings: Settings,
+    settings: TrainerSettings,
     table: PairTable,
     train: list[PairedPhotograph],
     validation: list[PairedPhotograph],

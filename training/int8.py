@@ -70,7 +70,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QuantizationOutcome:
     """What came of it: `fingerprint` of what is kept, None where nothing is.
 
     `figures` are those of the model as it runs unquantised in `precision`; `ms` and `int8_ms` are for a photograph.
@@ -135,7 +135,7 @@ def train_int8(
     on_download: Callable[[DownloadProgress], None] | None = None,
     tell: Tell = lambda what, done, total: None,
     say: Callable[[str], None] = lambda sentence: None,
-) -> Outcome:
+) -> QuantizationOutcome:
     """Quantise the photograph tower of `model`, check it, and keep it in the folder `cache` where it finds as much.
 
     `data` has `images/` and `captions.tsv`. Photographs of its split train calibrate; the check is on others of
@@ -166,7 +166,9 @@ def train_int8(
             ms, int8_ms = _ms(encoder, quantised.encoder, material.checked[:_BATCH])
             sizes = (len(calibration), len(checked), len(material.texts))
             own = quantised.loaded.facts.fingerprint if trials[-1].holds else None
-            outcome = Outcome(base.name, encoder.precision, split, *sizes, figures, trials, ms, int8_ms, own)
+            outcome = QuantizationOutcome(
+                base.name, encoder.precision, split, *sizes, figures, trials, ms, int8_ms, own
+            )
             if own is not None:
                 _write_rest(base, new)
                 base.kept.keep(new, quantised.loaded.facts, INT8, asdict(outcome))
@@ -180,7 +182,7 @@ def lost(figures: dict[str, float], in_int8: dict[str, float]) -> float:
     return max(round(figures[name] - in_int8[name], 6) for name in ("t2i_r5", "i2t_r5"))
 
 
-def describe_outcome(outcome: Outcome) -> dict[str, str]:
+def describe_outcome(outcome: QuantizationOutcome) -> dict[str, str]:
     """Names and values of what came of it, for a terminal."""
     rows = {
         "model": outcome.model,

@@ -40,7 +40,7 @@ Stage = Callable[[str], AbstractContextManager[OnProgress]]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainerSettings:
     """What can be chosen; `rate` 0 stands for the usual one. Raises UsageError for what cannot be."""
 
     lock: str = "none"
@@ -123,7 +123,7 @@ class Trainer:
         tokenizer: Any,
         train: list[PairedPhotograph],
         validation: list[PairedPhotograph],
-        settings: Settings,
+        settings: TrainerSettings,
         device: str,
         threads: int,
         stage: Stage,
@@ -257,7 +257,7 @@ class Trainer:
         return vectors
 
 
-def _optimizer(network: Any, settings: Settings) -> torch.optim.Optimizer:
+def _optimizer(network: Any, settings: TrainerSettings) -> torch.optim.Optimizer:
     """AdamW that lets no norm, bias or scale decay, and no embedding: words the pairs lack would fade."""
     import torch
 

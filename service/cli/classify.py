@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
     from service.heads.projection import Head
     from service.library import Library
-    from service.search.classify import Answer, Classified
+    from service.search.classify import Classification, Classified
 
 
 def classify(
@@ -233,7 +233,7 @@ def _answers(
     head: str | None,
     min_confidence: float | None,
     keep_borders: bool,
-) -> Iterable[Answer]:
+) -> Iterable[Classification]:
     from service.cli.progress import stages
 
     with stages(console) as tell:
@@ -246,7 +246,9 @@ def _answers(
         )
 
 
-def _followed(answers: Iterable[Answer], total: int, console: Console, *, shown: bool) -> Iterable[Answer]:
+def _followed(
+    answers: Iterable[Classification], total: int, console: Console, *, shown: bool
+) -> Iterable[Classification]:
     """The answers, with a bar where nothing else shows how far they are: it would take over standard output."""
     from service.cli.progress import steps
 
@@ -259,7 +261,7 @@ def _followed(answers: Iterable[Answer], total: int, console: Console, *, shown:
             bar(done, total)
 
 
-def _print(answer: Answer, *, as_json: bool, quiet: bool) -> None:
+def _print(answer: Classification, *, as_json: bool, quiet: bool) -> None:
     from service.kinds.labels import UNKNOWN
     from service.search.classify import Unclassified
 

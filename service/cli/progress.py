@@ -22,7 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from service.indexing.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
+from service.indexing.decoder import Failure
+from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary
 from service.types import OnStage
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from service.cli.search_output import Answer
+from service.cli.search_output import SearchOutput
 from service.cli.terminal import (
     DeviceOption,
     JsonOption,
@@ -70,7 +70,7 @@ def search(
     if image is None and text is None:
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
     settings = settings_of(library=library, device=device, precision=precision)
-    asked = Asked(text, image, k, min_match, head, box, keep_borders)
+    asked = SearchRequest(text, image, k, min_match, head, box, keep_borders)
     answered = _of_service(asked, settings, as_json, say if verbose else lambda sentence: None)
     if answered is None:
         answered = _of_library(asked, settings, as_json)
@@ -81,7 +81,7 @@ def search(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchRequest:
     """What the command was told to look for."""
 
     text: str | None
@@ -93,7 +93,9 @@ class Asked:
     keep_borders: bool
 
 
-def _of_service(asked: Asked, settings: Settings, as_json: bool, tell: Callable[[str], None]) -> Answer | str | None:
+def _of_service(
+    asked: SearchRequest, settings: Settings, as_json: bool, tell: Callable[[str], None]
+) -> SearchOutput | str | None:
     """What a service that is serving the library answers, the JSON for programs as it is printed; None without one."""
     from service.cli.local_service import ask_service
 
@@ -105,7 +107,7 @@ def _of_service(asked: Asked, settings: Settings, as_json: bool, tell: Callable[
         return None
     try:
         if not as_json:
-            return Answer.read(body)
+            return SearchOutput.read(body)
         from service.web.schemas import SearchOut
 
         return SearchOut.model_validate_json(body).model_dump_json(indent=2)
@@ -114,7 +116,7 @@ def _of_service(asked: Asked, settings: Settings, as_json: bool, tell: Callable[
         return None
 
 
-def _question(asked: Asked) -> Question:
+def _question(asked: SearchRequest) -> Question:
     from service.cli.local_service import photograph_question, text_question
 
     if asked.image is None:
@@ -128,7 +130,7 @@ def _question(asked: Asked) -> Question:
     return photograph_question(read_file(asked.image), fields)
 
 
-def _of_library(asked: Asked, settings: Settings, as_json: bool) -> Answer | str:
+def _of_library(asked: SearchRequest, settings: Settings, as_json: bool) -> SearchOutput | str:
     """What the library itself answers; the JSON for programs as it is printed."""
     from service.photos.crop import Box, side_to_decode
     from service.search.search import Query
@@ -147,13 +149,13 @@ def _of_library(asked: Asked, settings: Settings, as_json: bool) -> Answer | str
     with open_library(settings) as opened:
         result = opened.search(query)
     if not as_json:
-        return Answer.of(result)
+        return SearchOutput.of(result)
     from service.web.schemas import SearchOut
 
     return SearchOut.of(result).model_dump_json(indent=2)
 
 
-def _show(answer: Answer, does: str) -> None:
+def _show(answer: SearchOutput, does: str) -> None:
     if answer.notice:
         say(answer.notice)
     if answer.borders_left_out:

@@ -16,7 +16,7 @@ _PART = ("x", "y", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SearchOutput:
     """Matches (0 to 1) and paths, best first, and what a person is told beside them.
 
     `part` is what was searched with of the query's photograph as x,y,width,height, None for all of it; the other
@@ -32,7 +32,7 @@ class Answer:
     borders_left_out: bool
 
     @classmethod
-    def of(cls, result: SearchResult) -> Answer:
+    def of(cls, result: SearchResult) -> SearchOutput:
         """From the library's own result."""
         return cls(
             [(hit.match, str(hit.photograph.path)) for hit in result.hits],
@@ -45,7 +45,7 @@ class Answer:
         )
 
     @classmethod
-    def read(cls, body: bytes) -> Answer:
+    def read(cls, body: bytes) -> SearchOutput:
         """From what `POST /search` answers; raises `ValueError` for anything else."""
         try:
             said = json.loads(body)

@@ -99,11 +99,11 @@ def encoder(
     from service.cli.progress import download, steps
     from training.encoder import describe_epoch, describe_outcome, train_encoder
     from training.pairs import read_pair_table
-    from training.trainer import Settings
+    from training.trainer import TrainerSettings
 
     console = errors_console()
     machine = settings_of(device=device)
-    settings = Settings(
+    settings = TrainerSettings(
         lock=lock, epochs=epochs, batch=batch, rate=rate, weight_decay=weight_decay, validation=validation, seed=seed
     )
     table = read_pair_table(pairs, images)

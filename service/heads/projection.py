@@ -29,7 +29,7 @@ ARRAYS = "head.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Projection:
     """One linear look at the features of one encoder.
 
     Features (n, features) less `center` (features,) times `projection` (features, width), with `constant` as one more
@@ -72,7 +72,7 @@ class Head:
     are the names of the kinds, `candidate` the name of what won, `trained_on` says what it was fitted on, in words.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Projection, ...]
     same_kind: Logistic
     vote: Vote
     kinds: tuple[str, ...]
@@ -187,7 +187,7 @@ def unit(vectors: NDArray[np.floating[Any]]) -> Float32Array:
     return scaled
 
 
-def _part(facts: dict[str, Any], number: int, arrays: dict[str, AnyArray]) -> Part:
+def _part(facts: dict[str, Any], number: int, arrays: dict[str, AnyArray]) -> Projection:
     weight, constant = float(facts["weight"]), float(facts["constant"])
     center, projection = arrays[f"{number} center"], arrays.get(f"{number} projection")
     if not 0.0 < weight <= 1.0:
@@ -196,7 +196,7 @@ def _part(facts: dict[str, Any], number: int, arrays: dict[str, AnyArray]) -> Pa
         raise ValueError(f"the constant {constant} of a part is no number")
     if center.ndim != 1 or (projection is not None and (projection.ndim != 2 or len(projection) != len(center))):
         raise ValueError("the arrays of a part do not fit together")
-    return Part(str(facts["model"]), str(facts["fingerprint"]), weight, center, projection, constant)
+    return Projection(str(facts["model"]), str(facts["fingerprint"]), weight, center, projection, constant)
 
 
 def _fingerprint(facts: dict[str, Any]) -> str:

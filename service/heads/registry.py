@@ -23,7 +23,7 @@ from service.encoder.library_encoders import Encoders
 from service.errors import LibraryError, ModelError, NotFoundError, SmyslError, UsageError
 from service.heads.projection import ARRAYS, FACTS, Head
 from service.match.artifact import QueryKind
-from service.match.scorer import Calibration
+from service.match.scorer import CalibrationSource
 from service.store.catalog import Catalog
 from service.store.paths import written_at
 from service.types import Float16Array, Float32Array, Int64Array
@@ -121,7 +121,7 @@ class OpenHead:
             f"with the head {self.name}; `smysl index` makes them once."
         )
 
-    def calibration(self, kind: QueryKind) -> Calibration:
+    def calibration(self, kind: QueryKind) -> CalibrationSource:
         """Where the match comes from."""
         return "head"
 

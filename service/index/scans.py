@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from service.compute.threads import threads
+from service.compute.cores import compute_threads
 from service.index.rows import BLOCK, Found, decoded, flat, let_go, nearest, spread
 from service.types import Float16Array, Float32Array, Int64Array
 
@@ -172,7 +172,7 @@ def scan_of(rows: Float16Array, limits: Limits, *, coarse: bool = True) -> Scan:
         made = Coarse.made(rows, limits.lists)
         if made is not None:
             return made
-    count = threads()
+    count = compute_threads()
     if len(rows) >= max(limits.shards_from, count) and count > 1:
         return Shards(rows, count)
     return Exact(rows)

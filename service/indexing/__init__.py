@@ -1,1 +1,4 @@
-"""TODO"""
+"""From folders to the catalog: walk, compare, decode, encode, store, as a stream of events.
+
+May import `match`, `index`, `encoder`, `photos` and what is below them.
+"""

@@ -32,7 +32,7 @@ _LARGE = 64 << 20
 """Bytes of pixels that are given back to the operating system at once; fetching less anew would cost more."""
 
 
-class Tower(Protocol):
+class PhotographEncoder(Protocol):
     """What indexing needs of an encoder."""
 
     @property
@@ -62,19 +62,19 @@ class Work:
     is encoded though its file has not changed.
     """
 
-    tower: Tower
+    tower: PhotographEncoder
     kept: frozenset[str]
     required: frozenset[str]
 
     @classmethod
-    def of(cls, tower: Tower, *, features_required: bool = False) -> Work:
+    def of(cls, tower: PhotographEncoder, *, features_required: bool = False) -> Work:
         """What a library keeps of its main model: vectors and features."""
         features = {tower.features_fingerprint}
         kept = frozenset({tower.fingerprint} | features)
         return cls(tower, kept, kept if features_required else frozenset({tower.fingerprint}))
 
     @classmethod
-    def of_additional(cls, tower: Tower) -> Work:
+    def of_additional(cls, tower: PhotographEncoder) -> Work:
         """What a library keeps of an additional model: features, which are all that heads look at."""
         features = frozenset({tower.features_fingerprint})
         return cls(tower, features, features)

@@ -17,14 +17,12 @@ import numpy as np
 
 from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
-from service.indexing.decoder import Decoded, Decoder, Failure, File, Placed, Tower, Work
+from service.indexing.decoder import Decoded, Decoder, Failure, File, Placed, Work
 from service.indexing.pipeline import Pipeline
 from service.indexing.walk import NAMELESS, look_into
 from service.store.catalog import Catalog
 from service.store.records import Entry, Known, Root
 from service.types import AnyArray, Float16Array
-
-__all__ = ["Advanced", "Event", "Failure", "Finished", "Indexer", "Scanned", "Summary", "Tower", "Work"]
 
 
 @dataclass(slots=True)

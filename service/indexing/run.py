@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from service.encoder.library_encoders import Encoders
 from service.errors import UsageError
-from service.indexing.indexer import Event, Finished, Indexer, Work
+from service.indexing.decoder import Work
+from service.indexing.indexer import Event, Finished, Indexer
 from service.match.artifact import exchange
 from service.store.catalog import Catalog
 from service.store.records import Root

@@ -1,1 +1,4 @@
-"""TODO"""
+"""Kinds (class labels) of photographs: where labels come from, the k-nearest-neighbour vote and its calibration.
+
+May import `store` and what is below it.
+"""

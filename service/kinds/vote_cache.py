@@ -14,7 +14,7 @@ import numpy as np
 from service.errors import LibraryError, NotFoundError
 from service.kinds.knn_vote import Vote
 from service.kinds.labels import Kinds
-from service.kinds.vote_calibration import MOST_ASKED, Calibration, Chunk, calibrate, nearest_others
+from service.kinds.vote_calibration import MOST_ASKED, Chunk, VoteCalibration, calibrate, nearest_others
 from service.store.catalog import Catalog
 from service.types import Float32Array, OnProgress
 
@@ -40,9 +40,9 @@ class Votes:
         self._catalog = catalog
         self._kinds = kinds
         self._making = threading.Lock()
-        self._current: tuple[object, Calibration] | None = None
+        self._current: tuple[object, VoteCalibration] | None = None
 
-    def current(self, fingerprint: str, on_progress: OnProgress = lambda done, total: None) -> Calibration:
+    def current(self, fingerprint: str, on_progress: OnProgress = lambda done, total: None) -> VoteCalibration:
         """The calibration for vectors of `fingerprint`; `on_progress` follows one that has to be made.
 
         Raises `LibraryError` where the library's kinds are no ground for a vote.
@@ -59,7 +59,7 @@ class Votes:
                 self._current = key, calibration
             return self._current[1]
 
-    def _kept(self, fingerprint: str, counts: Mapping[str, int]) -> Calibration | None:
+    def _kept(self, fingerprint: str, counts: Mapping[str, int]) -> VoteCalibration | None:
         try:
             facts = json.loads(self._file.read_text(encoding="utf-8"))
             if (facts["version"], facts["fingerprint"], facts["stamp"]) != (VERSION, fingerprint, self._kinds.stamp):
@@ -70,7 +70,7 @@ class Votes:
                 return None
             figures: dict[str, Any] = facts["figures"]
             unknown = figures["unknown_auroc"]
-            return Calibration(
+            return VoteCalibration(
                 vote=Vote.of(facts["vote"]),
                 accuracy=float(figures["accuracy"]),
                 ece=float(figures["ece"]),
@@ -81,7 +81,7 @@ class Votes:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def _keep(self, fingerprint: str, counts: Mapping[str, int], calibration: Calibration) -> None:
+    def _keep(self, fingerprint: str, counts: Mapping[str, int], calibration: VoteCalibration) -> None:
         facts = {
             "version": VERSION,
             "fingerprint": fingerprint,
@@ -98,7 +98,7 @@ class Votes:
             part.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             part.replace(self._file)
 
-    def _made(self, fingerprint: str, counts: Mapping[str, int], on_progress: OnProgress) -> Calibration:
+    def _made(self, fingerprint: str, counts: Mapping[str, int], on_progress: OnProgress) -> VoteCalibration:
         numbers = {kind: number for number, kind in enumerate(counts)}
         ids, vectors = self._sample(fingerprint)
         kinds = self._kinds.of(ids)

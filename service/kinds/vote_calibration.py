@@ -39,7 +39,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class TopNeighbours:
     """The nearest of each photograph that was asked about, best first: `similarities` and `kinds` (n, neighbours).
 
     Where there are fewer, the similarity is -inf and the kind -1.
@@ -49,12 +49,12 @@ class Nearest:
     kinds: Int64Array
 
     @classmethod
-    def none(cls, photographs: int, neighbours: int) -> Nearest:
+    def none(cls, photographs: int, neighbours: int) -> TopNeighbours:
         """Nobody yet."""
         shape = (photographs, neighbours)
         return cls(np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64))
 
-    def joined(self, similarities: Float32Array, kinds: Int64Array) -> Nearest:
+    def joined(self, similarities: Float32Array, kinds: Int64Array) -> TopNeighbours:
         """The nearest of these and of further photographs with `similarities` (n, c) and `kinds` (c,)."""
         depth = self.similarities.shape[1]
         if similarities.shape[1] > depth:
@@ -67,7 +67,7 @@ class Nearest:
         order = np.argsort(-all_similarities, axis=1, kind="stable")[:, :depth]
         kept = np.take_along_axis(all_similarities, order, axis=1)
         named = np.take_along_axis(all_kinds, order, axis=1)
-        return Nearest(kept, np.where(np.isfinite(kept), named, -1))
+        return TopNeighbours(kept, np.where(np.isfinite(kept), named, -1))
 
     @property
     def counts(self) -> Int64Array:
@@ -76,15 +76,15 @@ class Nearest:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class HeldOutNeighbours:
     """Photographs (n,) that were asked about as if they were new: their kinds `own`, and their nearest of the others.
 
     `known` are the nearest of any kind, `unknown` those of other kinds; `company` says whether another has their kind.
     """
 
     own: Int64Array
-    known: Nearest
-    unknown: Nearest
+    known: TopNeighbours
+    unknown: TopNeighbours
     company: BoolArray
 
 
@@ -94,7 +94,7 @@ def nearest_others(
     chunks: Iterable[Chunk],
     left_out: Sequence[frozenset[int]],
     neighbours: int = NEIGHBOURS,
-) -> Asked:
+) -> HeldOutNeighbours:
     """Ask about photographs with unit `vectors` (n, dimension) and kinds `own` (n,).
 
     `left_out` (n) are ids that do not vote on a photograph, such as its own. One pass over `chunks`, whose size bounds
@@ -104,7 +104,7 @@ def nearest_others(
     for row, ids in enumerate(left_out):
         for identity in ids:
             asked.setdefault(identity, []).append(row)
-    known, unknown = Nearest.none(len(own), neighbours), Nearest.none(len(own), neighbours)
+    known, unknown = TopNeighbours.none(len(own), neighbours), TopNeighbours.none(len(own), neighbours)
     company = np.zeros(len(own), bool)
     for chunk in chunks:
         similarities = np.clip(vectors @ chunk.vectors.T, -1.0, 1.0).astype(np.float32)
@@ -115,11 +115,11 @@ def nearest_others(
         company |= (same & np.isfinite(similarities)).any(axis=1)
         similarities[same] = -np.inf
         unknown = unknown.joined(similarities, chunk.kinds)
-    return Asked(own, known, unknown, company)
+    return HeldOutNeighbours(own, known, unknown, company)
 
 
 @dataclass(frozen=True)
-class Calibration:
+class VoteCalibration:
     """A vote, and what it was worth on photographs that it was not fitted on.
 
     `accuracy` is the share of right votes among photographs whose kind the others have, `ece` the mean distance of
@@ -176,7 +176,7 @@ class _Rows:
         return vote.confidence(measures), winners == self.own
 
 
-def calibrate(asked: Asked, *, seed: int = 0) -> Calibration:
+def calibrate(asked: HeldOutNeighbours, *, seed: int = 0) -> VoteCalibration:
     """Fit a vote on what `nearest_others` found.
 
     Unknown kinds count for a tenth of all. The temperature is the one of `TEMPERATURES` with the least log loss out of
@@ -191,7 +191,7 @@ def calibrate(asked: Asked, *, seed: int = 0) -> Calibration:
         rest = rows.some(~held)
         confidence[held], right[held] = rows.some(held).judged(rest.fit(_temperature(rest)))
     of_known, of_unknown = confidence[rows.known], confidence[~rows.known]
-    return Calibration(
+    return VoteCalibration(
         vote=rows.fit(_temperature(rows)),
         accuracy=float(right[rows.known].mean()),
         ece=calibration_error(of_known, right[rows.known]),
@@ -221,7 +221,7 @@ def auroc(higher: Float64Array, lower: Float64Array) -> float:
     return float(below.mean() / (2 * len(ordered)))
 
 
-def _rows(asked: Asked, seed: int) -> _Rows:
+def _rows(asked: HeldOutNeighbours, seed: int) -> _Rows:
     known, unknown, own = asked.known, asked.unknown, asked.own
     first = np.flatnonzero(asked.company)
     if len(first) < LEAST_PHOTOGRAPHS:

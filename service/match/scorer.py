@@ -20,7 +20,7 @@ from service.types import Float32Array
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Calibration = Literal["ratings", "sigmoid", "background", "head"]
+CalibrationSource = Literal["ratings", "sigmoid", "background", "head"]
 
 
 class Matching(Protocol):
@@ -30,7 +30,7 @@ class Matching(Protocol):
     def min_match(self) -> float:
         """The cut for texts where nobody asks for another."""
 
-    def calibration(self, kind: QueryKind) -> Calibration:
+    def calibration(self, kind: QueryKind) -> CalibrationSource:
         """Where the match for queries of this kind comes from."""
 
     def reorders(self, kind: QueryKind) -> bool:
@@ -72,7 +72,7 @@ class Scorer:
         self._sigmoid = encoder.sigmoid
         self._background = background
 
-    def calibration(self, kind: QueryKind) -> Calibration:
+    def calibration(self, kind: QueryKind) -> CalibrationSource:
         """Where the match for queries of this kind comes from."""
         if self._artifact is not None and (kind == "text" or self._artifact.photograph is not None):
             return "ratings"

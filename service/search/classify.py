@@ -45,7 +45,7 @@ class Upload:
     read: Callable[[], bytes]
 
 
-Photograph = Path | Upload
+PhotographSource = Path | Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +85,19 @@ class Unclassified:
     reason: str
 
 
-Answer = Classified | Unclassified
+Classification = Classified | Unclassified
 
 
 def classify(
     library: Library,
-    photographs: Iterable[Photograph],
+    photographs: Iterable[PhotographSource],
     *,
     head: str | None = None,
     k: int = DEFAULT_K,
     min_confidence: float | None = None,
     keep_borders: bool = False,
     on_progress: OnProgress = lambda done, total: None,
-) -> Iterator[Answer]:
+) -> Iterator[Classification]:
     """Ask a library for the kinds of photographs; answers come in their order, as they are ready.
 
     `head` names one of the library's heads, whose own calibration is used then; without one the vote is calibrated on
@@ -126,8 +126,8 @@ class _Opened:
 
 
 def _answers(
-    library: Library, photographs: Iterable[Photograph], asker: _Asker, keep_borders: bool
-) -> Iterator[Answer]:
+    library: Library, photographs: Iterable[PhotographSource], asker: _Asker, keep_borders: bool
+) -> Iterator[Classification]:
     """Decode in threads, two batches ahead at most, and answer a batch at a time."""
     batch_size = library.settings.batch_size or USUAL_BATCH
     threads = library.settings.decode_threads or usable_cores()
@@ -147,7 +147,7 @@ def _answers(
                 future.cancel()
 
 
-def _open(photograph: Photograph, keep_borders: bool) -> _Opened | Unclassified:
+def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclassified:
     """In a thread: one photograph read once, for its content hash and its pixels."""
     import xxhash
 
@@ -180,7 +180,7 @@ class _Asker:
         self._min_confidence = min_confidence
         self._wanted = max(k, vote.neighbours)
 
-    def answers(self, batch: Sequence[_Opened | Unclassified]) -> Iterator[Answer]:
+    def answers(self, batch: Sequence[_Opened | Unclassified]) -> Iterator[Classification]:
         """One answer for each of the batch, in its order."""
         opened = [each for each in batch if isinstance(each, _Opened)]
         copies = [{record.id for record in self._library.catalog.with_content(each.content_hash)} for each in opened]
@@ -191,7 +191,7 @@ class _Asker:
         for each in batch:
             yield each if isinstance(each, Unclassified) else next(answers)
 
-    def _answer(self, opened: _Opened, copies: set[int], found: Neighbours, *, depth: int) -> Answer:
+    def _answer(self, opened: _Opened, copies: set[int], found: Neighbours, *, depth: int) -> Classification:
         voters = self._voters(found, copies)
         total = self._library.catalog.count()
         while len(voters) < self._wanted and len(found.ids) == depth and depth < total:

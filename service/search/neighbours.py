@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from service.index import VectorIndex
 
-Photograph = Union[int, "Image.Image"]
+IdOrImage = Union[int, "Image.Image"]
 """A photograph of the library by its id, or an upright RGB image."""
 
 
@@ -32,7 +32,7 @@ class Neighbours:
 
 
 def neighbours_of(
-    photographs: Sequence[Photograph],
+    photographs: Sequence[IdOrImage],
     k: int,
     encode: Callable[[Sequence[Image.Image]], Float32Array],
     stored: Callable[[int], Float32Array],

@@ -15,7 +15,7 @@ from service.compute.blas_threads import one_thread
 from service.errors import UsageError
 from service.index import VectorIndex
 from service.match.artifact import QueryKind
-from service.match.scorer import Calibration, Matching, Scorer
+from service.match.scorer import CalibrationSource, Matching, Scorer
 from service.photos.crop import Box
 from service.store.catalog import Catalog
 from service.store.records import Record
@@ -105,7 +105,7 @@ class SearchResult:
     hits: list[Hit]
     took_ms: float
     model: str
-    calibration: Calibration
+    calibration: CalibrationSource
     min_match: float
     answerable: bool
     best_match: float | None

@@ -1,1 +1,4 @@
-"""TODO"""
+"""What is on the disk: the SQLite catalog, array files, locks, paths, atomic writes.
+
+May import `compute`, `config`, `errors` and `types`.
+"""

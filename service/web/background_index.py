@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.errors import SmyslError
-from service.indexing.indexer import Advanced, Event, Failure, Finished, Scanned
+from service.indexing.decoder import Failure
+from service.indexing.indexer import Advanced, Event, Finished, Scanned
 from service.library import Library
 from service.web.schemas import IndexingOut
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from service.search.classify import Answer, Classified, Neighbour
+from service.search.classify import Classification, Classified, Neighbour
 from service.web.schemas import ErrorDetail, PhotoOut
 
 
@@ -42,7 +42,7 @@ class UnclassifiedOut(BaseModel):
     error: ErrorDetail
 
 
-def line_of(answer: Answer) -> str:
+def line_of(answer: Classification) -> str:
     """An answer as one line of JSON."""
     if isinstance(answer, Classified):
         return ClassifiedOut(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from service.heads.registry import HeadFacts
 from service.library import Library
-from service.match.scorer import Calibration
+from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
 from service.search.search import DEFAULT_K, MOST_K, Hit, Query, Score, SearchResult
 from service.store.lock import Writer
@@ -85,7 +85,7 @@ class SearchOut(BaseModel):
     took_ms: float
     model: str
     head: str | None = Field(description="the head that photographs were compared by; null without one")
-    calibration: Calibration = Field(description="where the match comes from")
+    calibration: CalibrationSource = Field(description="where the match comes from")
     min_match: float = Field(description="the cut that was applied: the one asked for, or the match's own")
     answerable: bool = Field(
         description="whether any photograph reached both this cut and the match's own; hits that did not are only the "
@@ -290,7 +290,7 @@ class StatusOut(BaseModel):
     generation: int = Field(description="how many times the photographs have been changed")
     model: ModelOut | None
     additional_models: list[str] = Field(description="models whose features are kept beside those of `model`")
-    calibration: Calibration | None = Field(description="where the match of texts comes from")
+    calibration: CalibrationSource | None = Field(description="where the match of texts comes from")
     trained_on: str | None = Field(description="which ratings the match was fitted on; null without ratings")
     min_match: float | None = Field(description="the cut that searches by text apply where none is asked for")
     index: IndexOut | None

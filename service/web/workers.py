@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from service.compute.cores import usable_cores
-from service.compute.threads import VARIABLE as THREADS
+from service.compute.cores import THREADS_VARIABLE, usable_cores
 from service.config import Settings
 from service.errors import LibraryError, SmyslError
 from service.library import Library
@@ -172,7 +171,7 @@ class _Progress:
 def _share_cores(workers: int) -> None:
     """Let each worker compute with its share of the cores, unless the environment says with how many threads."""
     share = str(max(1, usable_cores() // workers))
-    for variable in (THREADS, "OMP_NUM_THREADS"):
+    for variable in (THREADS_VARIABLE, "OMP_NUM_THREADS"):
         os.environ.setdefault(variable, share)
 
 

@@ -54,7 +54,7 @@ def library(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def head(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Linear discriminants of the library's own features, with half of the within-kind scatter taken for round."""
-    from service.heads.projection import Part
+    from service.heads.projection import Projection
     from service.library import Library
 
     with Library.open(library) as opened:
@@ -66,7 +66,7 @@ def head(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     kinds = np.array([records[int(identity)].folder for identity in ids])
     center, projection = discriminants(features.astype(np.float64), kinds)
     folder = tmp_path_factory.mktemp("head")
-    a_head(Part("mini", fingerprint, 1.0, center, projection), kinds=KINDS, candidate="LDA").save(folder)
+    a_head(Projection("mini", fingerprint, 1.0, center, projection), kinds=KINDS, candidate="LDA").save(folder)
     return folder
 
 

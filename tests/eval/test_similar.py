@@ -12,7 +12,7 @@ from PIL import Image
 from eval.similar import Measured, eval_similar, figures_of, measure
 from service.encoder.encoder import Encoder
 from service.errors import DataError, MismatchError
-from service.heads.projection import Head, Part
+from service.heads.projection import Head, Projection
 from service.kinds.knn_vote import Vote
 from service.match.artifact import Logistic
 
@@ -143,7 +143,7 @@ def folder(tmp_path: Path) -> Path:
 
 def head_of(encoder: Encoder) -> Head:
     width = encoder.encode_with_features([encoder.prepare(Image.new("RGB", (32, 32)))])[1].shape[1]
-    part = Part(encoder.name, encoder.fingerprint, 1.0, np.zeros(width, np.float32))
+    part = Projection(encoder.name, encoder.fingerprint, 1.0, np.zeros(width, np.float32))
     return Head((part,), Logistic(1.0, 0.0), VOTE, ("blue", "red"), "cosine", "nothing")
 
 
@@ -222,7 +222,7 @@ def test_a_head_is_what_looks(folder: Path, tiny: Encoder) -> None:
 
 def test_a_head_of_another_encoder_is_refused(folder: Path, tiny: Encoder) -> None:
     whole = head_of(tiny)
-    other = Part("another", "0" * 32, 0.5, whole.parts[0].center)
+    other = Projection("another", "0" * 32, 0.5, whole.parts[0].center)
     with pytest.raises(MismatchError, match="fitted on another"):
         eval_similar(folder, [tiny], Head((other,), whole.same_kind, VOTE, (), "cosine", "nothing"))
     with pytest.raises(MismatchError, match="was not fitted on local-dir"):

@@ -21,15 +21,15 @@ from tests.conftest import Finished
 from tests.e2e.tiny_model import tiny_model, tiny_tokenizer
 from tests.service.colours import paint
 from tests.training.tiny_towers import COLOURS
-from training.encoder import Outcome, describe_epoch, describe_outcome, train_encoder
+from training.encoder import TrainedEncoder, describe_epoch, describe_outcome, train_encoder
 from training.model_folder import WEIGHTS
 from training.pairs import describe_faults, read_pair_table, read_photographs, split_photographs
 from training.run_folder import RunFolder
-from training.trainer import Settings, draw_epoch, pair_loss
+from training.trainer import TrainerSettings, draw_epoch, pair_loss
 from training.validation import goodness, recalls
 
 Smysl = Callable[..., Finished]
-QUICK = Settings(epochs=4, batch=16, rate=3e-3, seed=3)
+QUICK = TrainerSettings(epochs=4, batch=16, rate=3e-3, seed=3)
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +56,12 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def train(colours: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., Outcome]:
+def train(colours: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., TrainedEncoder]:
     """Trains on the colours with the tiny model, unless told otherwise."""
 
-    def run(out: str = "model", settings: Settings = QUICK, base: str | None = None, **options: object) -> Outcome:
+    def run(
+        out: str = "model", settings: TrainerSettings = QUICK, base: str | None = None, **options: object
+    ) -> TrainedEncoder:
         table = read_pair_table(colours / "pairs.tsv", colours / "images")
         base = base or f"local-dir:{tiny_folder}"
         return train_encoder(table, base, tmp_path / out, settings, device="cpu", threads=2, **options)  # type: ignore[arg-type]
@@ -70,8 +72,8 @@ def train(colours: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., Out
 # -- the run -------------------------------------------------------------------------------------------
 
 
-def test_it_learns_what_the_pairs_say(train: Callable[..., Outcome]) -> None:
-    outcome = train(settings=Settings(epochs=12, batch=16, rate=5e-3))
+def test_it_learns_what_the_pairs_say(train: Callable[..., TrainedEncoder]) -> None:
+    outcome = train(settings=TrainerSettings(epochs=12, batch=16, rate=5e-3))
     first, best = outcome.epochs[0], outcome.epochs[outcome.best]
     assert goodness(best.figures)[1] > goodness(first.figures)[1] + 25
     assert len(outcome.epochs) == 13
@@ -80,8 +82,8 @@ def test_it_learns_what_the_pairs_say(train: Callable[..., Outcome]) -> None:
 
 
 @pytest.mark.parametrize("lock", ["none", "photographs"])
-def test_a_locked_tower_stays_as_it_is(train: Callable[..., Outcome], tiny_folder: Path, lock: str) -> None:
-    outcome = train(settings=Settings(lock=lock, epochs=3, batch=16, rate=5e-3, seed=1))
+def test_a_locked_tower_stays_as_it_is(train: Callable[..., TrainedEncoder], tiny_folder: Path, lock: str) -> None:
+    outcome = train(settings=TrainerSettings(lock=lock, epochs=3, batch=16, rate=5e-3, seed=1))
     assert outcome.best > 0
     before, after = load_file(tiny_folder / WEIGHTS), load_file(outcome.folder / WEIGHTS)
     assert before.keys() == after.keys()
@@ -93,7 +95,7 @@ def test_a_locked_tower_stays_as_it_is(train: Callable[..., Outcome], tiny_folde
 
 
 def test_an_interrupted_run_ends_with_the_numbers_of_a_whole_one(
-    train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    train: Callable[..., TrainedEncoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train("whole")
     epochs_run: list[int] = []
@@ -113,7 +115,7 @@ def test_an_interrupted_run_ends_with_the_numbers_of_a_whole_one(
     assert (halved.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()
 
 
-def test_no_model_is_there_before_the_end(train: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_no_model_is_there_before_the_end(train: Callable[..., TrainedEncoder], tmp_path: Path) -> None:
     def stop(_: object) -> None:
         assert [entry.name for entry in (tmp_path / "model").iterdir()] == [".training"]
         raise KeyboardInterrupt
@@ -124,26 +126,26 @@ def test_no_model_is_there_before_the_end(train: Callable[..., Outcome], tmp_pat
     assert not (tmp_path / "model" / ".training").exists()
 
 
-def test_nothing_is_written_where_no_epoch_is_better(train: Callable[..., Outcome], tmp_path: Path) -> None:
-    outcome = train(settings=Settings(epochs=1, batch=16, rate=1e-12))
+def test_nothing_is_written_where_no_epoch_is_better(train: Callable[..., TrainedEncoder], tmp_path: Path) -> None:
+    outcome = train(settings=TrainerSettings(epochs=1, batch=16, rate=1e-12))
     assert outcome.best == 0
     assert "nothing was written" in describe_outcome(outcome)
     assert not (tmp_path / "model").exists()
 
 
 def test_a_rate_that_tears_the_weights_apart_is_an_error(
-    train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    train: Callable[..., TrainedEncoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.trainer.pair_loss", lambda *_: torch.tensor(torch.nan, requires_grad=True))
     with pytest.raises(UsageError, match=r"no number any more in epoch 1: --rate 0\.9 is too high"):
-        train(settings=Settings(epochs=1, batch=16, rate=0.9))
+        train(settings=TrainerSettings(epochs=1, batch=16, rate=0.9))
 
 
 # -- what is written -----------------------------------------------------------------------------------
 
 
 def test_the_model_loads_wherever_it_lies_and_indexes_a_library(
-    train: Callable[..., Outcome], colours: Path, tmp_path: Path, smysl: Smysl
+    train: Callable[..., TrainedEncoder], colours: Path, tmp_path: Path, smysl: Smysl
 ) -> None:
     folder = train().folder
     moved = tmp_path / "elsewhere"
@@ -168,7 +170,7 @@ def test_the_built_in_model_is_a_base_too(colours: Path, tmp_path: Path) -> None
     lines = [line.split("\t") for line in (colours / "pairs.tsv").read_text().splitlines()]
     wrong = "\n".join(f"{image}\t{names.get(text, text)}\t{split}" for image, text, split in lines if " " not in text)
     table = read_pair_table(table_of(tmp_path, wrong), colours / "images")
-    settings = Settings(lock="photographs", epochs=3, batch=16, rate=5e-4)
+    settings = TrainerSettings(lock="photographs", epochs=3, batch=16, rate=5e-4)
     outcome = train_encoder(table, "mini", tmp_path / "model", settings, device="cpu", threads=2)
     assert outcome.best > 0
     moved = tmp_path / "elsewhere"
@@ -181,7 +183,7 @@ def test_the_built_in_model_is_a_base_too(colours: Path, tmp_path: Path) -> None
     assert encoder.encode_texts(["a red flower"]).shape == (1, encoder.dimension)
 
 
-def test_a_tokenizer_of_transformers_is_written_beside(train: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_tokenizer_of_transformers_is_written_beside(train: Callable[..., TrainedEncoder], tmp_path: Path) -> None:
     base = tmp_path / "base"
     base.mkdir()
     for name, content in (tiny_model("somebody/words") | tiny_tokenizer()).items():
@@ -196,7 +198,7 @@ def test_a_tokenizer_of_transformers_is_written_beside(train: Callable[..., Outc
 # -- the folder ----------------------------------------------------------------------------------------
 
 
-def test_a_folder_of_something_else_is_refused(train: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_refused(train: Callable[..., TrainedEncoder], tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="no run of smysl train encoder; name another folder"):
@@ -206,24 +208,26 @@ def test_a_folder_of_something_else_is_refused(train: Callable[..., Outcome], tm
         train("file")
 
 
-def test_a_finished_run_is_made_anew_only_when_asked(train: Callable[..., Outcome]) -> None:
+def test_a_finished_run_is_made_anew_only_when_asked(train: Callable[..., TrainedEncoder]) -> None:
     first = train()
     with pytest.raises(UsageError, match=r"trained to the end.*--fresh"):
         train()
-    other = Settings(epochs=3, batch=8, rate=3e-3, seed=3)
+    other = TrainerSettings(epochs=3, batch=8, rate=3e-3, seed=3)
     second = train(settings=other, fresh=True)
     assert second.best > 0
     assert json.loads((first.folder / "training.json").read_text())["settings"]["batch"] == 8
 
 
-def test_a_run_of_other_settings_is_refused(train: Callable[..., Outcome], tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_run_of_other_settings_is_refused(
+    train: Callable[..., TrainedEncoder], tiny_folder: Path, tmp_path: Path
+) -> None:
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(on_epoch=stop)
     with pytest.raises(UsageError, match=r"another one: --epochs was 4 and is 9, --rate was 0\.003 and is 0\.001\."):
-        train(settings=Settings(epochs=9, batch=16, rate=1e-3, seed=3))
+        train(settings=TrainerSettings(epochs=9, batch=16, rate=1e-3, seed=3))
     base = tmp_path / "base"
     shutil.copytree(tiny_folder, base)
     config = json.loads((base / "open_clip_config.json").read_text())
@@ -231,11 +235,11 @@ def test_a_run_of_other_settings_is_refused(train: Callable[..., Outcome], tiny_
     (base / "open_clip_config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match="the base model is another one"):
         train(base=f"local-dir:{base}")
-    assert train(settings=Settings(epochs=1, batch=16, rate=3e-3), fresh=True).epochs
+    assert train(settings=TrainerSettings(epochs=1, batch=16, rate=3e-3), fresh=True).epochs
 
 
 def test_other_pairs_are_recognised(
-    colours: Path, train: Callable[..., Outcome], tiny_folder: Path, tmp_path: Path
+    colours: Path, train: Callable[..., TrainedEncoder], tiny_folder: Path, tmp_path: Path
 ) -> None:
     def stop(_: object) -> None:
         raise KeyboardInterrupt
@@ -249,7 +253,7 @@ def test_other_pairs_are_recognised(
         train_encoder(table, f"local-dir:{tiny_folder}", tmp_path / "model", QUICK, device="cpu")
 
 
-def test_two_processes_cannot_train_into_one_folder(train: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_two_processes_cannot_train_into_one_folder(train: Callable[..., TrainedEncoder], tmp_path: Path) -> None:
     with RunFolder(tmp_path / "model").held(), pytest.raises(BusyError, match="Another process is training into"):
         train()
 
@@ -266,7 +270,7 @@ def test_two_processes_cannot_train_into_one_folder(train: Callable[..., Outcome
 )
 def test_settings_that_cannot_be_are_refused_by_name(option: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"^--{option.replace('_', '-')} is "):
-        Settings(**{option: value})  # type: ignore[arg-type]
+        TrainerSettings(**{option: value})  # type: ignore[arg-type]
 
 
 # -- loss, batches, figures ----------------------------------------------------------------------------

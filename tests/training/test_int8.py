@@ -28,9 +28,9 @@ from tests.conftest import Finished
 from tests.service.colours import paint
 from tests.training.tiny_towers import COLOURS
 from training import int8
-from training.int8 import Outcome, describe_outcome, lost, train_int8
+from training.int8 import QuantizationOutcome, describe_outcome, lost, train_int8
 
-Train = Callable[..., Outcome]
+Train = Callable[..., QuantizationOutcome]
 Load = Callable[..., Encoder]
 
 if find_spec("nncf") is None:
@@ -61,7 +61,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def train(tiny_folder: Path, data: Path, cache: Path) -> Train:
-    def trained(**options: Any) -> Outcome:
+    def trained(**options: Any) -> QuantizationOutcome:
         options = {"data": data, "model": f"local-dir:{tiny_folder}", "cache": cache} | options
         return train_int8(**options)
 
@@ -284,7 +284,7 @@ def test_nothing_is_reported_over_the_network() -> None:
 
 
 @pytest.fixture
-def quantised(train: Train, as_measured: Measured) -> Outcome:
+def quantised(train: Train, as_measured: Measured) -> QuantizationOutcome:
     as_measured((50.0, 60.0), (50.0, 60.0))
     return train()
 
@@ -316,7 +316,7 @@ def index(library: Library, *folders: Path) -> None:
 
 
 def test_a_library_made_in_int8_is_opened_in_int8_again(
-    quantised: Outcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path
+    quantised: QuantizationOutcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path
 ) -> None:
     index(opened(precision="int8", model=f"local-dir:{tiny_folder}"), photographs)
     again = opened()
@@ -329,7 +329,7 @@ def test_a_library_made_in_int8_is_opened_in_int8_again(
 
 
 def test_a_library_changes_to_int8_and_back_where_it_is_asked_for(
-    quantised: Outcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path, tiny: Encoder
+    quantised: QuantizationOutcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path, tiny: Encoder
 ) -> None:
     index(opened(model=f"local-dir:{tiny_folder}"), photographs)
     assert opened().encoder.fingerprint == tiny.fingerprint, "a library that is not in int8 stays so"
@@ -359,7 +359,7 @@ def test_a_model_whose_files_have_been_touched_is_known_again(
 
 @pytest.mark.parametrize("harm", ["flipped", "facts", "gone"])
 def test_what_is_damaged_says_so(
-    quantised: Outcome, opened: Callable[..., Library], load: Load, train: Train, as_measured: Measured, cache: Path,
+    quantised: QuantizationOutcome, opened: Callable[..., Library], load: Load, train: Train, as_measured: Measured, cache: Path,
     photographs: Path, tiny_folder: Path, harm: str,
 ) -> None:  # fmt: skip
     index(opened(precision="int8", model=f"local-dir:{tiny_folder}"), photographs)
@@ -380,7 +380,7 @@ def test_what_is_damaged_says_so(
     assert load(precision="int8").precision == "int8"
 
 
-def test_int8_needs_openvino(quantised: Outcome, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_needs_openvino(quantised: QuantizationOutcome, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="computed by OpenVINO; leave out --runtime torch"):
         load(precision="int8", runtime="torch")
     monkeypatch.setattr("service.encoder.runtimes.loading.find_spec", lambda name: None)
@@ -388,7 +388,7 @@ def test_int8_needs_openvino(quantised: Outcome, load: Load, monkeypatch: pytest
         load(precision="int8")
 
 
-def test_the_match_of_a_model_holds_for_its_int8(quantised: Outcome, load: Load, tmp_path: Path) -> None:
+def test_the_match_of_a_model_holds_for_its_int8(quantised: QuantizationOutcome, load: Load, tmp_path: Path) -> None:
     from service.match.artifact import ScorerArtifact
     from service.match.scorer import artifact_of
     from tests.service.matches import a_match

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.errors import SmyslError
 from service.types import OnStage
-from training.mini.settings import Settings
+from training.mini.settings import MiniSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ CARD = "README.md"
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     asked = _parser().parse_args(arguments)
-    settings = Settings(**{field.name: getattr(asked, field.name) for field in fields(Settings)})
+    settings = MiniSettings(**{field.name: getattr(asked, field.name) for field in fields(MiniSettings)})
     try:
         with _progress() as report:
             figures = run(asked.data, asked.out, asked.cache, settings, asked.threads, report)
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(data: Path, out: Path, cache: Path, settings: Settings, threads: int, report: OnStage) -> dict[str, Any]:
+def run(data: Path, out: Path, cache: Path, settings: MiniSettings, threads: int, report: OnStage) -> dict[str, Any]:
     """Make `mini` in `out` and return what `metrics.json` there says."""
     import torch
 
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--cache", type=Path, default=user_cache_path("smysl") / "training", help="folder for features and checkpoints"
     )
     parser.add_argument("--threads", type=int, default=2, help="processor threads (default 2)")
-    for field in fields(Settings):
+    for field in fields(MiniSettings):
         kind = type(field.default)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     return parser

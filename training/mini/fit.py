@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.mini.classes import ClassPhotographs, ClassText, draw_classes, may_show
-from training.mini.settings import Settings
+from training.mini.settings import MiniSettings
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ class Phase:
     seed: int
 
 
-def first_phases(settings: Settings) -> list[Phase]:
+def first_phases(settings: MiniSettings) -> list[Phase]:
     """The heads alone, then the text tower with them."""
     return [
         Phase("heads", settings.warm_epochs, settings.warm_rate, 0.0, 0),
@@ -79,7 +79,7 @@ def first_phases(settings: Settings) -> list[Phase]:
     ]
 
 
-def last_phases(settings: Settings) -> list[Phase]:
+def last_phases(settings: MiniSettings) -> list[Phase]:
     """The text tower once more, when the image tower has been trained."""
     return [Phase("text tower again", settings.again_epochs, settings.again_head_rate, settings.again_text_rate, 5000)]
 
@@ -145,7 +145,7 @@ def contrastive_loss(
 def fit(
     network: Any,
     examples: Examples,
-    settings: Settings,
+    settings: MiniSettings,
     phases: Sequence[Phase],
     checkpoint: Path,
     *,
@@ -179,7 +179,7 @@ def fit(
 class _Trainer:
     """One phase: its optimizer, its schedule, and where the texts' features come from."""
 
-    def __init__(self, network: Any, examples: Examples, settings: Settings, phase: Phase) -> None:
+    def __init__(self, network: Any, examples: Examples, settings: MiniSettings, phase: Phase) -> None:
         import torch
 
         self.network, self.examples, self.settings, self.phase = network, examples, settings, phase

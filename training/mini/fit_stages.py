@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.mini.classes import ClassPhotographs, ClassText, draw_classes, may_show
 from training.mini.fit import LARGEST_SCALE, schedule
-from training.mini.settings import Settings
+from training.mini.settings import MiniSettings
 from training.mini.views import Views, maps_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def fit_stages(
     network: Any,
     upper: torch.nn.Module,
     examples: StageExamples,
-    settings: Settings,
+    settings: MiniSettings,
     folder: Path,
     *,
     on_step: Callable[[str, int, int, float], None] | None = None,
@@ -129,7 +129,7 @@ class _StageTrainer:
     """Optimizer, running average and memory of one run."""
 
     def __init__(
-        self, network: Any, trained: torch.nn.ModuleList, examples: StageExamples, settings: Settings, run: int
+        self, network: Any, trained: torch.nn.ModuleList, examples: StageExamples, settings: MiniSettings, run: int
     ) -> None:
         import torch
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn

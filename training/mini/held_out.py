@@ -12,14 +12,14 @@ import numpy as np
 
 from service.types import BoolArray
 from training.mini.fit import TextTable, pool_texts
-from training.mini.settings import Settings
+from training.mini.settings import MiniSettings
 from training.mini.views import Views, features_of
 
 if TYPE_CHECKING:
     import torch
 
 
-def hold_out(count: int, settings: Settings) -> BoolArray:
+def hold_out(count: int, settings: MiniSettings) -> BoolArray:
     """Draw which of `count` photographs are not trained on: bool (count,)."""
     held_out = np.zeros(count, dtype=bool)
     held_out[np.random.default_rng(settings.seed).permutation(count)[: settings.validation]] = True

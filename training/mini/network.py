@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.encoder.tokenizer import TOKENIZER
 from service.encoder.torchvision_compat import mend_torchvision
-from training.mini.settings import Settings
+from training.mini.settings import MiniSettings
 from training.mini.towers import ImageTower, TextTower
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CONFIG = "open_clip_config.json"
 
 
-def write_configs(folder: Path, image: ImageTower, text: TextTower, settings: Settings) -> None:
+def write_configs(folder: Path, image: ImageTower, text: TextTower, settings: MiniSettings) -> None:
     """Write everything of an open_clip folder but the weights: its config, the text tower's, the tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     text.transformer.config.save_pretrained(folder)
@@ -41,7 +41,7 @@ def write_configs(folder: Path, image: ImageTower, text: TextTower, settings: Se
     (folder / CONFIG).write_text(json.dumps(open_clip_config(image, settings), indent=2) + "\n", encoding="utf-8")
 
 
-def open_clip_config(image: ImageTower, settings: Settings) -> dict[str, Any]:
+def open_clip_config(image: ImageTower, settings: MiniSettings) -> dict[str, Any]:
     """The `open_clip_config.json`; "." stands for the folder that the file lies in."""
     return {
         "model_cfg": {

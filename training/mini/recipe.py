@@ -27,7 +27,7 @@ from training.mini.network import (
     start_heads,
     write_configs,
 )
-from training.mini.settings import Settings
+from training.mini.settings import MiniSettings
 from training.mini.towers import ImageTower, TextTower, split_tower
 from training.mini.views import Views, features_of, training_views, whole_photographs
 
@@ -47,7 +47,7 @@ def make_mini(
     cache: Path,
     image: ImageTower,
     text: TextTower,
-    settings: Settings,
+    settings: MiniSettings,
     report: OnStage,
 ) -> list[dict[str, Any]]:
     """Train on the split `train` of a folder of data and write an open_clip folder.
@@ -213,7 +213,7 @@ def _standardise_texts(network: Any, pooled: torch.Tensor, captions: Sequence[in
 
 
 def _class_photographs(
-    image: ImageTower, features: torch.Tensor, deviation: torch.Tensor, settings: Settings
+    image: ImageTower, features: torch.Tensor, deviation: torch.Tensor, settings: MiniSettings
 ) -> ClassPhotographs | None:
     if image.class_rows is None or settings.class_pairs == 0:
         return None
@@ -226,7 +226,7 @@ def _class_shares(image: ImageTower, pooled: torch.Tensor) -> torch.Tensor:
     return torch.zeros(len(pooled), 0) if image.class_rows is None else class_shares(image.class_rows, pooled)
 
 
-def _run_key(settings: Settings, photographs: Sequence[CaptionedPhotograph], image: ImageTower) -> str:
+def _run_key(settings: MiniSettings, photographs: Sequence[CaptionedPhotograph], image: ImageTower) -> str:
     """Name for a run's checkpoint: another setting or other data is another run."""
     digest = xxhash.xxh3_64(json.dumps([asdict(settings), image.architecture]).encode())
     for each in photographs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Settings:
+class MiniSettings:
     """One run. Everything that changes the weights stands here and is written beside them.
 
     `validation` photographs are held out of the split `train` (drawn with `seed`) to choose the other settings by;

@@ -12,8 +12,8 @@ from service.types import Float32Array, Float64Array, Int64Array
 from training.similar.choice import (
     COSINE,
     MOST_LOSS,
+    CandidateOutcome,
     Fitted,
-    Outcome,
     OutOfFold,
     Source,
     best,
@@ -33,7 +33,7 @@ class SplitVectors:
     def __init__(
         self,
         sources: Sequence[Source],
-        best_of: Mapping[str, Outcome],
+        best_of: Mapping[str, CandidateOutcome],
         kinds: Int64Array,
         splits: Sequence[Split],
         seed: int,
@@ -76,7 +76,7 @@ class Blend(OutOfFold):
     where there are too few kinds.
     """
 
-    best_of: dict[str, Outcome]
+    best_of: dict[str, CandidateOutcome]
     weights: dict[str, float]
     precisions: Float64Array
     unseen: float | None
@@ -85,7 +85,7 @@ class Blend(OutOfFold):
 
 def choose(
     sources: Sequence[Source],
-    tables: Mapping[str, Sequence[Outcome]],
+    tables: Mapping[str, Sequence[CandidateOutcome]],
     kinds: Int64Array,
     splits: Sequence[Split],
     seed: int,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from service.kinds.vote_calibration import NEIGHBOURS, Asked, Calibration, Nearest, calibrate
+from service.kinds.vote_calibration import NEIGHBOURS, HeldOutNeighbours, TopNeighbours, VoteCalibration, calibrate
 from service.match.artifact import Logistic
 from service.types import BoolArray, Float32Array, Int64Array
 from training.similar.ranks import nearest
@@ -36,13 +36,13 @@ def same_kind(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf)
     return _logistic(np.concatenate(similarities), np.concatenate(right))
 
 
-def vote(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> Calibration:
+def vote(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> VoteCalibration:
     """The vote of the ten nearest, and what it is worth, on photographs that the head was not fitted on.
 
     Those of kinds that were left out of the fit, with their own kind taken out of the gallery, show what an unknown
     kind looks like. Raises LibraryError where too few photographs are of a kind that another one has.
     """
-    known, unknown = Nearest.none(len(kinds), NEIGHBOURS), Nearest.none(len(kinds), NEIGHBOURS)
+    known, unknown = TopNeighbours.none(len(kinds), NEIGHBOURS), TopNeighbours.none(len(kinds), NEIGHBOURS)
     for split in splits:
         asked, searched = vectors_of(split)
         gallery, itself, into = split.gallery, split.itself, known
@@ -54,7 +54,7 @@ def vote(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> C
         into.similarities[split.asked, :depth] = found.similarities
         into.kinds[split.asked, :depth] = kinds[gallery][found.rows]
     company = known.counts > 0
-    return calibrate(Asked(kinds, known, unknown, company))
+    return calibrate(HeldOutNeighbours(kinds, known, unknown, company))
 
 
 def _logistic(similarities: Float32Array, right: BoolArray) -> Logistic:

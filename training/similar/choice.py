@@ -107,7 +107,7 @@ class OutOfFold:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome(OutOfFold):
+class CandidateOutcome(OutOfFold):
     """What a candidate came to: average precisions (photographs,) out of fold, 0 to 1, NaN where one did not ask;
     MAP@10 of kinds never seen in percent (None where that cannot be asked), numbers of a vector, seconds."""
 
@@ -155,7 +155,7 @@ def candidates(views: int, width: int) -> list[Candidate]:
 
 def compare(
     source: Source, kinds: Int64Array, splits: Sequence[Split], seed: int, on_progress: OnStage
-) -> list[Outcome]:
+) -> list[CandidateOutcome]:
     """Fit each candidate in each split and see what it finds."""
     first = source.views(splits[0])
     chosen = candidates(first.shape[1], first.shape[2])
@@ -181,7 +181,7 @@ def compare(
             else:
                 precisions[number, split.asked] = each
     return [
-        Outcome(candidate, row, float(np.mean(left)) if left else None, dimension, spent)
+        CandidateOutcome(candidate, row, float(np.mean(left)) if left else None, dimension, spent)
         for candidate, row, left, dimension, spent in zip(chosen, precisions, unseen, dimensions, seconds, strict=True)
     ]
 
@@ -191,19 +191,19 @@ def precisions_in(split: Split, kinds: Int64Array, asked: Float32Array, searched
     return measure(asked, kinds[split.asked], searched, kinds[split.gallery], split.itself).precision
 
 
-def best(outcomes: Sequence[Outcome]) -> Outcome:
+def best(outcomes: Sequence[CandidateOutcome]) -> CandidateOutcome:
     """The best out of fold of those that a head can be made of and that do no harm to kinds never seen."""
     allowed = [outcome for outcome in outcomes if outcome.candidate.whole and harmless(outcome, outcomes)]
     return max(allowed, key=lambda outcome: outcome.map10)
 
 
-def harmless(outcome: Outcome, outcomes: Sequence[Outcome]) -> bool:
+def harmless(outcome: CandidateOutcome, outcomes: Sequence[CandidateOutcome]) -> bool:
     """Whether kinds never seen lose at most two points to the raw cosine; true where that was not asked."""
     raw = next(each for each in outcomes if each.candidate.name == COSINE).unseen
     return raw is None or outcome.unseen is None or outcome.unseen >= raw - MOST_LOSS
 
 
-def best_of_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def best_of_each(outcomes: Sequence[CandidateOutcome]) -> list[CandidateOutcome]:
     """The table that is shown: of each name the setting that would be chosen, in the order of the candidates."""
     rows = []
     for name in dict.fromkeys(outcome.candidate.name for outcome in outcomes):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from service.heads.projection import Part
+from service.heads.projection import Projection
 from service.types import AnyArray, Float32Array, Float64Array, Int64Array
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Similarity(Protocol):
 class Look:
     """A cosine, or a sum of weighted cosines, after linear maps: what a head can be made of."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Projection, ...]
 
     def asked(self, features: Float32Array) -> Float32Array:
         """Unit vectors (n, dimension) of features (n, width)."""
@@ -65,10 +65,10 @@ class Look:
 
     searched = asked
 
-    def times(self, weight: float) -> tuple[Part, ...]:
+    def times(self, weight: float) -> tuple[Projection, ...]:
         """The parts with their weights times `weight`."""
         return tuple(
-            Part(part.model, part.fingerprint, part.weight * weight, part.center, part.projection, part.constant)
+            Projection(part.model, part.fingerprint, part.weight * weight, part.center, part.projection, part.constant)
             for part in self.parts
         )
 
@@ -226,12 +226,14 @@ def _all_axes(statistics: Statistics) -> tuple[Float64Array, Float64Array]:
     )
 
 
-def _part(center: AnyArray, projection: AnyArray | None = None, constant: float = 0.0) -> Part:
+def _part(center: AnyArray, projection: AnyArray | None = None, constant: float = 0.0) -> Projection:
     """A part of an encoder that is not named yet."""
     matrix = None if projection is None else projection.astype(np.float32)
-    return Part("", "", 1.0, center.astype(np.float32), matrix, constant)
+    return Projection("", "", 1.0, center.astype(np.float32), matrix, constant)
 
 
-def named(parts: Sequence[Part], model: str, fingerprint: str) -> tuple[Part, ...]:
+def named(parts: Sequence[Projection], model: str, fingerprint: str) -> tuple[Projection, ...]:
     """Parts that say which encoder's features they look at."""
-    return tuple(Part(model, fingerprint, part.weight, part.center, part.projection, part.constant) for part in parts)
+    return tuple(
+        Projection(model, fingerprint, part.weight, part.center, part.projection, part.constant) for part in parts
+    )

@@ -14,8 +14,8 @@ import numpy as np
 
 from data.kinds import content_hash, copies, read_kinds
 from service.errors import DataError, UsageError
-from service.heads.projection import FACTS, Head, Part
-from service.kinds.vote_calibration import LEAST_PHOTOGRAPHS, Calibration
+from service.heads.projection import FACTS, Head, Projection
+from service.kinds.vote_calibration import LEAST_PHOTOGRAPHS, VoteCalibration
 from service.photos.decode import is_photograph_name
 from service.types import Int64Array, OnStage
 from training.similar import calibration
@@ -23,8 +23,8 @@ from training.similar.blend import Blend, choose
 from training.similar.choice import (
     COSINE,
     Candidate,
+    CandidateOutcome,
     Fitted,
-    Outcome,
     Source,
     best,
     best_of_each,
@@ -51,7 +51,7 @@ class Trained:
     """The head that was written, what it was chosen from, and what a person should know beside it."""
 
     head: Head
-    tables: dict[str, list[Outcome]]
+    tables: dict[str, list[CandidateOutcome]]
     blend: Blend
     notices: tuple[str, ...]
     seconds: float
@@ -249,7 +249,7 @@ def _unfrozen(
 
 def _parts(
     source: Source, blend: Blend, photographs: _Photographs, out: Path, cache: Path, seed: int, on_progress: OnStage
-) -> tuple[Part, ...]:
+) -> tuple[Projection, ...]:
     """The chosen candidate fitted on all photographs; a trained tower is trained on all of them first."""
     if isinstance(source, Unfrozen):
         encoder = _write_tower(source, out / TOWER, len(photographs.files))
@@ -282,7 +282,7 @@ def _chosen(model: str, blend: Blend) -> str:
     return f"{model}: {title(blend.best_of[model])}" + (f" (weight {weight:.2f})" if weight < 1 else "")
 
 
-def title(outcome: Outcome) -> str:
+def title(outcome: CandidateOutcome) -> str:
     """A candidate's name with its setting."""
     return _titled(outcome.candidate)
 
@@ -292,7 +292,7 @@ def _titled(candidate: Candidate) -> str:
 
 
 def _figures(
-    tables: dict[str, list[Outcome]], blend: Blend, vote: Calibration, seed: int, seconds: float
+    tables: dict[str, list[CandidateOutcome]], blend: Blend, vote: VoteCalibration, seed: int, seconds: float
 ) -> dict[str, Any]:
     raw = next(each for each in next(iter(tables.values())) if each.candidate.name == COSINE)
     return {
@@ -310,7 +310,7 @@ def _figures(
     }
 
 
-def _table(tables: dict[str, list[Outcome]], blend: Blend) -> list[list[str]]:
+def _table(tables: dict[str, list[CandidateOutcome]], blend: Blend) -> list[list[str]]:
     rows = [["candidate", "setting", "MAP@10", "95 % interval", "unseen kinds", "numbers", "seconds"]]
     for model, outcomes in tables.items():
         if len(tables) > 1:

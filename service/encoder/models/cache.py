@@ -41,7 +41,7 @@ Role = Literal["weights", "configuration", "tokenizer", "text tower"]
 
 
 @dataclass(frozen=True)
-class Part:
+class RequiredFile:
     """One thing that a model takes from the hub.
 
     Attributes:
@@ -102,29 +102,29 @@ def files_of(name: str) -> list[Path]:
     return sorted(file for file in found if file is not None)
 
 
-def first_parts(parsed: ModelName) -> list[Part]:
+def first_parts(parsed: ModelName) -> list[RequiredFile]:
     """What can be named without having anything yet: the weights, and the configuration that leads on."""
     if parsed.kind == "hub" and parsed.repository:
         return [
-            Part("configuration", parsed.repository, (CONFIGURATION,)),
-            Part("weights", parsed.repository, _weight_choices("")),
+            RequiredFile("configuration", parsed.repository, (CONFIGURATION,)),
+            RequiredFile("weights", parsed.repository, _weight_choices("")),
         ]
     repository, file = _registry_source(parsed)
-    return [Part("weights", repository, _weight_choices(file))]
+    return [RequiredFile("weights", repository, _weight_choices(file))]
 
 
-def text_parts(parsed: ModelName) -> list[Part]:
+def text_parts(parsed: ModelName) -> list[RequiredFile]:
     """What the text tower takes from the hub; the configuration of a hub model must be cached by now."""
     text = _model_configuration(parsed).get("text_cfg", {})
     parts = []
     if tower := text.get("hf_model_name"):
-        parts.append(Part("text tower", tower, ("config.json",)))
+        parts.append(RequiredFile("text tower", tower, ("config.json",)))
     if tokenizer := text.get("hf_tokenizer_name"):
-        parts.append(Part("tokenizer", tokenizer, VOCABULARIES))
+        parts.append(RequiredFile("tokenizer", tokenizer, VOCABULARIES))
     return parts
 
 
-def find_in_cache(part: Part) -> Path | None:
+def find_in_cache(part: RequiredFile) -> Path | None:
     """The cached and whole file of a part, or None."""
     if part.role == "tokenizer" and not is_answered(part.repository, TOKENIZER_CONFIGURATION):
         return None

@@ -20,7 +20,7 @@ from service.encoder.models.cache import (
     CONFIGURATION,
     TOKENIZER_CONFIGURATION,
     TOKENIZER_FILES,
-    Part,
+    RequiredFile,
     cached_file,
     first_parts,
     is_on_this_machine,
@@ -166,7 +166,7 @@ def _plan(parsed: ModelName, timeout_s: float) -> list[_WantedFile]:
     known: dict[str, ModelInfo] = {}
     wanted: dict[tuple[str, str], _WantedFile] = {}
 
-    def add(part: Part) -> None:
+    def add(part: RequiredFile) -> None:
         if part.repository not in known:
             known[part.repository] = ask_hub(parsed.text, part.repository, timeout_s)
         for file in _files_of(parsed, part, known[part.repository]):
@@ -197,7 +197,7 @@ def _remember_absence(repository: str, file: str, timeout_s: float) -> None:
         hf_hub_download(repository, file, etag_timeout=timeout_s)
 
 
-def _files_of(parsed: ModelName, part: Part, info: ModelInfo) -> list[_WantedFile]:
+def _files_of(parsed: ModelName, part: RequiredFile, info: ModelInfo) -> list[_WantedFile]:
     offered = {sibling.rfilename: sibling for sibling in info.siblings or []}
     chosen = next((choice for choice in part.choices if choice in offered), None)
     if chosen is None:

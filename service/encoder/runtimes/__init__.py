@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.types import Float32Array, Int64Array, UInt8Array
 
 

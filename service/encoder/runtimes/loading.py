@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.encoder.runtimes import Towers
-from service.encoder.runtimes.model_cache import INT8, KeptModels, Outcome
+from service.encoder.runtimes.model_cache import INT8, Conversion, KeptModels
 from service.encoder.runtimes.model_spec import ModelFacts
 from service.encoder.tokenizer import TOKENIZER, FileTokenizer, Tokenize
 from service.errors import ModelError, UsageError
@@ -225,7 +225,7 @@ def _on_torch(
 
 def _converted(
     wanted: Wanted, network: Any, tokenizer: Any, config: dict[str, Any], precision: str, say: Say
-) -> Outcome:
+) -> Conversion:
     """The graphs of a loaded network, made now where they are not kept; or why there are none."""
     from service.encoder.open_clip_model import fingerprint_of
 
@@ -237,7 +237,7 @@ def _converted(
         return found
     room = _room_missing(wanted.name)
     if room is not None:
-        return Outcome(None, None, room)
+        return Conversion(None, None, room)
     try:
         with kept.converting(fingerprint, precision) as new:
             # Another process may have made them while this one waited.
@@ -245,7 +245,7 @@ def _converted(
                 wanted.name, network, tokenizer, config, precision, new, kept, say
             )
     except OSError as error:
-        return Outcome(None, None, f"its graphs cannot be kept ({error.strerror or error})")
+        return Conversion(None, None, f"its graphs cannot be kept ({error.strerror or error})")
 
 
 def _convert(
@@ -257,7 +257,7 @@ def _convert(
     new: Path,
     kept: KeptModels,
     say: Say,
-) -> Outcome:
+) -> Conversion:
     from service.encoder.runtimes.convert import ConversionError, convert
 
     facts = facts_of(network, tokenizer, config, new)
@@ -269,8 +269,8 @@ def _convert(
         )
     except ConversionError as error:
         kept.keep_reason(facts.fingerprint, precision, str(error))
-        return Outcome(None, None, str(error))
-    return Outcome(kept.keep(new, facts, precision, asdict(converted)), facts, None)
+        return Conversion(None, None, str(error))
+    return Conversion(kept.keep(new, facts, precision, asdict(converted)), facts, None)
 
 
 # -- int8 ------------------------------------------------------------------------------------------------

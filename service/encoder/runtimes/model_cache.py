@@ -30,7 +30,7 @@ _PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Conversion:
     """What a conversion came to: a `folder` with graphs, or `reason` why there are none, in half a sentence."""
 
     folder: Path | None
@@ -61,7 +61,7 @@ class KeptModels:
         except OSError:
             return
 
-    def find(self, fingerprint: str, precision: str) -> Outcome | None:
+    def find(self, fingerprint: str, precision: str) -> Conversion | None:
         """What is kept of a model: its graphs, or why they could not be made; None where it is not known."""
         folder = self._place(fingerprint, precision)
         try:
@@ -69,12 +69,12 @@ class KeptModels:
             if (written["version"], written["openvino"]) != (_VERSION, version("openvino")):
                 return None
             if written.get("reason"):
-                return Outcome(None, None, str(written["reason"]))
+                return Conversion(None, None, str(written["reason"]))
             return _whole(folder, written)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def find_quantised(self, base: str) -> Outcome | None:
+    def find_quantised(self, base: str) -> Conversion | None:
         """What was quantised of the model with the fingerprint `base`, or why it cannot be used; None where nothing."""
         folder = self._place(base, INT8)
         if not folder.is_dir():
@@ -84,7 +84,7 @@ class KeptModels:
             whole = _whole(folder, written) if written["version"] == _VERSION else None
         except (OSError, ValueError, KeyError, TypeError):
             whole = None
-        return whole or Outcome(None, None, f"{folder} is damaged")
+        return whole or Conversion(None, None, f"{folder} is damaged")
 
     def base_of(self, fingerprint: str) -> str | None:
         """The fingerprint of the model of which one with `fingerprint` was quantised; None where there is none."""
@@ -164,11 +164,11 @@ class KeptModels:
         return self._folder / "sources" / f"{digest.hexdigest()}.json"
 
 
-def _whole(folder: Path, written: dict[str, Any]) -> Outcome | None:
+def _whole(folder: Path, written: dict[str, Any]) -> Conversion | None:
     """What is in a folder with the JSON `written`; None where a file is not as it was."""
     if any(checksum_of(folder / name) != checksum for name, checksum in written["checksums"].items()):
         return None
-    return Outcome(folder, ModelFacts.of(written["model"]), None)
+    return Conversion(folder, ModelFacts.of(written["model"]), None)
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

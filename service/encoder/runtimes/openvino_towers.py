@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from service.compute.threads import threads
+from service.compute.cores import compute_threads
 from service.store.array_files import mapped_signed, write_signed
 from service.types import AnyArray, Float32Array, Int64Array, UInt8Array
 
@@ -49,7 +49,7 @@ def processor() -> str:
     """The processor's name and what it can do, as OpenVINO sees it, and how many threads are used of it."""
     core = openvino().Core()
     facts = (core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES"))
-    return f"{' '.join(map(str, facts))} {threads()}"
+    return f"{' '.join(map(str, facts))} {compute_threads()}"
 
 
 def fastest_precision() -> str:
@@ -137,7 +137,7 @@ def _options(precision: str) -> dict[str, Any]:
         # What of an int8 graph is not quantised would take up most of the gain in fp32.
         "INFERENCE_PRECISION_HINT": HINTS[fastest_precision() if precision == "int8" else precision],
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads(),
+        "INFERENCE_NUM_THREADS": compute_threads(),
         # Threads that decode, and other processes of the service, use the same cores.
         "ENABLE_CPU_PINNING": False,
     }

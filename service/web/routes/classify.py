@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from service.errors import SmyslError, UsageError
 from service.library import Library
-from service.search.classify import DEFAULT_K, Answer
+from service.search.classify import DEFAULT_K, Classification
 from service.search.search import MOST_K
 from service.web.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
 from service.web.multipart import Form, receive_form
@@ -53,7 +53,7 @@ def add_classify(app: FastAPI, library: Library) -> None:
         )
 
 
-def _asked(library: Library, form: Form) -> Iterator[Answer]:
+def _asked(library: Library, form: Form) -> Iterator[Classification]:
     """The answers to a form; what is wrong with its fields or the library is raised at once."""
     fields = form.fields
     if unknown := [name for name in fields if name not in _FIELDS]:
@@ -78,7 +78,7 @@ async def _streamed(lines: Generator[str, None, None]) -> AsyncIterator[str]:
             await run_in_threadpool(lines.close)
 
 
-def _lines(answers: Iterator[Answer], form: Form) -> Generator[str, None, None]:
+def _lines(answers: Iterator[Classification], form: Form) -> Generator[str, None, None]:
     try:
         for answer in answers:
             yield f"{line_of(answer)}\n"

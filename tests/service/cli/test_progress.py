@@ -12,7 +12,8 @@ from rich.console import Console
 from service.cli import progress
 from service.cli.progress import count, describe, download, follow_index, stages, steps
 from service.encoder.models import DownloadProgress
-from service.indexing.indexer import Advanced, Event, Failure, Finished, Scanned, Summary
+from service.indexing.decoder import Failure
+from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary
 
 
 @pytest.fixture

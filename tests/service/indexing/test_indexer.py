@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import service.indexing.decoder
-from service.indexing.indexer import Advanced, Event, Failure, Finished, Indexer, Scanned, Summary, Work
+from service.indexing.decoder import Failure, Work
+from service.indexing.indexer import Advanced, Event, Finished, Indexer, Scanned, Summary
 from service.indexing.walk import LINKS, OTHER, UNREAD
 from service.store.catalog import Catalog
 from service.types import Float32Array

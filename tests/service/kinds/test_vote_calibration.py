@@ -8,7 +8,7 @@ import pytest
 from service.errors import LibraryError
 from service.heads.projection import unit
 from service.kinds.knn_vote import count_votes
-from service.kinds.vote_calibration import Asked, Chunk, auroc, calibrate, calibration_error, nearest_others
+from service.kinds.vote_calibration import Chunk, HeldOutNeighbours, auroc, calibrate, calibration_error, nearest_others
 
 
 def heaps(kinds: int, each: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,9 @@ def heaps(kinds: int, each: int, spread: float, seed: int = 0) -> tuple[np.ndarr
     return unit(centres[own] + spread * random.normal(size=(len(own), 16))), own
 
 
-def asked(vectors: np.ndarray, own: np.ndarray, size: int = 7, left_out: list[frozenset[int]] | None = None) -> Asked:
+def asked(
+    vectors: np.ndarray, own: np.ndarray, size: int = 7, left_out: list[frozenset[int]] | None = None
+) -> HeldOutNeighbours:
     ids = np.arange(len(own)) + 100
     chunks = [
         Chunk(ids[at : at + size], vectors[at : at + size], own[at : at + size]) for at in range(0, len(ids), size)

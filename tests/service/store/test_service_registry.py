@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from service.cli.search_output import Answer
+from service.cli.search_output import SearchOutput
 from service.config import Settings
 from service.store.loopback import own_address
 from service.store.service_registry import HEADER, noting, own_version, who_serves
@@ -244,4 +244,4 @@ def test_the_refusal_of_a_service_is_the_command_s_own(standing: Shelf, smysl: R
 def test_what_is_shown_of_a_part() -> None:
     part = {"x": 0.1, "y": 0.0, "width": 0.33333, "height": 1}
     body = json.dumps(_ANSWER | {"part": part, "borders_left_out": True}).encode()
-    assert Answer.read(body).part == "0.1,0,0.3333,1"
+    assert SearchOutput.read(body).part == "0.1,0,0.3333,1"

@@ -10,7 +10,7 @@ import pytest
 from tests.training.similar.pictures import clouds
 from training.similar import blend as blending
 from training.similar import looks
-from training.similar.choice import COSINE, MOST_LOSS, Candidate, Fitted, Outcome, best, best_of_each, compare
+from training.similar.choice import COSINE, MOST_LOSS, Candidate, CandidateOutcome, Fitted, best, best_of_each, compare
 from training.similar.sources import Frozen
 from training.similar.splits import folds, left_out
 
@@ -27,9 +27,11 @@ def silent(what: str, done: int, total: int) -> None:
     assert 0 <= done <= total
 
 
-def outcome(name: str, map10: float, unseen: float | None = 50.0, *, whole: bool = True, setting: str = "") -> Outcome:
+def outcome(
+    name: str, map10: float, unseen: float | None = 50.0, *, whole: bool = True, setting: str = ""
+) -> CandidateOutcome:
     candidate = Candidate(name, setting, lambda _: looks.cosine(3), whole)
-    return Outcome(candidate, np.array([map10 / 100, np.nan]), unseen, 3, 0.0)
+    return CandidateOutcome(candidate, np.array([map10 / 100, np.nan]), unseen, 3, 0.0)
 
 
 def test_the_best_out_of_fold_is_chosen_of_those_that_harm_no_unseen_kind() -> None:
