@@ -1,4 +1,4 @@
-"""Features of photographs: in order, each content once, kept from run to run, and bad files named."""
+"""Pooled features: in the order of the files, each content encoded once, cached between runs, bad files named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from eval import features as module
-from eval.features import features_of
+from eval.features import Augmentation, features_of
 from service.encoder.encoder import Encoder
 from service.errors import UsageError
 from service.photos.decode import open_photograph
@@ -20,8 +20,8 @@ from service.types import Float32Array
 COLOURS = ("red", "green", "blue", "white", "orange", "purple")
 
 
-class Counted:
-    """An encoder that counts the photographs that go through it."""
+class CountingEncoder:
+    """An encoder that counts the photographs it encodes."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -36,8 +36,8 @@ class Counted:
 
 
 @pytest.fixture
-def encoder(tiny: Encoder) -> Counted:
-    return Counted(tiny)
+def encoder(tiny: Encoder) -> CountingEncoder:
+    return CountingEncoder(tiny)
 
 
 @pytest.fixture
@@ -56,13 +56,13 @@ def test_features_stand_in_the_order_of_the_files(
     files: list[Path], tiny: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 4)
-    told: list[tuple[int, int]] = []
-    made = features_of(files, tiny, on_progress=lambda done, total: told.append((done, total)), threads=2)
+    reports: list[tuple[int, int]] = []
+    made = features_of(files, tiny, on_progress=lambda done, total: reports.append((done, total)), threads=2)
     prepared = [tiny.prepare(open_photograph(file).image) for file in files]
     assert np.allclose(made.features, tiny.encode_with_features(prepared)[1], atol=1e-5)
     assert made.rows.tolist() == list(range(6))
     assert made.failed == ()
-    assert told == [(0, 6), (4, 6), (6, 6)]
+    assert reports == [(0, 6), (4, 6), (6, 6)]
 
 
 def test_a_photograph_that_cannot_be_read_is_named_and_left_out(files: list[Path], tiny: Encoder) -> None:
@@ -83,7 +83,7 @@ def test_a_content_is_encoded_once(files: list[Path], encoder: Any) -> None:
     assert np.array_equal(made.features[4], made.features[0])
 
 
-def test_what_was_kept_is_not_encoded_again(files: list[Path], encoder: Any, tmp_path: Path) -> None:
+def test_cached_features_are_not_encoded_again(files: list[Path], encoder: Any, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = features_of(files[:4], encoder, cache)
     moved = files[0].rename(tmp_path / "moved.png")
@@ -92,7 +92,7 @@ def test_what_was_kept_is_not_encoded_again(files: list[Path], encoder: Any, tmp
     assert np.array_equal(again.features[:4], first.features)
 
 
-def test_a_run_that_was_stopped_goes_on(
+def test_an_interrupted_run_resumes(
     files: list[Path], encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 2)
@@ -108,7 +108,7 @@ def test_a_run_that_was_stopped_goes_on(
     assert encoder.encoded == 6 + 2
 
 
-def test_a_broken_file_of_the_cache_is_made_again(files: list[Path], encoder: Any, tmp_path: Path) -> None:
+def test_a_damaged_cache_file_is_made_again(files: list[Path], encoder: Any, tmp_path: Path) -> None:
     made = features_of(files, encoder, tmp_path)
     for kept in tmp_path.rglob("*.npz"):
         kept.write_bytes(kept.read_bytes()[:100])
@@ -116,7 +116,7 @@ def test_a_broken_file_of_the_cache_is_made_again(files: list[Path], encoder: An
     assert encoder.encoded == 12
 
 
-def test_a_cache_that_cannot_be_written_is_said(files: list[Path], tiny: Encoder, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_reported(files: list[Path], tiny: Encoder, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UsageError, match="cannot be kept"):
         features_of(files, tiny, tmp_path / "file")
@@ -126,14 +126,20 @@ def test_no_photographs_have_no_features(tiny: Encoder) -> None:
     assert len(features_of([], tiny).rows) == 0
 
 
+def random_crop(image: Image.Image, side: int, generator: np.random.Generator) -> Image.Image:
+    left, upper = generator.uniform(0, 0.4, 2) * image.size
+    return image.resize((side, side), box=(left, upper, left + 0.6 * image.width, upper + 0.6 * image.height))
+
+
 def test_a_view_is_another_picture_of_the_same_photograph_and_always_the_same(
     files: list[Path], encoder: Any, tmp_path: Path
 ) -> None:
+    first, second = Augmentation(1, random_crop), Augmentation(2, random_crop)
     whole = features_of(files, encoder, tmp_path / "cache").features
-    view = features_of(files, encoder, tmp_path / "cache", view=1).features
+    view = features_of(files, encoder, tmp_path / "cache", augmentation=first).features
     assert not np.allclose(whole, view)
-    assert not np.allclose(features_of(files, encoder, view=2).features, view)
-    assert np.array_equal(features_of(files[::-1], encoder, view=1).features[::-1], view)
+    assert not np.allclose(features_of(files, encoder, augmentation=second).features, view)
+    assert np.array_equal(features_of(files[::-1], encoder, augmentation=first).features[::-1], view)
     encoded = encoder.encoded
-    assert np.array_equal(features_of(files, encoder, tmp_path / "cache", view=1).features, view)
+    assert np.array_equal(features_of(files, encoder, tmp_path / "cache", augmentation=first).features, view)
     assert encoder.encoded == encoded, "the cache keeps each view by itself"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.features import features_of
+from eval.features import Augmentation, features_of
 from service.errors import DataError
 from service.heads.projection import unit
 from service.types import Float32Array, Int64Array, OnStage
+from training.mini.views import view_of
 from training.similar.splits import Split
 from training.similar.tower import StageMaps, TowerSettings, run_key, split_tower, stage_maps, train_tower
 from training.similar.tower import features_of as tower_features
@@ -49,7 +50,8 @@ def encode_views(
     found, rows = [], np.arange(len(files))
     for view in range(1 + views):
         what = f"encoding with {encoder.name}" + (f", view {view} of {views}" if view else "")
-        features = features_of(files, encoder, cache, partial(on_progress, what), view=view)
+        augmentation = Augmentation(view, view_of) if view else None
+        features = features_of(files, encoder, cache, partial(on_progress, what), augmentation=augmentation)
         rows = features.rows
         found.append(features.features)
     if not len(rows):
