@@ -88,7 +88,7 @@ def _drawn(size: tuple[int, int], count: int, seed: int) -> list[bytes]:
 
 
 def _decoded(content: bytes, side: int, least: int | None) -> Image.Image:
-    image = open_photograph(content, max_side=least).image
+    image = open_photograph(content, shorter_side=least).image
     return image.resize((side, side), Image.Resampling.BICUBIC)
 
 

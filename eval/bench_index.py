@@ -22,7 +22,7 @@ from eval.measure import Figure, Report, check_repeats, machine_facts, versions_
 from eval.peer_commands import ran
 from service.compute.cores import usable_cores
 from service.errors import UsageError
-from service.indexing.decoder import Decoded, Decoder, File, Work
+from service.indexing.decoder import Decoder, EncodingTask, File, PreparedPhotograph
 from service.library import Library
 from service.store.catalog import Catalog
 from service.types import AnyArray, OnStage
@@ -134,7 +134,7 @@ class _Bench:
         with self._decoder(photographs) as (decoder, files), ThreadPoolExecutor(self.threads) as pool:
             started = time.perf_counter()
             # What is decoded is dropped, or all of it would be in memory.
-            decoded = sum(pool.map(lambda file: isinstance(decoder.decode(file), Decoded), files))
+            decoded = sum(pool.map(lambda file: isinstance(decoder.decode(file), PreparedPhotograph), files))
             return decoded / (time.perf_counter() - started)
 
     def _tower_alone(self, prepared: list[AnyArray], count: int) -> float:
@@ -162,7 +162,7 @@ class _Bench:
     def _prepared(self, photographs: Path) -> list[AnyArray]:
         with self._decoder(photographs) as (decoder, files), ThreadPoolExecutor(self.threads) as pool:
             outcomes = pool.map(decoder.decode, islice(files, max(_PREPARED, self.batch)))
-            return [outcome.prepared[0] for outcome in outcomes if isinstance(outcome, Decoded)]
+            return [outcome.prepared[0] for outcome in outcomes if isinstance(outcome, PreparedPhotograph)]
 
     def _decoder(self, photographs: Path) -> _Decoding:
         return _Decoding(self.encoder, self._new_folder(), photographs)
@@ -194,7 +194,7 @@ class _Decoding:
     def __init__(self, encoder: Encoder, library: Path, photographs: Path) -> None:
         library.mkdir(parents=True)
         self._catalog = Catalog(library / "catalog.sqlite")
-        self._decoder = Decoder(self._catalog, [Work.of(encoder)])
+        self._decoder = Decoder(self._catalog, [EncodingTask.main(encoder)])
         self._photographs = photographs
 
     def __enter__(self) -> tuple[Decoder, Iterable[File]]:

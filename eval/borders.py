@@ -132,14 +132,14 @@ def _copy(
     report: Callable[[], None],
 ) -> _Copy:
     from service.photos.crop import crop
-    from service.photos.letterbox import picture_in
+    from service.photos.letterbox import box_inside_borders
 
     own = number * len(photographs) // copies
     kind = list(KINDS)[number % len(KINDS)]
     photograph = photographs[own]
     copy: Placed = bordered(_read(photograph.path), kind, photograph.captions[0].text, number)
     try:
-        part = picture_in(copy.image)
+        part = box_inside_borders(copy.image)
     except UsageError:
         part = None
     searched = copy.image if part is None else crop(copy.image, part)
@@ -174,10 +174,10 @@ def _interval(values: Float64Array) -> Interval:
 
 
 def _is_cut(image: Image.Image) -> bool:
-    from service.photos.letterbox import picture_in
+    from service.photos.letterbox import box_inside_borders
 
     try:
-        return picture_in(image) is not None
+        return box_inside_borders(image) is not None
     except UsageError:
         return True
 
@@ -204,11 +204,11 @@ def _look_at(files: Sequence[Path], report: Callable[[], None]) -> tuple[int, li
 
 
 def _read(file: Path) -> Image.Image:
-    from service.photos.crop import SEARCHED_SIDE
+    from service.photos.crop import QUERY_SIDE
     from service.photos.decode import open_photograph
 
     try:
-        return open_photograph(file, max_side=SEARCHED_SIDE).image
+        return open_photograph(file, shorter_side=QUERY_SIDE).image
     except PhotographError as error:
         raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
 

@@ -354,7 +354,7 @@ def _vectors_of(
 
     def prepared(file: Path) -> UInt8Array | str:
         try:
-            return encoder.prepare(open_photograph(file, max_side=2 * encoder.photograph_side).image)
+            return encoder.prepare(open_photograph(file, shorter_side=2 * encoder.photograph_side).image)
         except PhotographError as error:
             return error.message
 

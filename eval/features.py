@@ -143,7 +143,7 @@ def _prepared(encoder: Encoder, augmentation: Augmentation | None, content: str,
     from service.photos.decode import open_photograph
 
     side = encoder.photograph_side
-    image = open_photograph(file, max_side=2 * side).image
+    image = open_photograph(file, shorter_side=2 * side).image
     if augmentation is not None:
         # Seeded by content, so that a view does not depend on the order of the files.
         seed = (augmentation.number, xxhash.xxh3_64_intdigest(content.encode()))

@@ -47,7 +47,7 @@ def picture(path: Path, side: int | None = None) -> str:
     """
     from service.photos.decode import THUMBNAIL_SIDE, open_photograph, thumbnail
 
-    image = open_photograph(path, max_side=side or THUMBNAIL_SIDE).image
+    image = open_photograph(path, shorter_side=side or THUMBNAIL_SIDE).image
     if side is not None:
         image.thumbnail((side, side), reducing_gap=2.0)
     return f"data:image/jpeg;base64,{b64encode(thumbnail(image)).decode('ascii')}"

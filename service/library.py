@@ -302,7 +302,7 @@ class Library:
         check_text(text)
         encoder, _, scorer = self._current()
         if not isinstance(photograph, int):
-            image = open_photograph(photograph, max_side=2 * encoder.photograph_side).image
+            image = open_photograph(photograph, shorter_side=2 * encoder.photograph_side).image
             return score(encoder, scorer, [image], [text])[0]
         vector = self.catalog.vector(photograph, encoder.fingerprint)
         query = self._texts.vector(encoder, text)

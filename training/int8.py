@@ -374,7 +374,7 @@ def _prepared(encoder: Encoder, photograph: CaptionedPhotograph) -> UInt8Array:
     from service.photos.decode import open_photograph
 
     try:
-        return encoder.prepare(open_photograph(photograph.path, max_side=2 * encoder.photograph_side).image)
+        return encoder.prepare(open_photograph(photograph.path, shorter_side=2 * encoder.photograph_side).image)
     except PhotographError as error:
         raise PhotographError(f"{photograph.path} cannot be used as a photograph: {error.message}.") from None
 

@@ -97,7 +97,7 @@ def without_unreadable(table: PairTable, side: int, threads: int, on_progress: O
 
     def reason(photograph: PairedPhotograph) -> str | None:
         try:
-            open_photograph(photograph.path, max_side=side)
+            open_photograph(photograph.path, shorter_side=side)
         except PhotographError as error:
             return error.message
         return None
@@ -159,7 +159,7 @@ def read_photographs(batches: Sequence[Sequence[Path]], side: int, threads: int)
 
     def decode(path: Path) -> Image.Image:
         try:
-            return open_photograph(path, max_side=side).image
+            return open_photograph(path, shorter_side=side).image
         except PhotographError as error:
             raise PhotographError(f"{path} cannot be used as a photograph: {error.message}.") from None
 

@@ -71,7 +71,9 @@ def _both(base: Any, tower: ImageTower, photos: Sequence[Path]) -> tuple[torch.T
     features, vectors = [], []
     with torch.no_grad(), steps(errors_console(), "Encoding") as shown:
         for first in range(0, len(photos), _BATCH):
-            images = [open_photograph(file, max_side=2 * tower.side).image for file in photos[first : first + _BATCH]]
+            images = [
+                open_photograph(file, shorter_side=2 * tower.side).image for file in photos[first : first + _BATCH]
+            ]
             features.append(tower.trunk(torch.stack([prepare(image) for image in images])))
             seen = base.encode_image(torch.stack([prepare_base(image) for image in images]), normalize=True)
             vectors.append(seen)

@@ -168,7 +168,7 @@ def score(
     check_text(text)
     check_there(image)
     encoder, scorer = _scorer(settings)
-    photograph = open_named(image, max_side=2 * encoder.photograph_side)
+    photograph = open_named(image, shorter_side=2 * encoder.photograph_side)
     print_line(f"{score_pairs(encoder, scorer, [photograph.image], [text])[0].match:.3f}")
 
 

@@ -136,7 +136,7 @@ def _of_library(asked: SearchRequest, settings: Settings, as_json: bool) -> Sear
     from service.search.search import Query
 
     part = None if asked.box is None else Box.parse(asked.box)
-    pixels = None if asked.image is None else open_named(asked.image, max_side=side_to_decode(part)).image
+    pixels = None if asked.image is None else open_named(asked.image, shorter_side=side_to_decode(part)).image
     query = Query(
         text=asked.text,
         image=pixels,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from service.config import Settings
     from service.encoder.encoder import Encoder
     from service.library import Library
-    from service.photos.decode import Photograph
+    from service.photos.decode import DecodedPhotograph
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 and the signal's number)."""
@@ -80,14 +80,14 @@ def check_there(file: Path) -> None:
         raise NotFoundError(f"There is no file {file}. Check the spelling.")
 
 
-def open_named(file: Path, *, max_side: int | None = None) -> Photograph:
-    """Decode a photograph that a person named; the error names it too. `max_side` as for `open_photograph`."""
+def open_named(file: Path, *, shorter_side: int | None = None) -> DecodedPhotograph:
+    """Decode a photograph that a person named; the error names it too. `shorter_side` as for `open_photograph`."""
     from service.errors import PhotographError
     from service.photos.decode import open_photograph
 
     check_there(file)
     try:
-        return open_photograph(file, max_side=max_side)
+        return open_photograph(file, shorter_side=shorter_side)
     except PhotographError as error:
         raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
 

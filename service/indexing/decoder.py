@@ -55,7 +55,7 @@ class PhotographEncoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class EncodingTask:
     """A tower and what of it is kept.
 
     Every photograph that is encoded gets the vectors of the fingerprints `kept`; one that lacks any of `required`
@@ -67,14 +67,14 @@ class Work:
     required: frozenset[str]
 
     @classmethod
-    def of(cls, tower: PhotographEncoder, *, features_required: bool = False) -> Work:
+    def main(cls, tower: PhotographEncoder, *, features_required: bool = False) -> EncodingTask:
         """What a library keeps of its main model: vectors and features."""
         features = {tower.features_fingerprint}
         kept = frozenset({tower.fingerprint} | features)
         return cls(tower, kept, kept if features_required else frozenset({tower.fingerprint}))
 
     @classmethod
-    def of_additional(cls, tower: PhotographEncoder) -> Work:
+    def additional(cls, tower: PhotographEncoder) -> EncodingTask:
         """What a library keeps of an additional model: features, which are all that heads look at."""
         features = frozenset({tower.features_fingerprint})
         return cls(tower, features, features)
@@ -98,7 +98,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class PreparedPhotograph:
     """A photograph that the towers have to see; `id` is None for a new one.
 
     `prepared` has what each tower that it has to go through takes, by the tower's place among those at work.
@@ -111,7 +111,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class AlreadyIndexed:
     """A file whose content the catalog has: only its place, size or time is new."""
 
     place: Place
@@ -127,7 +127,7 @@ class Failure:
     reason: str
 
 
-class Room:
+class MemoryBudget:
     """Memory that threads share: what does not fit beside the rest waits, and what never would is let in alone.
 
     First come, first served, so that something large is not kept waiting by what is small.
@@ -164,17 +164,17 @@ class Room:
 class Decoder:
     """Makes of a file what is written of it, for the towers at work. Safe to use from several threads."""
 
-    def __init__(self, catalog: Catalog, works: Sequence[Work]) -> None:
+    def __init__(self, catalog: Catalog, works: Sequence[EncodingTask]) -> None:
         self._catalog = catalog
         self._works = works
         self._required = frozenset[str]().union(*(work.required for work in works))
         self._side = max(2 * max(work.tower.photograph_side for work in works), THUMBNAIL_SIDE)
         self._claimed: set[int] = set()
         self._claiming = threading.Lock()
-        self._reading = Room(_BYTES_READ)
-        self._decoding = Room(_BYTES_DECODED)
+        self._reading = MemoryBudget(_BYTES_READ)
+        self._decoding = MemoryBudget(_BYTES_DECODED)
 
-    def decode(self, file: File) -> Decoded | Placed | Failure:
+    def decode(self, file: File) -> PreparedPhotograph | AlreadyIndexed | Failure:
         """Read one file once, for its content hash and its pixels, and make all that needs no tower."""
         # Whoever holds room to decode has been read, so those who wait for it cannot wait for each other.
         with ExitStack() as held:
@@ -184,7 +184,7 @@ class Decoder:
             except PhotographError as error:
                 return Failure(str(file.path), error.message)
 
-    def _open(self, file: File, held: ExitStack) -> Decoded | Placed:
+    def _open(self, file: File, held: ExitStack) -> PreparedPhotograph | AlreadyIndexed:
         import xxhash
 
         content = read_file(file.path)
@@ -193,21 +193,21 @@ class Decoder:
         identity, same = self._recognise(file, content_hash)
         has = self._catalog.fingerprints_of(identity) if identity is not None and same else set()
         if identity is not None and self._required <= has:
-            return Placed(place, identity, moved=file.known is None)
+            return AlreadyIndexed(place, identity, moved=file.known is None)
 
         def wait_for_room(amount: int) -> None:
             held.enter_context(self._decoding.of(amount))
             if amount >= _LARGE:
                 held.callback(give_memory_back)
 
-        photograph = open_photograph(content, max_side=self._side, before_decoding=wait_for_room)
+        photograph = open_photograph(content, shorter_side=self._side, before_decoding=wait_for_room)
         facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)
         prepared = {
             number: work.tower.prepare(photograph.image)
             for number, work in enumerate(self._works)
             if not same or not work.required <= has
         }
-        return Decoded(facts, prepared, thumbnail_of(photograph, content), identity)
+        return PreparedPhotograph(facts, prepared, thumbnail_of(photograph, content), identity)
 
     def _recognise(self, file: File, content_hash: bytes) -> tuple[int | None, bool]:
         """The photograph that a file is, None for a new one, and whether it is known with this content.

@@ -17,9 +17,9 @@ import numpy as np
 
 from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
-from service.indexing.decoder import Decoded, Decoder, Failure, File, Placed, Work
+from service.indexing.decoder import AlreadyIndexed, Decoder, EncodingTask, Failure, File, PreparedPhotograph
 from service.indexing.pipeline import Pipeline
-from service.indexing.walk import NAMELESS, look_into
+from service.indexing.walk import NOT_UTF8, list_folder
 from service.store.catalog import Catalog
 from service.store.records import Entry, Known, Root
 from service.types import AnyArray, Float16Array
@@ -71,14 +71,16 @@ class _Batch:
     """What has been made of some files."""
 
     entries: list[Entry]
-    placed: list[Placed]
+    placed: list[AlreadyIndexed]
     failures: list[Failure]
 
 
 class Indexer:
     """One run over folders of a library, for its encoder or encoders. Use `run` once."""
 
-    def __init__(self, catalog: Catalog, works: Sequence[Work], *, batch_size: int | None, threads: int | None) -> None:
+    def __init__(
+        self, catalog: Catalog, works: Sequence[EncodingTask], *, batch_size: int | None, threads: int | None
+    ) -> None:
         """None is for the number that suits the towers, and for a thread on each core."""
         self._catalog = catalog
         self._works = works
@@ -121,13 +123,13 @@ class Indexer:
         while pending:
             folder = pending.pop()
             try:
-                listing = look_into(root.path / folder, self._summary.skipped)
+                listing = list_folder(root.path / folder, self._summary.skipped)
             except OSError as error:
                 self._unreadable.append((root.id, folder))
                 yield Failure(str(root.path / folder), f"the folder cannot be read ({error.strerror})")
                 continue
-            for path in listing.nameless:
-                yield Failure(path, NAMELESS)
+            for path in listing.not_utf8:
+                yield Failure(path, NOT_UTF8)
             known = self._catalog.known_in(root.id, folder, self._required)
             for entry in listing.files:
                 yield from self._compare(root, folder, entry, known.get(entry.name))
@@ -156,7 +158,7 @@ class Indexer:
             decoder.decode,
             self._encode,
             self._store,
-            is_heavy=lambda outcome: isinstance(outcome, Decoded),
+            is_heavy=lambda outcome: isinstance(outcome, PreparedPhotograph),
             batch_size=self._batch_size,
             threads=self._threads,
         )
@@ -168,9 +170,9 @@ class Indexer:
                 done += told
                 yield Advanced(done, len(files))
 
-    def _encode(self, outcomes: Sequence[Decoded | Placed | Failure]) -> _Batch:
+    def _encode(self, outcomes: Sequence[PreparedPhotograph | AlreadyIndexed | Failure]) -> _Batch:
         """In the tower's thread: what is to be written of a batch."""
-        photographs = [outcome for outcome in outcomes if isinstance(outcome, Decoded)]
+        photographs = [outcome for outcome in outcomes if isinstance(outcome, PreparedPhotograph)]
         vectors: list[dict[str, Float16Array]] = [{} for _ in photographs]
         for number, work in enumerate(self._works):
             pairs = zip(photographs, vectors, strict=True)
@@ -179,7 +181,7 @@ class Indexer:
             Entry(photograph.facts, each, photograph.thumbnail, photograph.id)
             for photograph, each in zip(photographs, vectors, strict=True)
         ]
-        placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
+        placed = [outcome for outcome in outcomes if isinstance(outcome, AlreadyIndexed)]
         return _Batch(entries, placed, [outcome for outcome in outcomes if isinstance(outcome, Failure)])
 
     def _store(self, batch: _Batch) -> list[Failure | int]:
@@ -193,7 +195,7 @@ class Indexer:
         self._summary.added += len(batch.entries) - changed
         return [*batch.failures, len(batch.entries) + len(batch.placed) + len(batch.failures)]
 
-    def _place(self, placed: Placed) -> None:
+    def _place(self, placed: AlreadyIndexed) -> None:
         self._catalog.place(placed.id, placed.place)
         self._seen.add(placed.id)
         if placed.moved:
@@ -229,7 +231,7 @@ class Indexer:
         )
 
 
-def _encode(work: Work, photographs: Sequence[tuple[AnyArray | None, dict[str, Float16Array]]]) -> None:
+def _encode(work: EncodingTask, photographs: Sequence[tuple[AnyArray | None, dict[str, Float16Array]]]) -> None:
     """Put what is kept of a tower into the vectors of the photographs that were prepared for it."""
     waiting = [(prepared, into) for prepared, into in photographs if prepared is not None]
     if not waiting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from service.encoder.library_encoders import Encoders
 from service.errors import UsageError
-from service.indexing.decoder import Work
+from service.indexing.decoder import EncodingTask
 from service.indexing.indexer import Event, Finished, Indexer
 from service.match.artifact import exchange
 from service.store.catalog import Catalog
@@ -59,8 +59,8 @@ class IndexRun:
         if not places:
             raise UsageError("Name at least one folder of photographs: smysl index DIR.")
         works = [
-            Work.of(self._encoder, features_required=self._features_wanted),
-            *(Work.of_additional(each) for each in self._additional),
+            EncodingTask.main(self._encoder, features_required=self._features_wanted),
+            *(EncodingTask.additional(each) for each in self._additional),
         ]
         indexer = Indexer(self._catalog, works, batch_size=batch_size, threads=threads)
         distinct = self._distinct(places)

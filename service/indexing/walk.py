@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.photos.decode import is_photograph_name, is_unread_photograph_name
+from service.photos.decode import is_photograph_name, is_unsupported_photograph_name
 
-UNREAD = "RAW and JPEG XL photographs, which smysl cannot read yet"
+UNSUPPORTED = "RAW and JPEG XL photographs, which smysl cannot read yet"
 LINKS = "symbolic links, which are not followed"
 OTHER = "files that are no photographs by their names"
 
@@ -18,18 +18,18 @@ OTHER = "files that are no photographs by their names"
 class Listing:
     """What lies directly in a folder, by name: `files` to be tried as photographs, and `folders`, by their names.
 
-    `nameless` are paths, made readable, of what has a name that is not valid UTF-8.
+    `not_utf8` are paths, made readable, of what has a name that is not valid UTF-8.
     """
 
     files: list[os.DirEntry[str]] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
-    nameless: list[str] = field(default_factory=list)
+    not_utf8: list[str] = field(default_factory=list)
 
 
-NAMELESS = "its name is not valid UTF-8"
+NOT_UTF8 = "its name is not valid UTF-8"
 
 
-def look_into(folder: Path, skipped: Counter[str]) -> Listing:
+def list_folder(folder: Path, skipped: Counter[str]) -> Listing:
     """List a folder; hidden names are passed over, and what else is not tried is counted in `skipped`.
 
     Raises `OSError` where the folder cannot be read.
@@ -43,11 +43,11 @@ def look_into(folder: Path, skipped: Counter[str]) -> Listing:
         if entry.is_symlink():
             skipped[LINKS] += 1
         elif not _is_text(entry.name):
-            found.nameless.append(os.fsencode(entry.path).decode("utf-8", "replace"))
+            found.not_utf8.append(os.fsencode(entry.path).decode("utf-8", "replace"))
         elif entry.is_dir(follow_symlinks=False):
             found.folders.append(entry.name)
-        elif is_unread_photograph_name(entry.name):
-            skipped[UNREAD] += 1
+        elif is_unsupported_photograph_name(entry.name):
+            skipped[UNSUPPORTED] += 1
         elif not is_photograph_name(entry.name) or not entry.is_file(follow_symlinks=False):
             skipped[OTHER] += 1
         else:
@@ -56,7 +56,7 @@ def look_into(folder: Path, skipped: Counter[str]) -> Listing:
 
 
 @dataclass(slots=True)
-class Walked:
+class WalkResult:
     """The photographs found in a folder and below it, in the order of their names, folders after files.
 
     `failed` are folders and names that could not be read, with the reason; `skipped` counts what was passed over.
@@ -67,19 +67,19 @@ class Walked:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def walk(folder: Path) -> Walked:
+def walk(folder: Path) -> WalkResult:
     """Look for photographs in a folder and all below it, as an index run does."""
-    walked = Walked()
+    walked = WalkResult()
     pending = [folder]
     while pending:
         inner = pending.pop()
         try:
-            listing = look_into(inner, walked.skipped)
+            listing = list_folder(inner, walked.skipped)
         except OSError as error:
             walked.failed.append((str(inner), f"the folder cannot be read ({error.strerror})"))
             continue
         walked.files.extend(inner / entry.name for entry in listing.files)
-        walked.failed.extend((path, NAMELESS) for path in listing.nameless)
+        walked.failed.extend((path, NOT_UTF8) for path in listing.not_utf8)
         pending.extend(inner / name for name in reversed(listing.folders))
     return walked
 

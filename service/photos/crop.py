@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service.errors import UsageError
-from service.photos.decode import MOST_STRETCH, SMALLEST_SIDE
+from service.photos.decode import MAX_ASPECT_RATIO, MIN_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SEARCHED_SIDE = 1024
+QUERY_SIDE = 1024
 """Pixels on the shorter side of what is searched with that a JPEG is decoded to; more than twice any tower's input."""
 
 _ROUNDING = 1e-4
@@ -70,7 +70,7 @@ class Box:
 
 def side_to_decode(box: Box | None) -> int:
     """Pixels that a photograph's shorter side needs for a search with `box` of it, or with all of it."""
-    return SEARCHED_SIDE if box is None else box.side_for(SEARCHED_SIDE)
+    return QUERY_SIDE if box is None else box.side_for(QUERY_SIDE)
 
 
 _HOW = "give x,y,width,height in fractions of the photograph, such as 0.25,0.1,0.5,0.5"
@@ -82,12 +82,12 @@ def crop(image: Image.Image, box: Box) -> Image.Image:
     right = min(image.width, round((box.x + box.width) * image.width))
     bottom = min(image.height, round((box.y + box.height) * image.height))
     width, height = right - left, bottom - top
-    if min(width, height) < SMALLEST_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise UsageError(
-            f"The box {box} is too small: {width} x {height} pixels of this photograph, and at least {SMALLEST_SIDE} x "
-            f"{SMALLEST_SIDE} are needed. Draw a larger one."
+            f"The box {box} is too small: {width} x {height} pixels of this photograph, and at least {MIN_SIDE} x "
+            f"{MIN_SIDE} are needed. Draw a larger one."
         )
-    if max(width, height) > MOST_STRETCH * min(width, height):
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise UsageError(
             f"The box {box} is too long a strip: one side is more than a hundred times the other ({width} x {height} "
             "pixels). Draw one that is nearer to a square."

@@ -40,7 +40,7 @@ SUFFIXES = frozenset(
 )
 """File name endings, lower case, of what an index run tries to read."""
 
-UNREAD_SUFFIXES = frozenset(
+UNSUPPORTED_SUFFIXES = frozenset(
     f".{name}"
     for name in (
         *("jxl", "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "mrw", "nef"),
@@ -52,16 +52,16 @@ UNREAD_SUFFIXES = frozenset(
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
 """Pillow's readers that may look at a file (JPEG hands over to MPO); others run programs, as EPS does."""
 
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
 """Pixels; what is smaller is an icon, not a photograph."""
 
-MOST_PIXELS = 178_956_970
+MAX_PIXELS = 178_956_970
 """Pixels; Pillow's own limit against decompression bombs, a picture of about 16,000 x 11,000."""
 
-MOST_STRETCH = 100
+MAX_ASPECT_RATIO = 100
 """Longer side over shorter side; a tower that scales the shorter side would blow a longer strip up."""
 
-MOST_BYTES = 1 << 30
+MAX_FILE_BYTES = 1 << 30
 """Bytes of one file that are read at all."""
 
 THUMBNAIL_SIDE = 384
@@ -84,7 +84,7 @@ several passes takes for its coefficients, which are kept at every scale."""
 
 
 @dataclass(frozen=True, slots=True)
-class Photograph:
+class DecodedPhotograph:
     """A decoded photograph.
 
     `image` is RGB in sRGB, upright, perhaps smaller than the file's picture; `width` and `height` are the
@@ -104,9 +104,9 @@ def is_photograph_name(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
-def is_unread_photograph_name(name: str) -> bool:
+def is_unsupported_photograph_name(name: str) -> bool:
     """Whether a file of this name is a photograph in a format that smysl cannot read."""
-    return Path(name).suffix.lower() in UNREAD_SUFFIXES
+    return Path(name).suffix.lower() in UNSUPPORTED_SUFFIXES
 
 
 def read_file(path: Path) -> bytes:
@@ -116,8 +116,8 @@ def read_file(path: Path) -> bytes:
         # A pipe keeps its reader waiting and a device may never end.
         if not stat.S_ISREG(facts.st_mode):
             raise PhotographError("it is not a file")
-        if facts.st_size > MOST_BYTES:
-            raise PhotographError(f"the file is larger than {MOST_BYTES >> 30} GB")
+        if facts.st_size > MAX_FILE_BYTES:
+            raise PhotographError(f"the file is larger than {MAX_FILE_BYTES >> 30} GB")
         content = path.read_bytes()
     except PermissionError:
         raise PhotographError("there is no permission to read the file") from None
@@ -131,11 +131,11 @@ def read_file(path: Path) -> bytes:
 
 
 def open_photograph(
-    source: Path | bytes, *, max_side: int | None = None, before_decoding: Callable[[int], None] | None = None
-) -> Photograph:
+    source: Path | bytes, *, shorter_side: int | None = None, before_decoding: Callable[[int], None] | None = None
+) -> DecodedPhotograph:
     """Decode a photograph: first frame, upright, colours converted to sRGB, transparency laid on white.
 
-    `max_side` says how many pixels the caller needs on the shorter side. A JPEG is then decoded at the smallest
+    `shorter_side` says how many pixels the caller needs on the shorter side. A JPEG is then decoded at the smallest
     of its scales (1/2, 1/4, 1/8) that has them, and what is still twice as large or more is reduced by a whole
     number. `before_decoding` is told about how many bytes the pixels will take, when the header has been read; it
     may wait. Raises `PhotographError` whose message is the reason and names no file, since an upload has none.
@@ -148,7 +148,7 @@ def open_photograph(
     _prepare_pillow()
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
-            return _decode(opened, max_side, before_decoding)
+            return _decode(opened, shorter_side, before_decoding)
     except PhotographError:
         raise
     except UnidentifiedImageError:
@@ -200,7 +200,7 @@ def thumbnail(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def thumbnail_of(photograph: Photograph, content: bytes) -> bytes:
+def thumbnail_of(photograph: DecodedPhotograph, content: bytes) -> bytes:
     """The thumbnail of a photograph that was decoded from `content`.
 
     A JPEG that is small enough is its own, without metadata: writing it again would take time and quality.
@@ -219,18 +219,20 @@ def browser_jpeg(source: Path | bytes) -> bytes:
     return out.getvalue()
 
 
-def _decode(opened: Image.Image, max_side: int | None, before_decoding: Callable[[int], None] | None) -> Photograph:
+def _decode(
+    opened: Image.Image, shorter_side: int | None, before_decoding: Callable[[int], None] | None
+) -> DecodedPhotograph:
     width, height = opened.size
     _check_size(width, height)
     name = opened.format or "unknown"
-    if max_side is not None and max(width, height) > max_side:
-        opened.draft("RGB", (max_side, max_side))
+    if shorter_side is not None and max(width, height) > shorter_side:
+        opened.draft("RGB", (shorter_side, shorter_side))
     if before_decoding is not None:
         before_decoding(_bytes_to_decode(opened, width * height))
     opened.load()
     stored = opened.size == (width, height) and is_srgb(opened)
     turn = _turn_of(opened)
-    factor = max(1, min(opened.size) // max_side) if max_side else 1
+    factor = max(1, min(opened.size) // shorter_side) if shorter_side else 1
     # Smaller first: what is turned then is little.
     image = in_srgb(opened, factor)
     if turn is not None:
@@ -240,15 +242,15 @@ def _decode(opened: Image.Image, max_side: int | None, before_decoding: Callable
     # Decoding at a reduced scale may make a square of what is not quite one, so sides do not tell.
     if turn in _ON_ITS_SIDE:
         width, height = height, width
-    return Photograph(image, width, height, name, as_stored=stored and turn is None and factor == 1)
+    return DecodedPhotograph(image, width, height, name, as_stored=stored and turn is None and factor == 1)
 
 
 def _check_size(width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
+    if width * height > MAX_PIXELS:
         raise PhotographError(_too_many_pixels(width, height))
-    if min(width, height) < SMALLEST_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise PhotographError(f"it is too small to be a photograph ({width} x {height} pixels)")
-    if max(width, height) > MOST_STRETCH * min(width, height):
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise PhotographError(f"one side is more than a hundred times the other ({width} x {height} pixels)")
 
 
@@ -271,7 +273,7 @@ def _turn_of(image: Image.Image) -> int | None:
 
 def _too_many_pixels(width: int = 0, height: int = 0) -> str:
     size = f"{width} x {height}, " if width else ""
-    return f"it has too many pixels ({size}at most {MOST_PIXELS // 1_000_000} million)"
+    return f"it has too many pixels ({size}at most {MAX_PIXELS // 1_000_000} million)"
 
 
 @cache

@@ -16,7 +16,7 @@ import numpy as np
 
 from service.errors import UsageError
 from service.photos.crop import Box
-from service.photos.decode import SMALLEST_SIDE
+from service.photos.decode import MIN_SIDE
 from service.types import BoolArray, Float64Array, Int16Array
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _LAYERS = 3
 """Frames inside frames that are taken off."""
 
 
-def picture_in(image: Image.Image) -> Box | None:
+def box_inside_borders(image: Image.Image) -> Box | None:
     """The part of an upright RGB image that its borders leave; None where it has none.
 
     Takes frames inside frames off, three at most. Raises `UsageError` where nothing but one colour is left.
@@ -91,7 +91,7 @@ def _without_outermost(image: Image.Image) -> tuple[int, int, int, int] | None:
             if found is None:
                 continue
             left, top, right, bottom = _refined(image, colour, found, factor)
-            if min(right - left, bottom - top) >= SMALLEST_SIDE:
+            if min(right - left, bottom - top) >= MIN_SIDE:
                 return left, top, right, bottom
     return None
 

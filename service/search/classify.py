@@ -14,9 +14,9 @@ import numpy as np
 from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
 from service.errors import PhotographError, SmyslError, UsageError
-from service.photos.crop import SEARCHED_SIDE, crop
+from service.photos.crop import QUERY_SIDE, crop
 from service.photos.decode import open_photograph, read_file
-from service.photos.letterbox import picture_in
+from service.photos.letterbox import box_inside_borders
 from service.search.search import MOST_K
 from service.store.records import Record
 from service.types import OnProgress
@@ -154,8 +154,8 @@ def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclass
     file = str(photograph) if isinstance(photograph, Path) else photograph.name
     try:
         content = read_file(photograph) if isinstance(photograph, Path) else photograph.read()
-        image = open_photograph(content, max_side=SEARCHED_SIDE).image
-        part = None if keep_borders else picture_in(image)
+        image = open_photograph(content, shorter_side=QUERY_SIDE).image
+        part = None if keep_borders else box_inside_borders(image)
         image = _reduced(image if part is None else crop(image, part))
     except SmyslError as error:
         reason = error.message if isinstance(error, PhotographError) else error.message.rstrip(".")
@@ -165,7 +165,7 @@ def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclass
 
 def _reduced(image: Image.Image) -> Image.Image:
     """A smaller copy of an image with more pixels than a tower looks at: two batches of them wait in memory."""
-    factor = min(image.size) // SEARCHED_SIDE
+    factor = min(image.size) // QUERY_SIDE
     return image.reduce(factor) if factor > 1 else image
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.errors import PhotographError
-from service.photos.crop import SEARCHED_SIDE, Box, crop
+from service.photos.crop import QUERY_SIDE, Box, crop
 from service.photos.decode import open_photograph
-from service.photos.letterbox import picture_in
+from service.photos.letterbox import box_inside_borders
 from service.search.search import Query, SearchResult
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def searched(query: Query, file_of: Callable[[int], Path]) -> Searched:
         return _cut(query, image, query.box, start)
     if query.image is None or query.keep_borders:
         return Searched(query)
-    part = picture_in(query.image)
+    part = box_inside_borders(query.image)
     return Searched(query) if part is None else _cut(query, query.image, part, start)
 
 
@@ -63,6 +63,6 @@ def _cut(query: Query, image: Image.Image, part: Box, start: float) -> Searched:
 
 def _opened(identity: int, file: Path, box: Box) -> Image.Image:
     try:
-        return open_photograph(file, max_side=box.side_for(SEARCHED_SIDE)).image
+        return open_photograph(file, shorter_side=box.side_for(QUERY_SIDE)).image
     except PhotographError as error:
         raise PhotographError(f"The file of photograph {identity} cannot be searched with: {error.message}.") from None

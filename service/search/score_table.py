@@ -85,7 +85,7 @@ def score_lines(
         images = []
         for pair in pairs:
             try:
-                photograph = open_photograph(table.file.parent / pair.image, max_side=2 * encoder.photograph_side)
+                photograph = open_photograph(table.file.parent / pair.image, shorter_side=2 * encoder.photograph_side)
             except PhotographError as error:
                 raise _fault(table.file, pair.row, "image", f"{pair.image!r}: {error.message}.") from None
             images.append(photograph.image)

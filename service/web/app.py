@@ -150,7 +150,7 @@ def _add_search(app: FastAPI, library: Library) -> None:
         """Find the photographs that are like an uploaded one, or like a part of it."""
         part = None if box is None else Box.parse(box)
         with _named("The upload cannot be used as a photograph"):
-            image = open_photograph(photo.file.read(), max_side=side_to_decode(part)).image
+            image = open_photograph(photo.file.read(), shorter_side=side_to_decode(part)).image
         return SearchOut.of(
             library.search(
                 LibraryQuery(image=image, k=k, min_match=min_match, head=head, box=part, keep_borders=keep_borders)

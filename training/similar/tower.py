@@ -156,7 +156,7 @@ def stage_maps(
     def drawn(view: int, row: int) -> torch.Tensor:
         from PIL import ImageOps
 
-        image = open_photograph(files[row], max_side=2 * side).image
+        image = open_photograph(files[row], shorter_side=2 * side).image
         if view > 1:
             image = view_of(image, side, np.random.default_rng((settings.seed, view, row)))
         prepared: torch.Tensor = prepare(ImageOps.mirror(image) if view == 1 else image)

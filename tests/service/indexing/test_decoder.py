@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import service.indexing.decoder
-from service.indexing.decoder import Decoded, Decoder, Failure, File, Room, Work
+from service.indexing.decoder import Decoder, EncodingTask, Failure, File, MemoryBudget, PreparedPhotograph
 from service.indexing.indexer import Finished, Indexer
 from service.photos.decode import THUMBNAIL_SIDE
 from service.store.catalog import Catalog
@@ -24,7 +24,7 @@ class Hold:
     """What is held of a room, now and at most; `alone` is what was held beside the largest."""
 
     def __init__(self, most: int) -> None:
-        self.room = Room(most)
+        self.room = MemoryBudget(most)
         self.held = 0
         self.peak = 0
         self.guard = threading.Lock()
@@ -68,7 +68,7 @@ def test_what_is_larger_than_the_room_is_alone_in_it() -> None:
 
 
 def test_room_comes_back_after_an_error() -> None:
-    room = Room(10)
+    room = MemoryBudget(10)
     for _ in range(3):
         with pytest.raises(ValueError, match="broken"), room.of(10):
             raise ValueError("broken")
@@ -76,7 +76,7 @@ def test_room_comes_back_after_an_error() -> None:
 
 def test_who_came_first_is_served_first() -> None:
     """Small amounts would fit beside what is held, and still let the large one before them go first."""
-    room, order = Room(10), []
+    room, order = MemoryBudget(10), []
     with room.of(6):
         threads = []
         for amount in (10, 1, 1):
@@ -122,8 +122,8 @@ def test_a_file_is_opened_once_for_hash_pixels_and_thumbnail(
         return real(path, *given, **more)  # type: ignore[call-overload]
 
     monkeypatch.setattr(io, "open", counted)
-    outcome = Decoder(catalog, [Work.of(ColourEncoder())]).decode(file)
-    assert isinstance(outcome, Decoded)
+    outcome = Decoder(catalog, [EncodingTask.main(ColourEncoder())]).decode(file)
+    assert isinstance(outcome, PreparedPhotograph)
     assert [path.name for path in opened if path.parent == file.path.parent] == ["a.jpg"]
 
 
@@ -144,8 +144,8 @@ def test_a_tower_sees_at_least_twice_its_side(
             return super().prepare(image)
 
     file = file_of(catalog, paint(tmp_path / "photographs" / "a.jpg", "red", size))
-    outcome = Decoder(catalog, [Work.of(Looking(photograph_side=side))]).decode(file)
-    assert isinstance(outcome, Decoded)
+    outcome = Decoder(catalog, [EncodingTask.main(Looking(photograph_side=side))]).decode(file)
+    assert isinstance(outcome, PreparedPhotograph)
     assert (outcome.facts.width, outcome.facts.height) == size
     if side == 100:
         # The thumbnail needs more than the tower: 384 pixels, on the shorter side too.
@@ -158,8 +158,8 @@ def test_a_broken_file_is_a_failure_and_gives_its_room_back(catalog: Catalog, tm
     (tmp_path / "photographs").mkdir()
     broken = tmp_path / "photographs" / "a.jpg"
     broken.write_bytes(b"no photograph")
-    decoder = Decoder(catalog, [Work.of(ColourEncoder())])
-    decoder._reading = Room(1)
+    decoder = Decoder(catalog, [EncodingTask.main(ColourEncoder())])
+    decoder._reading = MemoryBudget(1)
     file = file_of(catalog, broken)
     for _ in range(3):
         outcome = decoder.decode(file)
@@ -203,7 +203,7 @@ def test_a_folder_of_large_photographs_is_decoded_one_after_the_other(
 
     monkeypatch.setattr(service.indexing.decoder, "open_photograph", watched)
     places = [catalog.add_root(folder.resolve())]
-    indexer = Indexer(catalog, [Work.of(ColourEncoder())], batch_size=4, threads=threads)
+    indexer = Indexer(catalog, [EncodingTask.main(ColourEncoder())], batch_size=4, threads=threads)
     assert any(isinstance(event, Finished) for event in indexer.run(places, prune=False))
     assert catalog.count() == 12
     large, small = 4 * 700 * 600, 4 * 90 * 60

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import service.indexing.decoder
-from service.indexing.decoder import Failure, Work
+from service.indexing.decoder import EncodingTask, Failure
 from service.indexing.indexer import Advanced, Event, Finished, Indexer, Scanned, Summary
-from service.indexing.walk import LINKS, OTHER, UNREAD
+from service.indexing.walk import LINKS, OTHER, UNSUPPORTED
 from service.store.catalog import Catalog
 from service.types import Float32Array
 from tests.service.colours import ColourEncoder, paint, vectors_of
@@ -36,7 +36,7 @@ class Shelf:
 
     def events(self, *folders: Path, prune: bool = False, batch_size: int = 2) -> Iterator[Event]:
         places = [self.catalog.add_root(folder) for folder in folders or (self.photographs,)]
-        indexer = Indexer(self.catalog, [Work.of(self.tower)], batch_size=batch_size, threads=2)
+        indexer = Indexer(self.catalog, [EncodingTask.main(self.tower)], batch_size=batch_size, threads=2)
         yield from indexer.run(places, prune=prune)
 
     def index(self, *folders: Path, prune: bool = False) -> Summary:
@@ -380,7 +380,7 @@ def test_files_of_other_kinds_are_counted(shelf: Shelf) -> None:
         (shelf.photographs / name).write_bytes(b"x")
     summary = shelf.index()
     assert counts(summary) == {}
-    assert summary.skipped == {OTHER: 4, UNREAD: 3}
+    assert summary.skipped == {OTHER: 4, UNSUPPORTED: 3}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
@@ -515,7 +515,7 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_named(shelf: Shelf, 
     files = [path for path in formats.rglob("*") if path.is_file()]
     other = [path for path in files if path.suffix.lower() in {".mov", ".xmp", ".tsv", ".md"}]
     raw = [path for path in files if path.suffix.lower() in {".dng", ".nef", ".rw2", ".arw", ".cr3", ".jxl"}]
-    assert summary.skipped == {OTHER: len(other), UNREAD: len(raw)}
+    assert summary.skipped == {OTHER: len(other), UNSUPPORTED: len(raw)}
     assert summary.added == len(files) - len(other) - len(raw) - len(summary.failed)
     assert "heif/iphone-sign.heic" in shelf.ids()
 
@@ -523,7 +523,7 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_named(shelf: Shelf, 
 # -- several towers ------------------------------------------------------------------------------------
 
 
-def run_with(shelf: Shelf, *works: Work) -> Summary:
+def run_with(shelf: Shelf, *works: EncodingTask) -> Summary:
     places = [shelf.catalog.add_root(shelf.photographs)]
     indexer = Indexer(shelf.catalog, works, batch_size=2, threads=2)
     (summary,) = [event.summary for event in indexer.run(places, prune=False) if isinstance(event, Finished)]
@@ -539,7 +539,7 @@ def test_a_photograph_is_decoded_once_for_all_towers(shelf: Shelf, monkeypatch: 
         service.indexing.decoder, "open_photograph", lambda *given, **more: opened.append(given) or real(*given, **more)
     )
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b", own_features=True, dimension=6)
-    assert counts(run_with(shelf, Work.of(main), Work.of_additional(additional))) == {"added": 3}
+    assert counts(run_with(shelf, EncodingTask.main(main), EncodingTask.additional(additional))) == {"added": 3}
     assert vectors_of(shelf.catalog) == {"colours": 3, "colours.features": 3, "b.features": 3}
     assert (main.encoded, additional.encoded, len(opened)) == (3, 3, 3)
 
@@ -547,9 +547,9 @@ def test_a_photograph_is_decoded_once_for_all_towers(shelf: Shelf, monkeypatch: 
 def test_only_the_tower_whose_vectors_are_missing_works(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.jpg", "red")
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b")
-    run_with(shelf, Work.of(main))
+    run_with(shelf, EncodingTask.main(main))
     paint(shelf.photographs / "b.jpg", "blue")
-    both = (Work.of(main), Work.of_additional(additional))
+    both = (EncodingTask.main(main), EncodingTask.additional(additional))
     assert counts(run_with(shelf, *both)) == {"added": 1, "changed": 1}
     assert (main.encoded, additional.encoded) == (2, 2)
     assert counts(run_with(shelf, *both)) == {"unchanged": 2}
@@ -559,11 +559,11 @@ def test_only_the_tower_whose_vectors_are_missing_works(shelf: Shelf) -> None:
 def test_features_are_made_for_what_is_unchanged_only_where_they_are_required(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.jpg", "red")
     tower = ColourEncoder(own_features=True)
-    run_with(shelf, Work.of(tower))
+    run_with(shelf, EncodingTask.main(tower))
     with sqlite3.connect(shelf.catalog.file) as connection:
         connection.execute("DELETE FROM vector WHERE fingerprint = 'colours.features'")
     connection.close()
-    assert counts(run_with(shelf, Work.of(tower))) == {"unchanged": 1}
+    assert counts(run_with(shelf, EncodingTask.main(tower))) == {"unchanged": 1}
     assert vectors_of(shelf.catalog) == {"colours": 1}
-    assert counts(run_with(shelf, Work.of(tower, features_required=True))) == {"changed": 1}
+    assert counts(run_with(shelf, EncodingTask.main(tower, features_required=True))) == {"changed": 1}
     assert vectors_of(shelf.catalog) == {"colours": 1, "colours.features": 1}

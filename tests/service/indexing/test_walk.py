@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.indexing.walk import LINKS, NAMELESS, OTHER, UNREAD, walk
+from service.indexing.walk import LINKS, NOT_UTF8, OTHER, UNSUPPORTED, walk
 
 
 def write(folder: Path, *names: str) -> None:
@@ -22,7 +22,7 @@ def test_photographs_are_found_by_name_and_the_rest_is_counted(tmp_path: Path) -
     (tmp_path / "folder link").symlink_to(tmp_path / "a")
     found = walk(tmp_path)
     assert [str(file.relative_to(tmp_path)) for file in found.files] == ["0.webp", "a/1.png", "b/2.jpg", "b/c/3.HEIC"]
-    assert found.skipped == {OTHER: 1, UNREAD: 1, LINKS: 2}
+    assert found.skipped == {OTHER: 1, UNSUPPORTED: 1, LINKS: 2}
     assert found.failed == []
 
 
@@ -33,7 +33,7 @@ def test_a_name_that_is_no_text_and_a_folder_that_is_not_there_are_told(tmp_path
     except OSError:
         pytest.skip("this file system has no such names")
     ((_, reason),) = walk(tmp_path).failed
-    assert reason == NAMELESS
+    assert reason == NOT_UTF8
     ((path, reason),) = walk(tmp_path / "none").failed
     assert path == str(tmp_path / "none")
     assert reason.startswith("the folder cannot be read")

@@ -114,7 +114,7 @@ def test_the_match_of_real_photographs_is_the_same_by_both_ways(shared_data: Pat
     if not files:
         pytest.skip(f"no photographs in {shared_data / 'flickr8k'}")
     encoder, mini = Encoder.load("mini", device="cpu"), mini_match()
-    photographs = encoder.encode_photographs([open_photograph(file, max_side=520).image for file in files])
+    photographs = encoder.encode_photographs([open_photograph(file, shorter_side=520).image for file in files])
     for query in encoder.encode_texts(["two dogs play in the snow", "a man in a red hat", "qwertz", "stock exchange"]):
         found = squash(mini.text.logits(query, photographs))
         assert np.abs(found - by_any(mini.text, query, photographs)).max() < 1e-5

@@ -18,8 +18,8 @@ from PIL import Image, ImageCms
 
 from service.errors import PhotographError
 from service.photos.decode import (
-    MOST_PIXELS,
-    SMALLEST_SIDE,
+    MAX_PIXELS,
+    MIN_SIDE,
     THUMBNAIL_SIDE,
     browser_jpeg,
     is_photograph_name,
@@ -94,10 +94,10 @@ def test_every_file_of_the_collection_comes_to_what_its_table_says(shared_data: 
         name = file.relative_to(formats).as_posix()
         if name in REFUSED:
             with pytest.raises(PhotographError) as refusal:
-                open_photograph(file, max_side=448)
+                open_photograph(file, shorter_side=448)
             assert REFUSED[name] in refusal.value.message
             continue
-        photograph = open_photograph(file, max_side=448)
+        photograph = open_photograph(file, shorter_side=448)
         assert photograph.image.mode == "RGB", name
         assert (photograph.width, photograph.height) == sizes[name], name
         opened.add(name)
@@ -131,14 +131,14 @@ def test_all_eight_orientations_come_out_like_the_first(shared_data: Path, shape
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("max_side", [None, 40])
-def test_orientation_holds_when_decoded_smaller(orientation: int, max_side: int | None) -> None:
+@pytest.mark.parametrize("shorter_side", [None, 40])
+def test_orientation_holds_when_decoded_smaller(orientation: int, shorter_side: int | None) -> None:
     upright = quarters((960, 640))
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpositions that EXIF's numbers undo
     stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    photograph = open_photograph(encoded(stored, "JPEG", exif=exif), max_side=max_side)
+    photograph = open_photograph(encoded(stored, "JPEG", exif=exif), shorter_side=shorter_side)
     assert (photograph.width, photograph.height) == (960, 640)
     seen = np.asarray(photograph.image.resize((960, 640))).astype(int)
     for y, x in ((100, 100), (100, 800), (500, 100), (500, 800)):
@@ -149,7 +149,7 @@ def test_a_nearly_square_photograph_on_its_side_keeps_its_two_sides_apart() -> N
     exif = Image.Exif()
     exif[0x0112] = 6
     content = encoded(Image.new("RGB", (1000, 999)), "JPEG", exif=exif)
-    photograph = open_photograph(content, max_side=100)
+    photograph = open_photograph(content, shorter_side=100)
     assert photograph.image.width == photograph.image.height, "decoded smaller, the difference is gone"
     assert (photograph.width, photograph.height) == (999, 1000)
 
@@ -288,7 +288,7 @@ def test_the_first_frame_is_taken(form: str) -> None:
 
 
 def test_a_jpeg_is_decoded_no_larger_than_needed_and_no_smaller() -> None:
-    photograph = open_photograph(encoded(quarters((1600, 1200)), "JPEG"), max_side=256)
+    photograph = open_photograph(encoded(quarters((1600, 1200)), "JPEG"), shorter_side=256)
     assert photograph.image.size == (400, 300)
     assert (photograph.width, photograph.height) == (1600, 1200)
 
@@ -297,7 +297,7 @@ def test_without_a_side_all_pixels_come() -> None:
     assert open_photograph(encoded(quarters((1600, 1200)), "JPEG")).image.size == (1600, 1200)
 
 
-@pytest.mark.parametrize(("side", "accepted"), [(SMALLEST_SIDE, True), (SMALLEST_SIDE - 1, False)])
+@pytest.mark.parametrize(("side", "accepted"), [(MIN_SIDE, True), (MIN_SIDE - 1, False)])
 def test_an_icon_is_no_photograph(side: int, accepted: bool) -> None:
     content = encoded(Image.new("RGB", (40, side)), "PNG")
     if accepted:
@@ -307,7 +307,7 @@ def test_an_icon_is_no_photograph(side: int, accepted: bool) -> None:
             open_photograph(content)
 
 
-@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (MOST_PIXELS // 10_000 + 1, 10_000)])
+@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (MAX_PIXELS // 10_000 + 1, 10_000)])
 def test_a_bomb_is_refused_by_its_header(width: int, height: int) -> None:
     with pytest.raises(PhotographError, match="too many pixels"):
         open_photograph(png_header(width, height))
@@ -320,7 +320,7 @@ def test_a_thread_of_pixels_is_refused_before_a_tower_blows_it_up(width: int, he
 
 
 def test_a_panorama_thirty_thousand_pixels_wide_is_a_photograph() -> None:
-    photograph = open_photograph(encoded(Image.new("RGB", (30_000, 400)), "JPEG"), max_side=448)
+    photograph = open_photograph(encoded(Image.new("RGB", (30_000, 400)), "JPEG"), shorter_side=448)
     assert (photograph.width, photograph.height) == (30_000, 400)
 
 
@@ -344,7 +344,7 @@ def test_a_small_jpeg_is_its_own_thumbnail_and_says_nothing_more(side: int) -> N
     exif = Image.Exif()
     exif[0x010E] = "Unter den Linden 1"
     content = small_jpeg((side, 150), exif=exif, comment=b"Unter den Linden 1")
-    photograph = open_photograph(content, max_side=520)
+    photograph = open_photograph(content, shorter_side=520)
     own = thumbnail_of(photograph, content)
     assert b"Linden" in content
     assert b"Linden" not in own
@@ -353,7 +353,7 @@ def test_a_small_jpeg_is_its_own_thumbnail_and_says_nothing_more(side: int) -> N
 
 def test_a_thumbnail_that_is_written_anew_says_nothing_either() -> None:
     content = small_jpeg((900, 600), comment=b"Unter den Linden 1")
-    assert b"Linden" not in thumbnail_of(open_photograph(content, max_side=520), content)
+    assert b"Linden" not in thumbnail_of(open_photograph(content, shorter_side=520), content)
     assert b"Linden" not in browser_jpeg(content)
 
 
@@ -377,7 +377,7 @@ def noisy_jpeg() -> bytes:
     ids=["turned", "many bytes", "too large", "another format", "CMYK"],
 )  # fmt: skip
 def test_other_photographs_get_a_thumbnail_of_their_own(content: bytes) -> None:
-    photograph = open_photograph(content, max_side=520)
+    photograph = open_photograph(content, shorter_side=520)
     assert thumbnail_of(photograph, content) == thumbnail(photograph.image)
 
 
@@ -398,13 +398,13 @@ def test_a_small_jpeg_in_other_colours_gets_a_thumbnail_in_srgb(shared_data: Pat
 )
 def test_before_decoding_it_is_said_how_much_memory_the_pixels_take(content: bytes, least: int) -> None:
     said: list[int] = []
-    open_photograph(content, max_side=256, before_decoding=said.append)
+    open_photograph(content, shorter_side=256, before_decoding=said.append)
     assert len(said) == 1
     assert least <= said[0] <= 2 * least
 
 
 def test_a_large_picture_of_any_format_comes_reduced_by_a_whole_number() -> None:
-    photograph = open_photograph(encoded(quarters((1700, 1300)), "PNG"), max_side=256)
+    photograph = open_photograph(encoded(quarters((1700, 1300)), "PNG"), shorter_side=256)
     assert photograph.image.size == (340, 260)
     assert (photograph.width, photograph.height) == (1700, 1300)
     assert photograph.image.getpixel((10, 10)) == (255, 0, 0)

@@ -13,7 +13,7 @@ from eval.bordered import KINDS, bordered, iou
 from service.errors import UsageError
 from service.photos.crop import Box
 from service.photos.decode import open_photograph
-from service.photos.letterbox import picture_in
+from service.photos.letterbox import box_inside_borders
 from tests.service.pictures import picture
 
 SIZE = (480, 320)
@@ -42,19 +42,19 @@ def test_borders_of_any_colour_are_left_out_to_the_pixel(
     colour: str | tuple[int, int, int], sides: tuple[int, int, int, int]
 ) -> None:
     image = as_jpeg(ImageOps.expand(picture(1, SIZE), sides, colour))
-    found = place(picture_in(image), image)
+    found = place(box_inside_borders(image), image)
     assert found == pytest.approx((sides[0], sides[1], *SIZE), abs=2)
 
 
 def test_borders_of_a_large_photograph_are_found_as_exactly() -> None:
     image = as_jpeg(ImageOps.expand(picture(1, (3000, 1700)), (0, 295, 0, 295), "black"))
-    assert place(picture_in(image), image) == pytest.approx((0, 295, 3000, 1700), abs=2)
+    assert place(box_inside_borders(image), image) == pytest.approx((0, 295, 3000, 1700), abs=2)
 
 
 def test_frames_inside_frames_are_taken_off() -> None:
     mat = ImageOps.expand(picture(2, SIZE), 40, "white")
     image = as_jpeg(ImageOps.expand(mat, 15, (70, 40, 20)))
-    assert place(picture_in(image), image) == pytest.approx((55, 55, *SIZE), abs=2)
+    assert place(box_inside_borders(image), image) == pytest.approx((55, 55, *SIZE), abs=2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,19 +63,19 @@ def test_most_copies_of_photographs_are_found_again(kind: str, samples: Path) ->
     files = sorted(samples.iterdir())[:10]
     for seed, file in enumerate(files):
         copy = bordered(open_photograph(file).image, kind, "two dogs play in the snow near a house", seed)
-        found = picture_in(copy.image)
+        found = box_inside_borders(copy.image)
         right += found is not None and iou(found, copy.box) > 0.9
     assert right >= 8
 
 
 def test_photographs_without_borders_are_left_alone(samples: Path) -> None:
     for file in samples.iterdir():
-        assert picture_in(open_photograph(file).image) is None, file.name
+        assert box_inside_borders(open_photograph(file).image) is None, file.name
 
 
 def test_real_photographs_without_borders_are_left_alone(shared_data: Path) -> None:
     for file in sorted((shared_data / "formats" / "photos").glob("*.jpg")):
-        assert picture_in(open_photograph(file, max_side=1024).image) is None, file.name
+        assert box_inside_borders(open_photograph(file, shorter_side=1024).image) is None, file.name
 
 
 def night_sky(image: Image.Image) -> None:
@@ -104,23 +104,23 @@ def snow_under_a_white_sky(image: Image.Image) -> None:
 def test_a_sky_is_no_border(paint: object) -> None:
     image = Image.new("RGB", SIZE, "black")
     paint(image)  # type: ignore[operator]
-    assert picture_in(as_jpeg(image)) is None
+    assert box_inside_borders(as_jpeg(image)) is None
 
 
 def test_a_border_on_one_side_alone_is_left() -> None:
     image = as_jpeg(ImageOps.expand(picture(1, SIZE), (0, 80, 0, 0), "black"))
-    assert picture_in(image) is None
+    assert box_inside_borders(image) is None
 
 
 def test_starry_nights_are_photographs() -> None:
     pixels = np.zeros((320, 480, 3), np.uint8)
     generator = np.random.default_rng(0)
     pixels[generator.integers(0, 320, 200), generator.integers(0, 480, 200)] = 230
-    assert picture_in(Image.fromarray(pixels)) is None
+    assert box_inside_borders(Image.fromarray(pixels)) is None
 
 
 @pytest.mark.parametrize("inner", ["black", "grey"])
 def test_a_photograph_that_is_all_border_is_refused_in_a_sentence(inner: str) -> None:
     image = as_jpeg(ImageOps.expand(Image.new("RGB", SIZE, inner), 50, "black"))
     with pytest.raises(UsageError, match="all border: nothing but one colour is left"):
-        picture_in(image)
+        box_inside_borders(image)
