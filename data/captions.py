@@ -1,12 +1,12 @@
-"""Photographs with captions and with people's ratings, as typed rows that were checked on the way in.
+"""Photographs with captions and with people's ratings, as typed and checked rows.
 
 A folder of data holds `images/` and tab-separated tables with a header, UTF-8, quoted as in RFC 4180:
 
-- `captions.tsv`: `image`, `caption_id`, `split`, `caption`; an empty `image` stands beside a text that was
-  written for no photograph, as the texts that people rate in their own libraries are;
+- `captions.tsv`: `image`, `caption_id`, `split`, `caption`; `image` is empty where the text was written for no
+  particular photograph, as are the texts that people rate in their own libraries;
 - `crowd_ratings.tsv`: `image`, `caption_id`, `yes`, `no` (how many people said that the caption fits);
-- `expert_ratings.tsv`: `image`, `caption_id`, `expert1`, `expert2`, `expert3` (each 1 to 4; the cells of judges
-  that there were not are empty, and one judge there is always).
+- `expert_ratings.tsv`: `image`, `caption_id`, `expert1`, `expert2`, `expert3` (each 1 to 4; cells of missing judges
+  are empty, and each row has at least one judge).
 
 Every fault is a DataError that names the file, the row (the header is row 1) and the column.
 """
@@ -19,11 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import DataError
-
-CAPTIONS = "captions.tsv"
-CROWD_RATINGS = "crowd_ratings.tsv"
-EXPERT_RATINGS = "expert_ratings.tsv"
-IMAGES = "images"
+from service.store.rating_tables import (
+    CAPTIONS,
+    COLUMNS,
+    CROWD_RATINGS,
+    EXPERT_RATINGS,
+    IMAGES,
+    JUDGE_COLUMNS,
+    CrowdRating,
+    ExpertRating,
+)
 
 
 @dataclass(frozen=True)
@@ -44,41 +49,14 @@ class CaptionedPhotograph:
     captions: tuple[Caption, ...]
 
 
-@dataclass(frozen=True)
-class CrowdRating:
-    """How many people said that the caption describes the photograph, and how many that it does not."""
-
-    image: str
-    caption_id: str
-    yes: int
-    no: int
-
-    @property
-    def share(self) -> float:
-        """Share of yes, 0 to 1."""
-        return self.yes / (self.yes + self.no)
-
-
-@dataclass(frozen=True)
-class ExpertRating:
-    """One to three judgements, each from 1 (does not describe the photograph) to 4 (describes it)."""
-
-    image: str
-    caption_id: str
-    scores: tuple[int, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean of the judgements, 1 to 4."""
-        return sum(self.scores) / len(self.scores)
-
-
 def read_captions(folder: Path, split: str | None = None) -> list[CaptionedPhotograph]:
     """Read the captioned photographs of `captions.tsv`, in the order of the file; all splits, or one.
 
-    Texts that were written for no photograph are left out; `read_texts` has them. Raises DataError for a
-    missing file, column or photograph, an empty cell other than `image`, a caption_id that is used twice, a
-    photograph that stands in two splits, and a split of which the file has no photograph.
+    Texts without a photograph are left out; `read_texts` returns them too.
+
+    Raises:
+        DataError: a file, column or photograph is missing, a cell other than `image` is empty, a caption_id is used
+            twice, a photograph is in two splits, or no photograph is in the split.
     """
     file = folder / CAPTIONS
     captions: dict[str, list[Caption]] = {}
@@ -90,7 +68,7 @@ def read_captions(folder: Path, split: str | None = None) -> list[CaptionedPhoto
         if name not in captions:
             check_photograph(folder, file, row, name)
         if splits.setdefault(name, cells["split"]) != cells["split"]:
-            raise _fault(file, row, "split", f"{name!r} already stands in split {splits[name]!r}")
+            raise _fault(file, row, "split", f"{name!r} is already in split {splits[name]!r}")
         captions.setdefault(name, []).append(Caption(cells["caption_id"], cells["caption"]))
     if split is not None and split not in splits.values():
         known = ", ".join(sorted(set(splits.values()))) or "none"
@@ -103,10 +81,9 @@ def read_captions(folder: Path, split: str | None = None) -> list[CaptionedPhoto
 
 
 def read_texts(folder: Path) -> dict[str, str]:
-    """Every text of `captions.tsv` by its caption_id, also those that were written for no photograph.
+    """Every text of `captions.tsv` by its caption_id, including texts without a photograph.
 
-    Raises DataError for a missing file or column, an empty cell other than `image`, and a caption_id that is
-    used twice.
+    Raises DataError for a missing file or column, an empty cell other than `image`, and a duplicate caption_id.
     """
     return {cells["caption_id"]: cells["caption"] for _, cells in _captions(folder / CAPTIONS)}
 
@@ -115,7 +92,7 @@ def read_crowd_ratings(folder: Path) -> list[CrowdRating]:
     """Read `crowd_ratings.tsv`; DataError for a missing file or column, a count below 0, a row without votes."""
     file = folder / CROWD_RATINGS
     ratings = []
-    for row, cells in _rows(file, ("image", "caption_id", "yes", "no")):
+    for row, cells in _rows(file, COLUMNS[CROWD_RATINGS]):
         yes, no = (_whole(file, row, column, cells[column], 0, 1_000_000) for column in ("yes", "no"))
         if yes + no == 0:
             raise _fault(file, row, "yes", "nobody voted, so there is no share of yes")
@@ -124,24 +101,23 @@ def read_crowd_ratings(folder: Path) -> list[CrowdRating]:
 
 
 def read_expert_ratings(folder: Path) -> list[ExpertRating]:
-    """Read `expert_ratings.tsv`; the empty cells of missing judges are left out.
+    """Read `expert_ratings.tsv`; empty cells of missing judges are skipped.
 
     Raises DataError for a missing file or column, a judgement outside 1 to 4, and a row without a judgement.
     """
     file = folder / EXPERT_RATINGS
-    columns = ("expert1", "expert2", "expert3")
     ratings = []
-    for row, cells in _rows(file, ("image", "caption_id", *columns)):
-        given = [column for column in columns if cells[column].strip()]
-        if not given:
-            raise _fault(file, row, "expert1", "nobody judged, and one judgement at least is needed")
-        scores = tuple(_whole(file, row, column, cells[column], 1, 4) for column in given)
+    for row, cells in _rows(file, COLUMNS[EXPERT_RATINGS]):
+        filled = [column for column in JUDGE_COLUMNS if cells[column].strip()]
+        if not filled:
+            raise _fault(file, row, "expert1", "nobody judged, and at least one judgement is needed")
+        scores = tuple(_whole(file, row, column, cells[column], 1, 4) for column in filled)
         ratings.append(ExpertRating(cells["image"], cells["caption_id"], scores))
     return ratings
 
 
 def check_photograph(folder: Path, file: Path, row: int, name: str) -> None:
-    """Raise DataError, with file and row, where `images/` has no photograph `name` or the name leads out of it."""
+    """Raise DataError, with file and row, where `images/` has no photograph `name`, or the name points outside it."""
     images = folder / IMAGES
     if ".." in Path(name).parts or Path(name).is_absolute():
         raise _fault(file, row, "image", f"{name!r} leaves the folder {IMAGES}/")
@@ -150,9 +126,9 @@ def check_photograph(folder: Path, file: Path, row: int, name: str) -> None:
 
 
 def _captions(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of `captions.tsv` with all cells but perhaps `image` filled, and no caption_id twice."""
+    """Rows of `captions.tsv`, checked for empty cells (only `image` may be empty) and duplicate caption_ids."""
     seen: set[str] = set()
-    for row, cells in _rows(file, ("image", "caption_id", "split", "caption")):
+    for row, cells in _rows(file, COLUMNS[CAPTIONS]):
         for column, cell in cells.items():
             if not cell.strip() and (cell or column != "image"):
                 raise _fault(file, row, column, "the cell is empty")
@@ -163,7 +139,7 @@ def _captions(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a table as (number of the row, cells of `columns`)."""
+    """Rows of a table as (row number, cells of `columns`)."""
     if not file.is_file():
         raise DataError(f"{file} is missing: a folder of data holds {IMAGES}/ and {CAPTIONS}.")
     row = 1
@@ -174,14 +150,14 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, s
             missing = [column for column in columns if column not in header]
             if missing:
                 raise DataError(f"{file}, row 1: the column {missing[0]} is missing; found: {', '.join(header)}.")
-            places = {column: header.index(column) for column in columns}
+            indices = {column: header.index(column) for column in columns}
             for row, cells in enumerate(reader, start=2):
                 if len(cells) != len(header):
                     raise DataError(
                         f"{file}, row {row}: {len(cells)} cells where the header has {len(header)}; "
                         "check its tabs and quotes."
                     )
-                yield row, {column: cells[place] for column, place in places.items()}
+                yield row, {column: cells[index] for column, index in indices.items()}
     except UnicodeDecodeError as error:
         raise DataError(f"{file}, after row {row}: the text is not UTF-8; save the table as UTF-8.") from error
     except csv.Error as error:
@@ -192,7 +168,7 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, s
 
 def _whole(file: Path, row: int, column: str, cell: str, low: int, high: int) -> int:
     if not cell.strip().isdecimal() or not low <= int(cell) <= high:
-        raise _fault(file, row, column, f"{cell!r} is no whole number from {low} to {high}")
+        raise _fault(file, row, column, f"{cell!r} is not a whole number from {low} to {high}")
     return int(cell)
 
 

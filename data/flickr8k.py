@@ -19,7 +19,6 @@ The photographs of the list `dev` become the split `validation`. Photographs are
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from collections import Counter
@@ -31,17 +30,10 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from data.archive import Archive, open_archive
-from data.captions import (
-    CAPTIONS,
-    CROWD_RATINGS,
-    EXPERT_RATINGS,
-    IMAGES,
-    read_captions,
-    read_crowd_ratings,
-    read_expert_ratings,
-)
+from data.captions import read_captions, read_crowd_ratings, read_expert_ratings
 from data.download import RemoteFile, download
 from service.errors import BusyError, DataError, UsageError
+from service.store.rating_tables import CAPTIONS, COLUMNS, CROWD_RATINGS, EXPERT_RATINGS, IMAGES, write_table
 from service.types import OnProgress
 
 SOURCE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
@@ -225,9 +217,8 @@ def _fetch(out: Path, source: str, edition: Edition, stage: Stage) -> list[str]:
     # The small archive first: whatever is wrong with it is known before the large one is downloaded.
     with open_archive(bring(edition.texts), edition.texts.most_member_bytes) as archive:
         texts = read_texts(archive, edition)
-    _write_table(work / CAPTIONS, ("image", "caption_id", "split", "caption"), texts.captions)
-    _write_table(work / EXPERT_RATINGS, ("image", "caption_id", "expert1", "expert2", "expert3"), texts.experts)
-    _write_table(work / CROWD_RATINGS, ("image", "caption_id", "yes", "no"), texts.crowd)
+    for table, rows in ((CAPTIONS, texts.captions), (EXPERT_RATINGS, texts.experts), (CROWD_RATINGS, texts.crowd)):
+        write_table(work / table, COLUMNS[table], rows)
     _check_ratings(work, texts, edition)
     with open_archive(bring(edition.photographs), edition.photographs.most_member_bytes) as archive:
         with stage("Unpacking photographs", of_bytes=False) as shown:
@@ -342,13 +333,6 @@ def _left_out(texts: Texts, archive: Archive) -> list[str]:
             f"lists of {', '.join(LISTS)}."
         )
     return sentences
-
-
-def _write_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 @contextmanager

@@ -14,13 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from data.captions import (
-    CAPTIONS,
-    CROWD_RATINGS,
-    EXPERT_RATINGS,
-    IMAGES,
     CaptionedPhotograph,
-    CrowdRating,
-    ExpertRating,
     check_photograph,
     read_captions,
     read_crowd_ratings,
@@ -28,9 +22,17 @@ from data.captions import (
     read_texts,
 )
 from service.errors import DataError
+from service.store.rating_tables import (
+    CAPTIONS,
+    CROWD_RATINGS,
+    EXPERT_RATINGS,
+    IMAGES,
+    MOST_JUDGES,
+    CrowdRating,
+    ExpertRating,
+)
 from service.types import BoolArray, Float64Array, Int64Array
 
-JUDGES = 3
 LOWEST_GRADE, HIGHEST_GRADE = 1, 4
 
 
@@ -130,7 +132,7 @@ def _pairs(folder: Path, texts: dict[str, str], experts: list[ExpertRating], cro
     owner = np.array([owner_of.get(caption_id, -1) for caption_id in rated_captions], dtype=np.int64)
     photograph = np.array([row_of[name] for name, _ in rated], dtype=np.int64)
     text = np.array([text_row[caption_id] for _, caption_id in rated], dtype=np.int64)
-    grades = np.full((len(rated), JUDGES), np.nan)
+    grades = np.full((len(rated), MOST_JUDGES), np.nan)
     for row, rating in enumerate(experts):
         grades[row, : len(rating.scores)] = rating.scores
     votes = np.zeros((len(rated), 2))

@@ -1,21 +1,69 @@
-"""Writes the tables of a folder of data as `data.captions` reads them: all of them, or none."""
+"""The tables of a folder of captions and ratings: their names, columns and rows, and how they are written.
+
+All are tab-separated, in UTF-8, with a header. `data.captions` reads them and describes each column.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from data.captions import CAPTIONS, CROWD_RATINGS, EXPERT_RATINGS, CrowdRating, ExpertRating
 from service.errors import DataError
+from service.store.atomic import replacing_all
 
+IMAGES = "images"
+"""The folder of photographs beside the tables."""
+
+CAPTIONS = "captions.tsv"
+CROWD_RATINGS = "crowd_ratings.tsv"
+EXPERT_RATINGS = "expert_ratings.tsv"
 TABLES = (CAPTIONS, EXPERT_RATINGS, CROWD_RATINGS)
+
 MOST_JUDGES = 3
-"""Judgements that a row of expert ratings has columns for."""
+"""How many judgements a row of expert ratings has columns for."""
+
+JUDGE_COLUMNS = tuple(f"expert{number}" for number in range(1, MOST_JUDGES + 1))
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    CAPTIONS: ("image", "caption_id", "split", "caption"),
+    EXPERT_RATINGS: ("image", "caption_id", *JUDGE_COLUMNS),
+    CROWD_RATINGS: ("image", "caption_id", "yes", "no"),
+}
+"""The header of each table."""
+
+
+@dataclass(frozen=True)
+class CrowdRating:
+    """How many people said that the caption describes the photograph, and how many that it does not."""
+
+    image: str
+    caption_id: str
+    yes: int
+    no: int
+
+    @property
+    def share(self) -> float:
+        """Share of yes, 0 to 1."""
+        return self.yes / (self.yes + self.no)
+
+
+@dataclass(frozen=True)
+class ExpertRating:
+    """One to three judgements, each from 1 (does not describe the photograph) to 4 (describes it)."""
+
+    image: str
+    caption_id: str
+    scores: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the judgements, 1 to 4."""
+        return sum(self.scores) / len(self.scores)
 
 
 def tables_in(folder: Path) -> list[str]:
-    """Names of the tables that a folder holds already."""
+    """Names of the tables that already exist in a folder."""
     return [name for name in TABLES if (folder / name).exists()]
 
 
@@ -27,43 +75,39 @@ def write_tables(
     *,
     split: str,
 ) -> None:
-    """Write `captions.tsv`, `expert_ratings.tsv` and `crowd_ratings.tsv` into an existing folder.
+    """Write the three tables into an existing folder: all of them, or none.
 
-    `texts` maps caption_ids to texts that were written for no photograph; they stand in split `split`. Each
-    table is written beside its place, and none takes its place before all are whole. Raises DataError where
-    the folder cannot be written to.
+    Args:
+        folder: where the tables are written; existing ones are replaced.
+        texts: texts by caption_id that were written for no particular photograph.
+        experts: rows of expert ratings.
+        crowd: rows of crowd ratings.
+        split: the split of every text.
+
+    Raises:
+        DataError: the folder cannot be written to.
     """
-    judges = [f"expert{judge + 1}" for judge in range(MOST_JUDGES)]
-    tables: dict[str, list[tuple[object, ...]]] = {
-        CAPTIONS: [
-            ("image", "caption_id", "split", "caption"),
-            *(("", name, split, text) for name, text in texts.items()),
-        ],
-        EXPERT_RATINGS: [("image", "caption_id", *judges), *map(_expert_row, experts)],
-        CROWD_RATINGS: [
-            ("image", "caption_id", "yes", "no"),
-            *((each.image, each.caption_id, each.yes, each.no) for each in crowd),
-        ],
+    rows: dict[str, list[tuple[object, ...]]] = {
+        CAPTIONS: [("", name, split, text) for name, text in texts.items()],
+        EXPERT_RATINGS: [_expert_row(rating) for rating in experts],
+        CROWD_RATINGS: [(each.image, each.caption_id, each.yes, each.no) for each in crowd],
     }
     try:
-        for name, rows in tables.items():
-            with _beside(folder / name).open("w", encoding="utf-8", newline="") as stream:
-                csv.writer(stream, delimiter="\t", lineterminator="\n").writerows(rows)
-        for name in tables:
-            _beside(folder / name).replace(folder / name)
+        with replacing_all([folder / name for name in TABLES]) as files:
+            for name, file in zip(TABLES, files, strict=True):
+                write_table(file, COLUMNS[name], rows[name])
     except OSError as error:
         raise DataError(f"The tables cannot be written to {folder} ({error.strerror or error}).") from None
-    finally:
-        for name in tables:
-            _beside(folder / name).unlink(missing_ok=True)
+
+
+def write_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a table to `file` in place; raises `OSError`."""
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, delimiter="\t", lineterminator="\n").writerows([header, *rows])
 
 
 def _expert_row(rating: ExpertRating) -> tuple[object, ...]:
-    """The cells of one row; those of judges that there were not are empty."""
+    """The cells of one row; the cells of missing judges are empty."""
     if not 1 <= len(rating.scores) <= MOST_JUDGES:
         raise ValueError(f"a row has 1 to {MOST_JUDGES} judgements, not {len(rating.scores)}")
     return rating.image, rating.caption_id, *rating.scores, *[""] * (MOST_JUDGES - len(rating.scores))
-
-
-def _beside(file: Path) -> Path:
-    return file.with_name(f".{file.name}.part")

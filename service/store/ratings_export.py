@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.captions import IMAGES, CrowdRating, ExpertRating
-from data.tables import MOST_JUDGES, tables_in, write_tables
 from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
 from service.photos.decode import read_file
+from service.store.rating_tables import IMAGES, MOST_JUDGES, CrowdRating, ExpertRating, tables_in, write_tables
 from service.store.records import Rating, Record
 from service.types import OnProgress
 

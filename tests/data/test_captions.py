@@ -38,7 +38,7 @@ def test_reads_one_split(tmp_path: Path) -> None:
     assert [each.name for each in read_captions(folder, "test")] == ["b.jpg"]
 
 
-def test_a_text_of_no_photograph_is_read_as_a_text_alone(tmp_path: Path) -> None:
+def test_a_text_without_a_photograph_is_read_as_a_text_only(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "a.jpg\ta#0\ttrain\tA dog\n\ttext-1\trated\tA cat\n")
     assert [each.name for each in read_captions(folder)] == ["a.jpg"]
     assert read_texts(folder) == {"a#0": "A dog", "text-1": "A cat"}
@@ -57,7 +57,7 @@ def test_a_text_of_no_photograph_is_read_as_a_text_alone(tmp_path: Path) -> None
         ("a.jpg\ta#0\ttrain\tA dog\nc.jpg\tc#0\ttrain\tA cat\n", "row 3, column image: there is no photograph 'c.jpg'"),
         ("../a.jpg\ta#0\ttrain\tA dog\n", "row 2, column image: '../a.jpg' leaves the folder"),
         ("a.jpg\ta#0\ttrain\tA dog\na.jpg\ta#0\ttrain\tA dog\n", "row 3, column caption_id: 'a#0' was already used"),
-        ("a.jpg\ta#0\ttrain\tA dog\na.jpg\ta#1\ttest\tA dog\n", "row 3, column split: 'a.jpg' already stands"),
+        ("a.jpg\ta#0\ttrain\tA dog\na.jpg\ta#1\ttest\tA dog\n", "row 3, column split: 'a.jpg' is already in split"),
         ("a.jpg\ta#0\ttrain\n", "row 2: 3 cells where the header has 4"),
         ('a.jpg\ta#0\ttrain\t"A dog\n', "captions.tsv, after row 1"),
     ],
@@ -80,7 +80,7 @@ def test_names_a_missing_column(tmp_path: Path) -> None:
         read_captions(folder)
 
 
-def test_names_the_splits_that_there_are(tmp_path: Path) -> None:
+def test_names_the_existing_splits(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "a.jpg\ta#0\ttrain\tA dog\nb.jpg\tb#0\ttest\tA cat\n")
     with pytest.raises(DataError, match=r"no row is of split 'tset'; the file has: test, train"):
         read_captions(folder, "tset")
@@ -101,9 +101,9 @@ def test_crowd_ratings_become_shares(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("votes", "said"),
-    [("0\t0", "nobody voted"), ("-1\t3", "column yes: '-1' is no whole number"), ("1\tx", "column no: 'x'")],
+    [("0\t0", "nobody voted"), ("-1\t3", "column yes: '-1' is not a whole number"), ("1\tx", "column no: 'x'")],
 )
-def test_crowd_ratings_that_are_no_votes(tmp_path: Path, votes: str, said: str) -> None:
+def test_invalid_crowd_votes_are_a_fault(tmp_path: Path, votes: str, said: str) -> None:
     (tmp_path / "crowd_ratings.tsv").write_text(f"image\tcaption_id\tyes\tno\na.jpg\tb#2\t{votes}\n")
     with pytest.raises(DataError) as caught:
         read_crowd_ratings(tmp_path)
@@ -117,7 +117,7 @@ def test_expert_ratings_are_from_one_to_four(tmp_path: Path) -> None:
     (rating,) = read_expert_ratings(tmp_path)
     assert rating.mean == 2.0
     file.write_text(f"{header}a.jpg\tb#2\t1\t2\t5\n")
-    with pytest.raises(DataError, match="row 2, column expert3: '5' is no whole number from 1 to 4"):
+    with pytest.raises(DataError, match="row 2, column expert3: '5' is not a whole number from 1 to 4"):
         read_expert_ratings(tmp_path)
 
 

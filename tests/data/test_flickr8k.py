@@ -308,7 +308,7 @@ def test_wrong_counts_are_told_before_the_large_archive(
         ("Flickr8k.token.txt", b"1_a.jpg#0\tA dog .\n", "has 1 captions of 1_a.jpg instead of 5"),
         ("Flickr8k.token.txt", b"1_a.jpg#0\n", "has the line '1_a.jpg#0' instead of 2 cells"),
         ("Flickr8k.token.txt", b"1_a.jpg#0\t\xff\n", "is not UTF-8"),
-        ("ExpertAnnotations.txt", b"5_e.jpg\t6_f.jpg#2\t1\t1\t5\n" * 2, "'5' is no whole number from 1 to 4"),
+        ("ExpertAnnotations.txt", b"5_e.jpg\t6_f.jpg#2\t1\t1\t5\n" * 2, "'5' is not a whole number from 1 to 4"),
         (
             "ExpertAnnotations.txt",
             b"1_a.jpg\t6_f.jpg#2\t1\t1\t1\n5_e.jpg\t6_f.jpg#2\t1\t1\t1",

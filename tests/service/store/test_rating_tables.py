@@ -1,4 +1,4 @@
-"""The tables of a folder of data: what is written is read as it was, and nothing half is left."""
+"""Writing the tables of a folder of captions and ratings: they read back unchanged, and are replaced all or none."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from data.captions import CrowdRating, ExpertRating, read_crowd_ratings, read_expert_ratings, read_texts
-from data.tables import TABLES, tables_in, write_tables
+from data.captions import read_crowd_ratings, read_expert_ratings, read_texts
 from service.errors import DataError
+from service.store.rating_tables import TABLES, CrowdRating, ExpertRating, tables_in, write_tables
 
 TEXTS = {"text-1": 'a sign says "stop"', "text-2": "две собаки", "text-3": "a cat"}
 EXPERTS = [ExpertRating("1-a b.jpg", "text-1", (4,)), ExpertRating("2-'\"ё.jpg", "text-2", (1, 2, 3))]
 CROWD = [CrowdRating("1-a b.jpg", "text-3", 0, 2)]
 
 
-def test_what_is_written_is_read_as_it_was(tmp_path: Path) -> None:
+def test_tables_read_back_as_written(tmp_path: Path) -> None:
     write_tables(tmp_path, TEXTS, EXPERTS, CROWD, split="rated")
     assert read_texts(tmp_path) == TEXTS
     assert read_expert_ratings(tmp_path) == EXPERTS
@@ -28,24 +28,24 @@ def test_tables_without_rows_have_their_headers(tmp_path: Path) -> None:
     assert read_crowd_ratings(tmp_path) == []
 
 
-def test_a_fault_on_the_way_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tables(tmp_path, TEXTS, EXPERTS, CROWD, split="rated")
     before = {name: (tmp_path / name).read_bytes() for name in TABLES}
-    replaced = Path.open
+    real_open = Path.open
 
-    def full(self: Path, *arguments: object, **options: object) -> object:
+    def open_on_a_full_disk(self: Path, *arguments: object, **options: object) -> object:
         if "crowd" in self.name:
             raise OSError(28, "No space left on device")
-        return replaced(self, *arguments, **options)  # type: ignore[call-overload]
+        return real_open(self, *arguments, **options)  # type: ignore[call-overload]
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", full)
+        patched.setattr(Path, "open", open_on_a_full_disk)
         with pytest.raises(DataError, match=r"cannot be written to .* \(No space left on device\)"):
             write_tables(tmp_path, {}, [], [], split="rated")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_more_judges_than_columns_are_no_row(tmp_path: Path) -> None:
+def test_more_judges_than_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1 to 3 judgements, not 4"):
         write_tables(tmp_path, TEXTS, [ExpertRating("a", "text-1", (1, 2, 3, 4))], [], split="rated")
     assert not list(tmp_path.iterdir())
