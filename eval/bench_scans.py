@@ -1,4 +1,4 @@
-"""From which size on which kind of scan: a library's own index, made of the same vectors in each of its three ways.
+"""From which size on which kind of scan: a library's own index, made of the same vectors in each of its two ways.
 
 What `service.index.Limits` says comes from here. The vectors are drawn as `mini` gives them for photographs; asked
 are further ones of these, and texts, which lie far from all photographs and are the harder question to codes.
@@ -31,8 +31,7 @@ SIZES = (10_000, 30_000, 100_000, 300_000)
 LEAST_PHOTOGRAPHS = 1_000
 _NEVER = 10 * MOST_PHOTOGRAPHS
 KINDS = {
-    "exact": Limits(shards_from=_NEVER, coarse_from=_NEVER),
-    "shards": Limits(shards_from=1, coarse_from=_NEVER),
+    "exact": Limits(coarse_from=_NEVER),
     "codes": Limits(coarse_from=1),
 }
 _AMONG = 100

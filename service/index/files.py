@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
-from service.index.scans import Coarse, Limits, Scan, scan_of
+from service.index.scans import Coarse, Exact, Limits, Scan, scan_of
 from service.index.segments import Segment, State
 from service.store.array_files import checksum_of, read_arrays, write_arrays
 from service.types import AnyArray, Float16Array, Int64Array
@@ -73,13 +73,13 @@ class SavedBase:
         rows = _rows_of(self.folder / f"{self.name}.rows.npy", len(ids), limits)
         if rows.shape != (len(ids), dimension) or rows.dtype != np.float16 or ids.dtype != np.int64:
             raise ValueError(f"{self.name} holds other arrays than the facts say")
-        return Segment.of(rows, ids, self._scan(rows, limits))
+        return Segment.of(rows, ids, self._scan(rows))
 
-    def _scan(self, rows: Float16Array, limits: Limits) -> Scan:
+    def _scan(self, rows: Float16Array) -> Scan:
         import faiss
 
         if self.facts["list"] is None:
-            return scan_of(rows, limits, coarse=False)
+            return Exact(rows)
         codes = faiss.read_index(str(self.folder / f"{self.name}.codes.faiss"))
         if codes.ntotal != len(rows) or codes.d != rows.shape[1]:
             raise ValueError(f"{self.name} holds codes of other rows")

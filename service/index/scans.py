@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from service.compute.cores import compute_threads
 from service.index.rows import BLOCK, Found, decoded, flat, let_go, nearest, spread
 from service.types import Float16Array, Float32Array, Int64Array
 
@@ -28,18 +27,16 @@ _SHARE = 4
 class Limits:
     """Which kind of index from which number of rows on, and when its files are written anew.
 
-    The numbers come from `smysl bench scans`. Threads pay from about 30,000 rows on. Codes are quicker from about
-    there on too, but take seconds to make, so that they begin where the base is no longer written at each save.
+    The numbers come from `smysl bench scans`. Codes are quicker from about 30,000 rows on, but take seconds to make, so
+    they begin where the base is no longer written at each save.
 
     Attributes:
-        shards_from: rows from which on an exact scan is shared by threads.
         coarse_from: rows from which on codes give a short list that is compared exactly.
         lists: lengths of the short list that are tried; the first that finds enough is kept.
         whole_until: rows up to which all is in one piece: kept in memory, written anew at each save.
         share: share of the base that may be newer than it or gone from it before it is written anew.
     """
 
-    shards_from: int = 30_000
     coarse_from: int = 60_000
     lists: tuple[int, ...] = (2_000, 4_000, 8_000, 16_000)
     whole_until: int = 50_000
@@ -72,32 +69,6 @@ class Exact:
         """The `k` nearest rows to each of `queries` (q, dimension)."""
         if len(queries) == 1 and len(self._rows):
             similarities, found = self._flat.search(queries, k)
-            return similarities, found
-        return nearest(self._rows, queries, k)
-
-    def size(self) -> int:
-        """Nothing."""
-        return 0
-
-
-class Shards:
-    """Compares a query with every row, on several threads; FAISS has no threads for one query of a flat index."""
-
-    def __init__(self, rows: Float16Array, threads: int) -> None:
-        import faiss
-
-        self.name = f"SQfp16, {threads} shards"
-        self._rows = rows
-        # One after the other (successive ids), each in its thread.
-        self._shards: Any = faiss.IndexShards(rows.shape[1], True, True)  # type: ignore[call-arg]
-        self._parts = [flat(part) for part in np.array_split(rows, threads)]
-        for part in self._parts:
-            self._shards.add_shard(part)
-
-    def nearest(self, queries: Float32Array, k: int) -> Found:
-        """The `k` nearest rows to each of `queries` (q, dimension)."""
-        if len(queries) == 1:
-            similarities, found = self._shards.search(queries, k)
             return similarities, found
         return nearest(self._rows, queries, k)
 
@@ -166,15 +137,12 @@ class Coarse:
         return None
 
 
-def scan_of(rows: Float16Array, limits: Limits, *, coarse: bool = True) -> Scan:
-    """The kind of scan that suits so many rows, made; without `coarse` an exact one, however many they are."""
-    if coarse and len(rows) >= limits.coarse_from:
+def scan_of(rows: Float16Array, limits: Limits) -> Scan:
+    """Builds the kind of scan that suits the number of rows; exact where codes would not tell them apart."""
+    if len(rows) >= limits.coarse_from:
         made = Coarse.made(rows, limits.lists)
         if made is not None:
             return made
-    count = compute_threads()
-    if len(rows) >= max(limits.shards_from, count) and count > 1:
-        return Shards(rows, count)
     return Exact(rows)
 
 

@@ -31,8 +31,8 @@ class VectorIndex:
 
     Most photographs lie in a base that never changes and is mapped from its file where it has one, so that several
     processes share it; newer ones in a tail in memory. What is searched is never changed but replaced, so that any
-    number of threads search while one catches up. How the base is scanned depends on its size (`limits`): exactly, by
-    several threads, or by codes whose short list is compared exactly. Similarities are exact in any case.
+    number of threads search while one catches up. How the base is scanned depends on its size (`limits`): exactly, or
+    by codes whose short list is compared exactly. Similarities are exact in any case.
 
     `fingerprint` names what makes its vectors; `read` gives them, by default the catalog's own of that fingerprint.
     `folder` is where it may be saved and where a long stream is kept for a while; without one all is in memory.

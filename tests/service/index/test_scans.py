@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,15 +22,15 @@ import service.index.files
 from service.errors import LibraryError
 from service.index import Limits, VectorIndex
 from service.index.rows import Spool, decoded, encoded, let_go, nearest, spread
-from service.index.scans import Coarse, Exact, Shards, scan_of
+from service.index.scans import Coarse, Exact, scan_of
+from service.store.array_files import checksum_of
 from service.types import Float16Array
 from tests.conftest import ROOT
 from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
 
 NEVER = 1_000_000
 KINDS = {
-    "exact": Limits(shards_from=NEVER, coarse_from=NEVER, whole_until=40, share=0.2),
-    "shards": Limits(shards_from=1, coarse_from=NEVER, whole_until=40, share=0.2),
+    "exact": Limits(coarse_from=NEVER, whole_until=40, share=0.2),
     "coarse": Limits(coarse_from=50, lists=(140,), whole_until=40, share=0.2),
 }
 """All kinds at sizes of a few hundred."""
@@ -39,7 +40,6 @@ MANY = 600
 @pytest.fixture(params=list(KINDS))
 def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
     """A shelf whose index is of each kind in turn; by codes it has only its sixteen dimensions to go by."""
-    monkeypatch.setattr("service.index.scans.threads", lambda: 3)
     monkeypatch.setattr("service.index.scans._LEAST_NEAREST", 0.0)
     monkeypatch.setattr("service.index.scans._LEAST_DEEP", 0.0)
     shelf = Shelf(tmp_path, limits=KINDS[request.param])
@@ -69,7 +69,7 @@ def least(shelf: Shelf) -> float:
 
 def test_a_kind_is_chosen_by_size_and_has_a_name(shelf: Shelf) -> None:
     index = shelf.open()
-    names = {"exact": "SQfp16", "shards": "SQfp16, 3 shards", "coarse": "PQ4x4fs,Refine(SQfp16)"}
+    names = {"exact": "SQfp16", "coarse": "PQ4x4fs,Refine(SQfp16)"}
     assert index.kind == names[next(name for name, limits in KINDS.items() if limits == shelf.limits)]
     assert recall(shelf, index) >= least(shelf)
     index.save(shelf.folder)
@@ -83,15 +83,13 @@ def test_small_libraries_are_exact_and_the_limits_rise() -> None:
     limits = Limits()
     rows = encoded(unit(np.random.default_rng(0).normal(size=(1_000, DIMENSION))))
     assert isinstance(scan_of(rows, limits), Exact)
-    assert limits.shards_from <= limits.coarse_from
     assert limits.lists == tuple(sorted(limits.lists))
 
 
-def test_vectors_that_codes_do_not_tell_apart_are_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_that_codes_do_not_tell_apart_are_compared_exactly() -> None:
     """In many dimensions random directions are all equally far: no short list holds the nearest."""
-    monkeypatch.setattr("service.index.scans.threads", lambda: 2)
     rows = encoded(unit(np.random.default_rng(0).normal(size=(4_000, 128))))
-    assert isinstance(scan_of(rows, Limits(shards_from=1, coarse_from=1, lists=(300,))), Shards)
+    assert isinstance(scan_of(rows, Limits(coarse_from=1, lists=(300,))), Exact)
     made = scan_of(rows, Limits(coarse_from=1, lists=(300, 4_000)))
     assert isinstance(made, Coarse) and made.length == 4_000
 
@@ -167,7 +165,7 @@ def test_among_nobody_nobody_is_found(shelf: Shelf) -> None:
 def test_any_sequence_of_changes_and_saves_equals_a_plain_comparison(
     tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, int]]
 ) -> None:
-    shelf = Shelf(tmp_path_factory.mktemp("any"), limits=Limits(shards_from=60, coarse_from=NEVER, whole_until=20))
+    shelf = Shelf(tmp_path_factory.mktemp("any"), limits=Limits(coarse_from=NEVER, whole_until=20))
     index = shelf.open()
     shelf.add(70)
     for deed, number in deeds:
@@ -425,6 +423,38 @@ def test_an_index_of_an_earlier_version_is_replaced(shelf: Shelf) -> None:
     assert recall(shelf, shelf.open()) >= least(shelf)
 
 
+def test_an_index_written_when_exact_scans_ran_in_threads_opens_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its facts say only that it has no codes; 45,000 photographs were then scanned in parallel shards."""
+    shelf = Shelf(tmp_path)
+    shelf.add(45_000)
+    ids = np.array(sorted(shelf.truth), np.int64)
+    arrays = {"rows": np.stack([shelf.truth[int(identity)] for identity in ids]), "ids": ids}
+    files = {}
+    for name, array in arrays.items():
+        file = tmp_path / f"vectors-0123456789ab.{name}.npy"
+        np.save(file, array)
+        files[file.name] = {"bytes": file.stat().st_size, "checksum": checksum_of(file)}
+    facts = {
+        "version": 2,
+        "fingerprint": MODEL,
+        "dimension": DIMENSION,
+        "generation": 1,
+        "stamp": shelf.catalog.stamp(1),
+        "photographs": len(ids),
+        "base": {"name": "vectors-0123456789ab", "list": None, "files": files},
+        "tail": None,
+    }
+    checksum = xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
+    (tmp_path / "vectors.json").write_text(json.dumps({**facts, "checksum": checksum}), encoding="utf-8")
+    monkeypatch.setattr(shelf.catalog, "changes", lambda *_: pytest.fail("the vectors were read again"))
+    index = shelf.open()
+    assert index.kind == "SQfp16"
+    assert recall(shelf, index) == 1.0
+    shelf.catalog.close()
+
+
 # -- at once -------------------------------------------------------------------------------------------
 
 
@@ -473,7 +503,7 @@ from pathlib import Path
 from service.store.catalog import Catalog
 from service.index import Limits, VectorIndex
 catalog = Catalog(Path(sys.argv[1]) / "catalog.sqlite")
-limits = Limits(shards_from=10, coarse_from=1_000_000, whole_until=40)
+limits = Limits(coarse_from=1_000_000, whole_until=40)
 index = VectorIndex.open(Path(sys.argv[1]), catalog, "model", 16, limits=limits)
 print("ready", flush=True)
 for line in sys.stdin:
@@ -484,7 +514,7 @@ catalog.close()
 
 
 def test_two_processes_share_an_index_while_one_writes(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, limits=Limits(shards_from=10, coarse_from=NEVER, whole_until=40))
+    shelf = Shelf(tmp_path, limits=Limits(coarse_from=NEVER, whole_until=40))
     shelf.add(MANY)
     index = shelf.open()
     index.save(tmp_path)
