@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from data.ratings import HIGHEST_GRADE, LOWEST_GRADE, RatedPairs
-from eval.bootstrap import RESAMPLES, Interval, draws, interval
+from eval.bootstrap import RESAMPLES, Interval, interval, resample_counts
 from service.errors import DataError
 from service.types import BoolArray, Float32Array, Float64Array, Int64Array, OnProgress
 
@@ -232,7 +232,7 @@ def _drawn_aurocs(
     """Both AUROCs for each draw of the photographs that are right for a query."""
     _, photograph = np.unique(right, return_inverse=True)
     drawn = []
-    for done, times in enumerate(draws(int(photograph.max()) + 1, resamples, seed), start=1):
+    for done, times in enumerate(resample_counts(int(photograph.max()) + 1, resamples, seed), start=1):
         weights = times[photograph].astype(np.float64)
         drawn.append((_auroc(ours, weights), _auroc(theirs, weights)))
         if on_progress is not None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eval.drawn_photographs import LARGE, SMALL, draw_photographs
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.synthetic_photographs import LARGE, SMALL, draw_photographs
 from service.compute.cores import usable_cores
 from service.errors import UsageError
 from service.photos.decode import open_photograph
@@ -37,8 +37,8 @@ def bench_decode(
     threads: int | None = None,
     repeats: int = 3,
     seed: int = 0,
-    tell: OnStage = lambda what, done, total: None,
-) -> Report:
+    on_stage: OnStage = lambda what, done, total: None,
+) -> BenchReport:
     """Photographs a second and milliseconds, with one thread and with `threads` (one a core), and the ratios.
 
     Args:
@@ -47,7 +47,7 @@ def bench_decode(
         threads: at most; None is one a core.
         repeats: how often each is measured, in turn.
         seed: of what is drawn.
-        tell: follows what is done.
+        on_stage: follows what is done.
 
     Raises `UsageError` for numbers that cannot be.
     """
@@ -64,16 +64,16 @@ def bench_decode(
         ways = [(scale, pool, least) for scale, least in scales for pool in sorted({1, threads})]
         rates: dict[tuple[str, int], list[float]] = {(scale, pool): [] for scale, pool, _ in ways}
         for repeat in range(repeats):
-            tell(f"decoding {what}", repeat, repeats)
+            on_stage(f"decoding {what}", repeat, repeats)
             for scale, pool, least in ways:
                 rates[scale, pool].append(_rate(files, count, side, least, pool))
-        tell(f"decoding {what}", repeats, repeats)
+        on_stage(f"decoding {what}", repeats, repeats)
         figures += _figures(what, rates)
         if len(scales) == 2:
             difference = tuple(_difference(file, side) for file in files)
             figures.append(Figure(f"{what}: reduced beside full scale, mean difference", "levels of 255", difference))
     settings = {"side": side, "small": small, "large": large, "quality": QUALITY, "threads": threads}
-    return Report(
+    return BenchReport(
         "decode", figures, settings | {"repeats": repeats, "seed": seed}, _NOTES, machine, versions_of("pillow")
     )
 

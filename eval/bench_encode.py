@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
 from service.compute.cores import usable_cores
 from service.types import OnProgress
 
@@ -66,7 +66,7 @@ FLAT = {
 """The names under which `--json` has the medians at its top, and those of their figures."""
 
 
-def medians_by_name(report: Report) -> dict[str, Any]:
+def medians_by_name(report: BenchReport) -> dict[str, Any]:
     """Medians, to a hundredth, and settings by name: what `--json` has at its top."""
     medians = {figure.name: round(figure.median, 2) for figure in report.figures}
     flat: dict[str, Any] = {name: medians.get(figure) for name, figure in FLAT.items()}
@@ -83,7 +83,7 @@ def bench_encoding(
     repeats: int = 3,
     on_progress: OnProgress | None = None,
     clock: Callable[[], float] = time.perf_counter,
-) -> Report:
+) -> BenchReport:
     """Measure an encoder that `load` gives.
 
     The figures: "query", milliseconds for one query, alone, the median of `queries`; the time that 95 % of them do
@@ -132,7 +132,7 @@ def bench_encoding(
         f"A query is encoded alone, photographs in batches of {BATCH} without decoding and resizing; matches are of "
         f"one query with {CANDIDATES} photographs. What runs first is not counted."
     ]
-    return Report(
+    return BenchReport(
         "encode", figures, settings, notes, machine, versions_of("torch", "openvino", "open_clip_torch", "numpy")
     )
 

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
 from eval.http_load import MOST_CLIENTS, MOST_SECONDS, Job, Load
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
-from eval.served import served
+from eval.service_process import running_service
 from service.errors import LibraryError, UsageError
 from service.types import OnStage
 
@@ -45,8 +45,8 @@ def bench_http(
     workers: int = 1,
     repeats: int = 3,
     seed: int = 0,
-    tell: OnStage = lambda what, done, total: None,
-) -> Report:
+    on_stage: OnStage = lambda what, done, total: None,
+) -> BenchReport:
     """Start the real service and search it by one client, then by `clients`, in turn, `seconds` each.
 
     Texts are new to the service, and in two further phases such as it remembers. `library` is served as it is; without
@@ -62,19 +62,19 @@ def bench_http(
         _Phase(f"known texts, {clients} clients", clients, SAME),
     ]
     loads: dict[str, list[Load]] = {phase.name: [] for phase in phases}
-    with _library(library, seed, tell) as folder, served(folder, "--workers", str(workers)) as service:
+    with _library(library, seed, on_stage) as folder, running_service(folder, "--workers", str(workers)) as service:
         photographs = _photographs(folder)
         _drive(service.url, 1, 1.0, seed + 1, 0, None)
         done, asked = 0, 0
         for _ in range(repeats):
             for phase in phases:
-                tell("searching", done, repeats * len(phases))
+                on_stage("searching", done, repeats * len(phases))
                 load = _drive(service.url, phase.clients, seconds, seed, asked, phase.same)
                 loads[phase.name].append(load)
                 asked += len(load.searches) if phase.same is None else phase.same
                 done += 1
-        tell("searching", done, repeats * len(phases))
-    return Report(
+        on_stage("searching", done, repeats * len(phases))
+    return BenchReport(
         "http",
         _figures(phases, loads),
         {"photographs": photographs, "clients": clients, "seconds": seconds, "workers": workers, "repeats": repeats},
@@ -95,16 +95,18 @@ def _check(clients: int, seconds: float, workers: int, repeats: int) -> None:
 
 
 @contextmanager
-def _library(library: Path | None, seed: int, tell: OnStage) -> Iterator[Path]:
+def _library(library: Path | None, seed: int, on_stage: OnStage) -> Iterator[Path]:
     """The library that was named, or a drawn one that goes afterwards."""
     if library is not None:
         yield library
         return
-    from eval.drawn_library import make_drawn_library
+    from eval.synthetic_library import make_synthetic_library
 
     with tempfile.TemporaryDirectory(prefix="smysl-") as folder:
         drawn = Path(folder) / "library"
-        make_drawn_library(drawn, PHOTOGRAPHS, seed=seed, thumbnails=False, on_progress=partial(tell, "drawing"))
+        make_synthetic_library(
+            drawn, PHOTOGRAPHS, seed=seed, thumbnails=False, on_progress=partial(on_stage, "drawing")
+        )
         yield drawn
 
 

@@ -17,9 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.drawn_photographs import LARGE, SMALL, draw_photographs
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
 from eval.peer_commands import ran
+from eval.synthetic_photographs import LARGE, SMALL, draw_photographs
 from service.compute.cores import usable_cores
 from service.errors import UsageError
 from service.indexing.decoder import Decoder, EncodingTask, File, PreparedPhotograph
@@ -46,8 +46,8 @@ def bench_index(
     large: int = 200,
     repeats: int = 3,
     seed: int = 0,
-    tell: OnStage = lambda what, done, total: None,
-) -> Report:
+    on_stage: OnStage = lambda what, done, total: None,
+) -> BenchReport:
     """Photographs a second of the three, what share of the possible the run reaches, and its memory.
 
     Args:
@@ -57,7 +57,7 @@ def bench_index(
         small, large: photographs of 224 pixels square and of twelve megapixels; 0 leaves them out.
         repeats: how often the three take their turn.
         seed: of what is drawn.
-        tell: follows what is done.
+        on_stage: follows what is done.
 
     Raises `UsageError` for numbers that cannot be.
     """
@@ -67,7 +67,7 @@ def bench_index(
     machine = machine_facts()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="smysl-bench-") as folder:
-        bench = _Bench(encoder, settings, Path(folder), tell)
+        bench = _Bench(encoder, settings, Path(folder), on_stage)
         bench.warm_up(seed)
         for what, count, size in (("224 pixels", small, SMALL), ("12 megapixels", large, LARGE)):
             if count:
@@ -76,7 +76,7 @@ def bench_index(
     said |= {"precision": encoder.precision, "batch": bench.batch, "threads": bench.threads}
     sizes = {"small": small, "large": large, "quality": QUALITY, "repeats": repeats, "seed": seed}
     versions = versions_of("torch", "openvino", "open_clip_torch", "pillow", "faiss-cpu")
-    return Report("index", figures, said | sizes, _NOTES, machine, versions)
+    return BenchReport("index", figures, said | sizes, _NOTES, machine, versions)
 
 
 _NOTES = [
@@ -93,7 +93,7 @@ class _Bench:
     encoder: Encoder
     settings: Settings
     folder: Path
-    tell: OnStage
+    on_stage: OnStage
 
     def __post_init__(self) -> None:
         self.batch = self.settings.batch_size or self.encoder.batch_size
@@ -117,17 +117,17 @@ class _Bench:
             size,
             seed=seed,
             quality=QUALITY,
-            on_progress=lambda done, total: self.tell(f"drawing photographs of {what}", done, total),
+            on_progress=lambda done, total: self.on_stage(f"drawing photographs of {what}", done, total),
         )
         prepared = self._prepared(photographs)
         rows: list[tuple[float, float, float]] = []
         for repeat in range(repeats):
-            self.tell(f"indexing photographs of {what}", repeat, repeats)
+            self.on_stage(f"indexing photographs of {what}", repeat, repeats)
             decode = self._decode_alone(photographs)
             tower = self._tower_alone(prepared, count)
             rows.append((decode, tower, self._index(photographs)))
         peak = self._peak_mb(photographs)
-        self.tell(f"indexing photographs of {what}", repeats, repeats)
+        self.on_stage(f"indexing photographs of {what}", repeats, repeats)
         return _figures(what, rows, peak)
 
     def _decode_alone(self, photographs: Path) -> float:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.drawn_library import Drawer, check_photographs, open_index, save_index
-from eval.draws import fingerprint_of_mini
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
-from eval.served import Client, Served, served
-from eval.texts import texts
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.query_texts import texts
+from eval.service_process import ServiceClient, ServiceProcess, running_service
+from eval.synthetic_library import SyntheticWriter, check_photographs, open_index, save_index
+from eval.synthetic_vectors import mini_fingerprint
 from service.errors import UsageError
 from service.library import Library
 from service.types import Float32Array, Int64Array, OnStage
@@ -52,8 +52,8 @@ def bench_library(
     repeats: int = 3,
     seed: int = 0,
     load: Callable[[], Encoder] | None = None,
-    tell: OnStage = lambda what, done, total: None,
-) -> Report:
+    on_stage: OnStage = lambda what, done, total: None,
+) -> BenchReport:
     """Grow a library up to `photographs` and measure it at every power of ten from 1,000, and at the end.
 
     Args:
@@ -64,7 +64,7 @@ def bench_library(
         repeats: how often each is measured, but for filling and bytes, which are once.
         seed: of what is drawn.
         load: gives the encoder whose text tower is timed alone; None for that of the library.
-        tell: follows what is done.
+        on_stage: follows what is done.
 
     Raises `UsageError` for numbers that cannot be, and for a folder with a library that was not drawn.
     """
@@ -75,13 +75,17 @@ def bench_library(
     machine = machine_facts()
     figures: list[Figure] = []
     with _folder(keep) as folder, Library.open(folder, create=True) as library:
-        measured = _Measured(folder, library.catalog, queries, repeats, seed, load or partial(_encoder, library), tell)
+        measured = _Measured(
+            folder, library.catalog, queries, repeats, seed, load or partial(_encoder, library), on_stage
+        )
         sizes = sizes_up_to(photographs, library.catalog.count())
         for size in sizes:
             figures += [Figure(f"{size:,}: {each.name}", each.unit, each.values) for each in measured.at(size)]
         settings = {"model": "mini", "sizes": sizes, "queries": queries, "repeats": repeats, "seed": seed}
         settings |= measured.facts
-    return Report("library", figures, settings, _NOTES, machine, versions_of("faiss-cpu", "numpy", "openvino", "torch"))
+    return BenchReport(
+        "library", figures, settings, _NOTES, machine, versions_of("faiss-cpu", "numpy", "openvino", "torch")
+    )
 
 
 _NOTES = [
@@ -116,11 +120,11 @@ class _Measured:
     repeats: int
     seed: int
     load: Callable[[], Encoder]
-    tell: OnStage
+    on_stage: OnStage
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._drawer = Drawer(self.catalog, self.folder / "photographs", seed=self.seed)
+        self._drawer = SyntheticWriter(self.catalog, self.folder / "photographs", seed=self.seed)
         self._texts = texts(self.seed)
         self._random = np.random.default_rng(self.seed)
         self._encoder: Encoder | None = None
@@ -137,7 +141,7 @@ class _Measured:
             save_index(self.folder, self.catalog)
             return []
         before = self._drawer.writing_s
-        self._drawer.add(missing, lambda done, total: self.tell(f"{size:,}: filling", done, total))
+        self._drawer.add(missing, lambda done, total: self.on_stage(f"{size:,}: filling", done, total))
         filled = (self._drawer.writing_s - before) / missing * 1_000
         index = _seconds(partial(save_index, self.folder, self.catalog))
         return [Figure("filling, a thousand", "s", (filled,)), Figure("making the index", "s", (index,))]
@@ -145,7 +149,7 @@ class _Measured:
     def _changes(self, size: int) -> list[Figure]:
         adding, removing = [], []
         for turn in range(self.repeats):
-            self.tell(f"{size:,}: adding and removing {CHANGED:,}", turn, self.repeats)
+            self.on_stage(f"{size:,}: adding and removing {CHANGED:,}", turn, self.repeats)
             before = self._drawer.writing_s
             self._drawer.add(CHANGED)
             written = self._drawer.writing_s - before
@@ -162,8 +166,8 @@ class _Measured:
     def _served(self, size: int) -> list[Figure]:
         started, memory, searches, alone = [], [], [], []
         for turn in range(self.repeats):
-            self.tell(f"{size:,}: asking a service", turn, self.repeats)
-            with served(self.folder) as service:
+            self.on_stage(f"{size:,}: asking a service", turn, self.repeats)
+            with running_service(self.folder) as service:
                 started.append(service.started_s)
                 searches.append(self._ask(service))
                 memory.append(service.memory_mb())
@@ -184,8 +188,8 @@ class _Measured:
                 figures.append(Figure(name, "MB", tuple(each[key] for each in memory)))
         return figures
 
-    def _ask(self, service: Served) -> list[float]:
-        client = Client(service.url)
+    def _ask(self, service: ServiceProcess) -> list[float]:
+        client = ServiceClient(service.url)
         try:
             for _ in range(WARM):
                 client.get("/search", text=next(self._texts))
@@ -209,13 +213,13 @@ class _Measured:
 
     def _filtered(self, size: int) -> list[Figure]:
         left = np.sort(np.array(self._some_ids(max(1, round(size * LEFT))), np.int64))
-        fingerprint = fingerprint_of_mini()
+        fingerprint = mini_fingerprint()
         vectors = np.stack([self.catalog.vector(int(identity), fingerprint) for identity in left])
         index = open_index(self.folder, self.catalog)
         assert self._encoder is not None  # noqa: S101 - the text tower was timed before
         equal, times = [], []
         for turn in range(self.repeats):
-            self.tell(f"{size:,}: asking with a filter", turn, self.repeats)
+            self.on_stage(f"{size:,}: asking with a filter", turn, self.repeats)
             asked = self._encoder.encode_texts([next(self._texts) for _ in range(self.queries)])
             calls = [partial(index.search, vector, K, among=left) for vector in asked]
             times.append(float(np.median([_seconds(call) for call in calls])) * 1_000)

@@ -23,8 +23,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eval.draws import Drawn
-from eval.measure import processor
+from eval.bench_report import processor
+from eval.synthetic_vectors import VectorSet
 from service.compute.cores import usable_cores
 from service.errors import UsageError
 from service.types import Float32Array, OnProgress, OnStage
@@ -77,7 +77,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Trial:
+class IndexTrial:
     """One index, of so many photographs, asked with one effort.
 
     Attributes:
@@ -103,7 +103,7 @@ class Trial:
 class NearestReport:
     """All trials, and what they were made with; `left_out` says what there was not, and why."""
 
-    trials: list[Trial]
+    trials: list[IndexTrial]
     sources: list[str]
     dimension: int
     queries: int
@@ -138,13 +138,13 @@ def contenders() -> list[Contender]:
 
 
 def bench_nearest(
-    draw: Callable[[int, OnProgress], Drawn],
+    draw: Callable[[int, OnProgress], VectorSet],
     sizes: Sequence[int],
     *,
     repeats: int = 5,
     threads: int | None = None,
     among: Sequence[Contender] | None = None,
-    tell: OnStage = lambda what, done, total: None,
+    on_stage: OnStage = lambda what, done, total: None,
     clock: Clock = time.perf_counter,
 ) -> NearestReport:
     """Build and ask every index at every size.
@@ -156,7 +156,7 @@ def bench_nearest(
         repeats: how often all queries are asked with each effort; once more before, which is not counted.
         threads: what an index is built with; None for as many as the process may use.
         among: the indexes; None for all that there are here.
-        tell: follows what is done.
+        on_stage: follows what is done.
         clock: seconds from any beginning.
 
     Raises `UsageError` for a size or a number of repeats that cannot be.
@@ -164,14 +164,14 @@ def bench_nearest(
     _check(sizes, repeats, threads)
     started = clock()
     threads = threads or usable_cores()
-    trials: list[Trial] = []
+    trials: list[IndexTrial] = []
     sources: list[str] = []
     for size in sizes:
-        given = draw(size, partial(tell, f"{size:,}: drawing vectors"))
+        given = draw(size, partial(on_stage, f"{size:,}: drawing vectors"))
         sources.append(f"{len(given.vectors):,} {given.source}")
-        tenth = _tenth(given, tell)
+        tenth = _tenth(given, on_stage)
         for contender in contenders() if among is None else among:
-            trials += _tried(contender, given, tenth, repeats, threads, tell, clock)
+            trials += _tried(contender, given, tenth, repeats, threads, on_stage, clock)
             gc.collect()
         queries, dimension = given.queries.shape
         # Before the next size is drawn: two of them need not lie in memory.
@@ -200,31 +200,31 @@ def _check(sizes: Sequence[int], repeats: int, threads: int | None) -> None:
         raise UsageError(f"--threads is {threads}; it must be 1 or more.")
 
 
-def _tenth(given: Drawn, tell: OnStage) -> Float32Array:
+def _tenth(given: VectorSet, on_stage: OnStage) -> Float32Array:
     """The `K`-th highest similarity of each query (q,), by multiplying with all vectors."""
     best = np.full((len(given.queries), K), -np.inf, np.float32)
     for start in range(0, len(given.vectors), _BLOCK):
         block = given.queries @ given.vectors[start : start + _BLOCK].T
         joined = np.concatenate([best, block], axis=1)
         best = np.partition(joined, joined.shape[1] - K, axis=1)[:, -K:]
-        tell("finding what is right", min(start + _BLOCK, len(given.vectors)), len(given.vectors))
+        on_stage("finding what is right", min(start + _BLOCK, len(given.vectors)), len(given.vectors))
     tenth: Float32Array = best.min(axis=1)
     return tenth
 
 
 def _tried(
     contender: Contender,
-    given: Drawn,
+    given: VectorSet,
     tenth: Float32Array,
     repeats: int,
     threads: int,
-    tell: OnStage,
+    on_stage: OnStage,
     clock: Clock,
-) -> list[Trial]:
+) -> list[IndexTrial]:
     count = f"{len(given.vectors):,}"
     started = clock()
     index = contender.build(
-        given.vectors, threads, lambda done, total: tell(f"{count}: building {contender.name}", done, total)
+        given.vectors, threads, lambda done, total: on_stage(f"{count}: building {contender.name}", done, total)
     )
     build_s = clock() - started
     measured: list[tuple[int, float, list[float]]] = []
@@ -236,11 +236,11 @@ def _tried(
         medians = []
         for turn in range(repeats):
             medians.append(_median_ms(asked, clock))
-            tell(asking, turn + 1, repeats)
+            on_stage(asking, turn + 1, repeats)
         measured.append((effort, recall, medians))
     size = index.size()
     return [
-        Trial(
+        IndexTrial(
             photographs=len(given.vectors),
             index=contender.name,
             setting=_setting(contender, effort),
@@ -259,7 +259,7 @@ def _setting(contender: Contender, effort: int) -> str:
     return f"{contender.parameter} {effort:,}" if contender.parameter else ""
 
 
-def _recall(answers: Sequence[Sequence[int]], given: Drawn, tenth: Float32Array) -> float:
+def _recall(answers: Sequence[Sequence[int]], given: VectorSet, tenth: Float32Array) -> float:
     """Percent of the `K` nearest that were found: as near as the tenth, a row that is named twice counted once."""
     right = 0
     for rows, query, least in zip(answers, given.queries, tenth, strict=True):

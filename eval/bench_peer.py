@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eval.drawn_library import Drawer, Model, save_index
-from eval.drawn_photographs import LARGE, SMALL, draw_photographs
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
 from eval.peer_commands import Peer, Ran, find_peer, ran
 from eval.peer_model import ARCHITECTURE
-from eval.texts import texts
+from eval.query_texts import texts
+from eval.synthetic_library import Model, SyntheticWriter, save_index
+from eval.synthetic_photographs import LARGE, SMALL, draw_photographs
 from service.errors import DataError, UsageError
 from service.library import Library
 from service.store.catalog import Catalog
@@ -54,8 +54,8 @@ def bench_peer(
     queries: int = 5,
     repeats: int = 3,
     seed: int = 0,
-    tell: OnStage = lambda what, done, total: None,
-) -> Report:
+    on_stage: OnStage = lambda what, done, total: None,
+) -> BenchReport:
     """Compare with the rclip at `rclip`, its command or the folder of its environment.
 
     Args:
@@ -64,7 +64,7 @@ def bench_peer(
         queries: new processes of each in a repeat; their median counts.
         repeats: how often everything takes its turn.
         seed: of what is drawn.
-        tell: follows what is done.
+        on_stage: follows what is done.
 
     Raises `UsageError` for numbers that cannot be, where there is no rclip, and where a command fails.
     """
@@ -73,7 +73,7 @@ def bench_peer(
     peer = find_peer(rclip)
     machine = machine_facts()
     with tempfile.TemporaryDirectory() as folder:
-        bench = _Bench(peer, Path(folder), seed, tell)
+        bench = _Bench(peer, Path(folder), seed, on_stage)
         bench.make_models()
         figures: list[Figure] = []
         for name, count, size in (("small", small, SMALL), ("12 megapixels", large, LARGE)):
@@ -93,7 +93,7 @@ def bench_peer(
     }
     versions = versions_of("torch", "openvino", "open_clip_torch", "faiss-cpu", "pillow")
     versions |= {f"{name} (rclip's)": number for name, number in peer.versions.items()}
-    return Report("peer", figures, settings, _NOTES, machine, versions)
+    return BenchReport("peer", figures, settings, _NOTES, machine, versions)
 
 
 _NOTES = [
@@ -119,7 +119,7 @@ class _Bench:
     peer: Peer
     folder: Path
     seed: int
-    tell: OnStage
+    on_stage: OnStage
     peaks: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,15 +132,15 @@ class _Bench:
 
     def make_models(self) -> None:
         """Write the models, and let smysl convert its own, which happens once for a model."""
-        self.tell("making models", 0, 2)
+        self.on_stage("making models", 0, 2)
         made: list[str | Path] = [sys.executable, "-m", "eval.peer_model", self.folder / "models", self.peer.packages]
         project = Path(__file__).parents[1]
         ran(made, folder=project, variables={})
-        self.tell("making models", 1, 2)
+        self.on_stage("making models", 1, 2)
         draw_photographs(self.folder / "one", 1, SMALL, seed=self.seed)
         for name in (SAME, MINI):
             self._index(name, self.folder / "one")
-        self.tell("making models", 2, 2)
+        self.on_stage("making models", 2, 2)
 
     def indexing(self, kind: str, count: int, size: tuple[int, int], repeats: int) -> list[Figure]:
         """Photographs a second of each, and ratios."""
@@ -150,13 +150,13 @@ class _Bench:
             count,
             size,
             seed=self.seed,
-            on_progress=lambda done, total: self.tell(f"{kind}: drawing photographs", done, total),
+            on_progress=lambda done, total: self.on_stage(f"{kind}: drawing photographs", done, total),
         )
         draw_photographs(one, 1, size, seed=self.seed + 1)
         rates: dict[str, list[float]] = {RCLIP: [], SAME: [], MINI: []}
         turns = [(name, each) for _ in range(repeats) for name, each in rates.items()]
         for done, (name, each) in enumerate(turns):
-            self.tell(f"{kind}: indexing", done, len(turns))
+            self.on_stage(f"{kind}: indexing", done, len(turns))
             start = self._index(name, one).seconds
             whole = self._index(name, photographs)
             self._note(f"indexing {count:,} of {kind}, {name}", whole)
@@ -171,7 +171,7 @@ class _Bench:
         commands = dict(self._askable(searched))
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range(repeats):
-            self.tell("asking in new processes", turn, repeats)
+            self.on_stage("asking in new processes", turn, repeats)
             some: dict[str, list[float]] = {name: [] for name in commands}
             for text in [next(self._texts) for _ in range(queries + 1)]:
                 for name, (command, folder) in commands.items():
@@ -229,7 +229,9 @@ class _Bench:
         folder.mkdir()
         catalog = Catalog(folder / "catalog.sqlite")
         try:
-            Drawer(catalog, folder / "photographs", seed=self.seed, thumbnails=False, model=model).add(searched)
+            SyntheticWriter(catalog, folder / "photographs", seed=self.seed, thumbnails=False, model=model).add(
+                searched
+            )
             save_index(folder, catalog)
         finally:
             catalog.close()

@@ -51,7 +51,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchReport:
     """All figures of a bench, and what they were made with.
 
     Attributes:

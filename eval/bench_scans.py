@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.draws import MOST_QUERIES, bank_of_mini, drawn
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
-from eval.nearest import MOST_PHOTOGRAPHS, K
-from eval.texts import texts
+from eval.bench_nearest import MOST_PHOTOGRAPHS, K
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.query_texts import texts
+from eval.synthetic_vectors import MOST_QUERIES, draw_vectors, mini_bank
 from service.errors import UsageError
 from service.index import Limits, VectorIndex
 from service.index.rows import decoded
@@ -57,8 +57,8 @@ def bench_scans(
     queries: int = 200,
     repeats: int = 3,
     seed: int = 0,
-    tell: OnStage = lambda what, done, total: None,
-) -> Report:
+    on_stage: OnStage = lambda what, done, total: None,
+) -> BenchReport:
     """Make and ask an index of each kind at each size; all kinds are asked in turn.
 
     Args:
@@ -67,7 +67,7 @@ def bench_scans(
         queries: photographs that are asked for 200 nearest, and as many texts.
         repeats: how often all are asked.
         seed: of what is drawn.
-        tell: follows what is done.
+        on_stage: follows what is done.
 
     Raises `UsageError` for numbers that cannot be.
     """
@@ -82,11 +82,11 @@ def bench_scans(
     figures: list[Figure] = []
     names: dict[str, str] = {}
     for size in sorted(set(photographs or SIZES)):
-        found, kinds = _measured(size, asked, repeats, seed, tell)
+        found, kinds = _measured(size, asked, repeats, seed, on_stage)
         figures += [Figure(f"{size:,}: {each.name}", each.unit, each.values) for each in found]
         names |= {f"{name} at {size:,}": kind for name, kind in kinds.items()}
     settings = {"queries": queries, "repeats": repeats, "seed": seed} | names
-    return Report("scans", figures, settings, [_NOTE], machine, versions_of("faiss-cpu", "numpy"))
+    return BenchReport("scans", figures, settings, [_NOTE], machine, versions_of("faiss-cpu", "numpy"))
 
 
 _NOTE = (
@@ -96,9 +96,9 @@ _NOTE = (
 
 
 def _measured(
-    size: int, texts_: Float32Array, repeats: int, seed: int, tell: OnStage
+    size: int, texts_: Float32Array, repeats: int, seed: int, on_stage: OnStage
 ) -> tuple[list[Figure], dict[str, str]]:
-    rows, photographs = _drawn(size, len(texts_), seed, tell)
+    rows, photographs = _drawn(size, len(texts_), seed, on_stage)
     asked = {"photograph": photographs, "text": texts_}
     told = {name: _Asked(vectors, _tenth(rows, vectors)) for name, vectors in asked.items()}
     few = np.unique(np.random.default_rng(seed).integers(1, size + 1, size // _AMONG)).astype(np.int64)
@@ -106,12 +106,12 @@ def _measured(
     with tempfile.TemporaryDirectory() as folder:
         indexes: dict[str, VectorIndex] = {}
         for number, (name, limits) in enumerate(KINDS.items()):
-            tell(f"{size:,}: making", number, len(KINDS))
+            on_stage(f"{size:,}: making", number, len(KINDS))
             indexes[name], made = _made(Path(folder) / name, rows, limits)
             figures += [Figure(f"{name}, {each.name}", each.unit, each.values) for each in made]
         times: dict[str, list[float]] = {}
         for turn in range(repeats):
-            tell(f"{size:,}: asking", turn, repeats)
+            on_stage(f"{size:,}: asking", turn, repeats)
             for name, index in indexes.items():
                 for kind, each in told.items():
                     times.setdefault(f"{name}, a {kind}", []).append(_median_ms(index, each.vectors))
@@ -125,15 +125,15 @@ def _measured(
         return figures, {name: index.kind for name, index in indexes.items()}
 
 
-def _drawn(size: int, queries: int, seed: int, tell: OnStage) -> tuple[Float16Array, Float32Array]:
+def _drawn(size: int, queries: int, seed: int, on_stage: OnStage) -> tuple[Float16Array, Float32Array]:
     """Rows (size, dimension) and further ones to ask with (queries, dimension), in parts: fp32 would be twice that."""
-    bank = bank_of_mini()
+    bank = mini_bank()
     rows = np.empty((size, bank.vectors.shape[1]), np.float16)
     for start in range(0, size, _CHUNK):
-        tell(f"{size:,}: drawing vectors", start, size)
+        on_stage(f"{size:,}: drawing vectors", start, size)
         part = rows[start : start + _CHUNK]
-        part[:] = drawn(bank, len(part), 0, seed=seed + 1 + start).vectors
-    return rows, drawn(bank, queries, 0, seed=seed).vectors
+        part[:] = draw_vectors(bank, len(part), 0, seed=seed + 1 + start).vectors
+    return rows, draw_vectors(bank, queries, 0, seed=seed).vectors
 
 
 def _made(folder: Path, rows: Float16Array, limits: Limits) -> tuple[VectorIndex, list[Figure]]:

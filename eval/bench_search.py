@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.measure import Figure, Report, check_repeats, machine_facts, versions_of
-from eval.served import Client, Served, served
-from eval.texts import texts
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.query_texts import texts
+from eval.service_process import ServiceClient, ServiceProcess, running_service
 from service.errors import LibraryError, UsageError
 from service.search.search import LEAST_CANDIDATES, Query
 from service.types import Float32Array, Float64Array, Int64Array, OnStage
@@ -48,8 +48,8 @@ def bench_search(
     queries: int = 200,
     repeats: int = 3,
     seed: int = 0,
-    tell: OnStage = lambda what, done, total: None,
-) -> Report:
+    on_stage: OnStage = lambda what, done, total: None,
+) -> BenchReport:
     """Search drawn libraries of some sizes, or one that is there.
 
     Args:
@@ -58,11 +58,11 @@ def bench_search(
         queries: texts of each repeat, from 1 to 1,000, no text twice; and photographs that recall is measured with.
         repeats: how often each is measured, recall once.
         seed: of what is drawn.
-        tell: follows what is done.
+        on_stage: follows what is done.
 
     Raises `UsageError` for numbers that cannot be, `LibraryError` for a library that is empty or not there.
     """
-    from eval.drawn_library import check_photographs
+    from eval.synthetic_library import check_photographs
 
     check_repeats(repeats)
     if not 1 <= queries <= MOST_QUERIES:
@@ -72,13 +72,13 @@ def bench_search(
     for each in photographs:
         check_photographs(each)
     machine = machine_facts()
-    run = _Run(queries, repeats, seed, tell)
+    run = _Run(queries, repeats, seed, on_stage)
     for size in [None] if library is not None else sorted(set(photographs or SIZES)):
-        with _folder(library, size, seed, tell) as folder:
+        with _folder(library, size, seed, on_stage) as folder:
             run.measure(folder)
     settings = {"queries": queries, "repeats": repeats, "seed": seed} | run.facts
     versions = versions_of("faiss-cpu", "numpy", "openvino", "torch", "fastapi", "uvicorn")
-    return Report("search", run.figures, settings, _NOTES, machine, versions)
+    return BenchReport("search", run.figures, settings, _NOTES, machine, versions)
 
 
 _NOTES = [
@@ -93,7 +93,7 @@ class _Run:
     queries: int
     repeats: int
     seed: int
-    tell: OnStage
+    on_stage: OnStage
     figures: list[Figure] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -116,22 +116,22 @@ class _Run:
         self.figures += [Figure(f"{count:,}: {each.name}", each.unit, each.values) for each in found]
 
     def _times(self, folder: Path, library: Library, encoder: Encoder, count: int) -> list[Figure]:
-        self.tell(f"{count:,}: starting a service", 0, self.repeats)
+        self.on_stage(f"{count:,}: starting a service", 0, self.repeats)
         rounds: list[_Round] = []
         memory: list[dict[str, float]] = []
-        with served(folder) as service, closing(Client(service.url)) as client:
+        with running_service(folder) as service, closing(ServiceClient(service.url)) as client:
             for turn in range(self.repeats):
-                self.tell(f"{count:,}: searching", turn, self.repeats)
+                self.on_stage(f"{count:,}: searching", turn, self.repeats)
                 warm, asked = ([*islice(self._texts, many)] for many in (WARM, self.queries))
                 rounds.append(_round(library, encoder, client, warm, asked))
                 memory.append(_memory(service))
-            self.tell(f"{count:,}: searching", self.repeats, self.repeats)
+            self.on_stage(f"{count:,}: searching", self.repeats, self.repeats)
         return _figures(rounds) + [
             Figure(f"service, {name}", "MB", tuple(each[name] for each in memory)) for name in memory[0]
         ]
 
     def _recall(self, library: Library, encoder: Encoder, count: int) -> list[Figure]:
-        self.tell(f"{count:,}: recall", 0, 1)
+        self.on_stage(f"{count:,}: recall", 0, 1)
         _, index, _ = library.check()
         catalog, fingerprint = library.catalog, encoder.fingerprint
         some = np.random.default_rng(self.seed).integers(0, count, min(self.queries, count))
@@ -147,7 +147,7 @@ class _Run:
                 _, ids, _ = index.candidates(vector, LEAST_CANDIDATES)
                 shares.append(found_share(vector, ids[:K], catalog, fingerprint, float(own), min(K, count)))
             figures.append(Figure(f"recall@{K}, {kind}", "%", (100.0 * float(np.mean(shares)),)))
-        self.tell(f"{count:,}: recall", 1, 1)
+        self.on_stage(f"{count:,}: recall", 1, 1)
         return figures
 
 
@@ -161,7 +161,9 @@ class _Round:
     known: Float64Array
 
 
-def _round(library: Library, encoder: Encoder, client: Client, warm: Sequence[str], asked: Sequence[str]) -> _Round:
+def _round(
+    library: Library, encoder: Encoder, client: ServiceClient, warm: Sequence[str], asked: Sequence[str]
+) -> _Round:
     """One way after the other, since two processes that compute at once would keep each other's cores."""
     ways: list[Callable[[str], object]] = [
         lambda text: encoder.encode_texts([text]),
@@ -226,7 +228,7 @@ def _vectors_at(catalog: Catalog, fingerprint: str, places: Int64Array) -> Float
     return np.stack([catalog.vector(ids[int(place)], fingerprint) for place in places])
 
 
-def _memory(service: Served) -> dict[str, float]:
+def _memory(service: ServiceProcess) -> dict[str, float]:
     names = {"peak": "most memory", "own": "memory in no file"}
     return {names[key]: value for key, value in service.memory_mb().items() if key in names}
 
@@ -238,20 +240,20 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _folder(library: Path | None, size: int | None, seed: int, tell: OnStage) -> Iterator[Path]:
+def _folder(library: Path | None, size: int | None, seed: int, on_stage: OnStage) -> Iterator[Path]:
     """The library that was named, or a drawn one that goes afterwards."""
     if library is not None or size is None:
         yield (library or Path()).expanduser()
         return
-    from eval.drawn_library import make_drawn_library
+    from eval.synthetic_library import make_synthetic_library
 
     with tempfile.TemporaryDirectory(prefix="smysl-") as parent:
         folder = Path(parent) / "library"
-        make_drawn_library(
+        make_synthetic_library(
             folder,
             size,
             seed=seed,
             thumbnails=False,
-            on_progress=lambda done, all_: tell(f"{size:,}: drawing", done, all_),
+            on_progress=lambda done, all_: on_stage(f"{size:,}: drawing", done, all_),
         )
         yield folder

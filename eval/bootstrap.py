@@ -13,10 +13,10 @@ Interval = tuple[float, float]
 RESAMPLES = 1000
 
 
-def draws(photographs: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Int64Array]:
+def resample_counts(photographs: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Int64Array]:
     """How often each photograph is drawn, int64 (photographs,), for each of `resamples` draws with replacement.
 
-    Equal arguments give equal draws, which is what pairs two figures: both are taken on the same photographs.
+    Equal arguments give equal draws, so that two figures can be compared on the same photographs.
     """
     generator = np.random.default_rng(seed)
     for _ in range(resamples):

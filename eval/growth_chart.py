@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from eval.measure import Report
+from eval.bench_report import BenchReport
 
 LEFT, TOP, WIDTH, HEIGHT = 64, 44, 420, 300
 _NAMES, _FOOT = 196, 52
@@ -53,7 +53,7 @@ PANELS = (
 Points = list[tuple[float, float]]
 
 
-def curves(report: Report) -> dict[str, Points]:
+def curves(report: BenchReport) -> dict[str, Points]:
     """Photographs and median, in ms, MB or bytes, of each figure that the report has by size; zeros are left out."""
     found: dict[str, Points] = {}
     for figure in report.figures:
@@ -63,7 +63,7 @@ def curves(report: Report) -> dict[str, Points]:
     return found
 
 
-def picture(report: Report) -> str:
+def picture(report: BenchReport) -> str:
     """The SVG of a report of `smysl bench library`, one panel below the other."""
     drawn = curves(report)
     panels = [(panel, {name: drawn[name] for name in panel.names if name in drawn}) for panel in PANELS]

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from urllib.parse import quote_plus
 
-from eval.texts import texts
+from eval.query_texts import texts
 from service.errors import UsageError
 from service.store.loopback import is_loopback
 

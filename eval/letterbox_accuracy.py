@@ -1,6 +1,6 @@
 """What leaving out borders does for a search with a photograph, and that photographs without borders are left alone.
 
-Photographs of a split get borders of known place (`eval.bordered`), and each copy searches all photographs of the
+Photographs of a split get borders of known place (`eval.letterboxed`), and each copy searches all photographs of the
 split for the one that it was made of, by cosine: once with its borders, once without those that `service.photos.letterbox`
 finds. `r1_kept` and `r1` are the shares, in per cent, that find it first, `cosine_kept` and `cosine` the mean cosine to
 it. `boxes` is the share of copies of which a part is found that has more than 0.9 in common with the right one
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.captions import CaptionedPhotograph, read_captions
-from eval.bootstrap import Interval, draws, interval
-from eval.bordered import KINDS, Placed, bordered, iou
+from eval.bootstrap import Interval, interval, resample_counts
+from eval.letterboxed import BORDERS, LetterboxedCopy, add_border, iou
 from service.errors import PhotographError, UsageError
 from service.types import Float32Array, Float64Array, OnProgress
 
@@ -102,7 +102,7 @@ def evaluate(
         copies=copies,
         figures={name: float(values.mean()) for name, values in shares.items()},
         intervals={name: _interval(values) for name, values in shares.items()},
-        kinds={kind: _of_kind(kind, made, shares) for kind in KINDS if any(each.kind == kind for each in made)},
+        kinds={kind: _of_kind(kind, made, shares) for kind in BORDERS if any(each.kind == kind for each in made)},
         bare=len(photographs) + read,
         cut=cut + cut_of_others,
         seconds=time.perf_counter() - start,
@@ -135,9 +135,9 @@ def _copy(
     from service.photos.letterbox import box_inside_borders
 
     own = number * len(photographs) // copies
-    kind = list(KINDS)[number % len(KINDS)]
+    kind = list(BORDERS)[number % len(BORDERS)]
     photograph = photographs[own]
-    copy: Placed = bordered(_read(photograph.path), kind, photograph.captions[0].text, number)
+    copy: LetterboxedCopy = add_border(_read(photograph.path), kind, photograph.captions[0].text, number)
     try:
         part = box_inside_borders(copy.image)
     except UsageError:
@@ -170,7 +170,7 @@ def _of_kind(kind: str, made: Sequence[_Copy], shares: dict[str, Float64Array]) 
 
 
 def _interval(values: Float64Array) -> Interval:
-    return interval([float(values @ drawn / drawn.sum()) for drawn in draws(len(values))])
+    return interval([float(values @ drawn / drawn.sum()) for drawn in resample_counts(len(values))])
 
 
 def _is_cut(image: Image.Image) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Colour = tuple[int, int, int]
-Maker = Callable[["Image.Image", str, np.random.Generator], "Placed"]
+Maker = Callable[["Image.Image", str, np.random.Generator], "LetterboxedCopy"]
 
 BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
@@ -27,7 +27,7 @@ _SCREEN = (540, 1170)
 
 
 @dataclass(frozen=True)
-class Placed:
+class LetterboxedCopy:
     """A copy, RGB, and the pixels (left, top, width, height) in which the photograph stands in it."""
 
     image: Image.Image
@@ -40,8 +40,8 @@ class Placed:
         return Box(left / across, top / down, width / across, height / down)
 
 
-def bordered(image: Image.Image, kind: str, text: str, seed: int) -> Placed:
-    """A copy of an RGB photograph with the border `kind`, one of `KINDS`, as a JPEG of quality 75 to 92 has it.
+def add_border(image: Image.Image, kind: str, text: str, seed: int) -> LetterboxedCopy:
+    """A copy of an RGB photograph with the border `kind`, one of `BORDERS`, as a JPEG of quality 75 to 92 has it.
 
     `text` is what a screenshot says beside the picture. Equal arguments give equal copies.
     """
@@ -50,10 +50,10 @@ def bordered(image: Image.Image, kind: str, text: str, seed: int) -> Placed:
     generator = np.random.default_rng(seed)
     # Photographs of a training set are squares of equal size; borders come around those of a camera.
     height = round(_WIDE / generator.choice([4 / 3, 3 / 2, 1.0, 3 / 4]))
-    made = KINDS[kind](image.resize((_WIDE, height), Image.Resampling.BICUBIC), text, generator)
+    made = BORDERS[kind](image.resize((_WIDE, height), Image.Resampling.BICUBIC), text, generator)
     out = io.BytesIO()
     made.image.save(out, "JPEG", quality=int(generator.integers(75, 93)))
-    return Placed(Image.open(out).convert("RGB"), made.place)
+    return LetterboxedCopy(Image.open(out).convert("RGB"), made.place)
 
 
 def iou(one: Box, other: Box) -> float:
@@ -64,11 +64,11 @@ def iou(one: Box, other: Box) -> float:
     return common / (one.width * one.height + other.width * other.height - common)
 
 
-def _on_paper(image: Image.Image, sides: tuple[int, int, int, int], colour: Colour) -> Placed:
+def _on_paper(image: Image.Image, sides: tuple[int, int, int, int], colour: Colour) -> LetterboxedCopy:
     """`image` with borders of `colour`, in pixels left, top, right and bottom."""
     from PIL import ImageOps
 
-    return Placed(ImageOps.expand(image, sides, colour), (sides[0], sides[1], *image.size))
+    return LetterboxedCopy(ImageOps.expand(image, sides, colour), (sides[0], sides[1], *image.size))
 
 
 def _any_colour(generator: np.random.Generator) -> Colour:
@@ -77,43 +77,43 @@ def _any_colour(generator: np.random.Generator) -> Colour:
 
 
 def _letterbox(colour: Colour) -> Maker:
-    def make(image: Image.Image, text: str, generator: np.random.Generator) -> Placed:
+    def make(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
         width = round(image.height * generator.uniform(0.1, 0.5))
         return _on_paper(image, (0, width, 0, width), colour)
 
     return make
 
 
-def _pillarbox(image: Image.Image, text: str, generator: np.random.Generator) -> Placed:
+def _pillarbox(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.width * generator.uniform(0.1, 0.6))
     return _on_paper(image, (width, 0, width, 0), BLACK)
 
 
-def _bars_of_any_colour(image: Image.Image, text: str, generator: np.random.Generator) -> Placed:
+def _bars_of_any_colour(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.height * generator.uniform(0.1, 0.5))
     sides = (0, width, 0, width) if generator.random() < 0.5 else (width, 0, width, 0)
     return _on_paper(image, sides, _any_colour(generator))
 
 
-def _frame(image: Image.Image, text: str, generator: np.random.Generator) -> Placed:
+def _frame(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.width * generator.uniform(0.03, 0.2))
     return _on_paper(image, (width, width, width, width), _any_colour(generator))
 
 
-def _instant_print(image: Image.Image, text: str, generator: np.random.Generator) -> Placed:
+def _instant_print(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.width * generator.uniform(0.04, 0.08))
     return _on_paper(image, (width, width, width, 4 * width), (250, 248, 244))
 
 
-def _mat_and_frame(image: Image.Image, text: str, generator: np.random.Generator) -> Placed:
+def _mat_and_frame(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     mat, wood = (round(image.width * generator.uniform(*range_)) for range_ in ((0.05, 0.15), (0.02, 0.05)))
     inner = _on_paper(image, (mat, mat, mat, mat), WHITE)
     outer = _on_paper(inner.image, (wood, wood, wood, wood), (60, 38, 24))
-    return Placed(outer.image, (mat + wood, mat + wood, *image.size))
+    return LetterboxedCopy(outer.image, (mat + wood, mat + wood, *image.size))
 
 
 def _screenshot(paper: Colour, ink: Colour) -> Maker:
-    def make(image: Image.Image, text: str, generator: np.random.Generator) -> Placed:
+    def make(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
         from PIL import Image
 
         margin = int(generator.choice([0, 0, 16, 32]))
@@ -123,7 +123,7 @@ def _screenshot(paper: Colour, ink: Colour) -> Maker:
         screen = Image.new("RGB", _SCREEN, paper)
         _write(screen, text, ink, margin=max(16, margin), above=top, below=top + height)
         screen.paste(image.resize((width, height), Image.Resampling.BICUBIC), (margin, top))
-        return Placed(screen, (margin, top, width, height))
+        return LetterboxedCopy(screen, (margin, top, width, height))
 
     return make
 
@@ -149,7 +149,7 @@ def _write(screen: Image.Image, text: str, ink: Colour, *, margin: int, above: i
     )
 
 
-KINDS: dict[str, Maker] = {
+BORDERS: dict[str, Maker] = {
     "black letterbox": _letterbox(BLACK),
     "white letterbox": _letterbox(WHITE),
     "black pillarbox": _pillarbox,

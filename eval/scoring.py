@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from data.ratings import RatedPairs
-from eval.bootstrap import RESAMPLES, Interval, draws, interval
+from eval.bootstrap import RESAMPLES, Interval, interval, resample_counts
 from service.types import Float64Array, Int64Array, OnProgress
 
 BINS = 15
@@ -102,7 +102,7 @@ def scoring_figures(
     """
     measured = _figures(pairs, match, match if agreement is None else agreement)
     drawn: dict[str, list[float]] = {name: [] for name in measured}
-    for done, times in enumerate(draws(len(pairs.photographs), resamples, seed), start=1):
+    for done, times in enumerate(resample_counts(len(pairs.photographs), resamples, seed), start=1):
         for name, figure in measured.items():
             drawn[name].append(figure.drawn(pairs.photograph, times))
         if on_progress is not None:
@@ -135,7 +135,7 @@ def paired_difference(
     ours, theirs = _figures(pairs, first, first)[figure], _figures(pairs, second, second)[figure]
     values = [
         ours.drawn(pairs.photograph, times) - theirs.drawn(pairs.photograph, times)
-        for times in draws(len(pairs.photographs), resamples, seed)
+        for times in resample_counts(len(pairs.photographs), resamples, seed)
     ]
     return Difference(ours.value(ours.rows) - theirs.value(theirs.rows), interval(values))
 

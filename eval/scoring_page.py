@@ -1,4 +1,4 @@
-"""The figures of a match as one HTML file (`eval.pages`)."""
+"""The figures of a match as one HTML file (`eval.html_page`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from data.ratings import RatedPairs
 from eval.answerable import Answerability
-from eval.drawings import Line, density, diagram
-from eval.pages import document, figure, interval_of, picture, table
+from eval.charts import Line, density, diagram
+from eval.html_page import document, figure, interval_of, picture, table
 from eval.scoring import ScoringReport, crowd_reliability, expert_reliability
 from service.types import Float64Array
 

@@ -23,7 +23,7 @@ _LOOK_EVERY_S = 0.005
 
 
 @dataclass(frozen=True)
-class Served:
+class ServiceProcess:
     """A service that answers at `url`, `started_s` seconds after its process was started."""
 
     url: str
@@ -40,7 +40,7 @@ class Served:
 
 
 @contextmanager
-def served(library: Path, *arguments: str) -> Iterator[Served]:
+def running_service(library: Path, *arguments: str) -> Iterator[ServiceProcess]:
     """Start `smysl serve` on a library, wait until `/health` answers that it is well, and end it afterwards.
 
     `arguments` are further ones of the command. Raises `LibraryError` with what the service said where it ends
@@ -55,7 +55,7 @@ def served(library: Path, *arguments: str) -> Iterator[Served]:
         try:
             url = _announced(process, said, started)
             _await_health(url, process, said, started)
-            yield Served(url, time.perf_counter() - started, process)
+            yield ServiceProcess(url, time.perf_counter() - started, process)
         finally:
             process.terminate()
             try:
@@ -65,7 +65,7 @@ def served(library: Path, *arguments: str) -> Iterator[Served]:
                 process.wait()
 
 
-class Client:
+class ServiceClient:
     """One client that keeps its connection, as a browser does."""
 
     def __init__(self, url: str) -> None:
@@ -88,7 +88,7 @@ class Client:
 
 
 def memory_of(process: int) -> dict[str, float]:
-    """Memory of a process by its id; see `Served.memory_mb`."""
+    """Memory of a process by its id; see `ServiceProcess.memory_mb`."""
     found: dict[str, float] = {}
     for file, names in (
         ("status", {"VmHWM": "peak", "RssAnon": "own"}),
@@ -118,7 +118,7 @@ def _announced(process: subprocess.Popen[bytes], said: Path, started: float) -> 
 
 def _await_health(url: str, process: subprocess.Popen[bytes], said: Path, started: float) -> None:
     while time.perf_counter() - started < _PATIENCE_S:
-        client = Client(url)
+        client = ServiceClient(url)
         try:
             client.get("/health")
             return

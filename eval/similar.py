@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
-from eval.bootstrap import Interval, draws, interval
+from eval.bootstrap import Interval, interval, resample_counts
 from service.errors import DataError, MismatchError
 from service.heads.projection import Head, unit
 from service.kinds.knn_vote import Vote, count_votes
@@ -42,7 +42,7 @@ _AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class GalleryResults:
     """What n photographs found: `precision` (n,) their AP@10, 0 to 1, and `voted` (n,) the kind that won the vote.
 
     `rows` (n, m) and `similarities` (n, m) are the photographs found, best first, m being 10 or, where fewer are
@@ -57,7 +57,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Found:
+class GalleryHit:
     """A photograph that was found, whether it is of the kind, and its similarity, -1 to 1."""
 
     file: Path
@@ -67,14 +67,14 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Search:
+class GallerySearch:
     """A photograph that searched, its AP@10 in percent, the kind that was voted, and what it found, best first."""
 
     file: Path
     kind: str
     voted: str
     precision: float
-    found: tuple[Found, ...]
+    found: tuple[GalleryHit, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class SimilarReport:
     leave_one_out: bool
     by_kind: tuple[KindFigure, ...]
     confusions: dict[tuple[str, str], int]
-    worst: tuple[Search, ...]
+    worst: tuple[GallerySearch, ...]
     left_out: tuple[LeftOut, ...]
     skipped: int
     seconds: float
@@ -142,14 +142,14 @@ class SimilarReport:
         }
 
 
-def measure(
+def search_gallery(
     queries: Float32Array,
     query_kinds: Int64Array,
     gallery: Float32Array,
     gallery_kinds: Int64Array,
     exclude: Int64Array | None = None,
     vote: Vote | None = None,
-) -> Measured:
+) -> GalleryResults:
     """What photographs (n, d) of kinds (n,) find in a gallery (m, d) of kinds (m,) by the inner product.
 
     `exclude` (n,) is each one's own place in the gallery, where it is not found, or -1. Without `vote` the ten
@@ -172,10 +172,10 @@ def measure(
     else:
         nearest = slice(0, vote.neighbours)
         voted = count_votes(similarities[:, nearest], found[:, nearest], vote.temperature)[0]
-    return Measured(precision, voted, rows[:, :DEPTH], similarities[:, :DEPTH], right)
+    return GalleryResults(precision, voted, rows[:, :DEPTH], similarities[:, :DEPTH], right)
 
 
-def figures_of(measured: Measured, kinds: Int64Array) -> tuple[dict[str, float], dict[str, Interval]]:
+def figures_of(measured: GalleryResults, kinds: Int64Array) -> tuple[dict[str, float], dict[str, Interval]]:
     """`map10`, `r1` and `vote_accuracy` in percent, and their bootstrap 95 % intervals over the photographs (n,)."""
     values = {
         "map10": measured.precision,
@@ -183,7 +183,7 @@ def figures_of(measured: Measured, kinds: Int64Array) -> tuple[dict[str, float],
         "vote_accuracy": (measured.voted == kinds).astype(np.float64),
     }
     table = 100 * np.stack(list(values.values()))
-    drawn = np.stack([table @ times for times in draws(len(kinds))]) / len(kinds)
+    drawn = np.stack([table @ times for times in resample_counts(len(kinds))]) / len(kinds)
     figures = dict(zip(values, table.mean(axis=1).tolist(), strict=True))
     return figures, {name: interval(drawn[:, place].tolist()) for place, name in enumerate(values)}
 
@@ -222,7 +222,7 @@ def eval_similar(
     searched = np.full(len(places), True) if not kinds.split else ~kinds.test[places]
     own = np.flatnonzero(asks[searched]) if not kinds.split else None
     queries, gallery = places[asks], places[searched]
-    measured = measure(
+    measured = search_gallery(
         vectors[asks],
         kinds.kind[queries],
         vectors[searched],
@@ -315,7 +315,7 @@ def _vectors(
     threads: int | None,
 ) -> tuple[Float32Array, Int64Array, list[LeftOut]]:
     """Unit vectors (m, d) of the photographs at `places` that could be read, their places (m,), and the others."""
-    from eval.features import features_of
+    from eval.feature_cache import features_of
 
     features: dict[str, Float32Array] = {}
     files = [kinds.files[place] for place in places]
@@ -341,7 +341,7 @@ def _asking(kinds: KindFolder, places: Int64Array) -> tuple[BoolArray, list[Left
     return asks & ~alone, [LeftOut(kinds.files[place], reason) for place in places[alone]]
 
 
-def _by_kind(kinds: KindFolder, queries: Int64Array, measured: Measured) -> tuple[KindFigure, ...]:
+def _by_kind(kinds: KindFolder, queries: Int64Array, measured: GalleryResults) -> tuple[KindFigure, ...]:
     own = kinds.kind[queries]
     count = np.bincount(own, minlength=len(kinds.names))
     sums = np.bincount(own, measured.precision, len(kinds.names))
@@ -351,7 +351,7 @@ def _by_kind(kinds: KindFolder, queries: Int64Array, measured: Measured) -> tupl
     )
 
 
-def _confusions(kinds: KindFolder, queries: Int64Array, measured: Measured) -> dict[tuple[str, str], int]:
+def _confusions(kinds: KindFolder, queries: Int64Array, measured: GalleryResults) -> dict[tuple[str, str], int]:
     pairs, counts = np.unique(np.stack([kinds.kind[queries], measured.voted]), axis=1, return_counts=True)
     return {
         (kinds.names[own], kinds.names[voted]): int(count)
@@ -359,19 +359,21 @@ def _confusions(kinds: KindFolder, queries: Int64Array, measured: Measured) -> d
     }
 
 
-def _worst(kinds: KindFolder, queries: Int64Array, gallery: Int64Array, measured: Measured) -> tuple[Search, ...]:
+def _worst(
+    kinds: KindFolder, queries: Int64Array, gallery: Int64Array, measured: GalleryResults
+) -> tuple[GallerySearch, ...]:
     order = np.lexsort((-measured.similarities[:, 0], measured.precision))[:WORST]
     searches = []
     for place in order[measured.precision[order] < 1.0]:
         found = tuple(
-            Found(kinds.files[row], kinds.names[kinds.kind[row]], bool(right), float(similarity))
+            GalleryHit(kinds.files[row], kinds.names[kinds.kind[row]], bool(right), float(similarity))
             for row, right, similarity in zip(
                 gallery[measured.rows[place]], measured.right[place], measured.similarities[place], strict=True
             )
         )
         query = queries[place]
         searches.append(
-            Search(
+            GallerySearch(
                 file=kinds.files[query],
                 kind=kinds.names[kinds.kind[query]],
                 voted=kinds.names[measured.voted[place]],

@@ -1,13 +1,13 @@
-"""How well photographs find their kind, as one HTML file (`eval.pages`): figures, each kind, confusions, the worst."""
+"""How well photographs find their kind, as one HTML file: figures, each kind, confusions, the worst."""
 
 from __future__ import annotations
 
 from html import escape
 from pathlib import Path
 
-from eval.pages import document, interval_of, picture, table
+from eval.html_page import document, interval_of, picture, table
 from eval.report_style import KINDS_STYLE
-from eval.similar import Found, Search, SimilarReport
+from eval.similar import GalleryHit, GallerySearch, SimilarReport
 
 FIGURES = {
     "map10": ("MAP@10", "mean of AP@10, with the normaliser min(10, number of its kind)"),
@@ -134,7 +134,7 @@ def _worst(report: SimilarReport) -> str:
     )
 
 
-def _search(report: SimilarReport, search: Search, pictures: dict[Path, str]) -> str:
+def _search(report: SimilarReport, search: GallerySearch, pictures: dict[Path, str]) -> str:
     found = "".join(_found(report, each, pictures) for each in search.found)
     vote = "the vote is right" if search.voted == search.kind else f"voted <b>{escape(search.voted)}</b>"
     name = escape(report.name_of(search.file))
@@ -146,7 +146,7 @@ def _search(report: SimilarReport, search: Search, pictures: dict[Path, str]) ->
     )
 
 
-def _found(report: SimilarReport, found: Found, pictures: dict[Path, str]) -> str:
+def _found(report: SimilarReport, found: GalleryHit, pictures: dict[Path, str]) -> str:
     mark, kind, says = ("✓", "right", "of its kind") if found.right else ("✗", "wrong", "of another kind")
     similarity = f"{found.similarity:.2f}".replace("-", "−")
     name = escape(f"{report.name_of(found.file)}, {says}")

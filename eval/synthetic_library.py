@@ -1,7 +1,7 @@
 """Libraries of any size without a photograph: what a catalog and an index cost is measured on them.
 
 Everything but the photographs' files is there, written through the catalog as an index run writes it: facts, the
-vectors that `mini` would give photographs (`eval.draws`), features of the tower's width, and thumbnails that are
+vectors that `mini` would give photographs (`eval.synthetic_vectors`), features of the tower's width, and thumbnails that are
 JPEGs of pictures as photographs are, of different sizes in bytes.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.draws import Heaps, bank_of_mini, fingerprint_of_mini
+from eval.synthetic_vectors import VectorMixture, mini_bank, mini_fingerprint
 from service.config import MINI
 from service.encoder.encoder import features_fingerprint
 from service.errors import UsageError
@@ -44,7 +44,7 @@ _FIRST_NS = 1_500_000_000_000_000_000
 _DAY_NS = 86_400_000_000_000
 
 
-def make_drawn_library(
+def make_synthetic_library(
     folder: Path,
     photographs: int,
     *,
@@ -61,7 +61,7 @@ def make_drawn_library(
     if Library.is_in(folder):
         raise UsageError(f"There is a library in {folder} already; name another folder.")
     with Library.open(folder, create=True) as library:
-        writer = Drawer(library.catalog, folder / "photographs", seed=seed, thumbnails=thumbnails)
+        writer = SyntheticWriter(library.catalog, folder / "photographs", seed=seed, thumbnails=thumbnails)
         writer.add(photographs, on_progress)
         save_index(folder, library.catalog)
 
@@ -96,11 +96,11 @@ class Model:
     @classmethod
     def mini(cls) -> Model:
         """The built-in model, which is not loaded for it."""
-        fingerprint = fingerprint_of_mini()
+        fingerprint = mini_fingerprint()
         return cls(MINI, fingerprint, features_fingerprint(fingerprint))
 
 
-class Drawer:
+class SyntheticWriter:
     """Adds drawn photographs to a catalog, in folders of a thousand below `root`, which need not be there.
 
     `writing_s` is how many seconds the catalog has taken for them; drawing is not among these.
@@ -119,7 +119,7 @@ class Drawer:
         self._catalog, self._seed = catalog, seed
         self.writing_s = 0.0
         self._root = catalog.add_root(root.resolve())[0].id
-        self._heaps = Heaps(bank_of_mini())
+        self._heaps = VectorMixture(mini_bank())
         model = model or Model.mini()
         self._fingerprint, self._features = model.fingerprint, model.features
         catalog.remember(model=model.name, fingerprint=model.fingerprint, features=model.features)

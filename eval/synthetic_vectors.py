@@ -34,7 +34,7 @@ MOST_QUERIES = 10_000
 
 
 @dataclass(frozen=True)
-class Drawn:
+class VectorSet:
     """`vectors` (n, dimension) to be searched and `queries` (q, dimension), none of which is among them; unit float32.
 
     `source` says where they come from.
@@ -45,7 +45,9 @@ class Drawn:
     source: str
 
 
-def drawn(bank: Bank, count: int, queries: int, *, seed: int = 0, on_progress: OnProgress | None = None) -> Drawn:
+def draw_vectors(
+    bank: Bank, count: int, queries: int, *, seed: int = 0, on_progress: OnProgress | None = None
+) -> VectorSet:
     """Draw `count` vectors and `queries` further ones around the centres of `bank`; the same for the same seed.
 
     A centre is chosen by the number that it stands for. Gaussian noise is added whose variance along each principal
@@ -62,18 +64,18 @@ def drawn(bank: Bank, count: int, queries: int, *, seed: int = 0, on_progress: O
     approximate index does depends on it more than on the 512.
     """
     random = np.random.default_rng(seed)
-    heaps = Heaps(bank)
+    heaps = VectorMixture(bank)
     made = np.empty((count + queries, bank.vectors.shape[1]), np.float32)
     for start in range(0, len(made), _CHUNK):
         part = made[start : start + _CHUNK]
         part[:] = heaps.draw(random, len(part))
         if on_progress is not None:
             on_progress(min(start + _CHUNK, len(made)), len(made))
-    return Drawn(made[:count], made[count:], f"drawn around {len(bank.counts)} centres of photographs, seed {seed}")
+    return VectorSet(made[:count], made[count:], f"drawn around {len(bank.counts)} centres of photographs, seed {seed}")
 
 
-class Heaps:
-    """The centres of a bank with what is added to them, for drawing again and again; see `drawn`."""
+class VectorMixture:
+    """The centres of a bank with what is added to them, for drawing again and again; see `draw_vectors`."""
 
     def __init__(self, bank: Bank) -> None:
         shares = (bank.counts / bank.counts.sum()).astype(np.float64)
@@ -92,21 +94,21 @@ class Heaps:
 
 def draw_or_read(
     photographs: Sequence[int], library: Path | None, queries: int, seed: int
-) -> tuple[list[int], Callable[[int, OnProgress], Drawn]]:
+) -> tuple[list[int], Callable[[int, OnProgress], VectorSet]]:
     """The sizes to measure at, and what gives the vectors of a size: a library's own, or drawn ones of `mini`'s kind.
 
-    Raises `UsageError` for what cannot be, and what `of_library` raises.
+    Raises `UsageError` for what cannot be, and what `library_vectors` raises.
     """
     if not 1 <= queries <= MOST_QUERIES:
         raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MOST_QUERIES:,}.")
     if library is None:
-        bank = bank_of_mini()
-        return list(photographs) or [DEFAULT_SIZE], lambda size, shown: drawn(
+        bank = mini_bank()
+        return list(photographs) or [DEFAULT_SIZE], lambda size, shown: draw_vectors(
             bank, size, queries, seed=seed, on_progress=shown
         )
     if photographs:
         raise UsageError("A library has as many photographs as it has: leave out --photos, or leave out --library.")
-    own = of_library(library, queries, seed=seed)
+    own = library_vectors(library, queries, seed=seed)
     return [len(own.vectors)], lambda size, shown: own
 
 
@@ -125,17 +127,17 @@ def _noise(bank: Bank) -> tuple[Float32Array, Float32Array]:
     return directions.astype(np.float32), np.sqrt(_NOISE * variances).astype(np.float32)
 
 
-def bank_of_mini() -> Bank:
+def mini_bank() -> Bank:
     """The centres of photographs in the match of `mini`, 128 of 512 dimensions."""
     from service.encoder.models import mini_folder
     from service.match.artifact import ScorerArtifact
 
-    interaction = ScorerArtifact.load(mini_folder(), fingerprint_of_mini()).text.interaction
+    interaction = ScorerArtifact.load(mini_folder(), mini_fingerprint()).text.interaction
     assert interaction is not None  # noqa: S101 - the match of mini is made with banks
     return interaction.banks[1]
 
 
-def fingerprint_of_mini() -> str:
+def mini_fingerprint() -> str:
     """What names the vectors of `mini`, from its match; loads no model."""
     import json
 
@@ -145,7 +147,7 @@ def fingerprint_of_mini() -> str:
     return str(json.loads((mini_folder() / FACTS).read_text(encoding="utf-8"))["fingerprint"])
 
 
-def of_library(folder: Path, queries: int, *, seed: int = 0) -> Drawn:
+def library_vectors(folder: Path, queries: int, *, seed: int = 0) -> VectorSet:
     """The vectors of a library, of which `queries` are drawn and taken out to ask for the others.
 
     Raises `LibraryError` where there is no library, or one with too few photographs.
@@ -165,4 +167,4 @@ def of_library(folder: Path, queries: int, *, seed: int = 0) -> Drawn:
     vectors = np.concatenate(parts)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     order = np.random.default_rng(seed).permutation(count)
-    return Drawn(vectors[np.sort(order[queries:])], vectors[order[:queries]], f"the library {folder}")
+    return VectorSet(vectors[np.sort(order[queries:])], vectors[order[:queries]], f"the library {folder}")

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.kinds import KindFolder, LeftOut, copies, read_kinds
-from eval.bootstrap import Interval, draws, interval
+from eval.bootstrap import Interval, interval, resample_counts
 from service.compute.cores import usable_cores
 from service.errors import DataError, LibraryError, PhotographError
 from service.heads.projection import Head
@@ -212,7 +212,9 @@ class _Measurement:
         self.on_progress("leaving kinds out", len(kinds), len(kinds))
         own = self.photographs.kind[self.asked]
         figures = _figures(judged, without, own, np.arange(len(own)))
-        drawn = [_figures(judged, without, own, np.repeat(np.arange(len(own)), times)) for times in draws(len(own))]
+        drawn = [
+            _figures(judged, without, own, np.repeat(np.arange(len(own)), times)) for times in resample_counts(len(own))
+        ]
         intervals = {name: interval([each.get(name, np.nan) for each in drawn]) for name in figures}
         names = self.photographs.names
         by_kind = {names[kind]: _auroc(without[kind], own == kind) for kind in without}
@@ -376,7 +378,7 @@ def _features_of(
     threads: int | None,
     on_progress: OnProgress,
 ) -> tuple[Float32Array, Int64Array, list[LeftOut]]:
-    from eval.features import features_of
+    from eval.feature_cache import features_of
 
     found = features_of(files, encoder, cache, on_progress, threads=threads)
     return found.features, found.rows, list(found.failed)

@@ -62,7 +62,7 @@ class MatchReport:
 
     def page(self) -> str:
         """The report as an HTML document."""
-        from eval.report import scoring_page
+        from eval.scoring_page import scoring_page
 
         return scoring_page(
             self.model,

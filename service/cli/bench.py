@@ -24,15 +24,15 @@ from service.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from eval.measure import Report
-    from eval.nearest import Trial
+    from eval.bench_nearest import IndexTrial
+    from eval.bench_report import BenchReport
 
 bench_app = typer.Typer(help="Measure how fast this machine is at it.", no_args_is_help=True)
 
 RepeatsOption = Annotated[int, typer.Option(help="How often it is measured; the spread is shown.")]
 
 
-def print_report(report: Report, as_json: bool, **more: Any) -> None:
+def print_report(report: BenchReport, as_json: bool, **more: Any) -> None:
     """Print what a bench has measured: JSON for programs, with `more` before it, or a table for people."""
     if as_json:
         print_line(json.dumps(more | report.as_json(), indent=2))
@@ -90,8 +90,8 @@ def encode(
     Queries are encoded one by one, photographs in batches of 16 that are decoded and resized already. Let
     nothing else compute meanwhile.
     """
-    from eval.bench import bench_encoding, medians_by_name
-    from eval.measure import check_repeats
+    from eval.bench_encode import bench_encoding, medians_by_name
+    from eval.bench_report import check_repeats
     from service.cli.progress import download, steps
     from service.config import MINI
     from service.encoder.encoder import load_encoder
@@ -135,8 +135,8 @@ def search(
     from eval.bench_search import bench_search
     from service.cli.progress import stages
 
-    with stages(errors_console()) as tell:
-        report = bench_search(photos or [], library, queries=queries, repeats=repeats, seed=seed, tell=tell)
+    with stages(errors_console()) as on_stage:
+        report = bench_search(photos or [], library, queries=queries, repeats=repeats, seed=seed, on_stage=on_stage)
     print_report(report, as_json)
 
 
@@ -157,9 +157,9 @@ def decode(
     from eval.bench_decode import bench_decode
     from service.cli.progress import stages
 
-    with stages(errors_console()) as tell:
+    with stages(errors_console()) as on_stage:
         report = bench_decode(
-            side=side, small=small, large=large, threads=threads, repeats=repeats, seed=seed, tell=tell
+            side=side, small=small, large=large, threads=threads, repeats=repeats, seed=seed, on_stage=on_stage
         )
     print_report(report, as_json)
 
@@ -180,7 +180,7 @@ def index(
     On drawn photographs, in new libraries that are gone afterwards. Let nothing else compute meanwhile.
     """
     from eval.bench_index import bench_index
-    from eval.measure import check_repeats
+    from eval.bench_report import check_repeats
     from service.cli.progress import download, stages
     from service.config import MINI
     from service.encoder.encoder import load_encoder
@@ -192,9 +192,15 @@ def index(
     name = settings.model or MINI
     with download(errors) as on_progress:
         ensure_downloaded(name, timeout_s=settings.hub_timeout_s, on_progress=on_progress)
-    with stages(errors) as tell:
+    with stages(errors) as on_stage:
         report = bench_index(
-            load_encoder(name, settings), settings, small=small, large=large, repeats=repeats, seed=seed, tell=tell
+            load_encoder(name, settings),
+            settings,
+            small=small,
+            large=large,
+            repeats=repeats,
+            seed=seed,
+            on_stage=on_stage,
         )
     print_report(report, as_json)
 
@@ -221,14 +227,14 @@ def nearest(
     Recall of the ten nearest, milliseconds for a query on one thread, seconds to build, bytes. Let nothing else
     compute meanwhile.
     """
-    from eval.draws import draw_or_read
-    from eval.nearest import bench_nearest
+    from eval.bench_nearest import bench_nearest
+    from eval.synthetic_vectors import draw_or_read
     from service.cli.progress import stages
 
     errors = errors_console()
     sizes, draw = draw_or_read(photos or [], library, queries, seed)
-    with stages(errors) as tell:
-        report = bench_nearest(draw, sizes, repeats=repeats, threads=threads, tell=tell)
+    with stages(errors) as on_stage:
+        report = bench_nearest(draw, sizes, repeats=repeats, threads=threads, on_stage=on_stage)
     if report.left_out:
         say(report.left_out)
     if as_json:
@@ -268,10 +274,10 @@ def library(
     from service.cli.terminal import check_report
 
     check_report(plot)
-    with stages(errors_console()) as tell:
-        report = bench_library(photos, keep=keep, queries=queries, repeats=repeats, seed=seed, tell=tell)
+    with stages(errors_console()) as on_stage:
+        report = bench_library(photos, keep=keep, queries=queries, repeats=repeats, seed=seed, on_stage=on_stage)
     if plot is not None:
-        from eval.growth import picture
+        from eval.growth_chart import picture
 
         plot.write_text(picture(report), encoding="utf-8")
     print_report(report, as_json)
@@ -296,9 +302,16 @@ def peer(
     from eval.bench_peer import bench_peer
     from service.cli.progress import stages
 
-    with stages(errors_console()) as tell:
+    with stages(errors_console()) as on_stage:
         report = bench_peer(
-            rclip, small=small, large=large, searched=searched, queries=queries, repeats=repeats, seed=seed, tell=tell
+            rclip,
+            small=small,
+            large=large,
+            searched=searched,
+            queries=queries,
+            repeats=repeats,
+            seed=seed,
+            on_stage=on_stage,
         )
     print_report(report, as_json)
 
@@ -325,8 +338,10 @@ def scans(
     from service.encoder.encoder import load_encoder
 
     encoder = load_encoder(MINI, settings_of())
-    with stages(errors_console()) as tell:
-        report = bench_scans(encoder.encode_texts, photos or [], queries=queries, repeats=repeats, seed=seed, tell=tell)
+    with stages(errors_console()) as on_stage:
+        report = bench_scans(
+            encoder.encode_texts, photos or [], queries=queries, repeats=repeats, seed=seed, on_stage=on_stage
+        )
     print_report(report, as_json)
 
 
@@ -350,14 +365,14 @@ def http(
     from eval.bench_http import bench_http
     from service.cli.progress import stages
 
-    with stages(errors_console()) as tell:
+    with stages(errors_console()) as on_stage:
         report = bench_http(
-            library, clients=clients, seconds=seconds, workers=workers, repeats=repeats, seed=seed, tell=tell
+            library, clients=clients, seconds=seconds, workers=workers, repeats=repeats, seed=seed, on_stage=on_stage
         )
     print_report(report, as_json)
 
 
-def _print_trials(trials: Sequence[Trial]) -> None:
+def _print_trials(trials: Sequence[IndexTrial]) -> None:
     from rich.console import Console
     from rich.table import Table
 

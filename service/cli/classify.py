@@ -150,7 +150,7 @@ def eval_classify(
     """
     from platformdirs import user_cache_path
 
-    from eval.classify import eval_classify as measure
+    from eval.vote_accuracy import eval_classify as measure
     from service.cli.progress import stages
     from training.similar.run import refit
 

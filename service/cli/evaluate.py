@@ -39,7 +39,7 @@ def borders(
     Each copy with a letterbox, a frame or a screen around it searches all photographs of the split. What is cut of
     photographs without added borders is named.
     """
-    from eval.borders import evaluate
+    from eval.letterbox_accuracy import evaluate
     from service.cli.progress import steps
     from service.store.paths import resolve_folder
 

@@ -9,26 +9,26 @@ import pytest
 
 import eval.bench_decode
 from eval.bench_decode import bench_decode
-from eval.measure import Report
+from eval.bench_report import BenchReport
 from service.errors import UsageError
 from tests.conftest import Finished
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
+def report() -> BenchReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(eval.bench_decode, "LARGE", (1600, 1200))
         return bench_decode(side=100, small=6, large=4, threads=2, repeats=2)
 
 
-def test_each_scale_is_measured_with_one_thread_and_with_all(report: Report) -> None:
+def test_each_scale_is_measured_with_one_thread_and_with_all(report: BenchReport) -> None:
     rates = {figure.name: figure.values for figure in report.figures if figure.unit == "photographs/s"}
     scales = ("224 pixels", "12 megapixels, reduced", "12 megapixels, full scale")
     assert set(rates) == {f"{scale}, {threads}" for scale in scales for threads in ("1 thread", "2 threads")}
     assert all(len(values) == 2 and min(values) > 0 for values in rates.values())
 
 
-def test_what_belongs_together_fits_together(report: Report) -> None:
+def test_what_belongs_together_fits_together(report: BenchReport) -> None:
     found = {figure.name: figure.values for figure in report.figures}
     for rate, ms in zip(
         found["12 megapixels, reduced, 1 thread"], found["12 megapixels, reduced, one photograph"], strict=True
@@ -38,7 +38,7 @@ def test_what_belongs_together_fits_together(report: Report) -> None:
     assert found["12 megapixels: reduced / full scale"] == tuple(one / other for one, other in faster)
 
 
-def test_the_reduced_scale_shows_nearly_the_same(report: Report) -> None:
+def test_the_reduced_scale_shows_nearly_the_same(report: BenchReport) -> None:
     difference = next(figure for figure in report.figures if figure.unit == "levels of 255")
     assert 0 < difference.most < 2
 

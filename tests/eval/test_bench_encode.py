@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.bench import BATCH, CANDIDATES, QUERIES, WARM_BATCHES, bench_encoding, medians_by_name
-from eval.measure import Report
+from eval.bench_encode import BATCH, CANDIDATES, QUERIES, WARM_BATCHES, bench_encoding, medians_by_name
+from eval.bench_report import BenchReport
 from service.encoder.encoder import Encoder
 from service.encoder.models import bytes_on_disk
 from service.errors import UsageError
@@ -66,15 +66,15 @@ def timed() -> TimedEncoder:
 
 
 @pytest.fixture
-def report(timed: TimedEncoder) -> Report:
+def report(timed: TimedEncoder) -> BenchReport:
     return bench_encoding(timed.load, 2_500_000, queries=50, batches=3, repeats=2, clock=timed.clock)
 
 
-def figures(report: Report) -> dict[str, tuple[float, ...]]:
+def figures(report: BenchReport) -> dict[str, tuple[float, ...]]:
     return {figure.name: figure.values for figure in report.figures}
 
 
-def test_what_comes_first_is_not_counted(report: Report) -> None:
+def test_what_comes_first_is_not_counted(report: BenchReport) -> None:
     found = figures(report)
     assert found["query"] == pytest.approx((3, 3))
     assert found["95 % of queries within"] == pytest.approx((3, 3))
@@ -100,12 +100,12 @@ def test_a_scorer_is_timed_by_the_candidates_of_a_search(tiny: Encoder) -> None:
     assert medians_by_name(without)["match_ms"] is None
 
 
-def test_loading_is_counted_by_itself_and_once(report: Report) -> None:
+def test_loading_is_counted_by_itself_and_once(report: BenchReport) -> None:
     assert figures(report)["loading"] == pytest.approx((LOADING_S,))
     assert figures(report)["size"] == (2.5,)
 
 
-def test_as_much_is_asked_as_is_reported(timed: TimedEncoder, report: Report) -> None:
+def test_as_much_is_asked_as_is_reported(timed: TimedEncoder, report: BenchReport) -> None:
     assert [report.settings[name] for name in ("queries", "batches", "batch", "repeats")] == [50, 3, BATCH, 2]
     assert report.settings["runtime"] == "clockwork"
     assert len(timed.asked) == len(QUERIES) + 2 * 50

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eval.bench_http import bench_http
-from eval.drawn_library import make_drawn_library
 from eval.http_load import Job, drive
+from eval.synthetic_library import make_synthetic_library
 from service.errors import LibraryError, UsageError
 from tests.conftest import Finished
 
@@ -21,7 +21,7 @@ Run = Callable[..., Finished]
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn") / "library"
-    make_drawn_library(folder, 300, thumbnails=False)
+    make_synthetic_library(folder, 300, thumbnails=False)
     return folder
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import eval.bench_index
 from eval.bench_index import bench_index
-from eval.measure import Report
+from eval.bench_report import BenchReport
 from service.config import Settings
 from service.encoder.encoder import Encoder
 from service.errors import UsageError
@@ -24,12 +24,12 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def report(few: None, tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> Report:
+def report(few: None, tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> BenchReport:
     monkeypatch.setattr(eval.bench_index._Bench, "_peak_mb", lambda self, photographs: 123.0)
     return bench_index(tiny, Settings(batch_size=4, decode_threads=2), small=10, large=5, repeats=2)
 
 
-def test_the_three_rates_and_their_ratios_are_of_the_same_repeat(report: Report) -> None:
+def test_the_three_rates_and_their_ratios_are_of_the_same_repeat(report: BenchReport) -> None:
     found = {figure.name: figure.values for figure in report.figures}
     for what in ("224 pixels", "12 megapixels"):
         rows = zip(*(found[f"{what}: {name}"] for name in ("decode alone", "tower alone", "index")), strict=True)

@@ -12,8 +12,8 @@ import pytest
 
 from eval import bench_library as bench
 from eval.bench_library import bench_library, exactly, sizes_up_to
-from eval.measure import Report
-from eval.texts import COUNT, texts
+from eval.bench_report import BenchReport
+from eval.query_texts import COUNT, texts
 from service.errors import UsageError
 from service.library import Library
 from service.store.catalog import Catalog
@@ -27,7 +27,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(kept: Path) -> Report:
+def report(kept: Path) -> BenchReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "FIRST_SIZE", SIZES[0])
         patch.setattr(bench, "CHANGED", 5)
@@ -35,7 +35,7 @@ def report(kept: Path) -> Report:
         return bench_library(SIZES[1], keep=kept, queries=3, repeats=2)
 
 
-def test_every_size_has_every_figure_with_its_repeats(report: Report) -> None:
+def test_every_size_has_every_figure_with_its_repeats(report: BenchReport) -> None:
     found = {figure.name: figure for figure in report.figures}
     for size in SIZES:
         once = [
@@ -62,13 +62,13 @@ def test_every_size_has_every_figure_with_its_repeats(report: Report) -> None:
     assert report.machine["cores"] >= 1
 
 
-def test_the_library_is_as_large_as_said_and_stays_where_asked(report: Report, kept: Path) -> None:
+def test_the_library_is_as_large_as_said_and_stays_where_asked(report: BenchReport, kept: Path) -> None:
     with Library.open(kept) as library:
         assert library.catalog.count() == report.settings["sizes"][-1]
 
 
 def test_a_kept_library_is_measured_again_without_filling(
-    report: Report, kept: Path, monkeypatch: pytest.MonkeyPatch
+    report: BenchReport, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "CHANGED", 5)
     again = bench_library(SIZES[1], keep=kept, queries=2, repeats=1)
@@ -133,7 +133,7 @@ def test_a_persons_own_library_is_left_alone(tmp_path: Path, smysl: Callable[...
 
 
 def test_the_command_prints_json_and_draws(
-    report: Report, kept: Path, tmp_path: Path, smysl: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    report: BenchReport, kept: Path, tmp_path: Path, smysl: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "CHANGED", 5)
     plot = tmp_path / "growth.svg"

@@ -14,9 +14,9 @@ import faiss
 import numpy as np
 import pytest
 
-from eval import nearest
-from eval.draws import Drawn, bank_of_mini, draw_or_read, drawn, of_library
-from eval.nearest import ANNOY_SEARCH, HNSW_SEARCH, Contender, K, NearestReport, bench_nearest, contenders
+from eval import bench_nearest as module
+from eval.bench_nearest import ANNOY_SEARCH, HNSW_SEARCH, Contender, K, NearestReport, bench_nearest, contenders
+from eval.synthetic_vectors import VectorSet, draw_or_read, draw_vectors, library_vectors, mini_bank
 from service.errors import LibraryError, UsageError
 from service.types import Float32Array, Int64Array, OnProgress
 from tests.service.pictures import save_picture
@@ -25,12 +25,12 @@ SIZE, QUERIES = 600, 20
 
 
 @pytest.fixture(scope="module")
-def given() -> Drawn:
-    return drawn(bank_of_mini(), SIZE, QUERIES)
+def given() -> VectorSet:
+    return draw_vectors(mini_bank(), SIZE, QUERIES)
 
 
 @pytest.fixture(scope="module")
-def report(given: Drawn) -> NearestReport:
+def report(given: VectorSet) -> NearestReport:
     return bench_nearest(lambda size, shown: given, [SIZE], repeats=2, threads=1)
 
 
@@ -58,7 +58,7 @@ class Pretended:
 
 
 def pretending(
-    given: Drawn, says: Callable[[Int64Array], Sequence[int]], efforts: tuple[int, ...] = (1,)
+    given: VectorSet, says: Callable[[Int64Array], Sequence[int]], efforts: tuple[int, ...] = (1,)
 ) -> NearestReport:
     clock = [0.0]
 
@@ -78,11 +78,11 @@ def pretending(
 # -- what counts as found ------------------------------------------------------------------------------
 
 
-def test_an_index_that_says_what_is_right_has_all(given: Drawn) -> None:
+def test_an_index_that_says_what_is_right_has_all(given: VectorSet) -> None:
     assert pretending(given, list).trials[0].recall == 100
 
 
-def test_an_index_whose_rows_are_shuffled_has_next_to_nothing(given: Drawn) -> None:
+def test_an_index_whose_rows_are_shuffled_has_next_to_nothing(given: VectorSet) -> None:
     places = np.random.default_rng(1).permutation(SIZE)
     assert pretending(given, lambda right: [int(places[row]) for row in right]).trials[0].recall < 10
 
@@ -98,14 +98,14 @@ def test_an_index_whose_rows_are_shuffled_has_next_to_nothing(given: Drawn) -> N
     ids=["four of ten", "one ten times", "five and nothing", "nothing"],
 )
 def test_what_is_missing_or_said_twice_is_not_found(
-    given: Drawn, says: Callable[[Int64Array], Sequence[int]], recall: float
+    given: VectorSet, says: Callable[[Int64Array], Sequence[int]], recall: float
 ) -> None:
     assert pretending(given, says).trials[0].recall == pytest.approx(recall)
 
 
 def test_any_of_more_photographs_with_the_same_vector_is_right() -> None:
     vectors = np.eye(32, dtype=np.float32).repeat(12, axis=0)
-    given = Drawn(vectors, np.eye(32, dtype=np.float32)[:3], "twelve of each")
+    given = VectorSet(vectors, np.eye(32, dtype=np.float32)[:3], "twelve of each")
     for first in (0, 2):
         others = pretending(given, lambda right, first=first: range(right[0] // 12 * 12 + first, SIZE)[:K])  # type: ignore[misc]
         assert others.trials[0].recall == 100
@@ -114,7 +114,7 @@ def test_any_of_more_photographs_with_the_same_vector_is_right() -> None:
 # -- what is measured ----------------------------------------------------------------------------------
 
 
-def test_building_and_asking_are_timed_apart_and_each_effort_by_itself(given: Drawn) -> None:
+def test_building_and_asking_are_timed_apart_and_each_effort_by_itself(given: VectorSet) -> None:
     first, second = pretending(given, list, efforts=(1, 4)).trials
     assert first.build_s == second.build_s == pytest.approx(7.5)
     assert (first.ms, first.ms_least, first.ms_most) == pytest.approx((2, 2, 2))
@@ -147,7 +147,7 @@ def test_flat_finds_all_in_half_the_bytes_and_effort_pays(report: NearestReport)
     assert graphs[-1].recall > 95
 
 
-def test_annoy_finds_them_too(given: Drawn) -> None:
+def test_annoy_finds_them_too(given: VectorSet) -> None:
     pytest.importorskip("annoy", reason="annoy is not installed; the extra `bench` brings it")
     (annoy,) = [each for each in contenders() if each.name.startswith("Annoy")]
     trials = bench_nearest(lambda size, shown: given, [SIZE], repeats=1, threads=1, among=[annoy]).trials
@@ -155,21 +155,21 @@ def test_annoy_finds_them_too(given: Drawn) -> None:
     assert trials[0].bytes > SIZE * 512 * 4
 
 
-def test_without_annoy_a_sentence_says_how_to_get_it(given: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest, "find_spec", lambda name: None)
+def test_without_annoy_a_sentence_says_how_to_get_it(given: VectorSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
     assert [each.name for each in contenders()] == ["FAISS flat fp32", "FAISS flat fp16", "FAISS HNSW32"]
     left_out = pretending(given, list).left_out
     assert left_out is not None
     assert "pip install annoy" in left_out
 
 
-def test_faiss_has_as_many_threads_afterwards_as_before(given: Drawn) -> None:
+def test_faiss_has_as_many_threads_afterwards_as_before(given: VectorSet) -> None:
     before = faiss.omp_get_max_threads()
     bench_nearest(lambda size, shown: given, [SIZE], repeats=1, threads=before + 1, among=contenders()[:1])
     assert faiss.omp_get_max_threads() == before
 
 
-def test_one_sees_how_far_it_is(given: Drawn) -> None:
+def test_one_sees_how_far_it_is(given: VectorSet) -> None:
     told: list[tuple[str, int, int]] = []
     bench_nearest(
         lambda size, shown: given,
@@ -177,7 +177,7 @@ def test_one_sees_how_far_it_is(given: Drawn) -> None:
         repeats=2,
         threads=1,
         among=contenders()[:1],
-        tell=lambda what, done, total: told.append((what, done, total)),
+        on_stage=lambda what, done, total: told.append((what, done, total)),
     )
     assert [what for what, done, total in told if done == total] == [
         "finding what is right",
@@ -199,7 +199,7 @@ def test_one_sees_how_far_it_is(given: Drawn) -> None:
 def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(
     sizes: list[int], repeats: int, threads: int, says: str
 ) -> None:
-    def draw(size: int, shown: OnProgress) -> Drawn:
+    def draw(size: int, shown: OnProgress) -> VectorSet:
         raise AssertionError("nothing may be drawn")
 
     with pytest.raises(UsageError, match=says):
@@ -209,14 +209,14 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(
 # -- the vectors ---------------------------------------------------------------------------------------
 
 
-def test_the_same_seed_draws_the_same_and_another_seed_others(given: Drawn) -> None:
-    again, other = drawn(bank_of_mini(), SIZE, QUERIES), drawn(bank_of_mini(), SIZE, QUERIES, seed=1)
+def test_the_same_seed_draws_the_same_and_another_seed_others(given: VectorSet) -> None:
+    again, other = draw_vectors(mini_bank(), SIZE, QUERIES), draw_vectors(mini_bank(), SIZE, QUERIES, seed=1)
     assert np.array_equal(again.vectors, given.vectors)
     assert np.array_equal(again.queries, given.queries)
     assert not np.array_equal(other.vectors, given.vectors)
 
 
-def test_queries_are_further_draws_and_no_members(given: Drawn) -> None:
+def test_queries_are_further_draws_and_no_members(given: VectorSet) -> None:
     assert given.vectors.shape == (SIZE, 512)
     assert given.queries.shape == (QUERIES, 512)
     assert np.linalg.norm(given.vectors, axis=1) == pytest.approx(np.ones(SIZE), abs=1e-5)
@@ -224,7 +224,7 @@ def test_queries_are_further_draws_and_no_members(given: Drawn) -> None:
 
 
 def test_drawn_vectors_have_neighbours_as_photographs_have_and_random_ones_have_not() -> None:
-    made = drawn(bank_of_mini(), 6000, 300)
+    made = draw_vectors(mini_bank(), 6000, 300)
     similarities = np.sort(made.queries @ made.vectors.T, axis=1)
     assert similarities.mean() == pytest.approx(0.0, abs=0.05)
     assert similarities[:, -1].mean() == pytest.approx(0.72, abs=0.03)
@@ -251,7 +251,7 @@ def library(tmp_path_factory: pytest.TempPathFactory, tiny: Any) -> Path:
 
 
 def test_a_librarys_own_vectors_are_parted_into_members_and_queries(library: Path, tiny: Any) -> None:
-    own = of_library(library, 5)
+    own = library_vectors(library, 5)
     assert own.vectors.shape == (25, tiny.dimension)
     assert own.queries.shape == (5, tiny.dimension)
     everything = np.concatenate([own.vectors, own.queries])
@@ -261,9 +261,9 @@ def test_a_librarys_own_vectors_are_parted_into_members_and_queries(library: Pat
 
 def test_a_library_that_is_too_small_or_not_there_gets_a_sentence(library: Path, tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="holds 30 photographs, too few to take 16 out"):
-        of_library(library, 16)
+        library_vectors(library, 16)
     with pytest.raises(LibraryError, match="no library"):
-        of_library(tmp_path, 16)
+        library_vectors(tmp_path, 16)
 
 
 def test_sizes_are_for_drawn_vectors_alone(library: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from eval import bench_peer as bench
 from eval.bench_peer import MINI, RCLIP, SAME, bench_peer
-from eval.measure import Report
+from eval.bench_report import BenchReport
 from eval.peer_commands import Peer, Ran, find_peer, ran
 from service.errors import UsageError
 
@@ -56,11 +56,11 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 @pytest.fixture
-def report(machine: Machine) -> Report:
+def report(machine: Machine) -> BenchReport:
     return bench_peer(Path("rclip"), small=11, large=6, searched=20, queries=3, repeats=2)
 
 
-def test_photographs_a_second_are_without_start(report: Report) -> None:
+def test_photographs_a_second_are_without_start(report: BenchReport) -> None:
     found = {figure.name: figure for figure in report.figures}
     for kind in ("small", "12 megapixels"):
         for name in (RCLIP, SAME, MINI):
@@ -72,7 +72,7 @@ def test_photographs_a_second_are_without_start(report: Report) -> None:
     assert found[f"peak memory of indexing 11 of small, {MINI}"].values == (511, 511)
 
 
-def test_all_take_turns(report: Report, machine: Machine) -> None:
+def test_all_take_turns(report: BenchReport, machine: Machine) -> None:
     turns = [name for name, count in machine.asked if count == "11"]
     assert turns == [RCLIP, SAME, MINI] * 2
     asked = [name for kind, name in machine.asked if kind == "ask"]

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from eval.measure import Figure, Report, machine_facts, repeated, versions_of
+from eval.bench_report import BenchReport, Figure, machine_facts, repeated, versions_of
 from service.errors import UsageError
 
 
@@ -17,7 +17,7 @@ def test_a_figure_knows_its_middle_and_its_ends() -> None:
 
 
 def test_a_report_becomes_json_with_all_repeats() -> None:
-    report = Report(
+    report = BenchReport(
         "decode",
         [Figure("small", "photographs/s", (1.23456, 2345.6)), Figure("none", "MB", (math.nan,))],
         {"repeats": 2},

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from eval import bench_scans as bench
+from eval.bench_report import BenchReport
 from eval.bench_scans import KINDS, bench_scans
-from eval.measure import Report
 from service.errors import UsageError
 from service.types import Float32Array, Int64Array
 
@@ -20,11 +20,11 @@ def encode(texts: Sequence[str]) -> Float32Array:
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
+def report() -> BenchReport:
     return bench_scans(encode, [1_000, 1_500], queries=6, repeats=2)
 
 
-def test_every_kind_is_measured_at_every_size(report: Report) -> None:
+def test_every_kind_is_measured_at_every_size(report: BenchReport) -> None:
     found = {figure.name: figure for figure in report.figures}
     for size in ("1,000", "1,500"):
         for kind in KINDS:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from eval.bench_search import MOST_QUERIES, bench_search, exact_least, found_share
-from eval.drawn_library import make_drawn_library
-from eval.draws import fingerprint_of_mini
+from eval.synthetic_library import make_synthetic_library
+from eval.synthetic_vectors import mini_fingerprint
 from service.errors import LibraryError, UsageError
 from service.library import Library
 from service.store.catalog import Catalog
@@ -23,7 +23,7 @@ COUNT = 40
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench-search") / "library"
-    make_drawn_library(folder, COUNT, thumbnails=False)
+    make_synthetic_library(folder, COUNT, thumbnails=False)
     return folder
 
 
@@ -55,7 +55,7 @@ def test_without_a_library_some_are_drawn_and_gone_afterwards(tmp_path: Path, mo
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     told: list[str] = []
-    report = bench_search([25, 12, 25], queries=2, repeats=1, tell=lambda what, done, total: told.append(what))
+    report = bench_search([25, 12, 25], queries=2, repeats=1, on_stage=lambda what, done, total: told.append(what))
     assert [each.name for each in report.figures if "GET /search beyond" in each.name] == [
         "12: GET /search beyond the text tower",
         "25: GET /search beyond the text tower",
@@ -89,7 +89,7 @@ def test_an_empty_library_is_refused_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_exact_scan_finds_the_similarity_of_the_last_that_counts(catalog: Catalog) -> None:
-    fingerprint = fingerprint_of_mini()
+    fingerprint = mini_fingerprint()
     ids = [row[0] for row in catalog.connection.execute("SELECT id FROM photograph ORDER BY id")]
     vectors = np.stack([catalog.vector(identity, fingerprint) for identity in ids])
     least = exact_least(catalog, fingerprint, vectors[:3], 5)
@@ -99,7 +99,7 @@ def test_the_exact_scan_finds_the_similarity_of_the_last_that_counts(catalog: Ca
 
 
 def test_a_share_counts_what_is_among_the_nearest_once(catalog: Catalog) -> None:
-    fingerprint = fingerprint_of_mini()
+    fingerprint = mini_fingerprint()
     ids = np.array([row[0] for row in catalog.connection.execute("SELECT id FROM photograph ORDER BY id")])
     vectors = np.stack([catalog.vector(int(identity), fingerprint) for identity in ids])
     nearest = ids[np.argsort(-(vectors @ vectors[0]))]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval import features as module
-from eval.features import Augmentation, features_of
+from eval import feature_cache as module
+from eval.feature_cache import Augmentation, features_of
 from service.encoder.encoder import Encoder
 from service.errors import UsageError
 from service.photos.decode import open_photograph

@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from eval.growth import LEFT, WIDTH, curves, picture
-from eval.measure import Figure, Report
+from eval.bench_report import BenchReport, Figure
+from eval.growth_chart import LEFT, WIDTH, curves, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def report(*figures: Figure) -> Report:
-    return Report("library", list(figures), {}, [], {}, {})
+def report(*figures: Figure) -> BenchReport:
+    return BenchReport("library", list(figures), {}, [], {}, {})
 
 
 SIZES = ("1,000", "10,000", "100,000")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from eval.bordered import KINDS, bordered, iou
-from eval.borders import evaluate
+from eval.letterbox_accuracy import evaluate
+from eval.letterboxed import BORDERS, add_border, iou
 from service.errors import UsageError
 from service.photos.crop import Box, crop
 from tests.service.colours import ColourEncoder
@@ -30,16 +30,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BORDERS)
 def test_a_copy_has_its_photograph_where_it_says(kind: str) -> None:
     original = picture(3, (224, 224))
     for seed in range(3):
-        copy = bordered(original, kind, TEXT, seed)
+        copy = add_border(original, kind, TEXT, seed)
         part = crop(copy.image, copy.box)
         assert part.size[0] * part.size[1] < 0.95 * copy.image.size[0] * copy.image.size[1]
         difference = np.asarray(part, np.int16) - np.asarray(original.resize(part.size), np.int16)
         assert np.abs(difference).mean() < 5
-        assert copy.image.tobytes() == bordered(original, kind, TEXT, seed).image.tobytes()
+        assert copy.image.tobytes() == add_border(original, kind, TEXT, seed).image.tobytes()
 
 
 def test_two_boxes_have_as_much_in_common_as_they_cover_together() -> None:

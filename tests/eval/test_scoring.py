@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data.ratings import RatedPairs, read_rated_pairs
-from eval.bootstrap import draws, interval
+from eval.bootstrap import interval, resample_counts
 from eval.scoring import (
     crowd_reliability,
     expert_reliability,
@@ -154,7 +154,7 @@ def test_intervals_hold_the_figure_and_narrow_with_the_number_of_photographs() -
 
 def test_photographs_are_what_is_drawn() -> None:
     pairs, truth = some_pairs(experts=60, crowd=0)
-    times = next(draws(60, 1, seed=5))
+    times = next(resample_counts(60, 1, seed=5))
     rows = [row for row in range(60) for _ in range(times[pairs.photograph[row]])]
     expected = np.mean(np.abs(truth[rows] - pairs.grade[rows]))
     assert times.sum() == 60

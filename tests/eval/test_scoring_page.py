@@ -14,9 +14,9 @@ from PIL import Image
 from data.captions import CaptionedPhotograph
 from data.ratings import RatedPairs
 from eval.answerable import answerability
-from eval.drawings import Line, density, diagram
-from eval.report import scoring_page
+from eval.charts import Line, density, diagram
 from eval.scoring import scoring_figures
+from eval.scoring_page import scoring_page
 from tests.eval.outline import HOSTILE, Outline
 
 LARGE = 30

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from eval.drawn_library import make_drawn_library
-from eval.served import Client, memory_of, served
+from eval.service_process import ServiceClient, memory_of, running_service
+from eval.synthetic_library import make_synthetic_library
 from service.errors import LibraryError
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served") / "library"
-    make_drawn_library(folder, 30, thumbnails=False)
+    make_synthetic_library(folder, 30, thumbnails=False)
     return folder
 
 
 def test_it_answers_and_is_gone_afterwards(library: Path) -> None:
-    with served(library) as service:
+    with running_service(library) as service:
         assert service.started_s > 0
-        client = Client(service.url)
+        client = ServiceClient(service.url)
         found = client.get("/search", text="two dogs & a cat", k=3, min_match=0)
         assert len(found["hits"]) == 3
         with pytest.raises(LibraryError, match="answered /search"):
@@ -37,7 +37,7 @@ def test_it_answers_and_is_gone_afterwards(library: Path) -> None:
 
 
 def test_a_service_that_does_not_start_is_told_with_its_reason(tmp_path: Path) -> None:
-    with pytest.raises(LibraryError, match="There is no library"), served(tmp_path / "nothing"):
+    with pytest.raises(LibraryError, match="There is no library"), running_service(tmp_path / "nothing"):
         pass
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.similar import Measured, eval_similar, figures_of, measure
+from eval.similar import GalleryResults, eval_similar, figures_of, search_gallery
 from service.encoder.encoder import Encoder
 from service.errors import DataError, MismatchError
 from service.heads.projection import Head, Projection
@@ -19,10 +19,10 @@ from service.match.artifact import Logistic
 VOTE = Vote(neighbours=3, temperature=0.1, of_share=1.0, of_similarity=0.0, intercept=0.0, min_confidence=0.0)
 
 
-def line(similarities: list[float], kinds: list[int], own: int = 0, vote: Vote | None = None) -> Measured:
+def line(similarities: list[float], kinds: list[int], own: int = 0, vote: Vote | None = None) -> GalleryResults:
     """One photograph of the kind `own` that has these similarities to a gallery of these kinds."""
     gallery = np.array(similarities, np.float32)[:, None]
-    return measure(np.ones((1, 1), np.float32), np.array([own]), gallery, np.array(kinds), vote=vote)
+    return search_gallery(np.ones((1, 1), np.float32), np.array([own]), gallery, np.array(kinds), vote=vote)
 
 
 def test_fewer_than_ten_relevant_are_divided_by_their_number() -> None:
@@ -56,7 +56,7 @@ def test_of_equally_similar_ones_those_of_other_kinds_stand_first() -> None:
 def test_a_photograph_does_not_find_itself() -> None:
     vectors = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
     kinds = np.array([0, 0, 1, 1])
-    found = measure(vectors, kinds, vectors, kinds, exclude=np.arange(4))
+    found = search_gallery(vectors, kinds, vectors, kinds, exclude=np.arange(4))
     assert found.rows[:, 0].tolist() == [1, 0, 3, 2]
     assert found.rows.shape == (4, 3)
     assert found.precision.tolist() == [1.0] * 4
@@ -86,7 +86,7 @@ def test_nothing_to_find_is_refused() -> None:
     with pytest.raises(ValueError, match="one of its kind"):
         line([0.5], [1])
     with pytest.raises(ValueError, match="one of its kind"):
-        measure(
+        search_gallery(
             np.ones((1, 1), np.float32), np.array([0]), np.ones((2, 1), np.float32), np.array([0, 1]), np.array([0])
         )
 
@@ -95,7 +95,7 @@ def test_random_vectors_have_the_figures_of_chance() -> None:
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(2000, 16)).astype(np.float32)
     kinds = generator.permutation(np.repeat(np.arange(5), 400))
-    found = measure(vectors[:1000], kinds[:1000], vectors[1000:], kinds[1000:])
+    found = search_gallery(vectors[:1000], kinds[:1000], vectors[1000:], kinds[1000:])
     figures, intervals = figures_of(found, kinds[:1000])
     # Of ten places each right with p = 1/5: E[AP@10] = p/10 · Σ (1 + (i - 1) p) / i.
     expected = 100 * sum(0.2 * (1 + (place - 1) * 0.2) / place for place in range(1, 11)) / 10
@@ -105,7 +105,7 @@ def test_random_vectors_have_the_figures_of_chance() -> None:
 
 
 def test_intervals_lie_around_their_figures() -> None:
-    measured = Measured(
+    measured = GalleryResults(
         precision=np.array([0.0, 0.5, 1.0, 1.0]),
         voted=np.array([1, 0, 0, 0]),
         rows=np.zeros((4, 1), np.int64),

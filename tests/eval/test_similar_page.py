@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data.kinds import LeftOut
-from eval.similar import Found, KindFigure, Search, SimilarReport
+from eval.similar import GalleryHit, GallerySearch, KindFigure, SimilarReport
 from eval.similar_page import similar_page
 from tests.eval.outline import HOSTILE, Outline
 
@@ -20,7 +20,7 @@ def report(tmp_path: Path) -> SimilarReport:
     files = [tmp_path / f"{place}<b>.jpg" for place in range(3)]
     for place, file in enumerate(files):
         Image.new("RGB", (400 + place, 300), "red").save(file)
-    found = (Found(files[1], HOSTILE, False, 0.91), Found(files[2], "rose", True, -0.125))
+    found = (GalleryHit(files[1], HOSTILE, False, 0.91), GalleryHit(files[2], "rose", True, -0.125))
     return SimilarReport(
         figures={"map10": 76.44, "r1": 88.6, "vote_accuracy": 90.0},
         intervals={"map10": (72.8, 79.96), "r1": (85.0, 92.0), "vote_accuracy": (86.0, 93.0)},
@@ -29,7 +29,7 @@ def report(tmp_path: Path) -> SimilarReport:
         leave_one_out=False,
         by_kind=(KindFigure("rose", 8, 80.0), KindFigure(HOSTILE, 3, 40.06), KindFigure("lily", 1, 100.0)),
         confusions={("rose", "rose"): 6, ("rose", HOSTILE): 2, (HOSTILE, HOSTILE): 3, ("lily", "lily"): 1},
-        worst=(Search(files[0], "rose", HOSTILE, 12.5, found),),
+        worst=(GallerySearch(files[0], "rose", HOSTILE, 12.5, found),),
         left_out=(LeftOut(files[2], f"it is the same photograph as {HOSTILE}"),),
         skipped=0,
         seconds=1.0,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.drawn_library import DIMENSION, FEATURES, IN_A_FOLDER, Drawer, make_drawn_library
-from eval.draws import fingerprint_of_mini
+from eval.synthetic_library import DIMENSION, FEATURES, IN_A_FOLDER, SyntheticWriter, make_synthetic_library
+from eval.synthetic_vectors import mini_fingerprint
 from service.errors import UsageError
 from service.library import Library
 from service.search.search import Query
@@ -23,7 +23,7 @@ PHOTOGRAPHS = IN_A_FOLDER + 20
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn") / "library"
-    make_drawn_library(folder, PHOTOGRAPHS)
+    make_synthetic_library(folder, PHOTOGRAPHS)
     return folder
 
 
@@ -31,7 +31,7 @@ def test_it_holds_what_an_index_run_keeps(made: Path) -> None:
     with Library.open(made) as library:
         status = library.status()
         catalog = library.catalog
-        fingerprint = fingerprint_of_mini()
+        fingerprint = mini_fingerprint()
         assert (status.photographs, status.model, status.fingerprint) == (PHOTOGRAPHS, "mini", fingerprint)
         assert catalog.count_with([fingerprint, f"{fingerprint}.features"]) == PHOTOGRAPHS
         last = max(identity for identity, _ in catalog.ids_under(status.roots[0].id, ""))
@@ -61,7 +61,7 @@ def test_its_index_is_there_and_it_can_be_searched(made: Path) -> None:
 def test_the_same_seed_draws_the_same_and_another_draws_others(tmp_path: Path) -> None:
     drawn = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        make_drawn_library(tmp_path / name, 3, seed=seed, thumbnails=False)
+        make_synthetic_library(tmp_path / name, 3, seed=seed, thumbnails=False)
         with sqlite3.connect(tmp_path / name / "catalog.sqlite") as connection:
             drawn[name] = connection.execute("SELECT data FROM vector ORDER BY photograph_id, fingerprint").fetchall()
         connection.close()
@@ -70,10 +70,10 @@ def test_the_same_seed_draws_the_same_and_another_draws_others(tmp_path: Path) -
 
 def test_what_is_added_later_is_drawn_anew(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "catalog.sqlite")
-    first = Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
-    second = Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    first = SyntheticWriter(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    second = SyntheticWriter(catalog, tmp_path / "photographs", thumbnails=False).add(4)
     assert len({*first, *second}) == 8
-    _, _, chunks = catalog.changes([fingerprint_of_mini()], 0)
+    _, _, chunks = catalog.changes([mini_fingerprint()], 0)
     vectors = np.concatenate([each.astype(np.float32) for _, (each,) in chunks])
     similar = vectors @ vectors.T - np.eye(len(vectors), dtype=np.float32)
     assert similar.max() < 0.99
@@ -82,7 +82,7 @@ def test_what_is_added_later_is_drawn_anew(tmp_path: Path) -> None:
 
 def test_progress_ends_where_it_said(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    make_drawn_library(
+    make_synthetic_library(
         tmp_path / "library", 7, thumbnails=False, on_progress=lambda done, total: seen.append((done, total))
     )
     assert seen[-1] == (7, 7)
@@ -91,28 +91,28 @@ def test_progress_ends_where_it_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("photographs", [0, -1, 10_000_001])
 def test_a_number_that_cannot_be_gets_a_sentence(photographs: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--photos"):
-        make_drawn_library(tmp_path / "library", photographs)
+        make_synthetic_library(tmp_path / "library", photographs)
     assert not (tmp_path / "library").exists()
 
 
 def test_a_library_that_is_there_is_left_alone(made: Path) -> None:
     with pytest.raises(UsageError, match="already"):
-        make_drawn_library(made, 1)
+        make_synthetic_library(made, 1)
 
 
 def test_a_real_library_is_not_filled_up(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "catalog.sqlite")
     catalog.remove([1])
     with pytest.raises(UsageError, match="real photographs"):
-        Drawer(catalog, tmp_path / "photographs")
+        SyntheticWriter(catalog, tmp_path / "photographs")
     assert catalog.setting("model") is None
     catalog.close()
 
 
 def test_names_are_never_drawn_twice_though_some_were_removed(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "catalog.sqlite")
-    first = Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    first = SyntheticWriter(catalog, tmp_path / "photographs", thumbnails=False).add(4)
     catalog.remove(first[:2])
-    Drawer(catalog, tmp_path / "photographs", thumbnails=False).add(4)
+    SyntheticWriter(catalog, tmp_path / "photographs", thumbnails=False).add(4)
     assert catalog.count() == 6
     catalog.close()

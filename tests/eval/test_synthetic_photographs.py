@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from eval.drawn_photographs import SMALL, draw_photographs
+from eval.synthetic_photographs import SMALL, draw_photographs
 
 
 def test_they_are_jpegs_of_their_size_and_no_two_are_alike(tmp_path: Path) -> None:

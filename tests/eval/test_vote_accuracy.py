@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.classify import eval_classify
+from eval.vote_accuracy import eval_classify
 from service.errors import DataError
 from service.heads.projection import Head
 from service.kinds.vote_calibration import calibration_error

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from eval.bootstrap import Interval, draws, interval
-from eval.similar import measure
+from eval.bootstrap import Interval, interval, resample_counts
+from eval.similar import search_gallery
 from service.types import Float32Array, Float64Array, Int64Array, OnStage
 from training.similar import looks
 from training.similar.looks import Look, Similarity, Statistics
@@ -103,7 +103,7 @@ class OutOfFold:
     def map10_interval(self) -> Interval:
         """95 %, by bootstrap over photographs."""
         known = self.precisions[np.isfinite(self.precisions)]
-        return interval([100.0 * float(times @ known / times.sum()) for times in draws(len(known))])
+        return interval([100.0 * float(times @ known / times.sum()) for times in resample_counts(len(known))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +188,7 @@ def compare(
 
 def precisions_in(split: Split, kinds: Int64Array, asked: Float32Array, searched: Float32Array) -> Float64Array:
     """AP@10 (asked,), 0 to 1, of the photographs that ask in a split, by vectors of these and of its gallery."""
-    return measure(asked, kinds[split.asked], searched, kinds[split.gallery], split.itself).precision
+    return search_gallery(asked, kinds[split.asked], searched, kinds[split.gallery], split.itself).precision
 
 
 def best(outcomes: Sequence[CandidateOutcome]) -> CandidateOutcome:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.features import Augmentation, features_of
+from eval.feature_cache import Augmentation, features_of
 from service.errors import DataError
 from service.heads.projection import unit
 from service.types import Float32Array, Int64Array, OnStage

@@ -7,10 +7,10 @@ import math
 
 import pytest
 
-from eval.measure import Figure, Report
+from eval.bench_report import BenchReport, Figure
 from service.cli.bench import print_report, shown
 
-REPORT = Report(
+REPORT = BenchReport(
     "decode",
     [Figure("small, decoded", "photographs/s", (2000.4, 2100.0, 1900.0)), Figure("size", "MB", (1.25,))],
     {"repeats": 3, "sizes": [1000, 2000], "gone": None},

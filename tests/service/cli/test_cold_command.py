@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.drawn_library import make_drawn_library
+from eval.synthetic_library import make_synthetic_library
 from tests.conftest import ROOT
 from tests.service.conftest import Shelf
 
@@ -72,7 +72,7 @@ def test_a_search_imports_neither_the_service_nor_the_run_that_fills_a_library(s
 def test_a_search_with_the_built_in_model_imports_neither_torch_nor_a_reader_of_photographs(tmp_path: Path) -> None:
     if find_spec("openvino") is None:
         pytest.skip("without OpenVINO torch computes")
-    make_drawn_library(tmp_path / "library", 50, thumbnails=False)
+    make_synthetic_library(tmp_path / "library", 50, thumbnails=False)
     found = imported("search", "a cat", "--library", tmp_path / "library")
     assert "service.search.search" in found
     assert found & {"torch", "torchvision", "open_clip", "transformers", "timm", "PIL", "scipy", "pandas"} == set()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from eval.bordered import KINDS, bordered, iou
+from eval.letterboxed import BORDERS, add_border, iou
 from service.errors import UsageError
 from service.photos.crop import Box
 from service.photos.decode import open_photograph
@@ -57,12 +57,12 @@ def test_frames_inside_frames_are_taken_off() -> None:
     assert place(box_inside_borders(image), image) == pytest.approx((55, 55, *SIZE), abs=2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BORDERS)
 def test_most_copies_of_photographs_are_found_again(kind: str, samples: Path) -> None:
     right = 0
     files = sorted(samples.iterdir())[:10]
     for seed, file in enumerate(files):
-        copy = bordered(open_photograph(file).image, kind, "two dogs play in the snow near a house", seed)
+        copy = add_border(open_photograph(file).image, kind, "two dogs play in the snow near a house", seed)
         found = box_inside_borders(copy.image)
         right += found is not None and iou(found, copy.box) > 0.9
     assert right >= 8
