@@ -33,12 +33,13 @@ from service.match.scorer import Scorer, load_scorer
 from service.photos.decode import open_photograph
 from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
 from service.search.query_crop import searched
-from service.search.search import Query, Score, SearchResult, check_text, score, search
+from service.search.search import Query, Score, SearchResult, score, search
 from service.store.catalog import Catalog
 from service.store.lock import Writer, current_writer, writing
 from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder, written_at
 from service.store.ratings import SOMEBODY, Ratings, make_rating
 from service.store.records import Rating, Record, Root
+from service.texts import check_text
 from service.types import Float32Array, OnProgress
 
 if TYPE_CHECKING:

@@ -163,7 +163,7 @@ def score(
         return
     if image is None or text is None:
         raise UsageError('Name a photograph and a text: smysl score FILE "a red flower".')
-    from service.search.search import check_text
+    from service.texts import check_text
 
     check_text(text)
     check_there(image)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from service.errors import DataError, PhotographError, UsageError
 from service.photos.decode import open_photograph
-from service.search.search import check_text, score
+from service.search.search import score
+from service.texts import check_text
 from service.types import OnProgress
 
 if TYPE_CHECKING:

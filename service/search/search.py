@@ -19,6 +19,7 @@ from service.match.scorer import CalibrationSource, Matching, Scorer
 from service.photos.crop import Box
 from service.store.catalog import Catalog
 from service.store.records import Record
+from service.texts import check_text
 from service.types import Float32Array, Int64Array
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 DEFAULT_K = 5
 MOST_K = 200
-MOST_CHARACTERS = 1000
 LEAST_CANDIDATES = 200
 """Photographs that the index gives where matches may order them in another way; twice k where that is more."""
 
@@ -138,22 +138,6 @@ class Score:
 
     match: float
     similarity: float
-
-
-def check_text(text: str) -> None:
-    """Raise `UsageError` for a text that cannot be searched or scored."""
-    if not text.strip():
-        raise UsageError("The text is empty; say what the photograph should show.")
-    if len(text) > MOST_CHARACTERS:
-        raise UsageError(
-            f"The text has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are searched; shorten it."
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            "The text is not Unicode: it holds half of a character, or bytes that are not UTF-8; type it again."
-        ) from None
 
 
 def search(

@@ -11,9 +11,9 @@ import unicodedata
 from datetime import UTC, datetime
 
 from service.errors import UsageError
-from service.search.search import check_text
 from service.store.catalog import Catalog
 from service.store.records import Rating, Scale
+from service.texts import check_text
 
 SOMEBODY = "me"
 """Who rates where no name is given: the one person whose library it is."""

@@ -15,9 +15,10 @@ from service.errors import UsageError
 from service.index import VectorIndex
 from service.match.artifact import Logistic, QueryKind, ScorerArtifact, TextMatch
 from service.match.scorer import Scorer
-from service.search.search import LEAST_CANDIDATES, MOST_CHARACTERS, MOST_K, Query, SearchResult, search
+from service.search.search import LEAST_CANDIDATES, MOST_K, Query, SearchResult, search
 from service.store.catalog import Catalog
 from service.store.records import Entry, Facts, Place
+from service.texts import MOST_CHARACTERS
 from service.types import Float32Array
 from tests.service.colours import ColourEncoder
 from tests.service.matches import unit

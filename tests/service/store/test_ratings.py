@@ -15,11 +15,11 @@ from data.ratings import read_rated_pairs
 from service.config import Settings
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.library import Library
-from service.search.search import MOST_CHARACTERS
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
 from service.store.ratings import MOST_NAME_CHARACTERS, SOMEBODY, Ratings, make_rating
 from service.store.records import Entry, Facts, Place
+from service.texts import MOST_CHARACTERS
 from tests.service.colours import paint
 
 FINGERPRINT = "colours"
