@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.cli.progress import count
 from service.errors import DataError, NotFoundError, PhotographError
 from service.photos.decode import open_photograph
 from service.types import OnProgress
@@ -132,8 +131,8 @@ def split_photographs(
         return sides[TRAIN], sides[VALIDATION]
     if len(photographs) < 2 * FEWEST:
         raise DataError(
-            f"{table.file} has {count(len(photographs))} that can be used; at least {2 * FEWEST} are needed, {FEWEST} "
-            "of them for the validation."
+            f"{table.file} has {len(photographs):,} usable photograph{'' if len(photographs) == 1 else 's'}; at least "
+            f"{2 * FEWEST} are needed, {FEWEST} of them for validation."
         )
     taken = min(max(round(share * len(photographs)), FEWEST), len(photographs) - FEWEST)
     drawn = set(np.random.default_rng(seed).permutation(len(photographs))[:taken].tolist())

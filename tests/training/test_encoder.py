@@ -444,7 +444,7 @@ def test_the_validation_is_drawn_by_photographs(colours: Path, tmp_path: Path) -
             "image\ttext\tsplit\na.png\tx\ttrain\nb.png\tx\tvalidation\nsub/c.png\tx\tvalidation\n",
             "there is only one photograph of split train; at least 2",
         ),
-        ("image\ttext\na.png\tx\nb.png\tx\nsub/c.png\tx\n", "has 3 photographs that can be used; at least 4"),
+        ("image\ttext\na.png\tx\nb.png\tx\nsub/c.png\tx\n", "has 3 usable photographs; at least 4"),
     ],
 )
 def test_an_empty_split_is_an_error(images: Path, tmp_path: Path, content: str, sentence: str) -> None:
@@ -458,7 +458,7 @@ def test_photographs_that_cannot_be_read_are_left_out_with_their_row(
     (images / "a.png").write_bytes(b"no photograph")
     table = read_pair_table(table_of(tmp_path, "image\ttext\nb.png\tx\na.png\tx\na.png\ty\n"), images)
     said: list[str] = []
-    with pytest.raises(DataError, match="has 1 photograph that can be used"):
+    with pytest.raises(DataError, match="has 1 usable photograph"):
         train_encoder(table, f"local-dir:{tiny_folder}", tmp_path / "out", QUICK, device="cpu", say=said.append)
     assert said == ["Left out: row 3, column image: 'a.png' cannot be used: it is not a photograph in a format that smysl reads."]  # fmt: skip  # noqa: E501
     assert not (tmp_path / "out").exists()
