@@ -162,7 +162,7 @@ class _Bench:
     def _prepared(self, photographs: Path) -> list[AnyArray]:
         with self._decoder(photographs) as (decoder, files), ThreadPoolExecutor(self.threads) as pool:
             outcomes = pool.map(decoder.decode, islice(files, max(_PREPARED, self.batch)))
-            return [outcome.prepared[0] for outcome in outcomes if isinstance(outcome, PreparedPhotograph)]
+            return [outcome.inputs[0] for outcome in outcomes if isinstance(outcome, PreparedPhotograph)]
 
     def _decoder(self, photographs: Path) -> _Decoding:
         return _Decoding(self.encoder, self._new_folder(), photographs)

@@ -221,23 +221,25 @@ class Library:
         new ones are complete. Raises `NotFoundError` for a folder that is not there, `UsageError` for a file, and
         `BusyError` where another process is writing; what was committed before stays.
         """
-        from service.indexing.run import IndexRun
+        from service.indexing.run import index_folders
 
-        places = [resolve_folder(folder) for folder in folders]
+        resolved = [resolve_folder(folder) for folder in folders]
         encoder = encoder or self.encoder_to_index()
         others = self.additional_to_index(encoder) if additional is None else additional
         with writing(self.folder, "smysl index"):
-            run = IndexRun(
+            yield from index_folders(
                 self.folder,
                 self.catalog,
                 self._encoders,
                 encoder,
                 others,
-                features_wanted=bool(self._heads.looking_at(encoder.fingerprint)),
+                resolved,
+                features_required=bool(self._heads.looking_at(encoder.fingerprint)),
                 save=partial(self._save, encoder),
+                prune=prune,
+                batch_size=self.settings.batch_size,
+                threads=self.settings.decode_threads,
             )
-            settings = self.settings
-            yield from run.run(places, prune=prune, batch_size=settings.batch_size, threads=settings.decode_threads)
 
     def _save(self, encoder: Encoder) -> None:
         """Bring the indexes up to the catalog's generation and write them; `encoder` is the main one by now."""

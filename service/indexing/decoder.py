@@ -1,4 +1,4 @@
-"""What an index run does with one file: read once, recognise, decode, prepare for the towers, make the thumbnail."""
+"""Turns one file into model inputs, thumbnail and metadata; recognises content that the catalog already has."""
 
 from __future__ import annotations
 
@@ -23,66 +23,65 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _BYTES_READ = 128 << 20
-"""Bytes of files that are in memory at once; a file of more is alone."""
+"""Bytes of files in memory at once; a larger file is read alone."""
 
 _BYTES_DECODED = 512 << 20
-"""Bytes of pixels that are decoded at once; a photograph of more is alone."""
+"""Bytes of pixels being decoded at once; a larger photograph is decoded alone."""
 
 _LARGE = 64 << 20
-"""Bytes of pixels that are given back to the operating system at once; fetching less anew would cost more."""
+"""From this many bytes of pixels on, memory goes back to the system after decoding; below, reusing it is faster."""
 
 
 class PhotographEncoder(Protocol):
-    """What indexing needs of an encoder."""
+    """The parts of an encoder that indexing uses."""
 
     @property
     def fingerprint(self) -> str:
-        """Names what makes the vectors."""
+        """Identifies what makes the vectors."""
 
     @property
     def features_fingerprint(self) -> str:
-        """Names what makes the features; the same where the tower has none of its own."""
+        """Identifies what makes the features; equal to `fingerprint` if the model has none besides its vectors."""
 
     @property
     def photograph_side(self) -> int:
-        """Pixels of the tower's input."""
+        """Pixels of the model's square input."""
 
     def prepare(self, image: Image.Image) -> AnyArray:
-        """One photograph as the tower's input; called from several threads."""
+        """Preprocess one photograph to the model's input; called from several threads."""
 
     def encode_with_features(self, prepared: Sequence[AnyArray]) -> tuple[Float32Array, Float32Array]:
-        """Unit vectors (n, dimension) and features (n, width) of a batch, at least one photograph."""
+        """Unit vectors (n, dimension) and features (n, width) of a batch of at least one photograph."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodingTask:
-    """A tower and what of it is kept.
+    """An encoder and the fingerprints of those of its outputs that are stored.
 
-    Every photograph that is encoded gets the vectors of the fingerprints `kept`; one that lacks any of `required`
-    is encoded though its file has not changed.
+    A photograph that lacks any of `required` is encoded even if its file has not changed.
     """
 
-    tower: PhotographEncoder
-    kept: frozenset[str]
+    encoder: PhotographEncoder
+    stored: frozenset[str]
     required: frozenset[str]
 
     @classmethod
-    def main(cls, tower: PhotographEncoder, *, features_required: bool = False) -> EncodingTask:
-        """What a library keeps of its main model: vectors and features."""
-        features = {tower.features_fingerprint}
-        kept = frozenset({tower.fingerprint} | features)
-        return cls(tower, kept, kept if features_required else frozenset({tower.fingerprint}))
+    def main(cls, encoder: PhotographEncoder, *, features_required: bool = False) -> EncodingTask:
+        """Store vectors and features, as for a library's main model."""
+        vectors = frozenset({encoder.fingerprint})
+        stored = vectors | {encoder.features_fingerprint}
+        return cls(encoder, stored, stored if features_required else vectors)
 
     @classmethod
-    def additional(cls, tower: PhotographEncoder) -> EncodingTask:
-        """What a library keeps of an additional model: features, which are all that heads look at."""
-        features = frozenset({tower.features_fingerprint})
-        return cls(tower, features, features)
+    def additional(cls, encoder: PhotographEncoder) -> EncodingTask:
+        """Store features only, which are all that heads need of an additional model."""
+        features = frozenset({encoder.features_fingerprint})
+        return cls(encoder, features, features)
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that is new or looks changed; `known` is what the catalog has in its place."""
+    """A file that is new or looks changed; `known` is the catalog's photograph at this path."""
 
     root: Root
     folder: str
@@ -93,26 +92,26 @@ class File:
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Absolute path."""
         return self.root.path / self.folder / self.name
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPhotograph:
-    """A photograph that the towers have to see; `id` is None for a new one.
+    """A photograph to be encoded and stored; `id` is None for a new one.
 
-    `prepared` has what each tower that it has to go through takes, by the tower's place among those at work.
+    `inputs` are the preprocessed model inputs, by the index of the encoding task that needs them.
     """
 
     facts: Facts
-    prepared: dict[int, AnyArray]
+    inputs: dict[int, AnyArray]
     thumbnail: bytes
     id: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyIndexed:
-    """A file whose content the catalog has: only its place, size or time is new."""
+    """A file whose content the catalog has with all required vectors; it was moved or its modification time changed."""
 
     place: Place
     id: int
@@ -128,91 +127,91 @@ class Failure:
 
 
 class MemoryBudget:
-    """Memory that threads share: what does not fit beside the rest waits, and what never would is let in alone.
+    """A limit in bytes that threads share: a request waits until it fits; one over the limit is granted alone.
 
-    First come, first served, so that something large is not kept waiting by what is small.
+    Requests are granted in the order in which they come, so that small ones cannot starve a large one.
     """
 
-    def __init__(self, most: int) -> None:
-        """`most` bytes are given out at once."""
-        self._most = most
-        self._taken = 0
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._reserved = 0
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     @contextmanager
-    def of(self, amount: int) -> Iterator[None]:
-        """Hold `amount` bytes; waits until there is room."""
-        mine = object()
+    def reserve(self, amount: int) -> Iterator[None]:
+        """Reserve `amount` bytes inside the context; waits until they are free."""
+        request = object()
         with self._changed:
-            self._waiting.append(mine)
-            self._changed.wait_for(lambda: self._waiting[0] is mine and self._fits(amount))
+            self._waiting.append(request)
+            self._changed.wait_for(lambda: self._waiting[0] is request and self._fits(amount))
             self._waiting.popleft()
-            self._taken += amount
+            self._reserved += amount
             self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
-                self._taken -= amount
+                self._reserved -= amount
                 self._changed.notify_all()
 
     def _fits(self, amount: int) -> bool:
-        return not self._taken or self._taken + amount <= self._most
+        return not self._reserved or self._reserved + amount <= self._limit
 
 
 class Decoder:
-    """Makes of a file what is written of it, for the towers at work. Safe to use from several threads."""
+    """Prepares the files of one index run for its encoding tasks. Safe to use from several threads."""
 
-    def __init__(self, catalog: Catalog, works: Sequence[EncodingTask]) -> None:
+    def __init__(self, catalog: Catalog, tasks: Sequence[EncodingTask]) -> None:
         self._catalog = catalog
-        self._works = works
-        self._required = frozenset[str]().union(*(work.required for work in works))
-        self._side = max(2 * max(work.tower.photograph_side for work in works), THUMBNAIL_SIDE)
+        self._tasks = tasks
+        self._required = required_by(tasks)
+        self._side = max(2 * max(task.encoder.photograph_side for task in tasks), THUMBNAIL_SIDE)
         self._claimed: set[int] = set()
         self._claiming = threading.Lock()
         self._reading = MemoryBudget(_BYTES_READ)
         self._decoding = MemoryBudget(_BYTES_DECODED)
 
     def decode(self, file: File) -> PreparedPhotograph | AlreadyIndexed | Failure:
-        """Read one file once, for its content hash and its pixels, and make all that needs no tower."""
-        # Whoever holds room to decode has been read, so those who wait for it cannot wait for each other.
-        with ExitStack() as held:
-            held.enter_context(self._reading.of(file.size))
+        """Read a file once, for its content hash and its pixels, and do everything before encoding."""
+        # A thread takes from the decoding budget only while it holds some of the reading budget, never the other way
+        # round, so threads cannot wait for each other in a circle.
+        with ExitStack() as reserved:
+            reserved.enter_context(self._reading.reserve(file.size))
             try:
-                return self._open(file, held)
+                return self._prepare(file, reserved)
             except PhotographError as error:
                 return Failure(str(file.path), error.message)
 
-    def _open(self, file: File, held: ExitStack) -> PreparedPhotograph | AlreadyIndexed:
+    def _prepare(self, file: File, reserved: ExitStack) -> PreparedPhotograph | AlreadyIndexed:
         import xxhash
 
         content = read_file(file.path)
         content_hash = xxhash.xxh3_128_digest(content)
         place = Place(file.root.id, file.folder, file.name, file.size, file.modified_ns)
         identity, same = self._recognise(file, content_hash)
-        has = self._catalog.fingerprints_of(identity) if identity is not None and same else set()
-        if identity is not None and self._required <= has:
+        stored = self._catalog.fingerprints_of(identity) if identity is not None and same else set()
+        if identity is not None and self._required <= stored:
             return AlreadyIndexed(place, identity, moved=file.known is None)
 
-        def wait_for_room(amount: int) -> None:
-            held.enter_context(self._decoding.of(amount))
+        def reserve(amount: int) -> None:
+            reserved.enter_context(self._decoding.reserve(amount))
             if amount >= _LARGE:
-                held.callback(give_memory_back)
+                reserved.callback(give_memory_back)
 
-        photograph = open_photograph(content, shorter_side=self._side, before_decoding=wait_for_room)
+        photograph = open_photograph(content, shorter_side=self._side, before_decoding=reserve)
         facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)
-        prepared = {
-            number: work.tower.prepare(photograph.image)
-            for number, work in enumerate(self._works)
-            if not same or not work.required <= has
+        inputs = {
+            number: task.encoder.prepare(photograph.image)
+            for number, task in enumerate(self._tasks)
+            if not same or not task.required <= stored
         }
-        return PreparedPhotograph(facts, prepared, thumbnail_of(photograph, content), identity)
+        return PreparedPhotograph(facts, inputs, thumbnail_of(photograph, content), identity)
 
     def _recognise(self, file: File, content_hash: bytes) -> tuple[int | None, bool]:
-        """The photograph that a file is, None for a new one, and whether it is known with this content.
+        """The id of the catalog's photograph for `file`, None for a new one, and whether its content is the same.
 
-        Known content is that of a file only touched, or moved here from a place where it no longer is.
+        The content is the same if the file was only touched, or moved here from a path where it no longer is.
         """
         for record in self._catalog.with_content(content_hash):
             if file.known is not None and record.id == file.known.id:
@@ -222,7 +221,7 @@ class Decoder:
         return (file.known.id if file.known else None), False
 
     def _claim(self, identity: int) -> bool:
-        """Whether this is the first file of the run to take over a vanished photograph."""
+        """Whether this is the first file of the run to take over a photograph whose file is gone."""
         with self._claiming:
             if identity in self._claimed:
                 return False
@@ -230,8 +229,13 @@ class Decoder:
         return True
 
 
+def required_by(tasks: Sequence[EncodingTask]) -> frozenset[str]:
+    """The fingerprints that a photograph needs to be complete."""
+    return frozenset[str]().union(*(task.required for task in tasks))
+
+
 def is_gone(path: Path) -> bool:
-    """Whether no walk can meet a photograph here any more; where nobody can say, it is not gone."""
+    """Whether a walk would no longer find a photograph at `path`; False if that cannot be determined."""
     try:
         return os.path.realpath(path) != str(path) or not stat.S_ISREG(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""A run that brings a library up to date: which folders, which encoders, and when another main encoder takes over."""
+"""An index run of a library: which folders and encoders it covers, and when a new main encoder takes over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from service.encoder.library_encoders import Encoders
 from service.errors import UsageError
 from service.indexing.decoder import EncodingTask
-from service.indexing.indexer import Event, Finished, Indexer
+from service.indexing.indexer import Event, Finished, update_catalog
 from service.match.artifact import exchange
 from service.store.catalog import Catalog
 from service.store.records import Root
@@ -18,79 +18,76 @@ if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
 
-class IndexRun:
-    """One run over folders of the library in `library`, by its main encoder and additional ones. Use `run` once.
+def index_folders(
+    library: Path,
+    catalog: Catalog,
+    encoders: Encoders,
+    main: Encoder,
+    additional: Sequence[Encoder],
+    folders: Sequence[Path],
+    *,
+    features_required: bool,
+    save: Callable[[], None],
+    prune: bool,
+    batch_size: int | None,
+    threads: int | None,
+) -> Iterator[Event]:
+    """Bring `folders`, or all roots if there are none, up to date in the library in the folder `library`.
 
-    Whoever runs it holds the writer's lock. `features_wanted` says whether some head looks at the features of
-    `encoder`; they are then made for known photographs too. `save` is called once everything is written and `encoder`
-    is the library's.
+    The caller holds the writer's lock. With another `main` than the library's own, all roots are encoded by it, and it
+    takes over when its vectors are complete.
+
+    Args:
+        features_required: encode known photographs that lack features of `main`, because a head uses them.
+        save: called when everything is written and `main` is the library's main encoder.
+        prune, batch_size, threads: as for `update_catalog`.
+
+    Raises:
+        UsageError: there are neither folders nor roots.
     """
+    own = catalog.setting("fingerprint")
+    encoders.remember(main, additional)
+    roots = [root.path for root in catalog.roots()]
+    if not folders:
+        folders = roots
+    elif own not in (None, main.fingerprint):
+        folders = [*folders, *(root for root in roots if root.is_dir())]
+    if not folders:
+        raise UsageError("Name at least one folder of photographs: smysl index DIR.")
+    tasks = [
+        EncodingTask.main(main, features_required=features_required),
+        *(EncodingTask.additional(each) for each in additional),
+    ]
+    distinct = _distinct(catalog, folders)
+    for event in update_catalog(catalog, tasks, distinct, prune=prune, batch_size=batch_size, threads=threads):
+        if isinstance(event, Finished):
+            walked = set() if event.summary.unreadable else {root.id for root, folder in distinct if not folder}
+            if _takes_over(library, catalog, encoders, main, walked):
+                save()
+        yield event
 
-    def __init__(
-        self,
-        library: Path,
-        catalog: Catalog,
-        encoders: Encoders,
-        encoder: Encoder,
-        additional: Sequence[Encoder],
-        *,
-        features_wanted: bool,
-        save: Callable[[], None],
-    ) -> None:
-        self._library = library
-        self._catalog = catalog
-        self._encoders = encoders
-        self._encoder = encoder
-        self._additional = additional
-        self._features_wanted = features_wanted
-        self._save = save
 
-    def run(
-        self, folders: Sequence[Path], *, prune: bool, batch_size: int | None, threads: int | None
-    ) -> Iterator[Event]:
-        """Bring `folders`, or all roots where there are none, up to date; the events tell how."""
-        places = list(folders)
-        own = self._catalog.setting("fingerprint")
-        self._encoders.remember(self._encoder, self._additional)
-        if own not in (None, self._encoder.fingerprint):
-            places.extend(root.path for root in self._catalog.roots() if root.path.is_dir())
-        if not folders:
-            places = [root.path for root in self._catalog.roots()]
-        if not places:
-            raise UsageError("Name at least one folder of photographs: smysl index DIR.")
-        works = [
-            EncodingTask.main(self._encoder, features_required=self._features_wanted),
-            *(EncodingTask.additional(each) for each in self._additional),
-        ]
-        indexer = Indexer(self._catalog, works, batch_size=batch_size, threads=threads)
-        distinct = self._distinct(places)
-        for event in indexer.run(distinct, prune=prune):
-            if isinstance(event, Finished):
-                walked = {root.id for root, folder in distinct if folder == ""} if indexer.saw_everything else set()
-                if self._is_complete(walked):
-                    self._save()
-            yield event
+def _takes_over(library: Path, catalog: Catalog, encoders: Encoders, main: Encoder, walked: Collection[int]) -> bool:
+    """Whether `main` is the library's main encoder now; it becomes so here if its vectors are complete.
 
-    def _is_complete(self, walked: Collection[int]) -> bool:
-        """Whether the library's main encoder is that of the run; it becomes so here if its vectors are complete now.
+    They are complete when all roots have been walked from end to end; `walked` are the ids of those that were.
+    """
+    own = catalog.setting("fingerprint")
+    if own != main.fingerprint:
+        if any(root.id not in walked or not root.path.is_dir() for root in catalog.roots()):
+            return False
+        exchange(library, str(own), main.fingerprint)
+        encoders.adopt(main)
+    elif catalog.setting("model") != main.name:
+        catalog.remember(model=main.name)
+    encoders.use(main)
+    return True
 
-        They are complete when all roots have been walked from end to end; `walked` are the ids of these.
-        """
-        own = self._catalog.setting("fingerprint")
-        if own != self._encoder.fingerprint:
-            if any(root.id not in walked or not root.path.is_dir() for root in self._catalog.roots()):
-                return False
-            exchange(self._library, str(own), self._encoder.fingerprint)
-            self._encoders.adopt(self._encoder)
-        elif self._catalog.setting("model") != self._encoder.name:
-            self._catalog.remember(model=self._encoder.name)
-        self._encoders.use(self._encoder)
-        return True
 
-    def _distinct(self, folders: Sequence[Path]) -> list[tuple[Root, str]]:
-        """Roots and folders below them, none inside another; outer folders become roots first."""
-        outer: list[Path] = []
-        for folder in sorted(set(folders), key=lambda path: len(path.parts)):
-            if not any(folder.is_relative_to(other) for other in outer):
-                outer.append(folder)
-        return [self._catalog.add_root(folder) for folder in outer]
+def _distinct(catalog: Catalog, folders: Sequence[Path]) -> list[tuple[Root, str]]:
+    """Roots and folders below them, none inside another; outer folders become roots first."""
+    outer: list[Path] = []
+    for folder in sorted(set(folders), key=lambda path: len(path.parts)):
+        if not any(folder.is_relative_to(other) for other in outer):
+            outer.append(folder)
+    return [catalog.add_root(folder) for folder in outer]

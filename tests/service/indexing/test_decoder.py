@@ -14,7 +14,7 @@ from PIL import Image
 
 import service.indexing.decoder
 from service.indexing.decoder import Decoder, EncodingTask, Failure, File, MemoryBudget, PreparedPhotograph
-from service.indexing.indexer import Finished, Indexer
+from service.indexing.indexer import Finished, update_catalog
 from service.photos.decode import THUMBNAIL_SIDE
 from service.store.catalog import Catalog
 from tests.service.colours import ColourEncoder, paint
@@ -31,7 +31,7 @@ class Hold:
 
     @contextmanager
     def of(self, amount: int) -> Iterator[None]:
-        with self.room.of(amount):
+        with self.room.reserve(amount):
             with self.guard:
                 self.held += amount
                 self.peak = max(self.peak, self.held)
@@ -70,20 +70,20 @@ def test_what_is_larger_than_the_room_is_alone_in_it() -> None:
 def test_room_comes_back_after_an_error() -> None:
     room = MemoryBudget(10)
     for _ in range(3):
-        with pytest.raises(ValueError, match="broken"), room.of(10):
+        with pytest.raises(ValueError, match="broken"), room.reserve(10):
             raise ValueError("broken")
 
 
 def test_who_came_first_is_served_first() -> None:
     """Small amounts would fit beside what is held, and still let the large one before them go first."""
     room, order = MemoryBudget(10), []
-    with room.of(6):
+    with room.reserve(6):
         threads = []
         for amount in (10, 1, 1):
             threads.append(threading.Thread(target=lambda amount=amount: served(amount)))
 
             def served(amount: int) -> None:
-                with room.of(amount):
+                with room.reserve(amount):
                     order.append(amount)
 
             threads[-1].start()
@@ -202,9 +202,10 @@ def test_a_folder_of_large_photographs_is_decoded_one_after_the_other(
         return photograph
 
     monkeypatch.setattr(service.indexing.decoder, "open_photograph", watched)
-    places = [catalog.add_root(folder.resolve())]
-    indexer = Indexer(catalog, [EncodingTask.main(ColourEncoder())], batch_size=4, threads=threads)
-    assert any(isinstance(event, Finished) for event in indexer.run(places, prune=False))
+    folders = [catalog.add_root(folder.resolve())]
+    tasks = [EncodingTask.main(ColourEncoder())]
+    events = update_catalog(catalog, tasks, folders, prune=False, batch_size=4, threads=threads)
+    assert any(isinstance(event, Finished) for event in events)
     assert catalog.count() == 12
     large, small = 4 * 700 * 600, 4 * 90 * 60
     assert large <= peak < large + 2 * small

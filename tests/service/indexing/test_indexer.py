@@ -18,7 +18,7 @@ import pytest
 
 import service.indexing.decoder
 from service.indexing.decoder import EncodingTask, Failure
-from service.indexing.indexer import Advanced, Event, Finished, Indexer, Scanned, Summary
+from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary, update_catalog
 from service.indexing.walk import LINKS, OTHER, UNSUPPORTED
 from service.store.catalog import Catalog
 from service.types import Float32Array
@@ -36,8 +36,8 @@ class Shelf:
 
     def events(self, *folders: Path, prune: bool = False, batch_size: int = 2) -> Iterator[Event]:
         places = [self.catalog.add_root(folder) for folder in folders or (self.photographs,)]
-        indexer = Indexer(self.catalog, [EncodingTask.main(self.tower)], batch_size=batch_size, threads=2)
-        yield from indexer.run(places, prune=prune)
+        tasks = [EncodingTask.main(self.tower)]
+        yield from update_catalog(self.catalog, tasks, places, prune=prune, batch_size=batch_size, threads=2)
 
     def index(self, *folders: Path, prune: bool = False) -> Summary:
         summary = [event.summary for event in self.events(*folders, prune=prune) if isinstance(event, Finished)]
@@ -523,10 +523,10 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_named(shelf: Shelf, 
 # -- several towers ------------------------------------------------------------------------------------
 
 
-def run_with(shelf: Shelf, *works: EncodingTask) -> Summary:
-    places = [shelf.catalog.add_root(shelf.photographs)]
-    indexer = Indexer(shelf.catalog, works, batch_size=2, threads=2)
-    (summary,) = [event.summary for event in indexer.run(places, prune=False) if isinstance(event, Finished)]
+def run_with(shelf: Shelf, *tasks: EncodingTask) -> Summary:
+    folders = [shelf.catalog.add_root(shelf.photographs)]
+    events = update_catalog(shelf.catalog, tasks, folders, prune=False, batch_size=2, threads=2)
+    (summary,) = [event.summary for event in events if isinstance(event, Finished)]
     return summary
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.indexing.pipeline import Pipeline
+from service.indexing.pipeline import run_pipeline
 
 
 class Stages:
@@ -37,20 +37,21 @@ class Stages:
 
     def run(self, count: int, *, batch_size: int = 3, threads: int = 4, heavy: int | None = None) -> Iterator[int]:
         """Over the numbers below `count`; those that decode to less than `heavy` are no work for the tower."""
-        return Pipeline(
+        return run_pipeline(
+            range(count),
             self.decode,
             self.encode,
             self.store,
-            is_heavy=lambda item: heavy is None or item >= heavy,
+            needs_encoding=lambda item: heavy is None or item >= heavy,
             batch_size=batch_size,
             threads=threads,
-        ).run(range(count))
+        )
 
 
 @pytest.fixture
 def stages() -> Iterator[Stages]:
     yield Stages()
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith(("decode", "tower"))]
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith(("decode", "encode"))]
     assert left == [], "threads were left behind"
 
 
