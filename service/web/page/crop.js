@@ -1,6 +1,6 @@
 /** The photograph that is searched with, large enough to drag a box over the part that should count. */
 
-import * as words from "./words.js";
+import * as messages from "./messages.js";
 
 const part = (name) => document.getElementById(name ? `part-${name}` : "part");
 
@@ -23,17 +23,17 @@ export function showPart(query) {
   if (query.upload) showFile(query.upload);
   else if (query.photo !== shownId) showStored(query.photo);
   if (!has) return;
-  part("picture").alt = words.picture(query);
+  part("picture").alt = messages.picture(query);
   part("keep").hidden = !query.upload || Boolean(query.box);
   part("borders").checked = query.keepBorders;
   part("whole").hidden = !query.box;
   outline(fractionsOf(query.box));
-  tell(words.part(query, null));
+  tell(messages.part(query, null));
 }
 
 /** Say what `answer` was searched with, and show where the borders are that were left out. */
 export function tellPart(answer, query) {
-  tell(words.part(query, answer));
+  tell(messages.part(query, answer));
   const { x, y, width, height } = answer.part ?? {};
   if (answer.part) outline([x, y, width, height], answer.borders_left_out);
 }
@@ -123,7 +123,7 @@ function tell(sentence) {
 
 function onUndrawable() {
   part("stage").hidden = true;
-  tell(words.undrawable);
+  tell(messages.undrawable);
 }
 
 function showFile(file) {

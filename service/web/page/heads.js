@@ -1,7 +1,7 @@
 /** The choice by which head of the library photographs are compared. */
 
 import { heads } from "./api.js";
-import * as words from "./words.js";
+import * as messages from "./messages.js";
 
 const part = (name) => document.getElementById(name);
 
@@ -14,7 +14,7 @@ export function showHead(query) {
   const asked = query.head && !known.includes(query.head) ? [query.head] : [];
   const names = [...known, ...asked];
   part("compare").hidden = !names.length || (query.photo === null && !query.uploadName);
-  const plain = new Option(words.plainComparison, "");
+  const plain = new Option(messages.plainComparison, "");
   part("head").replaceChildren(plain, ...names.map((name) => new Option(name, name)));
   part("head").value = query.head;
 }

@@ -4,10 +4,10 @@ import { search, status } from "./api.js";
 import { listenToChip, showChip } from "./chip.js";
 import { focusHit, listenToKeys, showHits, showSkeleton } from "./grid.js";
 import { listenToHead, showHead } from "./heads.js";
-import { listenForPhotographs } from "./intake.js";
-import { listenToPart, showPart, tellPart } from "./part.js";
+import { listenForPhotographs } from "./upload.js";
+import { listenToPart, showPart, tellPart } from "./crop.js";
 import { DEFAULT_K, STEPS_OF_K, addressOf, emptyQuery, entryOf, isEmpty, readQuery, sameSubject } from "./query.js";
-import * as words from "./words.js";
+import * as messages from "./messages.js";
 import { Viewer } from "./viewer.js";
 
 const part = (name) => document.getElementById(name);
@@ -49,7 +49,7 @@ async function show(next, kept) {
   viewer.close();
   reflect();
   if (isEmpty(query)) return showStart();
-  if (query.uploadName && !query.upload) return showNothing(words.lostUpload(query.uploadName));
+  if (query.uploadName && !query.upload) return showNothing(messages.lostUpload(query.uploadName));
   if (kept) return showAnswer(kept);
   const mine = (pending = new AbortController());
   const sign = setTimeout(() => showWaiting(refined), PATIENCE_MS);
@@ -63,13 +63,13 @@ async function show(next, kept) {
     clearTimeout(sign);
     if (mine.signal.aborted) return;
     const isEmptyLibrary = error.kind === "library" && library?.photographs === 0;
-    showNothing(isEmptyLibrary ? words.emptyLibrary(library) : words.failure(error), () => show(query));
+    showNothing(isEmptyLibrary ? messages.emptyLibrary(library) : messages.failure(error), () => show(query));
   }
 }
 
 function reflect() {
   document.body.dataset.view = isEmpty(query) ? "start" : "results";
-  document.title = words.title(query);
+  document.title = messages.title(query);
   part("text").value = query.text;
   part("text").placeholder = query.photo !== null || query.uploadName ? "or words" : "Describe a scene";
   part("k").value = query.k;
@@ -96,7 +96,7 @@ function showStart() {
 
 function showEmptiness() {
   part("message").hidden = true;
-  if (library?.photographs === 0) showMessage(words.emptyLibrary(library));
+  if (library?.photographs === 0) showMessage(messages.emptyLibrary(library));
 }
 
 function showWaiting(refined) {
@@ -109,7 +109,7 @@ function showWaiting(refined) {
 }
 
 function showAnswer(answer) {
-  if (answer.photographs === 0) return showNothing(words.emptyLibrary(library));
+  if (answer.photographs === 0) return showNothing(messages.emptyLibrary(library));
   clear({ keepTiles: true });
   hits = answer.hits;
   showCut(query.minMatch ?? answer.min_match, query.minMatch === null);
@@ -117,16 +117,16 @@ function showAnswer(answer) {
   showOutcome(answer);
   tellPart(answer, query);
   showNote("notice", answer.notice);
-  showNote("doubt", words.doubt(answer, query));
+  showNote("doubt", messages.doubt(answer, query));
   part("more").hidden = hits.length < query.k || query.k >= STEPS_OF_K.at(-1) || hits.length >= answer.photographs;
-  if (!hits.length) showMessage(words.nothingFound(answer, query), () => go({ ...query, minMatch: 0 }, { replace: true }));
+  if (!hits.length) showMessage(messages.nothingFound(answer, query), () => go({ ...query, minMatch: 0 }, { replace: true }));
 }
 
 function showOutcome(answer) {
   const count = document.createElement("strong");
-  count.textContent = words.count(answer);
+  count.textContent = messages.count(answer);
   const details = document.createElement("span");
-  details.textContent = words.details(answer);
+  details.textContent = messages.details(answer);
   part("outcome").replaceChildren(count, details);
 }
 
@@ -173,11 +173,11 @@ function keyOf(some) {
 async function readStatus() {
   try {
     library = await status();
-    part("library").textContent = words.library(library);
+    part("library").textContent = messages.library(library);
     if (isEmpty(query)) showEmptiness();
-    if (words.isIndexing(library)) setTimeout(readStatus, INDEXING_REST_MS);
+    if (messages.isIndexing(library)) setTimeout(readStatus, INDEXING_REST_MS);
   } catch (error) {
-    if (isEmpty(query)) showMessage(words.failure(error), () => location.reload());
+    if (isEmpty(query)) showMessage(messages.failure(error), () => location.reload());
   }
 }
 
