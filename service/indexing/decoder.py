@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from service.compute.malloc import give_memory_back
 from service.errors import PhotographError
-from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail_of
+from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail
 from service.store.catalog import Catalog
 from service.store.records import Facts, Known, Place, Root
 from service.types import AnyArray, Float32Array
@@ -206,7 +206,7 @@ class Decoder:
             for number, task in enumerate(self._tasks)
             if not same or not task.required <= stored
         }
-        return PreparedPhotograph(facts, inputs, thumbnail_of(photograph, content), identity)
+        return PreparedPhotograph(facts, inputs, thumbnail(photograph.image), identity)
 
     def _recognise(self, file: File, content_hash: bytes) -> tuple[int | None, bool]:
         """The id of the catalog's photograph for `file`, None for a new one, and whether its content is the same.

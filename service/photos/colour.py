@@ -42,11 +42,6 @@ def in_srgb(image: Image.Image, factor: int = 1) -> Image.Image:
     return small
 
 
-def is_srgb(image: Image.Image) -> bool:
-    """Whether the values of a loaded image of grey or RGB are sRGB's as they are."""
-    return image.mode in ("RGB", "L") and _transform_of(image) is None
-
-
 def _strips(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, int, int, int]]:
     """Boxes over the whole width, one below the other, whose heights `factor` divides."""
     height = factor * max(1, _STRIP // (image.width * factor))

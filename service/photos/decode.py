@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.errors import PhotographError
-from service.photos.colour import in_srgb, is_srgb
-from service.photos.jpeg_metadata import without_metadata
+from service.photos.colour import in_srgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,9 +66,6 @@ MAX_FILE_BYTES = 1 << 30
 THUMBNAIL_SIDE = 384
 """Pixels of a thumbnail's longer side."""
 
-_MOST_OWN_BYTES = 48 << 10
-"""Bytes of a small JPEG that is its own thumbnail; a larger one is written anew."""
-
 _ORIENTATION = 0x0112
 _ON_ITS_SIDE = (5, 6, 7, 8)
 """EXIF tag, and those of its values that swap width and height."""
@@ -89,14 +85,12 @@ class DecodedPhotograph:
 
     `image` is RGB in sRGB, upright, perhaps smaller than the file's picture; `width` and `height` are the
     pixels of the file's picture, upright; `format` is Pillow's name of the file format, such as "JPEG".
-    `as_stored` says that `image` shows the file's pixels as they are: not turned, of the same size and colours.
     """
 
     image: Image.Image
     width: int
     height: int
     format: str
-    as_stored: bool = False
 
 
 def is_photograph_name(name: str) -> bool:
@@ -200,18 +194,6 @@ def thumbnail(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def thumbnail_of(photograph: DecodedPhotograph, content: bytes) -> bytes:
-    """The thumbnail of a photograph that was decoded from `content`.
-
-    A JPEG that is small enough is its own, without metadata: writing it again would take time and quality.
-    """
-    if photograph.format == "JPEG" and photograph.as_stored and max(photograph.image.size) <= THUMBNAIL_SIDE:
-        own = without_metadata(content)
-        if own is not None and len(own) <= _MOST_OWN_BYTES:
-            return own
-    return thumbnail(photograph.image)
-
-
 def browser_jpeg(source: Path | bytes) -> bytes:
     """A JPEG of the whole photograph, for formats that browsers do not show."""
     out = io.BytesIO()
@@ -230,7 +212,6 @@ def _decode(
     if before_decoding is not None:
         before_decoding(_bytes_to_decode(opened, width * height))
     opened.load()
-    stored = opened.size == (width, height) and is_srgb(opened)
     turn = _turn_of(opened)
     factor = max(1, min(opened.size) // shorter_side) if shorter_side else 1
     # Smaller first: what is turned then is little.
@@ -242,7 +223,7 @@ def _decode(
     # Decoding at a reduced scale may make a square of what is not quite one, so sides do not tell.
     if turn in _ON_ITS_SIDE:
         width, height = height, width
-    return DecodedPhotograph(image, width, height, name, as_stored=stored and turn is None and factor == 1)
+    return DecodedPhotograph(image, width, height, name)
 
 
 def _check_size(width: int, height: int) -> None:

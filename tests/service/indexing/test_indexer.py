@@ -6,6 +6,7 @@ it encodes.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import service.indexing.decoder
 from service.indexing.decoder import EncodingTask, Failure
@@ -95,6 +97,20 @@ def test_photographs_are_added_with_facts_vector_and_thumbnail(shelf: Shelf) -> 
     vector = shelf.catalog.vector(ids["a.png"], "colours")
     assert np.allclose(vector, [1, 0, 0, 1 / 255], atol=0.01)
     assert shelf.catalog.thumbnail(ids["deep/er/b.jpg"]).startswith(b"\xff\xd8")
+
+
+def test_thumbnails_in_the_catalog_have_no_metadata(shelf: Shelf) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "Unter den Linden 1"
+    file = shelf.photographs / "a.jpg"
+    Image.new("RGB", (224, 224)).save(file, exif=exif, comment=b"Unter den Linden 1", xmp=b"Unter den Linden 1")
+    assert file.read_bytes().count(b"Linden") == 3
+    shelf.index()
+    thumbnail = shelf.catalog.thumbnail(shelf.ids()["a.jpg"])
+    assert b"Linden" not in thumbnail
+    with Image.open(io.BytesIO(thumbnail)) as image:
+        assert not image.getexif()
+        assert not {"comment", "xmp", "exif", "icc_profile"} & set(image.info)
 
 
 def test_an_unchanged_photograph_is_not_even_opened(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
