@@ -10,6 +10,7 @@ from pathlib import Path
 from service.errors import UsageError
 from service.kinds.labels import UNKNOWN
 from service.search.classify import DEFAULT_K, Classified
+from service.store.atomic import put_in_place, temporary_beside
 
 RECOMMENDED = DEFAULT_K
 HEADER = ("file", "kind", "confidence", *(f"recommended_{place}" for place in range(1, RECOMMENDED + 1)))
@@ -38,7 +39,7 @@ def table_at(file: Path, *, force: bool) -> Iterator[Callable[[Classified], None
     `check_table` does, before and after.
     """
     check_table(file, force=force)
-    part = file.with_name(f".{file.name}.part")
+    part = temporary_beside(file)
     rows = 0
     try:
         with _refusing(file):
@@ -60,7 +61,7 @@ def table_at(file: Path, *, force: bool) -> Iterator[Callable[[Classified], None
         if rows:
             check_table(file, force=force)
             with _refusing(file):
-                part.replace(file)
+                put_in_place(part, file)
     finally:
         part.unlink(missing_ok=True)
 

@@ -21,6 +21,7 @@ from service.errors import MismatchError, ModelError
 from service.kinds.knn_vote import Vote
 from service.match.artifact import Logistic
 from service.store.array_files import fault_of, read_arrays, write_arrays
+from service.store.atomic import write_text
 from service.types import AnyArray, Float32Array
 
 VERSION = 1
@@ -174,9 +175,7 @@ class Head:
             "checksum": write_arrays(folder / ARRAYS, arrays),
             "figures": dict(self.figures),
         }
-        part_file = folder / f"{FACTS}.part"
-        part_file.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part_file.replace(folder / FACTS)
+        write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return Head.load(folder)
 
 

@@ -14,24 +14,28 @@ the next save removes. Whoever has mapped an older base goes on with it.
 from __future__ import annotations
 
 import json
-import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from service.index.scans import Coarse, Exact, Limits, Scan, scan_of
 from service.index.segments import Segment, State
 from service.store.array_files import checksum_of, read_arrays, write_arrays
+from service.store.atomic import sync_file, write_text
 from service.types import AnyArray, Float16Array, Int64Array
 
 VERSION = 2
 FACTS = "vectors.json"
 _NAMES = "vectors-*"
+_HALF_WRITTEN = ".vectors*.part*"
+"""What a process leaves that is killed while it writes the facts or a tail."""
 _BEFORE = "vectors.faiss"
 """What held all before there was a base."""
 _READ_AGAIN = 3
@@ -106,27 +110,22 @@ def _written_base(
 ) -> SavedBase:
     import faiss
 
-    files = {}
-    ids = np.empty(count, np.int64)
-    done = 0
-    with (folder / f"{name}.rows.npy").open("wb") as stream:
-        digest = _Digest(stream)
-        digest.start(np.dtype(np.float16), (count, dimension))
-        for part, rows in chunks:
-            digest.write(rows)
-            ids[done : done + len(part)] = part
-            done += len(part)
-        files[f"{name}.rows.npy"] = digest.finish()
-    with (folder / f"{name}.ids.npy").open("wb") as stream:
-        digest = _Digest(stream)
-        digest.start(ids.dtype, ids.shape)
-        digest.write(ids)
-        files[f"{name}.ids.npy"] = digest.finish()
-    scan = scan or scan_of(_rows_of(folder / f"{name}.rows.npy", count, limits), limits)
+    ids: list[Int64Array] = []
+
+    def rows() -> Iterator[Float16Array]:
+        for part, vectors in chunks:
+            ids.append(part)
+            yield vectors
+
+    rows_file, ids_file = folder / f"{name}.rows.npy", folder / f"{name}.ids.npy"
+    files = {rows_file.name: _write_array(rows_file, np.dtype(np.float16), (count, dimension), rows())}
+    every = np.concatenate([*ids, np.empty(0, np.int64)])
+    files[ids_file.name] = _write_array(ids_file, every.dtype, every.shape, [every])
+    scan = scan or scan_of(_rows_of(rows_file, count, limits), limits)
     if isinstance(scan, Coarse):
         file = folder / f"{name}.codes.faiss"
         faiss.write_index(scan.codes, str(file))
-        _sync(file)
+        sync_file(file)
         files[file.name] = {"bytes": file.stat().st_size, "checksum": checksum_of(file)}
     return SavedBase(folder, {"name": name, "list": getattr(scan, "length", None), "files": files})
 
@@ -156,18 +155,14 @@ def write_state(folder: Path, state: State, base: SavedBase, fingerprint: str) -
         }
         try:
             facts["tail"] = {"name": file.name, "checksum": write_arrays(file, arrays)}
-            _sync(file)
         except OSError:
-            _remove(folder.glob(f"{file.name}*"))
+            _remove([file])
             raise
     facts["checksum"] = _checksum(facts)
-    part = folder / f"{FACTS}.part"
-    part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    _sync(part)
-    part.replace(folder / FACTS)
+    write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
     named = {*base.facts["files"], (facts["tail"] or {}).get("name")}
     _remove(file for file in folder.glob(_NAMES) if file.name not in named)
-    _remove([folder / _BEFORE])
+    _remove([folder / _BEFORE, *folder.glob(_HALF_WRITTEN)])
 
 
 def read_facts(folder: Path, fingerprint: str, dimension: int) -> dict[str, Any] | None:
@@ -220,31 +215,21 @@ def read_newest(folder: Path, fingerprint: str, dimension: int, limits: Limits) 
     return None
 
 
-class _Digest:
-    """Writes an array in NumPy's format as a stream, and keeps its checksum."""
+def _write_array(file: Path, kind: np.dtype[Any], shape: tuple[int, ...], parts: Iterable[AnyArray]) -> dict[str, Any]:
+    """Write an array in NumPy's format, part by part; the file's size and checksum."""
+    import xxhash
 
-    def __init__(self, stream: BinaryIO) -> None:
-        import xxhash
-
-        self._stream = stream
-        self._digest = xxhash.xxh3_128()
-
-    def start(self, kind: np.dtype[Any], shape: tuple[int, ...]) -> None:
-        """The header."""
-        header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self, header)
-
-    def write(self, part: AnyArray | bytes) -> None:
-        """The next part."""
-        content = part if isinstance(part, bytes) else part.tobytes()
-        self._digest.update(content)
-        self._stream.write(content)
-
-    def finish(self) -> dict[str, Any]:
-        """Onto the disk; size and checksum of all."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        return {"bytes": self._stream.tell(), "checksum": self._digest.hexdigest()}
+    header = BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    digest = xxhash.xxh3_128()
+    with file.open("wb") as stream:
+        for content in chain([header.getvalue()], (part.tobytes() for part in parts)):
+            digest.update(content)
+            stream.write(content)
+        size = stream.tell()
+    sync_file(file)
+    return {"bytes": size, "checksum": digest.hexdigest()}
 
 
 def _rows_of(file: Path, count: int, limits: Limits) -> Float16Array:
@@ -258,14 +243,6 @@ def _checksum(facts: Mapping[str, Any]) -> str:
     import xxhash
 
     return str(xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode()))
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(files: Iterable[Path]) -> None:

@@ -15,6 +15,7 @@ from service.errors import LibraryError, NotFoundError
 from service.kinds.knn_vote import Vote
 from service.kinds.labels import Kinds
 from service.kinds.vote_calibration import MOST_ASKED, Chunk, VoteCalibration, calibrate, nearest_others
+from service.store.atomic import write_text
 from service.store.catalog import Catalog
 from service.types import Float32Array, OnProgress
 
@@ -92,11 +93,9 @@ class Votes:
             "figures": calibration.figures(),
             "kinds": counts,
         }
-        part = self._file.with_name(f"{FILE}.part")
         # A library that cannot be written to can still be asked.
         with suppress(OSError):
-            part.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            part.replace(self._file)
+            write_text(self._file, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
     def _made(self, fingerprint: str, counts: Mapping[str, int], on_progress: OnProgress) -> VoteCalibration:
         numbers = {kind: number for number, kind in enumerate(counts)}

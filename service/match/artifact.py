@@ -21,6 +21,7 @@ from service.errors import MismatchError, ModelError
 from service.match.features import BANKS, FEATURES, Bank, Everyday, side
 from service.match.query_features import OneText
 from service.store.array_files import fault_of, read_arrays, write_arrays
+from service.store.atomic import write_text
 from service.types import AnyArray, Float32Array, Float64Array, Int8Array
 
 VERSION = 2
@@ -235,9 +236,7 @@ class ScorerArtifact:
         arrays = self._arrays()
         if arrays:
             facts["checksum"] = write_arrays(folder / ARRAYS, arrays)
-        part = folder / f"{FACTS}.part"
-        part.write_text(json.dumps(facts | {"figures": dict(self.figures)}, indent=1) + "\n", encoding="utf-8")
-        part.replace(folder / FACTS)
+        write_text(folder / FACTS, json.dumps(facts | {"figures": dict(self.figures)}, indent=1) + "\n")
         if not arrays:
             (folder / ARRAYS).unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from service.store.atomic import replacing, write_bytes
 from service.types import AnyArray, UInt8Array
 
 _SIGN = 16
@@ -15,13 +16,13 @@ _SIGN = 16
 
 def write_arrays(file: Path, arrays: dict[str, AnyArray]) -> str:
     """Write named arrays as safetensors; returns the checksum of the file."""
+    import xxhash
     from safetensors.numpy import save
 
-    part = file.with_name(f"{file.name}.part")
     # Not its own `save_file`, which keeps the file from everybody but its owner.
-    part.write_bytes(save(arrays))
-    part.replace(file)
-    return checksum_of(file)
+    content = save(arrays)
+    write_bytes(file, content)
+    return str(xxhash.xxh3_128_hexdigest(content))
 
 
 def read_arrays(file: Path, checksum: str) -> dict[str, AnyArray]:
@@ -62,20 +63,13 @@ def mapped_signed(file: Path) -> UInt8Array | None:
 
 def write_signed(file: Path, content: bytes) -> bool:
     """Write `content` behind its checksum, in one step; whether the disk took it, since it can be made again."""
-    import tempfile
-
     import xxhash
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
-            try:
-                part.write(xxhash.xxh3_128_digest(content))
-                part.write(content)
-                part.close()
-                Path(part.name).replace(file)
-            finally:
-                Path(part.name).unlink(missing_ok=True)
+        with replacing(file) as temporary, temporary.open("wb") as stream:
+            stream.write(xxhash.xxh3_128_digest(content))
+            stream.write(content)
     except OSError:
         return False
     return True

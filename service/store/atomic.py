@@ -20,12 +20,10 @@ def replacing(file: Path) -> Iterator[Path]:
     The path keeps the suffix of `file`. Where the block raises, `file` stays as it was. Raises `OSError` where the
     folder cannot be written to.
     """
-    temporary = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part{file.suffix}")
+    temporary = temporary_beside(file)
     try:
         yield temporary
-        _sync(temporary, os.O_RDWR)
-        temporary.replace(file)
-        sync_folder(file.parent)
+        put_in_place(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -37,6 +35,18 @@ def replacing_all(files: Sequence[Path]) -> Iterator[list[Path]]:
         yield [stack.enter_context(replacing(file)) for file in files]
 
 
+def temporary_beside(file: Path) -> Path:
+    """A hidden path in the folder of `file` that nobody else uses, with the same suffix."""
+    return file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part{file.suffix}")
+
+
+def put_in_place(temporary: Path, file: Path) -> None:
+    """Replace `file` with `temporary`, which is closed and in the same folder; raises `OSError`."""
+    sync_file(temporary)
+    temporary.replace(file)
+    sync_folder(file.parent)
+
+
 def write_bytes(file: Path, content: bytes) -> None:
     """Replace `file` with `content`; raises `OSError`."""
     with replacing(file) as temporary:
@@ -46,6 +56,11 @@ def write_bytes(file: Path, content: bytes) -> None:
 def write_text(file: Path, text: str) -> None:
     """Replace `file` with `text` in UTF-8, line ends as they are; raises `OSError`."""
     write_bytes(file, text.encode("utf-8"))
+
+
+def sync_file(file: Path) -> None:
+    """Have the content of a closed file on the disk; raises `OSError`."""
+    _sync(file, os.O_RDWR)
 
 
 def sync_folder(folder: Path) -> None:

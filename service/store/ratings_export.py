@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
 from service.photos.decode import read_file
+from service.store.atomic import write_bytes
 from service.store.rating_tables import IMAGES, MOST_JUDGES, CrowdRating, ExpertRating, tables_in, write_tables
 from service.store.records import Rating, Record
 from service.types import OnProgress
@@ -119,16 +120,11 @@ def _caption_id(text: str) -> str:
 
 
 def _copy(content: bytes, images: Path, record: Record) -> str:
-    """Write a photograph beside its place and then to it, unless it is there already; its name."""
+    """Write a photograph, unless it is there already; its name."""
     kept = record.name.encode()[-_LONGEST_NAME:].decode(errors="ignore")
     name = f"{record.id}-{''.join(letter if letter.isprintable() else '_' for letter in kept)}"
     target = images / name
     if target.is_file() and target.read_bytes() == content:
         return name
-    beside = images / f".{name}.part"
-    try:
-        beside.write_bytes(content)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(target, content)
     return name

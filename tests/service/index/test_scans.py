@@ -329,7 +329,7 @@ def test_files_of_two_sets_are_not_mixed(shelf: Shelf) -> None:
 
 
 STEPS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "while the rows are written": lambda patch: patch.setattr(service.index.files._Digest, "finish", stop),
+    "while the rows are written": lambda patch: patch.setattr(service.index.files, "sync_file", stop),
     "before the codes": lambda patch: patch.setattr(service.index.files, "scan_of", stop),
     "before the facts": lambda patch: patch.setattr(service.index.files, "write_state", stop),
     "before the facts take their place": lambda patch: patch.setattr(Path, "replace", stop),
@@ -386,7 +386,7 @@ def test_a_full_disk_gets_a_sentence_and_leaves_what_was_there(
         raise fault
 
     with monkeypatch.context() as patch:
-        patch.setattr(service.index.files._Digest, "finish", full)
+        patch.setattr(service.index.files, "sync_file", full)
         with pytest.raises(LibraryError, match="cannot be saved"):
             index.save(shelf.folder)
     assert names(shelf.folder) == before
@@ -417,9 +417,12 @@ def test_a_folder_that_is_read_only_can_be_searched(shelf: Shelf, monkeypatch: p
 
 def test_an_index_of_an_earlier_version_is_replaced(shelf: Shelf) -> None:
     (shelf.folder / "vectors.faiss").write_bytes(b"old")
+    killed = shelf.folder / ".vectors-0123456789ab.01234567.part.tail"
+    killed.write_bytes(b"half")
     (shelf.folder / "vectors.json").write_text(json.dumps({"version": 1, "fingerprint": MODEL}), encoding="utf-8")
     shelf.open().save(shelf.folder)
     assert not (shelf.folder / "vectors.faiss").exists()
+    assert not killed.exists(), "what a process left that was killed while it wrote"
     assert recall(shelf, shelf.open()) >= least(shelf)
 
 
