@@ -15,7 +15,7 @@ FRESH_S = 5.0
 """Seconds for which a model and an index that answered are not asked again, unless the library has changed."""
 
 
-class Health:
+class HealthChecker:
     """Looks after one library. What it asks does not wait behind searches for a thread."""
 
     def __init__(self, library: Library) -> None:
@@ -25,11 +25,11 @@ class Health:
         self._well: tuple[object, ...] | None = None
         self._until = 0.0
 
-    async def look(self) -> HealthOut:
+    async def check(self) -> HealthOut:
         """How the service is; raises what is wrong with the model or the index."""
-        return await anyio.to_thread.run_sync(self._look, limiter=self._threads)
+        return await anyio.to_thread.run_sync(self._check, limiter=self._threads)
 
-    def _look(self) -> HealthOut:
+    def _check(self) -> HealthOut:
         catalog = self._library.catalog
         known = (catalog.setting("model"), catalog.setting("fingerprint"), catalog.generation())
         if known[0] is None:

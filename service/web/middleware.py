@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ForbiddenError, SmyslError, TooLargeError
+from service.errors import ForbiddenError, TooLargeError
 from service.store.loopback import is_loopback
+from service.web.error_responses import error_response
 
 _MOST_DIGITS = 18
 """Digits of a length that are worth reading; more is over every limit."""
@@ -41,7 +41,7 @@ class UploadLimit:
         limit = self._forms.get(scope["path"], self._limit)
         sentence = _too_large_form(limit) if scope["path"] in self._forms else _too_large(limit)
         if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limit):
-            await error_answer(TooLargeError(sentence))(scope, receive, send)
+            await error_response(TooLargeError(sentence))(scope, receive, send)
             return
         await self._app(scope, self._counted(receive, limit, sentence), send)
 
@@ -90,7 +90,7 @@ class OwnName:
                     f"This service answers this machine only, not the name {host!r}; open it as http://localhost, or "
                     "start it with --host to let others in."
                 )
-                await error_answer(refusal)(scope, receive, send)
+                await error_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -117,11 +117,3 @@ def without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
-
-
-def error_answer(
-    error: SmyslError, *, status: int | None = None, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """The one shape in which an error leaves over HTTP; `status` where it is another than the error's own."""
-    body = {"error": {"kind": error.kind, "message": error.message}}
-    return JSONResponse(body, status_code=status or error.http_status, headers=headers)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 from anyio import CancelScope
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
@@ -16,6 +16,7 @@ from service.library import Library
 from service.search.classify import DEFAULT_K, Classification
 from service.search.search import MOST_K
 from service.web.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
+from service.web.dependencies import OpenLibrary
 from service.web.multipart import Form, receive_form
 from service.web.schemas import ErrorDetail
 
@@ -25,35 +26,50 @@ MEDIA_TYPE = "application/x-ndjson"
 _FIELDS = ("head", "k", "min_confidence", "keep_borders")
 
 
-def add_classify(app: FastAPI, library: Library) -> None:
-    """Give the service over `library` the address that classifies photographs."""
+router = APIRouter(tags=["kinds"])
+
+
+def _openapi() -> dict[str, Any]:
+    form = {
+        "type": "object",
+        "required": [FILES],
+        "properties": {
+            FILES: {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "photographs"},
+            "head": {"type": "string", "description": "a head of the library by which photographs are compared"},
+            "k": {"type": "integer", "minimum": 1, "maximum": MOST_K, "default": DEFAULT_K},
+            "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "below it: not known"},
+            "keep_borders": {"type": "boolean", "default": False, "description": "look at borders, too"},
+        },
+    }
+    lines = {"anyOf": [ClassifiedOut.model_json_schema(), UnclassifiedOut.model_json_schema()]}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
+        "x-line-schema": lines,
+    }
+
+
+@router.post(
+    PATH,
+    response_class=StreamingResponse,
+    responses={200: {"content": {MEDIA_TYPE: {}}, "description": "a line of JSON for each photograph"}},
+    openapi_extra=_openapi(),
+)
+async def classify(request: Request, library: OpenLibrary) -> Response:
+    """Tell the kinds of uploaded photographs, one line of JSON each, as they are ready."""
     most_bytes = int(library.settings.upload_limit_mb * 1_000_000)
-
-    @app.post(
-        PATH,
-        tags=["kinds"],
-        response_class=StreamingResponse,
-        responses={200: {"content": {MEDIA_TYPE: {}}, "description": "a line of JSON for each photograph"}},
-        openapi_extra=_body(),
-    )
-    async def classify(request: Request) -> Response:
-        """Tell the kinds of uploaded photographs, one line of JSON each, as they are ready."""
-        try:
-            form = await receive_form(request, files_in=FILES, most_bytes=most_bytes)
-        except ClientDisconnect:
-            # Nobody is there to be told.
-            return Response(status_code=400)
-        try:
-            answers = await run_in_threadpool(_asked, library, form)
-        except BaseException:
-            form.close()
-            raise
-        return StreamingResponse(
-            _streamed(_lines(answers, form)), media_type=MEDIA_TYPE, headers={"x-accel-buffering": "no"}
-        )
+    try:
+        form = await receive_form(request, files_in=FILES, most_bytes=most_bytes)
+    except ClientDisconnect:
+        return Response(status_code=400)
+    try:
+        answers = await run_in_threadpool(_classify, library, form)
+    except BaseException:
+        form.close()
+        raise
+    return StreamingResponse(_stream(_lines(answers, form)), media_type=MEDIA_TYPE, headers={"x-accel-buffering": "no"})
 
 
-def _asked(library: Library, form: Form) -> Iterator[Classification]:
+def _classify(library: Library, form: Form) -> Iterator[Classification]:
     """The answers to a form; what is wrong with its fields or the library is raised at once."""
     fields = form.fields
     if unknown := [name for name in fields if name not in _FIELDS]:
@@ -68,7 +84,7 @@ def _asked(library: Library, form: Form) -> Iterator[Classification]:
     )
 
 
-async def _streamed(lines: Generator[str, None, None]) -> AsyncIterator[str]:
+async def _stream(lines: Generator[str, None, None]) -> AsyncIterator[str]:
     """Lines that are made in threads; who goes away before the last ends the work, and not on the event loop."""
     try:
         async for line in iterate_in_threadpool(lines):
@@ -103,22 +119,3 @@ def _truth(text: str) -> bool:
     if text.casefold() not in known:
         raise UsageError(f"`keep_borders` is {text[:100]!r}; it must be true or false.")
     return known[text.casefold()]
-
-
-def _body() -> dict[str, Any]:
-    form = {
-        "type": "object",
-        "required": [FILES],
-        "properties": {
-            FILES: {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "photographs"},
-            "head": {"type": "string", "description": "a head of the library by which photographs are compared"},
-            "k": {"type": "integer", "minimum": 1, "maximum": MOST_K, "default": DEFAULT_K},
-            "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "below it: not known"},
-            "keep_borders": {"type": "boolean", "default": False, "description": "look at borders, too"},
-        },
-    }
-    lines = {"anyOf": [ClassifiedOut.model_json_schema(), UnclassifiedOut.model_json_schema()]}
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
-        "x-line-schema": lines,
-    }

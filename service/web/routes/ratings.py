@@ -1,35 +1,34 @@
-"""The addresses of ratings: giving one, and reading them."""
+"""Routes that store and list ratings."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import APIRouter, Depends, Query
 
-from service.library import Library
 from service.store.ratings import MOST_AT_ONCE
+from service.web.dependencies import OpenLibrary
 from service.web.middleware import check_own_page
 from service.web.schemas import RatingIn, RatingOut, RatingsOut
 
+router = APIRouter(tags=["ratings"])
 
-def add_ratings(app: FastAPI, library: Library) -> None:
-    """Give the service over `library` its addresses of ratings."""
 
-    @app.post("/ratings", tags=["ratings"], status_code=201, dependencies=[Depends(check_own_page)])
-    def rate(rating: RatingIn) -> RatingOut:
-        """Say how well a text fits a photograph; replaces what the same rater said before."""
-        given = library.rate(rating.photo_id, rating.text, grade=rating.grade, fits=rating.fits, rater=rating.rater)
-        return RatingOut.of(given)
+@router.post("/ratings", status_code=201, dependencies=[Depends(check_own_page)])
+def rate(rating: RatingIn, library: OpenLibrary) -> RatingOut:
+    """Say how well a text fits a photograph; replaces what the same rater said before."""
+    stored = library.rate(rating.photo_id, rating.text, grade=rating.grade, fits=rating.fits, rater=rating.rater)
+    return RatingOut.of(stored)
 
-    @app.get("/ratings", tags=["ratings"])
-    def ratings(
-        photo_id: Annotated[int | None, Query(description="only those of this photograph")] = None,
-        text: Annotated[str | None, Query(description="only those of this text")] = None,
-        limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": MOST_AT_ONCE})] = 100,
-        offset: Annotated[int, Query(json_schema_extra={"minimum": 0})] = 0,
-    ) -> RatingsOut:
-        """Ratings in the order in which they were first given: all, or those of a photograph or a text."""
-        found = library.ratings(photo_id, text, limit=limit, offset=offset)
-        return RatingsOut(
-            ratings=[RatingOut.of(rating) for rating in found], total=library.count_ratings(photo_id, text)
-        )
+
+@router.get("/ratings")
+def ratings(
+    library: OpenLibrary,
+    photo_id: Annotated[int | None, Query(description="only those of this photograph")] = None,
+    text: Annotated[str | None, Query(description="only those of this text")] = None,
+    limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": MOST_AT_ONCE})] = 100,
+    offset: Annotated[int, Query(json_schema_extra={"minimum": 0})] = 0,
+) -> RatingsOut:
+    """Ratings in the order in which they were first given: all, or those of a photograph or a text."""
+    found = library.ratings(photo_id, text, limit=limit, offset=offset)
+    return RatingsOut(ratings=[RatingOut.of(rating) for rating in found], total=library.count_ratings(photo_id, text))

@@ -1,0 +1,108 @@
+"""Routes that search the library, and that score one text against one photograph."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from service.errors import UsageError
+from service.photos.crop import Box, side_to_decode
+from service.photos.decode import open_photograph
+from service.search.search import DEFAULT_K, MOST_K
+from service.search.search import Query as LibraryQuery
+from service.web.dependencies import OpenLibrary
+from service.web.error_responses import prefixed_photograph_errors, validation_message
+from service.web.schemas import ScoreIn, ScoreOut, SearchIn, SearchOut
+
+router = APIRouter(tags=["search"])
+
+_K_BOUNDS = {"minimum": 1, "maximum": MOST_K}
+_MATCH_BOUNDS = {"minimum": 0, "maximum": 1}
+_BOX = "search with this part only: x,y,width,height in fractions of the upright photograph"
+_SCORE_FORM = {
+    "type": "object",
+    "required": ["photo", "text"],
+    "properties": {"photo": {"type": "string", "format": "binary"}, "text": {"type": "string"}},
+}
+_SCORE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": ScoreIn.model_json_schema()},
+            "multipart/form-data": {"schema": _SCORE_FORM},
+        },
+    }
+}
+
+
+@router.get("/search")
+def search_by_text(
+    library: OpenLibrary,
+    text: Annotated[str, Query(description="the scene", examples=["two dogs play in the snow"])],
+    k: Annotated[int, Query(description="hits", json_schema_extra=_K_BOUNDS)] = DEFAULT_K,
+    min_match: Annotated[
+        float | None,
+        Query(description="no hit below this match; without it the match's own cut", json_schema_extra=_MATCH_BOUNDS),
+    ] = None,
+) -> SearchOut:
+    """Find the photographs that show a scene."""
+    return SearchOut.of(library.search(LibraryQuery(text=text, k=k, min_match=min_match)))
+
+
+@router.post("/search")
+def search(query: SearchIn, library: OpenLibrary) -> SearchOut:
+    """Find photographs by a text, or those like one of the library."""
+    return SearchOut.of(library.search(query.query()))
+
+
+@router.post("/search/image")
+def search_by_photograph(
+    library: OpenLibrary,
+    photo: Annotated[UploadFile, File(description="a photograph")],
+    k: Annotated[int, Form(json_schema_extra=_K_BOUNDS)] = DEFAULT_K,
+    min_match: Annotated[float | None, Form(json_schema_extra=_MATCH_BOUNDS)] = None,
+    head: Annotated[str | None, Form(description="compare photographs by this head of the library")] = None,
+    box: Annotated[str | None, Form(description=_BOX, examples=["0.25,0.1,0.5,0.5"])] = None,
+    keep_borders: Annotated[bool, Form(description="search with letterboxes, frames and screens too")] = False,
+) -> SearchOut:
+    """Find the photographs that are like an uploaded one, or like a part of it."""
+    part = None if box is None else Box.parse(box)
+    with prefixed_photograph_errors("The upload cannot be used as a photograph"):
+        image = open_photograph(photo.file.read(), shorter_side=side_to_decode(part)).image
+    query = LibraryQuery(image=image, k=k, min_match=min_match, head=head, box=part, keep_borders=keep_borders)
+    return SearchOut.of(library.search(query))
+
+
+@router.post("/score", openapi_extra=_SCORE_BODY)
+async def score(request: Request, library: OpenLibrary) -> ScoreOut:
+    """The match of one text and one photograph: of the library by its id (JSON), or uploaded (multipart)."""
+    photograph: int | bytes
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        photograph, text = await _read_score_form(request)
+    else:
+        body = _parse_score_json(await request.body())
+        photograph, text = body.photo_id, body.text
+    with prefixed_photograph_errors("The upload cannot be used as a photograph"):
+        return ScoreOut.of(await run_in_threadpool(library.score, photograph, text))
+
+
+async def _read_score_form(request: Request) -> tuple[bytes, str]:
+    """The uploaded photograph and the text; raises `UsageError` where one is missing."""
+    async with request.form(max_files=1, max_fields=4) as form:
+        photo, text = form.get("photo"), form.get("text")
+        if photo is None or isinstance(photo, str) or not isinstance(text, str):
+            raise UsageError("A score needs the two form fields `photo` (a file) and `text`.")
+        return await photo.read(), text
+
+
+def _parse_score_json(body: bytes) -> ScoreIn:
+    try:
+        return ScoreIn.model_validate(json.loads(body))
+    except ValidationError as error:
+        raise UsageError(validation_message(error.errors()[0])) from None
+    except (ValueError, RecursionError):
+        raise UsageError('A score needs JSON such as {"photo_id": 1, "text": "a cat"}, or a form.') from None

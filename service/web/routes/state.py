@@ -1,0 +1,30 @@
+"""Routes that report on the service: health, heads and status."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.web.dependencies import Health, OpenLibrary, Progress
+from service.web.schemas import HeadOut, HeadsOut, HealthOut, StatusOut
+
+router = APIRouter(tags=["state"])
+
+
+@router.get("/health")
+async def health(checker: Health) -> HealthOut:
+    """Ask the model for a vector and the index for its neighbour; 200 when both answer."""
+    return await checker.check()
+
+
+@router.get("/heads")
+def heads(library: OpenLibrary) -> HeadsOut:
+    """The heads by which photographs may be compared."""
+    return HeadsOut(heads=[HeadOut.of(head) for head in library.heads()])
+
+
+@router.get("/status")
+def status(library: OpenLibrary, progress: Progress) -> StatusOut:
+    """Facts about the library, its model and its index."""
+    answer = StatusOut.of(library)
+    answer.indexing = progress()
+    return answer
