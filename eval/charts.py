@@ -1,30 +1,31 @@
-"""Diagrams as inline SVG: no script, nothing fetched, colours from the page that they stand in.
+"""Charts as inline SVG: no script, nothing fetched, colours from the page that holds them.
 
-The page gives `--first`, `--second`, `--muted` and `--line`; both axes of every diagram go from 0 to 1.
+The page defines the colours `--first`, `--second`, `--muted` and `--line`; both axes of every chart go from 0 to 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
+from markupsafe import Markup
 
+from eval.render import fragment
 from service.types import Float64Array
 
 LEFT, TOP, SIDE = 52, 12, 300
 WIDTH, HEIGHT = LEFT + SIDE + 16, TOP + SIDE + 46
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 GRADES = 10
-"""Columns of a density: the means of three grades from 1 to 4 lie a ninth of the scale apart."""
+"""Columns of a density chart: the means of three grades from 1 to 4 lie a ninth of the scale apart."""
 ROWS = 40
 QUARTERS = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
 class Line:
-    """Points (n,) of one line with its name; `dots` draws each point, `second` takes the other colour."""
+    """A line through points (n,) with its name in the key; `dots` draws each point, `second` takes the other colour."""
 
     name: str
     across: Float64Array
@@ -32,76 +33,60 @@ class Line:
     second: bool = False
     dots: bool = False
 
-
-def diagram(says: str, across: str, up: str, lines: Sequence[Line], *, mark: tuple[float, float] | None = None) -> str:
-    """Lines over the diagonal, with a key; `says` is read out instead, `mark` is ringed."""
-    parts = [_path([0.0, 1.0], [0.0, 1.0], "diagonal")]
-    for line in lines:
-        kind = "second" if line.second else "first"
-        parts.append(_path(line.across, line.up, f"line {kind}"))
-        if line.dots:
-            parts += [
-                f'<circle class="dot {kind}" cx="{_x(right)}" cy="{_y(high)}" r="3.5"/>'
-                for right, high in zip(line.across, line.up, strict=True)
-            ]
-    if mark is not None:
-        parts.append(f'<circle class="mark" cx="{_x(mark[0])}" cy="{_y(mark[1])}" r="7"/>')
-    return _frame(says, across, up, "".join(parts)) + _key(lines)
+    @property
+    def points(self) -> list[tuple[str, str]]:
+        """Pixel coordinates of each point, as SVG has them."""
+        return [(_x(across), _y(up)) for across, up in zip(self.across, self.up, strict=True)]
 
 
-def density(says: str, across: str, up: str, grade: Float64Array, match: Float64Array) -> str:
+def line_chart(
+    label: str, across: str, up: str, lines: Sequence[Line], *, mark: tuple[float, float] | None = None
+) -> Markup:
+    """Lines over the diagonal, with a key; `label` is for screen readers, the point `mark` is ringed."""
+    ticks = [(f"{tick:g}", _x(tick)) for tick in TICKS]
+    ring = None if mark is None else (_x(mark[0]), _y(mark[1]))
+    return fragment("line_chart.svg", lines=lines, mark=ring, **_axes(label, across, up, ticks))
+
+
+def density_chart(label: str, across: str, up: str, grade: Float64Array, match: Float64Array) -> Markup:
     """Matches (n,) by grade (n,), both in [0, 1]: each column shaded by its share of matches, with quartiles.
 
-    A column is shaded relative to its own fullest cell, since most pairs are wrong and the others would not
-    show beside them. The wide tick is the median, the narrow ones are the quartiles.
+    A column is shaded relative to its own fullest cell; most pairs are wrong, and the other columns would be
+    invisible beside them. The wide tick is the median, the narrow ones are the quartiles.
     """
     column = np.rint(grade * (GRADES - 1)).astype(np.int64)
     width = SIDE / GRADES
-    parts = []
-    for place in np.unique(column):
-        held = np.clip(match[column == place], 0.0, 1.0)
-        cells = np.histogram(held, bins=ROWS, range=(0.0, 1.0))[0]
-        left = LEFT + place * width
-        for row in np.flatnonzero(cells):
-            shade = cells[row] / cells.max()
-            parts.append(
-                f'<rect class="cell" x="{left + 1:.1f}" y="{_y((row + 1) / ROWS)}" width="{width - 2:.1f}" '
-                f'height="{SIDE / ROWS:.2f}" fill-opacity="{0.08 + 0.82 * shade:.2f}"/>'
-            )
-        for quarter, value in zip(QUARTERS, np.quantile(held, QUARTERS), strict=True):
+    cells, quartiles = [], []
+    for number in np.unique(column):
+        matches = np.clip(match[column == number], 0.0, 1.0)
+        counts = np.histogram(matches, bins=ROWS, range=(0.0, 1.0))[0]
+        left = LEFT + number * width
+        for row in np.flatnonzero(counts):
+            shade = 0.08 + 0.82 * counts[row] / counts.max()
+            cells.append((f"{left + 1:.1f}", _y((row + 1) / ROWS), f"{shade:.2f}"))
+        for quarter, value in zip(QUARTERS, np.quantile(matches, QUARTERS), strict=True):
             inset = 2.0 if quarter == 0.5 else width / 4
-            parts.append(f'<path class="quartile" d="M{left + inset:.1f} {_y(float(value))}h{width - 2 * inset:.1f}"/>')
-    return _frame(says, across, up, "".join(parts), [(f"{1 + 3 * tick:g}", tick) for tick in (0, 1 / 3, 2 / 3, 1)], 0.9)
+            quartiles.append((f"{left + inset:.1f}", _y(float(value)), f"{width - 2 * inset:.1f}"))
+    # A grade's tick is in the middle of its column.
+    ticks = [(f"{1 + 3 * tick:g}", _x((0.5 + (GRADES - 1) * tick) / GRADES)) for tick in (0, 1 / 3, 2 / 3, 1)]
+    size = (f"{width - 2:.1f}", f"{SIDE / ROWS:.2f}")
+    return fragment("density_chart.svg", cells=cells, size=size, quartiles=quartiles, **_axes(label, across, up, ticks))
 
 
-def _frame(
-    says: str, across: str, up: str, body: str, ticks: Sequence[tuple[str, float]] | None = None, span: float = 1.0
-) -> str:
-    """Axes with ticks around `body`; `span` is how much of the width lies between the outermost ticks across."""
-    below = [(f"{tick:g}", tick) for tick in TICKS] if ticks is None else ticks
-    start = LEFT + SIDE * (1 - span) / 2
-    parts = [f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>']
-    for tick in TICKS:
-        parts.append(f'<path class="grid" d="M{LEFT} {_y(tick)}h{SIDE}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{_y(tick)}" dy="4" text-anchor="end">{tick:g}</text>')
-    for name, tick in below:
-        parts.append(
-            f'<text x="{start + SIDE * span * tick:.1f}" y="{TOP + SIDE + 18}" text-anchor="middle">{name}</text>'
-        )
-    middle, centre = LEFT + SIDE / 2, TOP + SIDE / 2
-    parts.append(f'<text x="{middle}" y="{TOP + SIDE + 38}" text-anchor="middle">{escape(across)}</text>')
-    parts.append(f'<text transform="translate(14 {centre}) rotate(-90)" text-anchor="middle">{escape(up)}</text>')
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(says)}">{"".join(parts)}{body}</svg>'
-
-
-def _key(lines: Sequence[Line]) -> str:
-    names = "".join(f'<li class="{"second" if line.second else "first"}">{escape(line.name)}</li>' for line in lines)
-    return f'<ul class="key">{names}</ul>'
-
-
-def _path(across: Sequence[float] | Float64Array, up: Sequence[float] | Float64Array, kind: str) -> str:
-    points = " ".join(f"{_x(float(right))},{_y(float(high))}" for right, high in zip(across, up, strict=True))
-    return f'<polyline class="{kind}" points="{points}"/>'
+def _axes(label: str, across: str, up: str, ticks: Sequence[tuple[str, str]]) -> dict[str, object]:
+    """What `axes.svg` needs; `ticks` are the names and pixels of those across."""
+    return {
+        "label": label,
+        "across": across,
+        "up": up,
+        "ticks_across": ticks,
+        "ticks_up": [(f"{tick:g}", _y(tick)) for tick in TICKS],
+        "left": LEFT,
+        "top": TOP,
+        "side": SIDE,
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
 
 
 def _x(value: float) -> str:

@@ -1,49 +1,35 @@
-"""What the reports share: one HTML file that can be opened, kept and sent, and nothing in it is fetched.
+"""Renders the HTML and SVG templates of `eval/templates`.
 
-Captions and names of files and kinds are other people's text; all of it is escaped, and the page forbids itself
-scripts and requests.
+A report is one HTML file that can be opened, kept and sent: it fetches nothing. Captions, file names and kinds are
+other people's text; every value is escaped, and the page's content security policy forbids scripts and requests.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
-from html import escape
+from functools import cache
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
 from eval.bootstrap import Interval
-from eval.report_style import STYLE
 
 
-def document(title: str, lead: str, sections: Sequence[str], style: str = "") -> str:
-    """A whole document of sections, HTML each, under a title; `lead` is HTML too, `style` is added to the reports'."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>\n<body><main><h1>{escape(title)}</h1>"
-        f"{lead}\n" + "\n".join(filter(None, sections)) + "</main></body></html>\n"
-    )
+def page(template: str, **values: object) -> str:
+    """A whole file: the text of a template with `values` filled in."""
+    return _environment().get_template(template).render(values)
 
 
-def table(name: str, head: str, rows: Sequence[str]) -> str:
-    """A table that scrolls by itself where the window is narrow, with the keyboard too; `head` and `rows` are HTML."""
-    return (
-        f'<div class=table role=region tabindex=0 aria-label="{escape(name)}"><table><thead>{head}</thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+def fragment(template: str, **values: object) -> Markup:
+    """As `page`, for a part of a page: other templates insert it without escaping it again."""
+    return Markup(page(template, **values))  # noqa: S704 - the template has escaped its values
 
 
-def figure(drawn: str, caption: str) -> str:
-    """What was drawn, HTML, over its caption."""
-    return f"<figure>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
+def thumbnail_uri(path: Path, side: int | None = None) -> str:
+    """A JPEG of a photograph as a data URI, of at most `side` pixels or the size of a library's thumbnails.
 
-
-def picture(path: Path, side: int | None = None) -> str:
-    """A small JPEG of a photograph as a data URI, of at most `side` pixels or those of a thumbnail.
-
-    Raises PhotographError where it cannot be read.
+    Raises PhotographError where the photograph cannot be read.
     """
     from service.photos.decode import THUMBNAIL_SIDE, open_photograph, thumbnail
 
@@ -53,6 +39,26 @@ def picture(path: Path, side: int | None = None) -> str:
     return f"data:image/jpeg;base64,{b64encode(thumbnail(image)).decode('ascii')}"
 
 
-def interval_of(ends: Interval | None, decimals: int) -> str:
-    """“1.2 to 3.4”, with a minus sign where it takes one."""
-    return "–" if ends is None else f"{ends[0]:.{decimals}f} to {ends[1]:.{decimals}f}".replace("-", "−")
+def decimal(value: float, digits: int, *, sign: bool = False) -> str:
+    """A number with so many digits after the point and a typographic minus sign; `sign` also marks positive ones."""
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+
+
+def interval_text(ends: Interval | None, digits: int) -> str:
+    """“1.2 to 3.4”; a dash where there is no interval."""
+    return "–" if ends is None else f"{decimal(ends[0], digits)} to {decimal(ends[1], digits)}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("eval"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "decimal": decimal,
+        "grouped": "{:,}".format,
+        "interval": interval_text,
+        "pixels": "{:.1f}".format,
+        "whole_percent": "{:.0%}".format,
+    }
+    return environment

@@ -75,14 +75,14 @@ class Difference:
 class Reliability:
     """What was said and what was so in bins of equal mass, (b,) each; bins that ties left empty are not here."""
 
-    said: Float64Array
-    so: Float64Array
+    predicted: Float64Array
+    observed: Float64Array
     mass: Float64Array
 
     @property
     def error(self) -> float:
         """Expected calibration error: mean distance of what was said from what was so, weighted by mass."""
-        return float(np.abs(self.said - self.so) @ self.mass / self.mass.sum())
+        return float(np.abs(self.predicted - self.observed) @ self.mass / self.mass.sum())
 
 
 def scoring_figures(

@@ -1,16 +1,16 @@
-"""The figures of a match as one HTML file (`eval.html_page`)."""
+"""The figures of a match as one HTML file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
+from markupsafe import Markup
 
 from data.ratings import RatedPairs
 from eval.answerable import Answerability
-from eval.charts import Line, density, diagram
-from eval.html_page import document, figure, interval_of, picture, table
+from eval.charts import Line, density_chart, line_chart
+from eval.render import decimal, interval_text, page, thumbnail_uri
 from eval.scoring import ScoringReport, crowd_reliability, expert_reliability
 from service.types import Float64Array
 
@@ -21,13 +21,13 @@ FIGURES = {
     "mae": ("Distance, mean", "mean absolute, match to mean grade on [0, 1]", 3),
     "ece": ("Calibration, experts", "expected calibration error, 15 bins of equal mass", 3),
     "crowd_brier": ("Brier score, crowd", "probability of a yes against single votes", 3),
-    "crowd_brier_base": ("Brier score, no model", "the same of the mean share, said of every pair", 3),
+    "crowd_brier_base": ("Brier score, no model", "the same with the mean share predicted for every pair", 3),
     "crowd_ece": ("Calibration, crowd", "expected calibration error, 15 bins of equal mass of votes", 3),
 }
-"""What each figure is called, what it says, and its decimals."""
+"""Name, meaning and decimals of each figure."""
 EXAMPLES = 12
 CURVE = np.linspace(0.0, 1.0, 201)
-"""Points across of a drawn ROC curve; the real one has thousands."""
+"""False positive rates at which an ROC curve is drawn; the computed one has thousands of points."""
 
 
 def scoring_page(
@@ -42,189 +42,124 @@ def scoring_page(
     answerable: Sequence[Answerability] = (),
     examples: int = EXAMPLES,
 ) -> str:
-    """A whole HTML document: figures, diagrams, candidate heads, the test of the cut, and the worst examples.
+    """A whole HTML document: figures, charts, candidate heads, the test of the cut, and the worst examples.
 
-    `match` (n,) and `agreement` (n,) are what `report` was made of. `candidates` are the rows of a table, each
-    with the same columns: the name first, then numbers, words, or (low, high) intervals; the row whose name is
-    `chosen` is marked. `answerable` holds the test of the cut for one or more sizes of gallery; the first one
-    is drawn. `examples` is how many of the worst misjudged expert pairs are shown with a thumbnail, half of them
-    too low and half too high.
+    Args:
+        model: name of the encoder.
+        pairs: the rated pairs that `report` was computed on.
+        match: the match of each pair (n,).
+        report: the figures.
+        agreement: the probability of a yes for each pair (n,); None takes the match for it.
+        candidates: rows of a table with the same columns each: the name first, then numbers, words, or (low, high)
+            intervals.
+        chosen: name of the candidate that is highlighted.
+        answerable: the test of the cut for one or more gallery sizes; the ROC curve is that of the first.
+        examples: expert pairs shown with a thumbnail, half of them rated too low and half too high.
 
-    Raises PhotographError where the photograph of an example cannot be read.
+    Raises:
+        PhotographError: the photograph of an example cannot be read.
     """
-    title = f"The match of {model} against people's ratings"
-    sections = [
-        _figures(report),
-        _diagrams(pairs, match, match if agreement is None else agreement, report),
-        _candidates(candidates, chosen) if candidates else "",
-        _answerable(answerable) if answerable else "",
-        _examples(pairs, match, examples),
-    ]
-    return document(title, _lead(report), sections)
-
-
-def _lead(report: ScoringReport) -> str:
-    rated = " and ".join(
-        f"{count:,} pairs {how}"
-        for count, how in ((report.expert_pairs, "graded by experts"), (report.crowd_pairs, "voted on by a crowd"))
-        if count
-    )
-    return (
-        f"<p class=lead>{rated}, {report.photographs:,} photographs, {report.texts:,} texts. Each pair was judged by a "
-        "fit that saw neither its photograph nor its text. Intervals are bootstrap 95 % intervals over photographs "
-        f"({report.resamples:,} draws).</p>"
+    columns = list(candidates[0]) if candidates else []
+    return page(
+        "scoring.html",
+        title=f"The match of {model} against people's ratings",
+        report=report,
+        figures=[
+            (name, meaning, decimal(report.figures[key], digits), interval_text(report.intervals.get(key), digits))
+            for key, (name, meaning, digits) in FIGURES.items()
+            if key in report.figures
+        ],
+        charts=_charts(pairs, match, match if agreement is None else agreement, report),
+        columns=[column.replace("_", " ") for column in columns],
+        candidates=[
+            (str(row[columns[0]]), [_cell(column, row.get(column)) for column in columns[1:]]) for row in candidates
+        ],
+        chosen=chosen,
+        answerable=answerable,
+        roc_chart=_roc_chart(answerable[0]) if answerable else "",
+        examples=_examples(pairs, match, examples),
     )
 
 
-def _figures(report: ScoringReport) -> str:
-    rows = []
-    for key, (name, says, decimals) in FIGURES.items():
-        if key not in report.figures:
-            continue
-        rows.append(
-            f"<tr><th scope=row>{name}<small>{says}</small></th><td>{report.figures[key]:.{decimals}f}</td>"
-            f"<td>{interval_of(report.intervals.get(key), decimals)}</td></tr>"
-        )
-    head = "<tr><th scope=col>Figure</th><th scope=col>Value</th><th scope=col>95 % interval</th></tr>"
-    return f"<section><h2>Figures</h2>{table('Figures', head, rows)}</section>"
-
-
-def _diagrams(pairs: RatedPairs, match: Float64Array, agreement: Float64Array, report: ScoringReport) -> str:
-    shown = []
+def _charts(
+    pairs: RatedPairs, match: Float64Array, agreement: Float64Array, report: ScoringReport
+) -> list[tuple[Markup, str]]:
+    """Charts with their captions."""
+    charts = []
     if report.expert_pairs:
         bins = expert_reliability(pairs, match)
-        shown.append(
-            figure(
-                diagram(
-                    "Reliability: mean grade of the experts against the match",
-                    "match",
-                    "mean grade on [0, 1]",
-                    [Line("experts", bins.said, bins.so, dots=True)],
-                ),
-                "Reliability, experts. On the diagonal, what is said is what is so; each point holds as many pairs.",
-            )
+        chart = line_chart(
+            "Reliability: mean grade of the experts against the match",
+            "match",
+            "mean grade on [0, 1]",
+            [Line("experts", bins.predicted, bins.observed, dots=True)],
+        )
+        charts.append(
+            (chart, "Reliability, experts. On the diagonal predictions equal grades; each point holds as many pairs.")
         )
     if report.crowd_pairs:
         bins = crowd_reliability(pairs, agreement)
-        shown.append(
-            figure(
-                diagram(
-                    "Reliability: share of yes in the crowd against its probability",
-                    "probability of a yes",
-                    "share of yes",
-                    [Line("crowd", bins.said, bins.so, second=True, dots=True)],
-                ),
-                "Reliability, crowd. Each point holds as many votes.",
-            )
+        chart = line_chart(
+            "Reliability: share of yes in the crowd against its probability",
+            "probability of a yes",
+            "share of yes",
+            [Line("crowd", bins.predicted, bins.observed, second=True, dots=True)],
         )
+        charts.append((chart, "Reliability, crowd. Each point holds as many votes."))
     if report.expert_pairs:
         rows = pairs.expert
-        shown.append(
-            figure(
-                density("Matches by mean grade of the experts", "mean grade", "match", pairs.grade[rows], match[rows]),
-                "Match by mean grade. Each column is shaded by where its matches lie; ticks are median and quartiles.",
-            )
+        chart = density_chart(
+            "Matches by mean grade of the experts", "mean grade", "match", pairs.grade[rows], match[rows]
         )
-    return f"<section><h2>What was said and what was so</h2><div class=figures>{''.join(shown)}</div></section>"
+        charts.append(
+            (chart, "Match by mean grade. Each column is shaded by its share of matches; ticks: median and quartiles.")
+        )
+    return charts
 
 
-def _candidates(candidates: Sequence[Mapping[str, object]], chosen: str | None) -> str:
-    columns = list(candidates[0])
-    head = "".join(f"<th scope=col>{escape(str(column).replace('_', ' '))}</th>" for column in columns)
-    rows = []
-    for candidate in candidates:
-        name = str(candidate[columns[0]])
-        cells = "".join(f"<td>{_cell(column, candidate.get(column))}</td>" for column in columns[1:])
-        mark = " class=chosen" if name == chosen else ""
-        rows.append(f"<tr{mark}><th scope=row>{escape(name)}</th>{cells}</tr>")
-    said = f"<p>All on the same folds. The match is that of <strong>{escape(chosen)}</strong>.</p>" if chosen else ""
-    return f"<section><h2>Candidate heads</h2>{said}{table('Candidate heads', f'<tr>{head}</tr>', rows)}</section>"
-
-
-def _answerable(tests: Sequence[Answerability]) -> str:
-    first = tests[0]
-    match, cosine = (np.interp(CURVE, *tops.curve()[:2]) for tops in (first.match, first.cosine))
-    drawn = diagram(
-        f"ROC curve: area {first.auroc:.3f} for the match, {first.cosine_auroc:.3f} for raw cosine",
+def _roc_chart(test: Answerability) -> Markup:
+    match, cosine = (np.interp(CURVE, *tops.curve()[:2]) for tops in (test.match, test.cosine))
+    return line_chart(
+        f"ROC curve: area {test.auroc:.3f} for the match, {test.cosine_auroc:.3f} for raw cosine",
         "unanswerable galleries that pass",
         "answerable galleries that pass",
         [Line("match", CURVE, match), Line("raw cosine", CURVE, cosine, second=True)],
-        mark=(first.unanswerable_pass, first.answerable_pass),
-    )
-    caption = (
-        f"Galleries of {first.gallery:,}. The ring is the cut with the best balanced accuracy, "
-        f"{first.min_match:.3f}: {first.answerable_pass:.0%} of the answerable and {first.unanswerable_pass:.0%} of "
-        "the unanswerable galleries pass."
-    )
-    names = (
-        "Gallery",
-        "AUROC of the match",
-        "of raw cosine",
-        "Difference",
-        "Best cut",
-        "Answerable pass",
-        "Others pass",
-    )
-    head = "".join(f"<th scope=col>{name}</th>" for name in names)
-    rows = [
-        f"<tr><th scope=row>{test.gallery:,}</th>"
-        f"<td>{test.auroc:.3f}<small>{interval_of(test.auroc_interval, 3)}</small></td>"
-        f"<td>{test.cosine_auroc:.3f}<small>{interval_of(test.cosine_auroc_interval, 3)}</small></td>"
-        f"<td>{_signed(test.difference)}<small>{interval_of(test.difference_interval, 3)}</small></td>"
-        f"<td>{test.min_match:.3f}</td><td>{test.answerable_pass:.0%}</td><td>{test.unanswerable_pass:.0%}</td></tr>"
-        for test in tests
-    ]
-    return (
-        "<section><h2>Is there an answer at all?</h2>"
-        f"<p>{first.queries:,} texts, each asked of galleries with and without a right photograph, the rest of the "
-        "gallery being the same. What detects the answer is the top match alone.</p>"
-        f"<div class=beside>{figure(drawn, caption)}{table('The test of the cut', f'<tr>{head}</tr>', rows)}</div>"
-        "</section>"
+        mark=(test.unanswerable_pass, test.answerable_pass),
     )
 
 
-def _examples(pairs: RatedPairs, match: Float64Array, count: int) -> str:
-    """Pairs that were judged too low and too high: a match may err on one side more, and both are worth seeing."""
+def _examples(pairs: RatedPairs, match: Float64Array, count: int) -> dict[str, list[dict[str, object]]]:
+    """The expert pairs whose match is farthest below and farthest above the mean grade, by the heading over them.
+
+    A match may err more on one side; both are shown.
+    """
     graded = np.flatnonzero(pairs.expert)
-    gap = match[graded] - pairs.grade[graded]
+    error = match[graded] - pairs.grade[graded]
     half = (count + 1) // 2
-    groups = []
-    for words, rows in (
-        ("Too low", graded[np.argsort(gap, kind="stable")][:half]),
-        ("Too high", graded[np.argsort(-gap, kind="stable")][: count - half]),
-    ):
-        wrong = [row for row in rows if (match[row] < pairs.grade[row]) == (words == "Too low")]
-        cards = "".join(_example(pairs, row, float(match[row])) for row in wrong)
-        groups.append(f"<h3>{words}</h3><ul class=examples>{cards}</ul>" if wrong else "")
-    if not any(groups):
-        return ""
-    return (
-        "<section><h2>The worst</h2><p>Pairs whose match lies farthest from the mean grade: 1 does not describe the "
-        f"photograph, 4 describes it.</p>{''.join(groups)}</section>"
-    )
+    low = [row for row in graded[np.argsort(error, kind="stable")][:half] if match[row] < pairs.grade[row]]
+    high = [row for row in graded[np.argsort(-error, kind="stable")][: count - half] if match[row] >= pairs.grade[row]]
+    groups = {"Too low": low, "Too high": high}
+    return {heading: [_example(pairs, row, match[row]) for row in rows] for heading, rows in groups.items() if rows}
 
 
-def _example(pairs: RatedPairs, row: int, match: float) -> str:
+def _example(pairs: RatedPairs, row: int, match: float) -> dict[str, object]:
     photograph = pairs.photographs[pairs.photograph[row]]
-    grades = " ".join(f"{grade:g}" for grade in pairs.grades[row] if np.isfinite(grade))
-    own = " · its own caption" if pairs.own[row] else ""
-    return (
-        f'<li><img src="{picture(photograph.path)}" alt="{escape(photograph.name)}">'
-        f'<p dir="auto">{escape(pairs.texts[pairs.text[row]])}</p>'
-        f"<p class=facts>match <b>{match:.2f}</b> · <span>grades <b>{grades}</b></span>{own}</p></li>"
-    )
+    return {
+        "image": thumbnail_uri(photograph.path),
+        "name": photograph.name,
+        "text": pairs.texts[pairs.text[row]],
+        "match": match,
+        "grades": " ".join(f"{grade:g}" for grade in pairs.grades[row] if np.isfinite(grade)),
+        "own": pairs.own[row],
+    }
 
 
 def _cell(column: str, value: object) -> str:
-    decimals = 1 if "tau" in column else 3
+    digits = 1 if "tau" in column else 3
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return "–"
     if isinstance(value, float | np.floating):
-        return f"{value:.{decimals}f}".replace("-", "−")
+        return decimal(float(value), digits)
     if isinstance(value, tuple | list) and len(value) == 2:
-        return interval_of((float(value[0]), float(value[1])), decimals)
-    return escape(str(value))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+        return interval_text((float(value[0]), float(value[1])), digits)
+    return str(value)

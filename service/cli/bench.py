@@ -277,9 +277,9 @@ def library(
     with stages(errors_console()) as on_stage:
         report = bench_library(photos, keep=keep, queries=queries, repeats=repeats, seed=seed, on_stage=on_stage)
     if plot is not None:
-        from eval.growth_chart import picture
+        from eval.growth_chart import growth_svg
 
-        plot.write_text(picture(report), encoding="utf-8")
+        plot.write_text(growth_svg(report), encoding="utf-8")
     print_report(report, as_json)
 
 

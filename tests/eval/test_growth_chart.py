@@ -6,7 +6,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 from eval.bench_report import BenchReport, Figure
-from eval.growth_chart import LEFT, WIDTH, curves, picture
+from eval.growth_chart import LEFT, WIDTH, curves, growth_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -33,7 +33,7 @@ def test_curves_are_medians_by_size_in_one_unit() -> None:
 
 
 def test_the_picture_has_a_ground_and_a_line_with_its_name_for_each_figure() -> None:
-    root = ElementTree.fromstring(picture(REPORT))  # noqa: S314 - of this program
+    root = ElementTree.fromstring(growth_svg(REPORT))  # noqa: S314 - of this program
     ground = root.find(f"{SVG}rect")
     assert ground is not None
     assert (ground.get("width"), ground.get("fill")) == ("100%", "#ffffff")
@@ -44,7 +44,7 @@ def test_the_picture_has_a_ground_and_a_line_with_its_name_for_each_figure() -> 
 
 
 def test_names_do_not_lie_on_one_another() -> None:
-    root = ElementTree.fromstring(picture(REPORT))  # noqa: S314
+    root = ElementTree.fromstring(growth_svg(REPORT))  # noqa: S314
     for panel in root.findall(f"{SVG}g"):
         names = [each for each in panel.iter(f"{SVG}text") if float(each.get("x", 0)) > LEFT + WIDTH]
         heights = sorted(float(each.get("y", 0)) for each in names)
@@ -53,6 +53,6 @@ def test_names_do_not_lie_on_one_another() -> None:
 
 def test_one_size_and_costs_of_nothing_can_be_drawn() -> None:
     root = ElementTree.fromstring(  # noqa: S314
-        picture(report(Figure("10: adding 1,000", "s", (0.5,)), Figure("10: p50 of GET /search", "ms", (0.0,))))
+        growth_svg(report(Figure("10: adding 1,000", "s", (0.5,)), Figure("10: p50 of GET /search", "ms", (0.0,))))
     )
     assert len(root.findall(f".//{SVG}polyline")) == 1

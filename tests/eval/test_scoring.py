@@ -113,9 +113,9 @@ def test_bins_have_equal_mass_and_ties_share_one() -> None:
     said = np.arange(30) / 30
     bins = reliability(said, np.ones(30))
     assert bins.mass.tolist() == [2.0] * 15
-    assert bins.said[0] == pytest.approx(np.mean(said[:2]))
+    assert bins.predicted[0] == pytest.approx(np.mean(said[:2]))
     flat = reliability(np.full(30, 0.5), np.array([0.0, 1.0] * 15))
-    assert (flat.said.tolist(), flat.so.tolist(), flat.error) == ([0.5], [0.5], 0.0)
+    assert (flat.predicted.tolist(), flat.observed.tolist(), flat.error) == ([0.5], [0.5], 0.0)
     heavy = reliability(np.array([0.1, 0.9]), np.array([0.0, 1.0]), np.array([3.0, 1.0]))
     assert heavy.error == pytest.approx((3 * 0.1 + 1 * 0.1) / 4)
 

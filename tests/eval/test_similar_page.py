@@ -1,4 +1,4 @@
-"""The report of kinds: whole, readable by itself, and deaf to what names would like it to do."""
+"""The report of kinds: complete, self-contained, and safe against markup in names."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_nothing_is_fetched_and_no_name_becomes_markup(report: SimilarReport) ->
     assert "url(" not in page
 
 
-def test_figures_stand_with_their_intervals(report: SimilarReport) -> None:
+def test_figures_are_shown_with_their_intervals(report: SimilarReport) -> None:
     text = Outline(similar_page(report)).text
     assert "12 photographs of test/ searched the 1,000 of train/; 3 kinds." in text
     assert "76.4 %72.8 to 80.0" in text
     assert "it is the same photograph as" in text
 
 
-def test_kinds_stand_with_the_worst_first(report: SimilarReport) -> None:
+def test_the_worst_kinds_come_first(report: SimilarReport) -> None:
     text = Outline(similar_page(report)).text
     assert f"{HOSTILE}340.1 %rose880.0 %lily1100.0 %" in text
 
@@ -75,11 +75,11 @@ def test_kinds_stand_with_the_worst_first(report: SimilarReport) -> None:
 def test_the_matrix_counts_photographs_by_kind_and_vote(report: SimilarReport) -> None:
     page = similar_page(report)
     assert (
-        '<td style="--share:0.500">2</td><td style="--share:0.000">–</td><td class=own style="--share:0.866">6' in page
+        '<td style="--share:0.500">2</td><td style="--share:0.000">–</td><td class="own" style="--share:0.866">6' in page
     )
 
 
-def test_right_and_wrong_are_told_by_a_mark_too(report: SimilarReport) -> None:
+def test_right_and_wrong_hits_differ_by_more_than_colour(report: SimilarReport) -> None:
     page = similar_page(report)
     text = Outline(page).text
     assert f"✗ {HOSTILE}0.91✓ rose−0.12" in text
@@ -91,7 +91,7 @@ def test_ten_thousand_kinds_make_a_page_that_can_be_opened(report: SimilarReport
     page = similar_page(many_kinds(report, 10_000))
     text = Outline(page).text
     assert len(page) < 200_000
-    assert "The 30 kinds with the lowest; 9,970 more are not shown." in text
+    assert "The 30 kinds with the lowest MAP@10; 9,970 more are not shown." in text
     assert "The pairs that were confused most. 9,970 more pairs are not shown." in text
     assert "kind09999kind0000010,000" in text
 
@@ -103,7 +103,7 @@ def test_thirty_kinds_still_have_their_matrix(report: SimilarReport) -> None:
 
 def test_a_report_without_faults_has_no_empty_sections(report: SimilarReport) -> None:
     text = Outline(similar_page(replace(report, worst=(), left_out=(), leave_one_out=True, head="LDA"))).text
-    assert "The worst" not in text
+    assert "Worst searches" not in text
     assert "Left out" not in text
     assert "each searched all others" in text
     assert "found by the head “LDA” on mini & co" in text
