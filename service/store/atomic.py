@@ -14,16 +14,20 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
+def replacing(file: Path, *, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `file`; what the block writes there takes the place of `file` when it ends.
 
-    The path keeps the suffix of `file`. Where the block raises, `file` stays as it was. Raises `OSError` where the
-    folder cannot be written to.
+    The path keeps the suffix of `file`. Where the block raises, `file` stays as it was. Without `sync` readers still
+    see the old file or the new one, but a power failure may leave neither. Raises `OSError` where the folder cannot
+    be written to.
     """
     temporary = temporary_beside(file)
     try:
         yield temporary
-        put_in_place(temporary, file)
+        if sync:
+            put_in_place(temporary, file)
+        else:
+            temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -62,3 +62,7 @@ def test_content_and_name_are_synced_in_this_order(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", note_fsync)
     write_text(file, "new")
     assert steps == ["file", "replace", "folder"]
+    steps.clear()
+    with replacing(file, sync=False) as temporary:
+        temporary.write_text("newer")
+    assert (steps, file.read_text()) == (["replace"], "newer")
