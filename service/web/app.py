@@ -5,6 +5,7 @@ Work with the model runs in worker threads, never on the event loop.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,13 +19,16 @@ from starlette.concurrency import run_in_threadpool
 
 from service.library import Library
 from service.store.loopback import is_loopback
-from service.web.background_index import Indexing
+from service.web.background_index import BackgroundIndex
 from service.web.dependencies import ReadProgress
 from service.web.error_responses import add_error_handlers
 from service.web.health import HealthChecker
-from service.web.middleware import OwnName, UploadLimit
+from service.web.middleware import HostCheck, UploadLimit
 from service.web.routes import classify, photographs, ratings, search, state
 from service.web.schemas import ErrorOut
+
+SWITCH_S = 0.001
+"""How long a thread may hold the interpreter, in seconds: a search that computes delays all other responses."""
 
 _PAGE = Path(__file__).parent / "page"
 _PAGE_HEADERS = {
@@ -47,7 +51,7 @@ def create_app(library: Library, *, folders: Sequence[Path] = (), progress: Read
 
     `progress` reads the progress of an index run that another process does for this service.
     """
-    indexing = Indexing(library, folders)
+    indexing = BackgroundIndex(library, folders)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -73,12 +77,22 @@ def create_app(library: Library, *, folders: Sequence[Path] = (), progress: Read
         forms={classify.PATH: int(settings.form_limit_mb * 1_000_000)},
     )
     if is_loopback(settings.host):
-        app.add_middleware(OwnName)
+        app.add_middleware(HostCheck)
     for routes in (search, photographs, ratings, classify, state):
         app.include_router(routes.router)
     _add_page(app)
     add_error_handlers(app)
     return app
+
+
+def prepare_process(library: Library) -> None:
+    """Get this process ready to serve `library`: load its model and index, and set the thread switch interval.
+
+    Raises what is wrong with the model here, before the server runs, where it would become a traceback.
+    """
+    sys.setswitchinterval(SWITCH_S)
+    if library.status().model is not None:
+        library.check()
 
 
 def _add_page(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""The index run of a service: in a thread beside the answers, and how far it is."""
+"""The index run of a service, in a thread beside the request handlers, and its progress."""
 
 from __future__ import annotations
 
@@ -13,40 +13,43 @@ from service.indexing.indexer import Advanced, Event, Finished, Scanned
 from service.library import Library
 from service.web.schemas import IndexingOut
 
-_PATIENCE_S = 8.0
-"""Seconds that an index run has to come to an end when the service stops; a container's engine waits ten."""
+_STOP_TIMEOUT_S = 8.0
+"""How long `stop` waits for the run to end; Docker kills a container after ten seconds."""
 
 
-class Indexing:
-    """An index run of `folders` in a thread. `tell` hears how far it is after each step, None when it is over."""
+class BackgroundIndex:
+    """An index run of `folders` in a thread.
+
+    `on_change` is called with the progress after each step, and with None when the run has succeeded.
+    """
 
     def __init__(
         self,
         library: Library,
         folders: Sequence[Path],
-        tell: Callable[[IndexingOut | None], None] = lambda progress: None,
+        on_change: Callable[[IndexingOut | None], None] = lambda progress: None,
     ) -> None:
         self._library = library
         self._folders = list(folders)
-        self._tell = tell
+        self._on_change = on_change
         self._progress: IndexingOut | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
 
     def start(self) -> None:
-        """Begin, where there are folders."""
+        """Start the thread; without folders do nothing."""
         if self._folders:
             self._progress = IndexingOut(done=0, total=0, failed=0, error=None)
             self._thread.start()
 
     def stop(self) -> None:
-        """End after the photographs that are being encoded, which is waited for a few seconds."""
+        """End the run after the batch that is being encoded; waits for that for a few seconds."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(_PATIENCE_S)
+            self._thread.join(_STOP_TIMEOUT_S)
 
     def progress(self) -> IndexingOut | None:
-        """How far it is; None before it began and after it ended well."""
+        """Progress of the run, or why it failed; None before it has started and after it has succeeded."""
         return self._progress
 
     def _run(self) -> None:
@@ -56,19 +59,19 @@ class Indexing:
         try:
             encoder = self._library.encoder_to_index(say=log.info)
             for event in self._library.index(self._folders, encoder=encoder):
-                self._follow(event, progress, log)
+                self._handle(event, progress, log)
                 if self._stopping.is_set():
                     break
         except SmyslError as error:
             log.error(error.message)
             progress.error = error.message
         except Exception:
-            # A thread has nobody above it who would say that it is dead.
-            log.exception("the index run ended")
-            progress.error = "The index run ended by a fault in smysl; the service's log says which."
-        self._tell(self._progress)
+            # Nothing above this thread would report the exception.
+            log.exception("the index run failed")
+            progress.error = "The index run failed because of a bug in smysl; see the log of the service."
+        self._on_change(self._progress)
 
-    def _follow(self, event: Event, progress: IndexingOut, log: logging.Logger) -> None:
+    def _handle(self, event: Event, progress: IndexingOut, log: logging.Logger) -> None:
         if isinstance(event, Scanned):
             progress.total = event.to_read
         elif isinstance(event, Advanced):
@@ -79,4 +82,4 @@ class Indexing:
         elif isinstance(event, Finished):
             log.info("indexed: %d added, %d changed", event.summary.added, event.summary.changed)
             self._progress = None
-        self._tell(self._progress)
+        self._on_change(self._progress)

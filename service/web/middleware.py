@@ -1,6 +1,6 @@
-"""What stands before every request: its size, and the name that it was sent to; and who may change something.
+"""Middleware that limits the size of requests and checks their host name, and the same-origin check of writing routes.
 
-The first two answer by themselves, as `{"error": {"kind", "message"}}`, before anything of the service is asked.
+The middleware refuses a request before any route sees it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from service.errors import ForbiddenError, TooLargeError
 from service.store.loopback import is_loopback
 from service.web.error_responses import error_response
 
-_MOST_DIGITS = 18
-"""Digits of a length that are worth reading; more is over every limit."""
+_MAX_DIGITS = 18
+"""Digits of a `Content-Length` that are parsed; a longer number exceeds every limit."""
 
 
 class UploadLimit:
-    """Cuts a request's body off as soon as more than `limit` bytes have come, or are announced.
+    """Stops reading a request's body once more than `limit` bytes have come, or refuses it where it announces more.
 
-    `forms` has limits of their own for the paths that take many photographs at once.
+    `forms` maps the paths that take many photographs at once to limits of their own.
     """
 
     def __init__(self, app: ASGIApp, limit: int, forms: Mapping[str, int] | None = None) -> None:
@@ -39,13 +39,13 @@ class UploadLimit:
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         limit = self._forms.get(scope["path"], self._limit)
-        sentence = _too_large_form(limit) if scope["path"] in self._forms else _too_large(limit)
-        if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limit):
-            await error_response(TooLargeError(sentence))(scope, receive, send)
+        message = _form_too_large(limit) if scope["path"] in self._forms else _upload_too_large(limit)
+        if announced.isdigit() and (len(announced) > _MAX_DIGITS or int(announced) > limit):
+            await error_response(TooLargeError(message))(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive, limit, sentence), send)
+        await self._app(scope, self._counted(receive, limit, message), send)
 
-    def _counted(self, receive: Receive, limit: int, sentence: str) -> Callable[[], Any]:
+    def _counted(self, receive: Receive, limit: int, error_message: str) -> Callable[[], Any]:
         received = 0
 
         async def counted() -> Message:
@@ -53,29 +53,30 @@ class UploadLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                # FastAPI lets an HTTPException through while it reads a body, and no other error. What is
-                # left of the body is not read, so the connection cannot be used again.
-                raise HTTPException(TooLargeError.http_status, sentence, {"connection": "close"})
+                # While FastAPI reads a body it passes only an HTTPException on. The rest of the body stays
+                # unread, so the connection cannot be used again.
+                raise HTTPException(TooLargeError.http_status, error_message, {"connection": "close"})
             return message
 
         return counted
 
 
-def _too_large(limit: int) -> str:
+def _upload_too_large(limit: int) -> str:
     return f"The upload is larger than {limit / 1e6:g} MB; send a smaller photograph, or raise SMYSL_UPLOAD_LIMIT_MB."
 
 
-def _too_large_form(limit: int) -> str:
+def _form_too_large(limit: int) -> str:
     return (
         f"The form is larger than {limit / 1e6:g} MB; send the photographs in several requests, or raise "
         "SMYSL_FORM_LIMIT_MB."
     )
 
 
-class OwnName:
-    """Refuses requests that were sent to another name than this machine's own.
+class HostCheck:
+    """Refuses requests whose `Host` header does not name this machine.
 
-    A foreign page could otherwise point its own name at the loopback address and read the photographs.
+    Protects against DNS rebinding: a foreign page could point its own name at the loopback address and read the
+    photographs.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -86,30 +87,30 @@ class OwnName:
         if scope["type"] == "http":
             host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
             if not is_loopback(without_port(host)):
-                refusal = ForbiddenError(
-                    f"This service answers this machine only, not the name {host!r}; open it as http://localhost, or "
-                    "start it with --host to let others in."
+                error = ForbiddenError(
+                    f"This service answers requests from this machine only, and not under the name {host!r}. Open it "
+                    "as http://localhost, or start it with --host to let others in."
                 )
-                await error_response(refusal)(scope, receive, send)
+                await error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-async def check_own_page(request: Request) -> None:
-    """Raise `ForbiddenError` for a request that a browser sends for a page of another site.
+async def require_same_origin(request: Request) -> None:
+    """Raise `ForbiddenError` for a request that a browser sends on behalf of another site.
 
-    A route that changes something depends on it: a foreign page cannot read the answers of this service, but
-    could send it what its reader never said. Browsers say where a request comes from and pages cannot change
-    what they say; `Sec-Fetch-Site` goes first, because a proxy before the service may have changed the name
-    that `Origin` is compared with. Programs say nothing and pass.
+    Every route that writes depends on this: a foreign page cannot read the service's responses, but it could send
+    requests in the name of its reader. Browsers say where a request comes from, and pages cannot change it.
+    `Sec-Fetch-Site` is used first, because a reverse proxy may have changed the host that `Origin` is compared with.
+    Programs send neither header and pass.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None:
-        foreign = site not in ("same-origin", "none")
+        is_foreign = site not in ("same-origin", "none")
     else:
-        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-    if foreign:
-        raise ForbiddenError("Only the page of this service may change something, and another page asked for it.")
+        is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if is_foreign:
+        raise ForbiddenError("Only the service's own page may change anything; this request came from another page.")
 
 
 def without_port(host: str) -> str:

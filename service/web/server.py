@@ -1,10 +1,9 @@
-"""Running the HTTP service: the address, the warning, the log."""
+"""Runs the HTTP service: listens on the address, announces it and starts one process or several."""
 
 from __future__ import annotations
 
 import errno
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,16 +13,14 @@ from service.library import Library
 from service.store.loopback import is_loopback
 from service.store.paths import resolve_folder
 from service.store.service_registry import HEADER, noting
-
-SWITCH_S = 0.001
-"""Seconds that one thread may keep Python to itself: a search that computes keeps others from being answered."""
+from service.types import Say
 
 
-def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -> None:
-    """Serve `library` until interrupted; indexes `folders` in the background meanwhile.
+def run(library: Library, folders: Sequence[Path], say: Say) -> None:
+    """Serve `library` until interrupted, and index `folders` in the background.
 
-    The address is announced when the model answers. Raises `UsageError` where the port cannot be had,
-    `NotFoundError` for a folder that is not there.
+    Announces the address through `say` once the model answers. Raises `UsageError` where the address cannot be
+    listened on, `NotFoundError` for a folder that does not exist.
     """
     folders = [resolve_folder(folder) for folder in folders]
     host, port = library.settings.host, library.settings.port
@@ -31,58 +28,55 @@ def run(library: Library, folders: Sequence[Path], say: Callable[[str], None]) -
     port = listening.getsockname()[1]
     if not is_loopback(host):
         say(
-            f"Warning: listening on {host}, so everybody who reaches this machine can search and see the photographs; "
-            "smysl asks for no password."
+            f"Warning: listening on {host}, so everybody who can reach this machine can search and see the "
+            "photographs; smysl has no password."
         )
     with closing(listening), suppress(KeyboardInterrupt), noting(library.folder, library.settings) as note:
 
         def announce() -> None:
             note.write(port)
-            say(f"smysl is at http://{_name(host)}:{port}  (stop it with Ctrl-C)")
+            say(f"smysl is at http://{_browser_host(host)}:{port}  (stop it with Ctrl-C)")
 
         headers = [(HEADER, note.token)]
         if library.settings.workers == 1:
-            _run_alone(library, folders, listening, headers, announce, note.close)
+            _run_in_this_process(library, folders, listening, headers, announce, note.close)
             return
         from service.web.workers import run_workers
 
         run_workers(library, folders, listening, headers, say, announce)
 
 
-def _run_alone(
+def _run_in_this_process(
     library: Library,
     folders: Sequence[Path],
     listening: socket.socket,
     headers: list[tuple[str, str]],
-    announce: Callable[[], None],
-    withdraw: Callable[[], None],
+    on_started: Callable[[], None],
+    on_stopping: Callable[[], None],
 ) -> None:
     import uvicorn
 
-    from service.web.app import create_app
+    from service.web.app import create_app, prepare_process
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                announce()
+                on_started()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # Once the server has stopped, the signal that stopped it ends the process.
-            withdraw()
+            # Not after the shutdown: uvicorn then raises the signal that stopped it again, which ends the process.
+            on_stopping()
             await super().shutdown(sockets)
 
     application = create_app(library, folders=folders)
-    sys.setswitchinterval(SWITCH_S)
-    if library.status().model is not None:
-        # Here a model that does not load is a sentence; inside the server it would be a traceback.
-        library.check()
+    prepare_process(library)
     Server(uvicorn.Config(application, log_level="warning", server_header=False, headers=headers)).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Only of a socket that says TCP does asyncio send small pieces at once, not 40 milliseconds later.
+    # asyncio sets TCP_NODELAY only for sockets with this protocol; without it small responses wait 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -91,17 +85,19 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            advice = "Another service is there; stop it, or choose another port with --port (0 takes any free one)."
+            advice = (
+                "Another program uses it; stop that program, or choose another port with --port (0 takes any free one)."
+            )
         elif isinstance(error, PermissionError):
             advice = "Choose a port from 1024 up with --port."
         else:
             advice = "Choose an address of this machine with --host, such as 127.0.0.1."
-        raise UsageError(f"The address {host}:{port} cannot be listened on ({reason}). {advice}") from None
+        raise UsageError(f"Cannot listen on {host}:{port} ({reason}). {advice}") from None
     return listening
 
 
-def _name(host: str) -> str:
-    """What a person types into a browser for an address that is listened on."""
+def _browser_host(host: str) -> str:
+    """The host to type into a browser for an address that the service listens on."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, never bound to
         return "localhost"
     return f"[{host}]" if ":" in host else host

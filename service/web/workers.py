@@ -1,7 +1,7 @@
-"""Several processes that answer at one address and share the index's pages of memory, under one that looks after them.
+"""Several worker processes that serve one address and share the memory pages of the index, and their supervisor.
 
-The one above them announces the address when all answer, indexes folders, starts a worker again that died, and ends
-all of them. It loads no model itself unless it indexes.
+The supervisor announces the address once all workers answer, indexes folders, restarts workers that die and stops all
+of them at the end. It loads no model unless it indexes.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ from service.compute.cores import THREADS_VARIABLE, usable_cores
 from service.config import Settings
 from service.errors import LibraryError, SmyslError
 from service.library import Library
-from service.web.background_index import Indexing
+from service.store.atomic import replacing
+from service.types import Say
+from service.web.background_index import BackgroundIndex
 from service.web.schemas import IndexingOut
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _VARIABLE = "SMYSL_WORKER"
-_MOST_DEATHS = 5
-_LATELY_S = 60.0
+_MAX_DEATHS = 5
+_DEATH_WINDOW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
-    """What a worker is told: the library's folder, the settings as JSON, and the folder shared with the one above."""
+class _WorkerConfig:
+    """What a worker needs to start: the library's folder, the settings as JSON and the folder shared by all processes.
+
+    The environment variable `SMYSL_WORKER` passes it on as JSON.
+    """
 
     library: str
     settings: str
@@ -50,17 +55,26 @@ def run_workers(
     folders: Sequence[Path],
     listening: socket.socket,
     headers: list[tuple[str, str]],
-    say: Callable[[str], None],
+    say: Say,
     on_ready: Callable[[], None],
 ) -> None:
-    """Answer with as many processes as the library's settings say until interrupted; indexes `folders` meanwhile.
+    """Serve with as many processes as the library's settings say until interrupted, and index `folders` meanwhile.
 
-    `on_ready` is called once, when all answer; `say` hears in a sentence of a worker that had to be started again.
-    Raises what kept a worker from answering, and `LibraryError` where workers end again and again.
+    Args:
+        library: The library to serve; each worker opens its own.
+        folders: Folders to index in the supervisor.
+        listening: The bound socket that all workers accept connections on.
+        headers: Headers of every response.
+        say: Called with a sentence when a worker has been restarted.
+        on_ready: Called once, when all workers answer.
+
+    Raises:
+        SmyslError: The error that kept a worker from starting.
+        LibraryError: Workers die again and again.
     """
     with tempfile.TemporaryDirectory(prefix="smysl-") as shared:
-        errand = _Errand(str(library.folder), library.settings.model_dump_json(), shared)
-        os.environ[_VARIABLE] = json.dumps(asdict(errand))
+        worker = _WorkerConfig(str(library.folder), library.settings.model_dump_json(), shared)
+        os.environ[_VARIABLE] = json.dumps(asdict(worker))
         _share_cores(library.settings.workers)
         config = Config(
             "service.web.workers:application",
@@ -70,43 +84,40 @@ def run_workers(
             server_header=False,
             headers=headers,
         )
-        workers = _Workers(config, [listening], say, on_ready)
-        indexing = Indexing(library, folders, _Progress(Path(shared)).write)
+        supervisor = _Supervisor(config, [listening], say, on_ready)
+        indexing = BackgroundIndex(library, folders, _SharedProgress(Path(shared)).write)
         indexing.start()
         try:
-            workers.run()
+            supervisor.run()
         finally:
             indexing.stop()
-        if workers.failed:
-            raise _fault(Path(shared))
+        if supervisor.failed:
+            raise _startup_error(Path(shared))
 
 
 def application() -> FastAPI:
-    """The service of one worker, which the environment tells what to serve; for uvicorn."""
-    from service.web.app import create_app
-    from service.web.server import SWITCH_S
+    """The application of one worker; uvicorn calls this in the worker's process."""
+    from service.web.app import create_app, prepare_process
 
-    errand = _Errand(**json.loads(os.environ[_VARIABLE]))
-    sys.setswitchinterval(SWITCH_S)
-    shared = Path(errand.shared)
+    worker = _WorkerConfig(**json.loads(os.environ[_VARIABLE]))
+    shared = Path(worker.shared)
     try:
-        library = Library.open(Path(errand.library), Settings(**json.loads(errand.settings)))
-        if library.status().model is not None:
-            library.check()
+        library = Library.open(Path(worker.library), Settings(**json.loads(worker.settings)))
+        prepare_process(library)
     except SmyslError as error:
         (shared / f"fault-{os.getpid()}.json").write_text(json.dumps([type(error).__name__, error.message]))
         sys.exit(STARTUP_FAILURE)
-    return create_app(library, progress=_Progress(shared).read)
+    return create_app(library, progress=_SharedProgress(shared).read)
 
 
-class _Workers(Multiprocess):
-    """Uvicorn's workers, which are announced, and given up where they die again and again."""
+class _Supervisor(Multiprocess):
+    """Uvicorn's supervisor, which also reports when all workers answer and gives up when they keep dying."""
 
     def __init__(
         self,
         config: Config,
         sockets: list[socket.socket],
-        say: Callable[[str], None],
+        say: Say,
         on_ready: Callable[[], None],
     ) -> None:
         super().__init__(config, sockets)
@@ -117,51 +128,51 @@ class _Workers(Multiprocess):
         self.failed = False
 
     def handle_signals(self) -> None:
-        """Besides what uvicorn does, announce the service as soon as all workers answer."""
+        """Besides handling signals, call `on_ready` as soon as all workers answer; uvicorn calls this in its loop."""
         super().handle_signals()
         if not self._ready and all(process.is_ready(timeout=1) for process in self.processes):
             self._ready = True
             self._on_ready()
 
     def keep_subprocess_alive(self) -> None:
-        """Start a dead worker again and say so; end all where one has never answered or too many died lately.
+        """Restart dead workers; stop all if one dies before all have answered, or if too many died recently.
 
-        Uvicorn's own way asks each worker for a sign of life, and waits long for that of one that is ending.
+        Replaces uvicorn's method, which pings each worker and waits long for one that is shutting down.
         """
-        dead = [place for place, process in enumerate(self.processes) if not process.process.is_alive()]
+        dead = [index for index, process in enumerate(self.processes) if not process.process.is_alive()]
         now = time.monotonic()
-        self._deaths = [death for death in self._deaths if now - death < _LATELY_S] + [now] * len(dead)
-        if dead and (not self._ready or len(self._deaths) > _MOST_DEATHS):
+        self._deaths = [death for death in self._deaths if now - death < _DEATH_WINDOW_S] + [now] * len(dead)
+        if dead and (not self._ready or len(self._deaths) > _MAX_DEATHS):
             self.failed = True
             self.should_exit.set()
             return
-        for place in dead:
-            old = self.processes[place]
+        for index in dead:
+            old = self.processes[index]
             old.kill()
             old.join()
-            self.processes[place] = Process(self.config, self.sockets)
-            self.processes[place].start()
-            self._say(f"Worker {old.pid} ended unexpectedly (exit code {old.exitcode}) and was started again.")
+            self.processes[index] = Process(self.config, self.sockets)
+            self.processes[index].start()
+            self._say(f"Worker {old.pid} ended unexpectedly (exit code {old.exitcode}) and was restarted.")
 
 
-class _Progress:
-    """How far the index run above the workers is, in a file of the folder that they share."""
+class _SharedProgress:
+    """Progress of the supervisor's index run, in a file that the workers read."""
 
     def __init__(self, shared: Path) -> None:
         self._file = shared / "indexing.json"
 
     def write(self, progress: IndexingOut | None) -> None:
-        """Tell the workers."""
+        """Replace the progress; None removes it."""
         with suppress(OSError):
             if progress is None:
                 self._file.unlink(missing_ok=True)
                 return
-            new = self._file.with_suffix(".new")
-            new.write_text(progress.model_dump_json(), encoding="utf-8")
-            new.replace(self._file)
+            # Written after every batch, into a temporary folder that no process reads after a crash.
+            with replacing(self._file, sync=False) as temporary:
+                temporary.write_text(progress.model_dump_json(), encoding="utf-8")
 
     def read(self) -> IndexingOut | None:
-        """What was told last; None where no run is going on."""
+        """The progress last written; None while no run is going on."""
         try:
             return IndexingOut.model_validate_json(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -169,20 +180,20 @@ class _Progress:
 
 
 def _share_cores(workers: int) -> None:
-    """Let each worker compute with its share of the cores, unless the environment says with how many threads."""
+    """Give each worker its share of the cores, unless the environment sets the number of threads."""
     share = str(max(1, usable_cores() // workers))
     for variable in (THREADS_VARIABLE, "OMP_NUM_THREADS"):
         os.environ.setdefault(variable, share)
 
 
-def _fault(shared: Path) -> SmyslError:
-    """Why the workers ended, as the first of them said it."""
-    kinds = {kind.__name__: kind for kind in _kinds(SmyslError)}
+def _startup_error(shared: Path) -> SmyslError:
+    """The error that the first failed worker left in the shared folder."""
+    classes = {each.__name__: each for each in _error_classes(SmyslError)}
     for file in sorted(shared.glob("fault-*.json")):
-        kind, message = json.loads(file.read_text(encoding="utf-8"))
-        return kinds[kind](message)
-    return LibraryError("The service's workers end as soon as they are started; what they said last stands above.")
+        name, message = json.loads(file.read_text(encoding="utf-8"))
+        return classes[name](message)
+    return LibraryError("The workers of the service keep ending as soon as they have started; see their log above.")
 
 
-def _kinds(kind: type[SmyslError]) -> list[type[SmyslError]]:
-    return [kind, *(inner for child in kind.__subclasses__() for inner in _kinds(child))]
+def _error_classes(base: type[SmyslError]) -> list[type[SmyslError]]:
+    return [base, *(each for child in base.__subclasses__() for each in _error_classes(child))]

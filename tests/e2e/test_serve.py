@@ -118,7 +118,7 @@ def test_it_listens_on_loopback_unless_told_otherwise(running: Running, library:
     assert not reaches("127.0.0.2", running.port)
     with serving(tmp_path / "log", "--library", library, "--host", "0.0.0.0") as open_to_all:  # noqa: S104
         warning = open_to_all.said.splitlines()[0]
-        assert warning.startswith("Warning: listening on 0.0.0.0, so everybody who reaches this machine can search")
+        assert warning.startswith("Warning: listening on 0.0.0.0, so everybody who can reach this machine can search")
         assert warning.endswith(".")
         assert open_to_all.url == f"http://localhost:{open_to_all.port}"
         assert reaches("127.0.0.2", open_to_all.port)
@@ -133,15 +133,15 @@ def test_a_port_that_is_taken(library: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"smysl: The address 127.0.0.1:{port} cannot be listened on (Address already in use). Another service is "
-        "there; stop it, or choose another port with --port (0 takes any free one).\n"
+        f"smysl: Cannot listen on 127.0.0.1:{port} (Address already in use). Another program uses it; "
+        "stop that program, or choose another port with --port (0 takes any free one).\n"
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--host", "no.such.host.invalid"], "no.such.host.invalid:8000 cannot be listened on"),
+        (["--host", "no.such.host.invalid"], "Cannot listen on no.such.host.invalid:8000"),
         (["--host", "192.0.2.1"], "Choose an address of this machine with --host, such as 127.0.0.1."),
         (["/no/such/folder"], "There is no folder /no/such/folder"),
     ],

@@ -90,7 +90,7 @@ def test_a_worker_that_dies_is_started_again_and_said(library: Path, tmp_path: P
     with serving(tmp_path / "log", "--library", library, "--workers", "2") as service:
         first, other = workers_of(service)
         os.kill(other, signal.SIGKILL)
-        eventually(lambda: f"Worker {other} ended unexpectedly (exit code -9) and was started again." in service.told())
+        eventually(lambda: f"Worker {other} ended unexpectedly (exit code -9) and was restarted." in service.told())
         eventually(lambda: len(workers_of(service)) == 2 and other not in workers_of(service))
         os.kill(first, signal.SIGKILL)
         eventually(lambda: answers(service))

@@ -1,4 +1,4 @@
-"""The address that classifies photographs: a form of many files in, a line of JSON for each out."""
+"""The route that classifies photographs: a form with many files in, one line of JSON per photograph out."""
 
 from __future__ import annotations
 
@@ -17,75 +17,68 @@ from service.search.classify import DEFAULT_K, Classification
 from service.search.search import MOST_K
 from service.web.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
 from service.web.dependencies import OpenLibrary
-from service.web.multipart import Form, receive_form
+from service.web.multipart import UploadForm, receive_form
 from service.web.schemas import ErrorDetail
-
-PATH = "/classify"
-FILES = "photo"
-MEDIA_TYPE = "application/x-ndjson"
-_FIELDS = ("head", "k", "min_confidence", "keep_borders")
-
 
 router = APIRouter(tags=["kinds"])
 
-
-def _openapi() -> dict[str, Any]:
-    form = {
-        "type": "object",
-        "required": [FILES],
-        "properties": {
-            FILES: {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "photographs"},
-            "head": {"type": "string", "description": "a head of the library by which photographs are compared"},
-            "k": {"type": "integer", "minimum": 1, "maximum": MOST_K, "default": DEFAULT_K},
-            "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "below it: not known"},
-            "keep_borders": {"type": "boolean", "default": False, "description": "look at borders, too"},
-        },
-    }
-    lines = {"anyOf": [ClassifiedOut.model_json_schema(), UnclassifiedOut.model_json_schema()]}
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
-        "x-line-schema": lines,
-    }
+PATH = "/classify"
+_FILES = "photo"
+_MEDIA_TYPE = "application/x-ndjson"
+_FIELDS: dict[str, dict[str, Any]] = {
+    "head": {"type": "string", "description": "a head of the library by which photographs are compared"},
+    "k": {"type": "integer", "minimum": 1, "maximum": MOST_K, "default": DEFAULT_K},
+    "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "below it: not known"},
+    "keep_borders": {"type": "boolean", "default": False, "description": "look at borders, too"},
+}
+_PHOTOGRAPHS = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "photographs"}
+_FORM = {"type": "object", "required": [_FILES], "properties": {_FILES: _PHOTOGRAPHS, **_FIELDS}}
+_OPENAPI = {
+    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}},
+    "x-line-schema": {"anyOf": [ClassifiedOut.model_json_schema(), UnclassifiedOut.model_json_schema()]},
+}
 
 
 @router.post(
     PATH,
     response_class=StreamingResponse,
-    responses={200: {"content": {MEDIA_TYPE: {}}, "description": "a line of JSON for each photograph"}},
-    openapi_extra=_openapi(),
+    responses={200: {"content": {_MEDIA_TYPE: {}}, "description": "a line of JSON for each photograph"}},
+    openapi_extra=_OPENAPI,
 )
 async def classify(request: Request, library: OpenLibrary) -> Response:
     """Tell the kinds of uploaded photographs, one line of JSON each, as they are ready."""
-    most_bytes = int(library.settings.upload_limit_mb * 1_000_000)
+    max_file_bytes = int(library.settings.upload_limit_mb * 1_000_000)
     try:
-        form = await receive_form(request, files_in=FILES, most_bytes=most_bytes)
+        form = await receive_form(request, files_in=_FILES, max_file_bytes=max_file_bytes)
     except ClientDisconnect:
+        # Nobody receives this response.
         return Response(status_code=400)
     try:
         answers = await run_in_threadpool(_classify, library, form)
     except BaseException:
         form.close()
         raise
-    return StreamingResponse(_stream(_lines(answers, form)), media_type=MEDIA_TYPE, headers={"x-accel-buffering": "no"})
+    lines = _stream(_lines(answers, form))
+    return StreamingResponse(lines, media_type=_MEDIA_TYPE, headers={"x-accel-buffering": "no"})
 
 
-def _classify(library: Library, form: Form) -> Iterator[Classification]:
-    """The answers to a form; what is wrong with its fields or the library is raised at once."""
+def _classify(library: Library, form: UploadForm) -> Iterator[Classification]:
+    """Answers for the files of a form; wrong fields and faults of the library raise before the first of them."""
     fields = form.fields
     if unknown := [name for name in fields if name not in _FIELDS]:
-        raise UsageError(f"`{unknown[0][:100]}` is not known here; the fields are {FILES}, {', '.join(_FIELDS)}.")
+        raise UsageError(f"`{unknown[0][:100]}` is not known here; the fields are {_FILES}, {', '.join(_FIELDS)}.")
     confidence = fields.get("min_confidence")
     return library.classify(
         form.files,
         head=fields.get("head") or None,
         k=int(_number(fields["k"], "k", whole=True)) if "k" in fields else DEFAULT_K,
         min_confidence=_number(confidence, "min_confidence") if confidence else None,
-        keep_borders=_truth(fields.get("keep_borders", "")),
+        keep_borders=_boolean(fields.get("keep_borders", "")),
     )
 
 
 async def _stream(lines: Generator[str, None, None]) -> AsyncIterator[str]:
-    """Lines that are made in threads; who goes away before the last ends the work, and not on the event loop."""
+    """Lines computed in worker threads; a client that disconnects ends the work, which is cleaned up in a thread."""
     try:
         async for line in iterate_in_threadpool(lines):
             yield line
@@ -94,14 +87,14 @@ async def _stream(lines: Generator[str, None, None]) -> AsyncIterator[str]:
             await run_in_threadpool(lines.close)
 
 
-def _lines(answers: Iterator[Classification], form: Form) -> Generator[str, None, None]:
+def _lines(answers: Iterator[Classification], form: UploadForm) -> Generator[str, None, None]:
     try:
         for answer in answers:
             yield f"{line_of(answer)}\n"
     except SmyslError as error:
-        # The answer has begun, so its status cannot say it any more.
-        fault = UnclassifiedOut(file=None, error=ErrorDetail(kind=error.kind, message=error.message))
-        yield f"{fault.model_dump_json()}\n"
+        # The status has already been sent, so the error is the last line.
+        last = UnclassifiedOut(file=None, error=ErrorDetail(kind=error.kind, message=error.message))
+        yield f"{last.model_dump_json()}\n"
     finally:
         form.close()
 
@@ -110,12 +103,12 @@ def _number(text: str, name: str, *, whole: bool = False) -> float:
     try:
         return int(text) if whole else float(text)
     except ValueError:
-        kind = "a whole number" if whole else "a number"
-        raise UsageError(f"`{name}` is {text[:100]!r}; it must be {kind}.") from None
+        expected = "a whole number" if whole else "a number"
+        raise UsageError(f"`{name}` is {text[:100]!r}; it must be {expected}.") from None
 
 
-def _truth(text: str) -> bool:
-    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "": False}
-    if text.casefold() not in known:
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "": False}
+    if text.casefold() not in values:
         raise UsageError(f"`keep_borders` is {text[:100]!r}; it must be true or false.")
-    return known[text.casefold()]
+    return values[text.casefold()]

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Query
 
 from service.store.ratings import MOST_AT_ONCE
 from service.web.dependencies import OpenLibrary
-from service.web.middleware import check_own_page
+from service.web.middleware import require_same_origin
 from service.web.schemas import RatingIn, RatingOut, RatingsOut
 
 router = APIRouter(tags=["ratings"])
 
 
-@router.post("/ratings", status_code=201, dependencies=[Depends(check_own_page)])
+@router.post("/ratings", status_code=201, dependencies=[Depends(require_same_origin)])
 def rate(rating: RatingIn, library: OpenLibrary) -> RatingOut:
     """Say how well a text fits a photograph; replaces what the same rater said before."""
     stored = library.rate(rating.photo_id, rating.text, grade=rating.grade, fits=rating.fits, rater=rating.rater)

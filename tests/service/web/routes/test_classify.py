@@ -146,7 +146,7 @@ def test_what_is_no_form_of_photographs_gets_a_sentence(
 
 
 def test_too_many_files_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service.web.multipart, "MOST_FILES", 3)
+    monkeypatch.setattr(service.web.multipart, "MAX_FILES", 3)
     assert "more than 3 files" in refused(client.post("/classify", files=form(*[("a.jpg", b"x")] * 4)), 400, "usage")
 
 
