@@ -23,7 +23,8 @@ from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts,
 from eval.query_texts import texts
 from eval.service_process import ServiceClient, ServiceProcess, running_service
 from service.errors import LibraryError, UsageError
-from service.search.search import LEAST_CANDIDATES, Query
+from service.search.query import Query
+from service.search.search import LEAST_CANDIDATES
 from service.types import Float32Array, Float64Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ class _Run:
             count = library.catalog.count()
             if not count:
                 raise LibraryError(f"The library {folder} is empty. Fill it with `smysl index DIR`.")
-            encoder, index, _ = library.check()
+            target = library.check()
+            encoder, index = target.encoder, target.index
             self.facts |= {
                 name: getattr(encoder, name) for name in ("name", "runtime", "text_precision") if hasattr(encoder, name)
             } | {f"index at {count:,}": index.kind}
@@ -132,7 +134,7 @@ class _Run:
 
     def _recall(self, library: Library, encoder: Encoder, count: int) -> list[Figure]:
         self.on_stage(f"{count:,}: recall", 0, 1)
-        _, index, _ = library.check()
+        index = library.check().index
         catalog, fingerprint = library.catalog, encoder.fingerprint
         some = np.random.default_rng(self.seed).integers(0, count, min(self.queries, count))
         asked = {

@@ -1,7 +1,7 @@
 """Library: open, index, search, score, status. The one door for the command line, HTTP and notebooks.
 
 from service.library import Library
-from service.search.search import Query
+from service.search.query import Query
 
 with Library.open(Path("~/photographs.smysl").expanduser()) as library:
     for hit in library.search(Query(text="two dogs play in the snow")).hits:
@@ -25,27 +25,31 @@ from service.config import Settings
 from service.encoder.library_encoders import Encoders
 from service.encoder.text_batcher import TextVectors
 from service.errors import LibraryError, NotFoundError, UsageError
-from service.heads.registry import HeadFacts, Heads, OpenHead
+from service.heads.registry import HeadFacts, Heads
+from service.index import VectorIndex
+from service.index.latest import Latest
 from service.kinds.labels import Kinds
 from service.kinds.vote_cache import Votes, check_kinds
 from service.match.artifact import FACTS
-from service.match.scorer import Scorer, load_scorer
+from service.match.scorer import load_scorer
 from service.photos.decode import open_photograph
+from service.search.hits import Score, SearchResult
 from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
-from service.search.query_crop import searched
-from service.search.search import Query, Score, SearchResult, score, search
+from service.search.query import Query
+from service.search.query_crop import crop_query
+from service.search.search import score, search
+from service.search.target import ModelTarget, SearchTarget
 from service.store.catalog import Catalog
 from service.store.lock import Writer, current_writer, writing
 from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder, written_at
 from service.store.ratings import SOMEBODY, Ratings, make_rating
 from service.store.records import Rating, Record, Root
 from service.texts import check_text
-from service.types import Float32Array, OnProgress
+from service.types import OnProgress
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
     from service.encoder.models import DownloadProgress
-    from service.index import VectorIndex
     from service.indexing.indexer import Event
     from service.kinds.knn_vote import Vote
     from service.search.classify import Classification, PhotographSource
@@ -86,13 +90,10 @@ class Library:
         self.folder = folder
         self.catalog = catalog
         self.settings = settings
-        self._loading = threading.RLock()
         self._encoders = Encoders(folder, catalog, self.settings, say)
         self._heads = Heads(folder, catalog, self._encoders)
-        self._index: VectorIndex | None = None
-        self._scorer: Scorer | None = None
-        self._fitted: tuple[int, int] | None = None
         self._texts = TextVectors()
+        self._latest = Latest(self._refresh, self._is_far_behind)
         # More threads than cores get no more done, and keep whoever answers from getting hold of the interpreter.
         self._turns = threading.BoundedSemaphore(compute_threads())
         self._ratings = Ratings(catalog)
@@ -134,8 +135,9 @@ class Library:
         return (folder / _CATALOG).is_file()
 
     def close(self) -> None:
-        """Close the catalog. The library object is of no use afterwards."""
-        self.catalog.close()
+        """Close the catalog, once nothing is brought up to date any more. Nothing else may be called afterwards."""
+        with self._latest.turn(), self._heads.closing():
+            self.catalog.close()
 
     def __enter__(self) -> Library:
         return self
@@ -177,31 +179,36 @@ class Library:
         """The additional encoders for an index run beside `encoder`: those that the library has, and those `named`."""
         return self._encoders.additional_to_index(encoder, named, on_progress)
 
-    def _current(self) -> tuple[Encoder, VectorIndex, Scorer]:
-        """Encoder, index and scorer, brought up to the catalog's generation and to the match fitted for the library.
+    def _refresh(self, last: ModelTarget | None) -> ModelTarget:
+        """The main model with its index and match, up to date.
 
-        Such a match may come, change and go while the library is open; a look at its file tells.
+        A match fitted for the library may come, change and go while it is open; the state of its file shows that.
         """
-        with self._loading:
-            encoder = self.encoder
-            index = self._index_of(encoder)
-            stale = index.catch_up(self.catalog)
-            fitted = written_at(self.folder / FACTS)
-            stale = stale and self._scorer is not None and self._scorer.calibration("photograph") == "background"
-            if self._scorer is None or stale or fitted != self._fitted:
-                self._scorer = load_scorer(encoder, index.sample(_BACKGROUND), self.folder)
-                self._fitted = fitted
-            return encoder, index, self._scorer
+        encoder = self.encoder
+        index, changed = self._index_of(encoder, last)
+        fitted = written_at(self.folder / FACTS)
+        if last is not None and last.index is index and last.encoder is encoder and last.fitted == fitted:
+            measured = last.scorer.calibration("photograph") == "background"
+            if not (changed and measured):
+                return last
+        scorer = load_scorer(encoder, index.sample(_BACKGROUND), self.folder)
+        return ModelTarget(encoder, index, scorer, self._texts, self.catalog, fitted)
 
-    def _index_of(self, encoder: Encoder) -> VectorIndex:
-        """The main index, opened anew where the one at hand is of another encoder; what hangs on it goes with it."""
-        from service.index import VectorIndex
+    def _index_of(self, encoder: Encoder, last: ModelTarget | None) -> tuple[VectorIndex, bool]:
+        """The index of the vectors of `encoder`, up to date, and whether anything changed in it."""
+        if last is not None and last.index.fingerprint == encoder.fingerprint:
+            return last.index, last.index.catch_up(self.catalog)
+        self._texts.clear()
+        return VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension), True
 
-        if self._index is None or self._index.fingerprint != encoder.fingerprint:
-            self._scorer = None
-            self._texts.clear()
-            self._index = VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension)
-        return self._index
+    def _is_far_behind(self, target: ModelTarget) -> bool:
+        # Another model takes over at once: what is stored is no longer of the last one.
+        same = target.encoder.fingerprint == self.catalog.setting("fingerprint")
+        return same and target.index.is_far_behind(self.catalog)
+
+    def _target(self, head: str | None) -> SearchTarget:
+        """What answers queries: the main model, or a head, which needs nothing of the main model."""
+        return self._latest.get() if head is None else self._heads.open(head)
 
     # -- index --------------------------------------------------------------------------------------
 
@@ -242,10 +249,9 @@ class Library:
             )
 
     def _save(self, encoder: Encoder) -> None:
-        """Bring the indexes up to the catalog's generation and write them; `encoder` is the main one by now."""
-        with self._loading:
-            index = self._index_of(encoder)
-            index.catch_up(self.catalog)
+        """Bring all indexes up to date and write them; searches use the last ones meanwhile."""
+        with self._latest.turn() as last:
+            index, _ = self._index_of(encoder, last)
             index.save(self.folder)
         self._heads.save_all()
 
@@ -267,74 +273,34 @@ class Library:
     # -- search and score ---------------------------------------------------------------------------
 
     def search(self, query: Query) -> SearchResult:
-        """Answer a query; see `Query` for what is refused and `SearchResult` for what comes back."""
-        from service.encoder.models import unreadable
+        """Find the photographs that fit a query.
 
-        asked = searched(query, self.file_of)
-        if asked.query is not query:
-            return asked.told(self.search(asked.query))
-        if query.head is not None:
-            # Nothing of the main encoder is needed where the head looks at another.
-            opened = self._heads.open(query.head)
-            return search(
-                query,
-                partial(_vector_of_head, opened),
-                opened.index,
-                opened,
-                self.catalog,
-                model=opened.models,
-                notice=opened.notice(self.catalog.count()),
-            )
-        encoder, index, scorer = self._current()
-        notice = unreadable(encoder.name, query.text) if query.text is not None else None
-        if not len(index):
-            notice = f"The library {self.folder} holds no photographs yet. Fill it with `smysl index DIR`."
-        return search(
-            query,
-            partial(self._vector_of, encoder),
-            index,
-            scorer,
-            self.catalog,
-            model=encoder.name,
-            notice=notice,
-            turn=self._turns,
-        )
+        Raises:
+            NotFoundError: the library has no photograph, or no head, that the query names.
+            LibraryError: the library is empty, or the head cannot search it yet.
+            MismatchError: the model installed is not the one that made the library's vectors.
+            PhotographError: the file of the photograph, of which a part is searched with, cannot be read.
+        """
+        cropped = crop_query(query, self.file_of)
+        result = search(cropped.query, self._target(query.head), self.catalog, turn=self._turns)
+        return cropped.describe(result)
 
     def score(self, photograph: int | bytes | Path, text: str) -> Score:
         """The match of one text and one photograph: of the library by id, or any by its file or bytes."""
         check_text(text)
-        encoder, _, scorer = self._current()
+        target = self._latest.get()
         if not isinstance(photograph, int):
-            image = open_photograph(photograph, shorter_side=2 * encoder.photograph_side).image
-            return score(encoder, scorer, [image], [text])[0]
-        vector = self.catalog.vector(photograph, encoder.fingerprint)
-        query = self._texts.vector(encoder, text)
+            image = open_photograph(photograph, shorter_side=2 * target.encoder.photograph_side).image
+            return score(target.encoder, target.scorer, [image], [text])[0]
+        vector, query = target.encode_query(photograph), target.encode_query(text)
         similarity = float(np.clip(vector @ query, -1.0, 1.0))
-        return Score(float(scorer.match(query, vector[None], "text")[0]), similarity)
-
-    def _vector_of(self, encoder: Encoder, query: Query) -> Float32Array:
-        # The encoder of the index in use, which another process may be replacing just now.
-        if query.text is not None:
-            return self._texts.vector(encoder, query.text)
-        if query.photo_id is not None:
-            return self.catalog.vector(query.photo_id, encoder.fingerprint)
-        assert query.image is not None  # noqa: S101 - Query has one of the three
-        vector: Float32Array = encoder.encode_photographs([query.image])[0]
-        return vector
+        return Score(float(target.scorer.match(query, vector[None], "text")[0]), similarity)
 
     def neighbours(
         self, photographs: Sequence[IdOrImage], k: int, *, head: str | None = None, exclude: Collection[int] = ()
     ) -> list[Neighbours]:
         """The `k` nearest photographs of the library to each of `photographs`; see `service.search.neighbours`."""
-        if head is not None:
-            opened = self._heads.open(head)
-            return neighbours_of(photographs, k, opened.vectors_of, opened.vector, opened.index, exclude)
-        encoder, index, _ = self._current()
-        stored = partial(self._stored_vector, encoder)
-        return neighbours_of(photographs, k, encoder.encode_photographs, stored, index, exclude)
-
-    def _stored_vector(self, encoder: Encoder, identity: int) -> Float32Array:
-        return self.catalog.vector(identity, encoder.fingerprint)
+        return neighbours_of(photographs, k, self._target(head), exclude)
 
     # -- heads --------------------------------------------------------------------------------------
 
@@ -365,19 +331,24 @@ class Library:
         """Take kinds from folders, keywords or a table; see `service.kinds.label_sources.read_kinds`."""
         from service.kinds.label_sources import read_kinds
 
-        return read_kinds(self, source, on_progress)
+        return read_kinds(self.kinds, self.catalog, source, on_progress)
 
     def vote(self, head: str | None = None, on_progress: OnProgress = lambda done, total: None) -> Vote:
         """How neighbours vote on a kind: as a head was fitted to, or else as the library's own photographs show.
 
-        `on_progress` follows a calibration on the library's photographs. Raises `LibraryError` for a library without
-        kinds, and `NotFoundError` for a head that is not there.
+        Args:
+            head: name of a head; None for the main model.
+            on_progress: follows a calibration on the library's photographs.
+
+        Raises:
+            LibraryError: too few photographs have kinds.
+            NotFoundError: the library has no such head.
         """
         if head is None:
             return self._votes.current(self.encoder.fingerprint, on_progress).vote
-        opened = self._heads.open(head)
+        target = self._heads.open(head)
         check_kinds(self.kinds.counts(), least=1)
-        return opened.head.vote
+        return target.head.vote
 
     def classify(
         self,
@@ -389,18 +360,31 @@ class Library:
         keep_borders: bool = False,
         on_progress: OnProgress = lambda done, total: None,
     ) -> Iterator[Classification]:
-        """The kinds of photographs by the vote of their nearest, one answer each; see `service.search.classify`."""
-        from service.search.classify import classify
+        """The kinds of photographs by the vote of their nearest neighbours, one answer each, in their order.
 
-        return classify(
-            self,
-            photographs,
-            head=head,
-            k=k,
-            min_confidence=min_confidence,
-            keep_borders=keep_borders,
-            on_progress=on_progress,
-        )
+        One bad photograph stops nothing; everything else that is wrong is raised before the first answer.
+
+        Args:
+            photographs: files and uploads, taken as they are needed.
+            head: the head that compares photographs; None for the main model.
+            k: how many neighbours come with each answer, 1 to 200.
+            min_confidence: a vote with less makes the kind unknown, 0 to 1; None for the calibrated threshold.
+            keep_borders: compare letterboxes and frames too.
+            on_progress: follows a calibration of the vote at its first use.
+
+        Raises:
+            UsageError: `k` or `min_confidence` is out of range.
+            NotFoundError: the library has no such head.
+            LibraryError: too few photographs have kinds.
+        """
+        from service.search.classify import Classifier, check_request
+
+        check_request(k, min_confidence)
+        vote = self.vote(head, on_progress)
+        threshold = vote.min_confidence if min_confidence is None else min_confidence
+        classifier = Classifier(self._target(head), self.catalog, self.kinds, vote, k, threshold, keep_borders)
+        settings = self.settings
+        return classifier.classify(photographs, batch_size=settings.batch_size, threads=settings.decode_threads)
 
     # -- ratings ------------------------------------------------------------------------------------
 
@@ -456,11 +440,11 @@ class Library:
             additional_models=tuple(each.name for each in self._encoders.additional()),
         )
 
-    def check(self) -> tuple[Encoder, VectorIndex, Scorer]:
-        """Ask the model and the index for real; what a health check rests on. Raises what is wrong."""
-        encoder, index, scorer = self._current()
-        index.search(self._texts.vector(encoder, "a photograph"), 1)
-        return encoder, index, scorer
+    def check(self) -> ModelTarget:
+        """Ask the model and the index for real, as a health check does; raises what is wrong."""
+        target = self._latest.get()
+        target.index.search(target.encode_query("a photograph"), 1)
+        return target
 
     def photograph(self, identity: int) -> Record:
         """One photograph; raises `NotFoundError`."""
@@ -483,11 +467,3 @@ class Library:
         has come to lead out of the folder that the library was pointed at.
         """
         return file_of(self.catalog.record(identity))
-
-
-def _vector_of_head(head: OpenHead, query: Query) -> Float32Array:
-    if query.photo_id is not None:
-        return head.vector(query.photo_id)
-    assert query.image is not None  # noqa: S101 - Query refuses a head with a text
-    vector: Float32Array = head.vectors_of([query.image])[0]
-    return vector

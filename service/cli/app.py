@@ -287,8 +287,8 @@ def _scorer(settings: Settings) -> tuple[Encoder, Scorer]:
     if settings.model is None and Library.is_in(settings.library.expanduser()):
         with open_library(settings) as opened:
             if opened.status().model is not None:
-                encoder, _, scorer = opened.check()
-                return encoder, scorer
+                target = opened.check()
+                return target.encoder, target.scorer
     encoder = load_encoder(settings.model or MINI, settings)
     return encoder, load_scorer(encoder)
 

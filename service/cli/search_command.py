@@ -133,7 +133,7 @@ def _question(asked: SearchRequest) -> Question:
 def _of_library(asked: SearchRequest, settings: Settings, as_json: bool) -> SearchOutput | str:
     """What the library itself answers; the JSON for programs as it is printed."""
     from service.photos.crop import Box, side_to_decode
-    from service.search.search import Query
+    from service.search.query import Query
 
     part = None if asked.box is None else Box.parse(asked.box)
     pixels = None if asked.image is None else open_named(asked.image, shorter_side=side_to_decode(part)).image

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from service.search.search import SearchResult
+    from service.search.hits import SearchResult
 
 Kind = TypeVar("Kind")
 _PART = ("x", "y", "width", "height")

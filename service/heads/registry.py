@@ -10,28 +10,19 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from service.encoder.library_encoders import Encoders
 from service.errors import LibraryError, ModelError, NotFoundError, SmyslError, UsageError
 from service.heads.projection import ARRAYS, FACTS, Head
-from service.match.artifact import QueryKind
-from service.match.scorer import CalibrationSource
+from service.heads.target import HeadTarget
+from service.index.latest import Latest
 from service.store.catalog import Catalog
 from service.store.paths import written_at
-from service.types import Float16Array, Float32Array, Int64Array
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from service.index import VectorIndex
 
 FOLDER = "heads"
 _NAME = re.compile(r"[^\W_][\w.-]{0,39}")
@@ -56,114 +47,16 @@ class HeadFacts:
     fault: str | None = None
 
 
-class OpenHead:
-    """A head of a library, ready for queries, with its index; made by `Heads.open`.
-
-    Does for a search what `Scorer` does: the match of two photographs is the probability that they are of one kind.
-    """
-
-    min_match = 0.0
-
-    def __init__(self, name: str, head: Head, folder: Path, catalog: Catalog, encoders: Encoders) -> None:
-        self.name = name
-        self.head = head
-        self._folder = folder
-        self._catalog = catalog
-        self._encoders = encoders
-        self.features = {fingerprint: encoders.features_of(fingerprint) for fingerprint in head.encoders}
-        """Under which fingerprint the catalog keeps the features of each encoder, by the encoder's own."""
-
-    @cached_property
-    def index(self) -> VectorIndex:
-        """The vectors that the head makes of the library's photographs, as they were when it was last brought up."""
-        from service.index import VectorIndex
-
-        return VectorIndex.open(
-            self._folder, self._catalog, self.head.fingerprint, self.head.dimension, self._read_vectors
-        )
-
-    @property
-    def models(self) -> str:
-        """The names of its encoders in one line."""
-        return " + ".join(self.head.encoders.values())
-
-    def vectors_of(self, images: Sequence[Image.Image]) -> Float32Array:
-        """Unit vectors (n, dimension) of upright RGB photographs, at least one, as one batch."""
-        features = {}
-        for fingerprint in self.head.encoders:
-            encoder = self._encoders.of(fingerprint)
-            _, features[fingerprint] = encoder.encode_with_features([encoder.prepare(image) for image in images])
-        return self._project(features)
-
-    def vector(self, identity: int) -> Float32Array:
-        """The unit vector (dimension,) of a photograph of the library.
-
-        Raises `NotFoundError` for one that is not there, `LibraryError` for one without the features that it takes.
-        """
-        missing = set(self.features.values()) - self._catalog.fingerprints_of(identity)
-        if missing:
-            self._catalog.record(identity)
-            raise LibraryError(
-                f"Photograph {identity} has no features of {self.models} yet, at which the head {self.name} looks; "
-                "`smysl index` makes them once."
-            )
-        features = {own: self._catalog.vector(identity, kept)[None] for own, kept in self.features.items()}
-        vector: Float32Array = self._project(features)[0]
-        return vector
-
-    def notice(self, photographs: int) -> str | None:
-        """A sentence on those of so many photographs that the head cannot find yet, None where there are none."""
-        lacking = photographs - len(self.index)
-        if lacking <= 0:
-            return None
-        return (
-            f"{lacking:,} of {photographs:,} photographs have no features of {self.models} yet and cannot be found "
-            f"with the head {self.name}; `smysl index` makes them once."
-        )
-
-    def calibration(self, kind: QueryKind) -> CalibrationSource:
-        """Where the match comes from."""
-        return "head"
-
-    def reorders(self, kind: QueryKind) -> bool:
-        """Whether matches may order photographs in another way than similarities do."""
-        return False
-
-    def match(self, query: Float32Array, photographs: Float32Array, kind: QueryKind) -> Float32Array:
-        """Matches (n,), float32 in [0, 1], of photographs (n, dimension) with `query` (dimension,)."""
-        return self.head.same_kind(photographs @ query)
-
-    def _read_vectors(
-        self, catalog: Catalog, since: int
-    ) -> tuple[int, list[int], Iterator[tuple[Int64Array, Float32Array]]]:
-        generation, removed, chunks = catalog.changes(list(self.features.values()), since)
-        return (
-            generation,
-            removed,
-            ((ids, self._project(dict(zip(self.features, columns, strict=True)))) for ids, columns in chunks),
-        )
-
-    def _project(self, features: Mapping[str, Float16Array | Float32Array]) -> Float32Array:
-        for part in self.head.parts:
-            width = features[part.fingerprint].shape[1]
-            if len(part.center) != width:
-                raise ModelError(
-                    f"The head {self.name} is for {len(part.center):,} features of {part.model}, which has {width:,}. "
-                    "Fit it again with `smysl train similar`."
-                )
-        return self.head.project({name: values.astype(np.float32) for name, values in features.items()})
-
-
 class Heads:
-    """The heads in a library's folder. Safe to use from several threads; whoever writes holds the writer's lock."""
+    """The heads in a library's folder. Safe to use from several threads; writing needs the writer's lock."""
 
     def __init__(self, library: Path, catalog: Catalog, encoders: Encoders) -> None:
         self._library = library
         self._folder = library / FOLDER
         self._catalog = catalog
         self._encoders = encoders
-        self._opening = threading.RLock()
-        self._open: dict[str, tuple[object, OpenHead]] = {}
+        self._guard = threading.Lock()
+        self._latest: dict[str, Latest[HeadTarget]] = {}
 
     def names(self) -> list[str]:
         """The names of the heads, in the order of the alphabet."""
@@ -180,23 +73,39 @@ class Heads:
             raise NotFoundError(f"The library {self._library} has no head {name}; {known}.")
         return folder
 
-    def open(self, name: str) -> OpenHead:
-        """A head, with its index brought up to the catalog's generation.
+    def open(self, name: str) -> HeadTarget:
+        """A head that can be searched, with its index up to date, or as it was while another thread updates it.
 
-        It is loaded again where its files have changed. Raises what `folder_of` and `Head.load` do, and
-        `MismatchError` where the library does not have its encoders.
+        It is loaded again where its files have changed.
+
+        Raises:
+            UsageError: no head can have this name.
+            NotFoundError: the library has no head of this name.
+            ModelError: the head's files cannot be read.
+            MismatchError: the library does not have its encoders.
         """
-        folder = self.folder_of(name)
-        with self._opening:
-            written = written_at(folder / FACTS)
-            known = self._open.get(name)
-            if known is None or known[0] != written:
-                known = written, OpenHead(name, Head.load(folder), folder, self._catalog, self._encoders)
-                self._open[name] = known
-            opened = known[1]
-            self._check(opened.head)
-            opened.index.catch_up(self._catalog)
-            return opened
+        self.folder_of(name)
+        return self._latest_of(name).get()
+
+    def _latest_of(self, name: str) -> Latest[HeadTarget]:
+        with self._guard:
+            if name not in self._latest:
+                self._latest[name] = Latest(partial(self._refresh, name), self._is_far_behind)
+            return self._latest[name]
+
+    def _is_far_behind(self, target: HeadTarget) -> bool:
+        return target.index.is_far_behind(self._catalog)
+
+    def _refresh(self, name: str, last: HeadTarget | None) -> HeadTarget:
+        folder = self._folder / name
+        written = written_at(folder / FACTS)
+        if last is None or last.written != written:
+            head = Head.load(folder)
+            self._check(head)
+            return HeadTarget.open(name, head, folder, self._catalog, self._encoders, written)
+        self._check(last.head)
+        last.index.catch_up(self._catalog)
+        return last
 
     def facts(self, name: str) -> HeadFacts:
         """What is known of a head; one that cannot be used says why."""
@@ -254,7 +163,7 @@ class Heads:
             # What is kept is what is checked, though the source may have been changed meanwhile.
             head = Head.load(part)
             self._check(head)
-            OpenHead(name, head, part, self._catalog, self._encoders).index.save(part)
+            HeadTarget.open(name, head, part, self._catalog, self._encoders).index.save(part)
             if target.exists():
                 target.rename(old)
             part.rename(target)
@@ -277,18 +186,29 @@ class Heads:
         except OSError as error:
             raise LibraryError(f"The head {folder} cannot be removed ({error.strerror}).") from None
         shutil.rmtree(gone, ignore_errors=True)
-        with self._opening:
-            self._open.pop(name, None)
+        with self._guard:
+            self._latest.pop(name, None)
 
     def save(self, name: str) -> None:
-        """Bring the index of a head up to date and write it."""
-        self.open(name).index.save(self._folder / name)
+        """Bring the index of a head up to date and write it; searches use the last one meanwhile."""
+        self.folder_of(name)
+        latest = self._latest_of(name)
+        with latest.turn() as last:
+            self._refresh(name, last).index.save(self._folder / name)
 
     def save_all(self) -> None:
         """Bring the indexes of all heads that can be used up to date and write them."""
         for name in self.names():
             if self.facts(name).fault is None:
                 self.save(name)
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Wait until no head is brought up to date, and keep others from it meanwhile."""
+        with self._guard, ExitStack() as stack:
+            for latest in self._latest.values():
+                stack.enter_context(latest.turn())
+            yield
 
     def folders(self) -> list[Path]:
         """The folders of all heads."""

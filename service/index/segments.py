@@ -206,6 +206,14 @@ class State:
         rows[base], rows[tail] = self.base.rows[places[base]], self.tail.rows[places[tail] - len(self.base.ids)]
         return decoded(rows)
 
+    def vector_of(self, identity: int) -> Float32Array | None:
+        """The vector (dimension,) of one photograph; None where it is not here."""
+        for segment in self._segments:
+            if len(places := segment.places_of(np.array([identity], np.int64))):
+                vector: Float32Array = decoded(segment.rows[places])[0]
+                return vector
+        return None
+
     def places(self) -> Int64Array:
         """Where its photographs are (n,), those of the base first."""
         behind = np.flatnonzero(~self.tail.dead) + len(self.base.ids)

@@ -25,6 +25,9 @@ chunks of ids (n,) and vectors (n, dimension) added or replaced."""
 _LOOSE = 1_000
 """Rows of the tail that may be dead before it is made anew."""
 
+_QUICK = 5_000
+"""Rows that are read in less time than a search may wait, some fifty milliseconds."""
+
 
 class VectorIndex:
     """Inner-product search over unit vectors kept as float16, with ids of the catalog.
@@ -34,7 +37,8 @@ class VectorIndex:
     number of threads search while one catches up. How the base is scanned depends on its size (`limits`): exactly, or
     by codes whose short list is compared exactly. Similarities are exact in any case.
 
-    `fingerprint` names what makes its vectors; `read` gives them, by default the catalog's own of that fingerprint.
+    `fingerprint` names what makes its vectors; `read` gives them, by default the catalog's own of that fingerprint, and
+    `sources` are the fingerprints in the catalog that they are made of.
     `folder` is where it may be saved and where a long stream is kept for a while; without one all is in memory.
     """
 
@@ -44,11 +48,13 @@ class VectorIndex:
         dimension: int,
         read: Read | None = None,
         *,
+        sources: Sequence[str] = (),
         folder: Path | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.fingerprint = fingerprint
         self.dimension = dimension
+        self._sources = sources or (fingerprint,)
         self._read = read or partial(_stored, fingerprint)
         self._folder = folder
         self._limits = limits or Limits()
@@ -86,9 +92,10 @@ class VectorIndex:
         dimension: int,
         read: Read | None = None,
         limits: Limits | None = None,
+        sources: Sequence[str] = (),
     ) -> VectorIndex:
         """The index saved in `folder` if it is sound and of this fingerprint, else an empty one; up to date."""
-        index = cls(fingerprint, dimension, read, folder=folder, limits=limits)
+        index = cls(fingerprint, dimension, read, sources=sources, folder=folder, limits=limits)
         index._load(catalog)
         index.catch_up(catalog)
         return index
@@ -101,12 +108,22 @@ class VectorIndex:
             return False
         with self._writing:
             state = self._state
-            if catalog.stamp(state.generation) != state.stamp or state.generation < catalog.dropped():
-                # Another catalog, or an older copy, is in the place of the one known here, or vectors went without
-                # their photographs.
-                state = State.empty(self.dimension)
-            self._follow(catalog, state)
+            self._follow(catalog, state if self._is_based_on(catalog, state) else State.empty(self.dimension))
         return True
+
+    def is_far_behind(self, catalog: Catalog) -> bool:
+        """Whether `catch_up` would take longer than a search may wait: to read many rows, or to make a new base."""
+        state = self._state
+        if catalog.generation() == state.generation:
+            return False
+        since = state.generation if self._is_based_on(catalog, state) else 0
+        newer = catalog.count_newer(self._sources, since, _QUICK + 1)
+        makes_base = len(state.base) > _QUICK and len(state.tail) + newer > self._most_in_tail(state.base)
+        return newer > _QUICK or makes_base
+
+    def vector(self, identity: int) -> Float32Array | None:
+        """The vector (dimension,) of a photograph by its id; None where the index does not hold it."""
+        return self._state.vector_of(identity)
 
     def search(self, vector: Float32Array, k: int, among: Int64Array | None = None) -> tuple[Float32Array, Int64Array]:
         """The `k` nearest photographs to one unit vector (dimension,), or the `k` nearest of those of ids `among`.
@@ -181,7 +198,7 @@ class VectorIndex:
         if tail.gone > max(_LOOSE, len(tail)):
             tail = Segment.of(tail.rows[~tail.dead], tail.ids[~tail.dead])
             self._tail = Tail(tail)
-        if len(state) and len(tail) + len(ids) <= max(self._limits.whole_until, len(base) // 4):
+        if len(state) and len(tail) + len(ids) <= self._most_in_tail(base):
             self._state = State(base, self._tail.grown(tail, ids, rows), generation, stamp)
             return
         # Another process may have written a base meanwhile that holds most of what is new.
@@ -193,6 +210,17 @@ class VectorIndex:
         self._saved = None
         base = Segment.of(rows, ids, scan_of(rows, self._limits))
         self._put(replace(State.empty(self.dimension), base=base, generation=generation, stamp=stamp))
+
+    def _most_in_tail(self, base: Segment) -> int:
+        return max(self._limits.whole_until, len(base) // 4)
+
+    def _is_based_on(self, catalog: Catalog, state: State) -> bool:
+        """Whether a state can be brought up to date from this catalog.
+
+        It cannot where another catalog, or an older copy, is in the place of the one that it was made from, or where
+        vectors went without their photographs.
+        """
+        return catalog.stamp(state.generation) == state.stamp and state.generation >= catalog.dropped()
 
     def _joined(self, segments: Sequence[Segment]) -> tuple[Float16Array, Int64Array]:
         return spooled(lambda: chunks_of(segments), self.dimension, self._folder, self._limits.whole_until)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from service.errors import DataError, ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
-from service.kinds.labels import FOLDERS, KEYWORDS, TABLE, kind_named
+from service.kinds.labels import FOLDERS, KEYWORDS, TABLE, Kinds, kind_named
 from service.photos.keywords import keywords_in
 from service.store.catalog import Catalog
+from service.store.paths import file_of
 from service.types import OnProgress
-
-if TYPE_CHECKING:
-    from service.library import Library
 
 PREFIXES = ("kind:", "kind/")
 """What a keyword begins with that names a kind, in small or capital letters."""
@@ -26,32 +23,38 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LabelsFound:
     """Kinds by photographs' ids, and sentences about what was left out."""
 
     kinds: Mapping[int, str]
     notices: Sequence[str]
 
 
-def read_kinds(library: Library, source: str, on_progress: OnProgress) -> Sequence[str]:
-    """Take a library's kinds from "folders", from "keywords", or from the table that `source` names.
+def read_kinds(kinds: Kinds, catalog: Catalog, source: str, on_progress: OnProgress) -> Sequence[str]:
+    """Take the kinds of a library's photographs from "folders", from "keywords", or from the table named by `source`.
 
-    Sentences on what was left out come back. Folders are always current; keywords and tables are read now. Raises as
-    the functions below do; the kinds are then as they were.
+    Folders are always current; keywords and tables are read now. Where something is wrong the kinds stay as they were.
+
+    Returns:
+        Sentences on what was left out.
+
+    Raises:
+        DataError: the table has a fault.
+        LibraryError: no photograph of the library got a kind.
     """
     if source == FOLDERS:
-        library.kinds.use_folders()
+        kinds.use_folders()
         return ()
     if source == KEYWORDS:
-        found = kinds_from_keywords(library.catalog, library.file_of, on_progress)
-        library.kinds.use(KEYWORDS, found.kinds)
+        found = kinds_from_keywords(catalog, on_progress)
+        kinds.use(KEYWORDS, found.kinds)
     else:
-        found = kinds_from_table(library.catalog, Path(source).expanduser())
-        library.kinds.use(TABLE, found.kinds)
+        found = kinds_from_table(catalog, Path(source).expanduser())
+        kinds.use(TABLE, found.kinds)
     return found.notices
 
 
-def kinds_from_table(catalog: Catalog, table: Path) -> Found:
+def kinds_from_table(catalog: Catalog, table: Path) -> LabelsFound:
     """The kinds that a table gives the photographs of a library.
 
     The table is UTF-8, separated by tabs, with the columns `image` and `kind`; paths are relative to it. Rows about
@@ -78,34 +81,37 @@ def kinds_from_table(catalog: Catalog, table: Path) -> Found:
             "photographs with `smysl index` first."
         )
     notices = [f"Not in the library and left out: {_many(missing, 'row')}{_such(missing)}."] if missing else []
-    return Found({identity: row.kind for identity, row in kinds.items()}, notices)
+    return LabelsFound({identity: row.kind for identity, row in kinds.items()}, notices)
 
 
-def kinds_from_keywords(catalog: Catalog, file_of: Callable[[int], Path], on_progress: OnProgress) -> Found:
+def kinds_from_keywords(catalog: Catalog, on_progress: OnProgress) -> LabelsFound:
     """The kinds that keywords such as `kind:daisy` give the photographs of a library.
 
-    `file_of` gives the file of a photograph by its id, as `Library.file_of` does; `on_progress` is called with the
-    photographs looked at and their number in all. A photograph whose keywords name two kinds, or that cannot be read,
-    is named and left out. Raises `LibraryError` where no photograph has such a keyword.
+    A photograph whose keywords name two kinds, or that cannot be read, is left out and named.
+
+    Raises:
+        LibraryError: no photograph has such a keyword.
     """
     ids = [row[0] for row in catalog.connection.execute("SELECT id FROM photograph ORDER BY id")]
     kinds: dict[int, str] = {}
-    torn: list[str] = []
+    ambiguous: list[str] = []
     unread: list[str] = []
     for done, identity in enumerate(ids, start=1):
-        with suppress(NotFoundError):
-            name = catalog.record(identity).relative
+        # A photograph may leave the library meanwhile.
+        for record in catalog.records([identity]).values():
             try:
-                said = sorted(set(_kinds_in(keywords_in(file_of(identity)))))
+                named = sorted(set(_kinds_in(keywords_in(file_of(record)))))
             except (NotFoundError, ForbiddenError, PhotographError):
-                unread.append(name)
-            else:
-                if len(said) == 1:
-                    kinds[identity] = said[0]
-                elif said:
-                    torn.append(f"{name} ({', '.join(said)})")
+                unread.append(record.relative)
+                continue
+            if len(named) == 1:
+                kinds[identity] = named[0]
+            elif named:
+                ambiguous.append(f"{record.relative} ({', '.join(named)})")
         on_progress(done, len(ids))
-    notices = [f"Keywords name several kinds of {_many(torn, 'photograph')}, left out{_such(torn)}."] if torn else []
+    notices = []
+    if ambiguous:
+        notices.append(f"Keywords name several kinds of {_many(ambiguous, 'photograph')}, left out{_such(ambiguous)}.")
     if unread:
         notices.append(f"The keywords of {_many(unread, 'photograph')} cannot be read{_such(unread)}.")
     if not kinds:
@@ -113,7 +119,7 @@ def kinds_from_keywords(catalog: Catalog, file_of: Callable[[int], Path], on_pro
             "No photograph of the library has one kind among its keywords, so nothing was changed. A keyword that "
             f"names a kind begins with {' or '.join(PREFIXES)}, as kind:daisy does."
         )
-    return Found(kinds, notices)
+    return LabelsFound(kinds, notices)
 
 
 def _kinds_in(keywords: Sequence[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The kinds of photographs by the vote of their nearest in a library."""
+"""Classification: the kinds of photographs by the vote of their nearest neighbours in a library (k-NN)."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ import numpy as np
 from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
 from service.errors import PhotographError, SmyslError, UsageError
+from service.kinds.knn_vote import Vote
+from service.kinds.labels import Kinds
 from service.photos.crop import QUERY_SIDE, crop
 from service.photos.decode import open_photograph, read_file
 from service.photos.letterbox import box_inside_borders
-from service.search.search import MOST_K
+from service.search.neighbours import Neighbours, neighbours_of
+from service.search.query import MOST_K
+from service.search.target import SearchTarget
+from service.store.catalog import Catalog
 from service.store.records import Record
-from service.types import OnProgress
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from service.kinds.knn_vote import Vote
-    from service.library import Library
-    from service.search.neighbours import Neighbours
 
 DEFAULT_K = 10
 _DEPTH = 200
-"""Photographs that are looked through for neighbours with a kind, and for more of the kind that wins."""
+"""Neighbours that are searched first for voters, and for more photographs of the kind that wins."""
 _DEEPER = 8
+"""Factor by which the search goes deeper where too few of them have a kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A photograph that is no file of this machine: the name that it came with, and how its bytes are read.
+    """A photograph that is not a file of this machine: its name, and a function that reads its bytes.
 
     `read` is called once, in a thread, and may raise `SmyslError`.
     """
@@ -50,7 +52,7 @@ PhotographSource = Path | Upload
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A photograph of the library that votes; `similarity` in [-1, 1]."""
+    """A photograph of the library that votes; `similarity` is the cosine, in [-1, 1]."""
 
     photograph: Record
     kind: str
@@ -59,12 +61,16 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What the library says of a photograph.
+    """A photograph with the kind that its neighbours voted for.
 
-    `kind` is what its nearest voted for, `confidence` (0 to 1) the probability that this is right, `known` whether it
-    reaches the threshold; a photograph that is not known is better called unknown. `neighbours` are the nearest with a
-    kind, nearest first. `recommended` are as many: where the kind is known those of the kind first, each part by
-    nearness, else the same. `in_library` says that the library holds the same file, which did not vote.
+    Attributes:
+        file: the photograph's path or name.
+        kind: the kind that won.
+        confidence: the probability, 0 to 1, that the kind is right.
+        known: whether the confidence reaches the threshold; otherwise the photograph is better called unknown.
+        neighbours: the nearest photographs that have a kind, nearest first.
+        recommended: as many; where the kind is known, photographs of that kind come first.
+        in_library: whether the library holds the same file, which did not vote.
     """
 
     file: str
@@ -78,7 +84,7 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Unclassified:
-    """A photograph that could not be classified, and why; `reason` names no file and has no full stop."""
+    """A photograph that could not be classified; `reason` does not name the file and has no full stop."""
 
     file: str
     error: str
@@ -88,34 +94,108 @@ class Unclassified:
 Classification = Classified | Unclassified
 
 
-def classify(
-    library: Library,
-    photographs: Iterable[PhotographSource],
-    *,
-    head: str | None = None,
-    k: int = DEFAULT_K,
-    min_confidence: float | None = None,
-    keep_borders: bool = False,
-    on_progress: OnProgress = lambda done, total: None,
-) -> Iterator[Classification]:
-    """Ask a library for the kinds of photographs; answers come in their order, as they are ready.
-
-    `head` names one of the library's heads, whose own calibration is used then; without one the vote is calibrated on
-    the library at its first use, which `on_progress` follows. `k` (1 to 200) neighbours come with each answer.
-    `min_confidence` (0 to 1) replaces the calibration's threshold of “unknown”. Borders are left out as in a search,
-    unless `keep_borders`. Photographs are taken from the iterable as they are needed.
-
-    What is wrong with the request or the library is raised here, before the first answer: `UsageError`,
-    `NotFoundError` for a head that is not there, `LibraryError` for a library without kinds. One bad photograph
-    stops nothing.
-    """
+def check_request(k: int, min_confidence: float | None) -> None:
+    """Raise `UsageError` for a number of neighbours, or a least confidence, that cannot be."""
     if not 1 <= k <= MOST_K:
         raise UsageError(f"k is {k}; it must be from 1 to {MOST_K}.")
     if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
         raise UsageError(f"The least confidence is {min_confidence:g}; it must be from 0 to 1.")
-    vote = library.vote(head, on_progress)
-    asker = _Asker(library, vote, head, k, vote.min_confidence if min_confidence is None else min_confidence)
-    return _answers(library, photographs, asker, keep_borders)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Classifies photographs by the vote of their nearest neighbours (k-NN).
+
+    Attributes:
+        target: the model or head whose similarities count.
+        catalog: the library's photographs.
+        kinds: their kinds.
+        vote: how neighbours vote, and how far their vote can be trusted.
+        k: how many neighbours come with each answer.
+        min_confidence: a vote with less makes the photograph's kind unknown.
+        keep_borders: whether a letterbox or frame is searched with too.
+    """
+
+    target: SearchTarget
+    catalog: Catalog
+    kinds: Kinds
+    vote: Vote
+    k: int
+    min_confidence: float
+    keep_borders: bool = False
+
+    def classify(
+        self, photographs: Iterable[PhotographSource], *, batch_size: int | None = None, threads: int | None = None
+    ) -> Iterator[Classification]:
+        """One answer for each photograph, in their order, as they are ready; one bad photograph stops nothing.
+
+        Photographs are taken from the iterable as they are needed: threads decode two batches ahead at most.
+        """
+        batch_size = batch_size or USUAL_BATCH
+        upcoming = iter(photographs)
+        waiting: deque[Future[_Opened | Unclassified]] = deque()
+        with ThreadPoolExecutor(threads or usable_cores(), thread_name_prefix="decode") as pool:
+            try:
+                while True:
+                    while len(waiting) < 2 * batch_size and (photograph := next(upcoming, None)) is not None:
+                        waiting.append(pool.submit(_open, photograph, self.keep_borders))
+                    if not waiting:
+                        return
+                    batch = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
+                    yield from self._classify_batch(batch)
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _classify_batch(self, batch: Sequence[_Opened | Unclassified]) -> Iterator[Classification]:
+        opened = [each for each in batch if isinstance(each, _Opened)]
+        copies = [{record.id for record in self.catalog.with_content(each.content_hash)} for each in opened]
+        depth = max(_DEPTH, self._voters_wanted) + max(map(len, copies), default=0)
+        found = neighbours_of([each.image for each in opened], depth, self.target)
+        answers = iter([self._classify(*each, depth=depth) for each in zip(opened, copies, found, strict=True)])
+        for each in batch:
+            yield each if isinstance(each, Unclassified) else next(answers)
+
+    def _classify(self, opened: _Opened, copies: set[int], found: Neighbours, *, depth: int) -> Classification:
+        voters = self._voters(found, copies)
+        total = self.catalog.count()
+        while len(voters) < self._voters_wanted and len(found.ids) == depth and depth < total:
+            depth *= _DEEPER
+            (found,) = neighbours_of([opened.image], depth, self.target)
+            voters = self._voters(found, copies)
+        if not voters:
+            return Unclassified(opened.file, "library", "no other photograph of the library that is found has a kind")
+        electors = voters[: self.vote.neighbours]
+        opinion = self.vote(
+            np.array([each.similarity for each in electors], np.float32), [each.kind for each in electors]
+        )
+        known = opinion.confidence >= self.min_confidence
+        nearest = voters[: self.k]
+        recommended = sorted(voters, key=lambda each: each.kind != opinion.kind)[: self.k] if known else nearest
+        records = self.catalog.records(sorted({each.id for each in (*nearest, *recommended)}))
+        return Classified(
+            file=opened.file,
+            kind=opinion.kind,
+            confidence=opinion.confidence,
+            known=known,
+            neighbours=_with_records(nearest, records),
+            recommended=_with_records(recommended, records),
+            in_library=bool(copies),
+        )
+
+    @property
+    def _voters_wanted(self) -> int:
+        return max(self.k, self.vote.neighbours)
+
+    def _voters(self, found: Neighbours, copies: set[int]) -> list[_Voter]:
+        """The neighbours that have a kind, nearest first, without copies of the photograph itself."""
+        ids = [int(identity) for identity in found.ids]
+        kinds = self.kinds.of(ids)
+        return [
+            _Voter(identity, kinds[identity], float(similarity))
+            for identity, similarity in zip(ids, found.similarities, strict=True)
+            if identity in kinds and identity not in copies
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,30 +205,8 @@ class _Opened:
     image: Image.Image
 
 
-def _answers(
-    library: Library, photographs: Iterable[PhotographSource], asker: _Asker, keep_borders: bool
-) -> Iterator[Classification]:
-    """Decode in threads, two batches ahead at most, and answer a batch at a time."""
-    batch_size = library.settings.batch_size or USUAL_BATCH
-    threads = library.settings.decode_threads or usable_cores()
-    upcoming = iter(photographs)
-    waiting: deque[Future[_Opened | Unclassified]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        try:
-            while True:
-                while len(waiting) < 2 * batch_size and (photograph := next(upcoming, None)) is not None:
-                    waiting.append(pool.submit(_open, photograph, keep_borders))
-                if not waiting:
-                    return
-                batch = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
-                yield from asker.answers(batch)
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
 def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclassified:
-    """In a thread: one photograph read once, for its content hash and its pixels."""
+    """Read a photograph once, for its content hash and its pixels; runs in a thread."""
     import xxhash
 
     file = str(photograph) if isinstance(photograph, Path) else photograph.name
@@ -164,69 +222,9 @@ def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclass
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """A smaller copy of an image with more pixels than a tower looks at: two batches of them wait in memory."""
+    """A smaller copy of an image with more pixels than a model needs: two batches of them wait in memory."""
     factor = min(image.size) // QUERY_SIDE
     return image.reduce(factor) if factor > 1 else image
-
-
-class _Asker:
-    """Finds the neighbours of photographs, and lets them vote."""
-
-    def __init__(self, library: Library, vote: Vote, head: str | None, k: int, min_confidence: float) -> None:
-        self._library = library
-        self._vote = vote
-        self._head = head
-        self._k = k
-        self._min_confidence = min_confidence
-        self._wanted = max(k, vote.neighbours)
-
-    def answers(self, batch: Sequence[_Opened | Unclassified]) -> Iterator[Classification]:
-        """One answer for each of the batch, in its order."""
-        opened = [each for each in batch if isinstance(each, _Opened)]
-        copies = [{record.id for record in self._library.catalog.with_content(each.content_hash)} for each in opened]
-        depth = max(_DEPTH, self._wanted) + max(map(len, copies), default=0)
-        images = [each.image for each in opened]
-        found = self._library.neighbours(images, depth, head=self._head) if opened else []
-        answers = iter([self._answer(*each, depth=depth) for each in zip(opened, copies, found, strict=True)])
-        for each in batch:
-            yield each if isinstance(each, Unclassified) else next(answers)
-
-    def _answer(self, opened: _Opened, copies: set[int], found: Neighbours, *, depth: int) -> Classification:
-        voters = self._voters(found, copies)
-        total = self._library.catalog.count()
-        while len(voters) < self._wanted and len(found.ids) == depth and depth < total:
-            depth *= _DEEPER
-            (found,) = self._library.neighbours([opened.image], depth, head=self._head)
-            voters = self._voters(found, copies)
-        if not voters:
-            return Unclassified(opened.file, "library", "no other photograph of the library that is found has a kind")
-        electors = voters[: self._vote.neighbours]
-        opinion = self._vote(
-            np.array([each.similarity for each in electors], np.float32), [each.kind for each in electors]
-        )
-        known = opinion.confidence >= self._min_confidence
-        nearest = voters[: self._k]
-        recommended = sorted(voters, key=lambda each: each.kind != opinion.kind)[: self._k] if known else nearest
-        records = self._library.catalog.records(sorted({each.id for each in (*nearest, *recommended)}))
-        return Classified(
-            file=opened.file,
-            kind=opinion.kind,
-            confidence=opinion.confidence,
-            known=known,
-            neighbours=_with_records(nearest, records),
-            recommended=_with_records(recommended, records),
-            in_library=bool(copies),
-        )
-
-    def _voters(self, found: Neighbours, copies: set[int]) -> list[_Voter]:
-        """All that were found and have a kind, nearest first, without copies of the photograph itself."""
-        ids = [int(identity) for identity in found.ids]
-        kinds = self._library.kinds.of(ids)
-        return [
-            _Voter(identity, kinds[identity], float(similarity))
-            for identity, similarity in zip(ids, found.similarities, strict=True)
-            if identity in kinds and identity not in copies
-        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,21 @@
-"""Hits in a notebook: a strip of pictures, and a table of pandas.
+"""Hits in a notebook: a strip of pictures, and a pandas table.
 
-Both are methods of `SearchResult`; here is how they are made, so that a search by itself pays for neither.
+Both are methods of `SearchResult`, which imports this module when one is called: a search by itself pays for neither.
 """
 
 from __future__ import annotations
 
 import base64
 import sqlite3
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 from service.errors import NotFoundError
+from service.store.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from service.search.search import Hit, SearchResult
 
 COLUMNS = {
     "match": "float64",
@@ -42,66 +42,56 @@ _NO_PICTURE = (
 _CAPTION = "margin-top:4px;font-size:13px;line-height:1.3;overflow-wrap:anywhere"
 
 
-def strip(result: SearchResult) -> str:
-    """HTML of the hits from left to right, best first, each with its match and name; in words where there is none.
+def strip(
+    pictures: Sequence[tuple[float, Record]], sentences: Sequence[str], thumbnail_of: Callable[[int], bytes] | None
+) -> str:
+    """HTML of photographs from left to right, each with its match and name, and sentences below them.
 
-    The thumbnails of the library (JPEG, at most 384 pixels) stand in it as `data:` addresses, so that a saved notebook
-    shows them without a service and without the library. All text is escaped.
+    Thumbnails (JPEG, at most 384 pixels) are embedded as `data:` addresses, so that a saved notebook shows them without
+    a service and without the library. All text is escaped.
     """
-    figures = "".join(_figure(hit, _thumbnail(result, hit)) for hit in result.hits)
+    figures = "".join(_figure(match, record, _thumbnail(thumbnail_of, record.id)) for match, record in pictures)
     shown = f'<div style="{_STRIP}">{figures}</div>' if figures else ""
-    return shown + "".join(f"<p>{escape(sentence)}</p>" for sentence in _sentences(result))
+    return shown + "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
-def dataframe(result: SearchResult) -> pd.DataFrame:
-    """The hits as rows, best first, with the columns and types of `COLUMNS`."""
+def dataframe(rows: Sequence[tuple[float, float, Record]]) -> pd.DataFrame:
+    """Matches, similarities and photographs as a table with the columns and types of `COLUMNS`."""
     import pandas as pd
 
-    rows = [
+    cells = [
         (
-            hit.match,
-            hit.similarity,
-            hit.photograph.id,
-            str(hit.photograph.path),
-            hit.photograph.name,
-            hit.photograph.width,
-            hit.photograph.height,
-            hit.photograph.format,
-            hit.photograph.size,
+            match,
+            similarity,
+            record.id,
+            str(record.path),
+            record.name,
+            record.width,
+            record.height,
+            record.format,
+            record.size,
         )
-        for hit in result.hits
+        for match, similarity, record in rows
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.DataFrame(cells, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _sentences(result: SearchResult) -> list[str]:
-    sentences = [result.notice] if result.notice else []
-    if not result.answerable and result.best_match is not None:
-        shown = (
-            "these are the nearest."
-            if result.hits
-            else f"only {result.min_match:.3f} or more is shown. min_match=0 shows the nearest anyway."
-        )
-        sentences.append(f"Nothing here fits: the best match is {result.best_match:.3f}; {shown}")
-    return sentences or ([] if result.hits else ["Nothing here."])
-
-
-def _thumbnail(result: SearchResult, hit: Hit) -> bytes | None:
-    """The JPEG, or None where the photograph has left the library, or the library its place, since the search."""
-    if result.thumbnail_of is None:
+def _thumbnail(thumbnail_of: Callable[[int], bytes] | None, identity: int) -> bytes | None:
+    """The JPEG; None where the photograph has left the library, or the library has moved, since the search."""
+    if thumbnail_of is None:
         return None
     try:
-        return result.thumbnail_of(hit.photograph.id)
+        return thumbnail_of(identity)
     except (NotFoundError, sqlite3.Error):
         return None
 
 
-def _figure(hit: Hit, jpeg: bytes | None) -> str:
-    name = escape(hit.photograph.name)
+def _figure(match: float, record: Record, jpeg: bytes | None) -> str:
+    name = escape(record.name)
     if jpeg is None:
         picture = f'<div style="{_NO_PICTURE}">no thumbnail any more</div>'
     else:
         source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-        picture = f'<img src="{source}" alt="{name}" title="{escape(str(hit.photograph.path))}" style="{_PICTURE}">'
-    caption = f'<figcaption style="{_CAPTION}"><b>{hit.match:.3f}</b> {name}</figcaption>'
+        picture = f'<img src="{source}" alt="{name}" title="{escape(str(record.path))}" style="{_PICTURE}">'
+    caption = f'<figcaption style="{_CAPTION}"><b>{match:.3f}</b> {name}</figcaption>'
     return f'<figure style="{_FIGURE}">{picture}{caption}</figure>'

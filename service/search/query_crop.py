@@ -1,4 +1,4 @@
-"""Which part of a photograph a query searches with: the box that a person drew, or what the borders leave."""
+"""The part of a photograph that a query searches with: the box that a person drew, or what a letterbox leaves."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from service.errors import PhotographError
 from service.photos.crop import QUERY_SIDE, Box, crop
 from service.photos.decode import open_photograph
 from service.photos.letterbox import box_inside_borders
-from service.search.search import Query, SearchResult
+from service.search.hits import SearchResult
+from service.search.query import Query
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """A query for the whole of its photograph, and which `part` of the one that was given this is; None for all.
+class CroppedQuery:
+    """A query whose box and borders have been cut off.
 
-    `took_ms` went into opening and cutting.
+    Attributes:
+        query: a query for the whole of its photograph.
+        part: which part of the original photograph that is; None for all of it.
+        borders_left_out: whether the part is what borders leave, and not a person's box.
+        took_ms: how long opening and cutting took.
     """
 
     query: Query
@@ -30,35 +35,40 @@ class Searched:
     borders_left_out: bool = False
     took_ms: float = 0.0
 
-    def told(self, result: SearchResult) -> SearchResult:
-        """`result` of the query, with what was searched with."""
+    def describe(self, result: SearchResult) -> SearchResult:
+        """The result of the query with the part that was searched with."""
         took_ms = result.took_ms + self.took_ms
         return replace(result, took_ms=took_ms, part=self.part, borders_left_out=self.borders_left_out)
 
 
-def searched(query: Query, file_of: Callable[[int], Path]) -> Searched:
-    """Cut out of the query's photograph what is searched with; `file_of` says where a photograph of the library is.
+def crop_query(query: Query, file_of: Callable[[int], Path]) -> CroppedQuery:
+    """Cut the part out of the query's photograph that is searched with.
 
-    A box that a person drew is searched as it is; without one the borders of a photograph that was brought along are
-    left out, unless they are to be kept. Photographs of the library have their vectors already, with all that is on
-    them. The query comes back as it is where there is nothing to cut. Raises `UsageError` for a box of too few pixels
-    and for a photograph that is all border, `PhotographError` for a file that cannot be read any more.
+    A person's box is taken as it is; without one the borders of an image are left out, unless the query keeps them.
+    Photographs of the library have their vectors already, borders included.
+
+    Args:
+        query: any query; one without anything to cut comes back as it is.
+        file_of: where the file of a photograph of the library is.
+
+    Raises:
+        UsageError: the box has too few pixels.
+        PhotographError: the file cannot be read any more.
     """
     start = time.perf_counter()
     if query.box is not None:
         image = query.image if query.photo_id is None else _opened(query.photo_id, file_of(query.photo_id), query.box)
         assert image is not None  # noqa: S101 - Query has no box without a photograph
-        return _cut(query, image, query.box, start)
+        return _cropped(query, image, query.box, start)
     if query.image is None or query.keep_borders:
-        return Searched(query)
+        return CroppedQuery(query)
     part = box_inside_borders(query.image)
-    return Searched(query) if part is None else _cut(query, query.image, part, start)
+    return CroppedQuery(query) if part is None else _cropped(query, query.image, part, start)
 
 
-def _cut(query: Query, image: Image.Image, part: Box, start: float) -> Searched:
-    without = query.without if query.photo_id is None else query.photo_id
-    whole = replace(query, photo_id=None, image=crop(image, part), box=None, keep_borders=True, without=without)
-    return Searched(whole, part, query.box is None, (time.perf_counter() - start) * 1000)
+def _cropped(query: Query, image: Image.Image, part: Box, start: float) -> CroppedQuery:
+    whole = replace(query, photo_id=None, image=crop(image, part), box=None, keep_borders=True, without=query.excluded)
+    return CroppedQuery(whole, part, query.box is None, (time.perf_counter() - start) * 1000)
 
 
 def _opened(identity: int, file: Path, box: Box) -> Image.Image:

@@ -328,6 +328,15 @@ class Catalog:
 
         return int(generation), removed, chunks()
 
+    def count_newer(self, fingerprints: Sequence[str], since: int, most: int) -> int:
+        """How many vectors of `fingerprints` were written after the generation `since`; counted up to `most`."""
+        (count,) = self.connection.execute(
+            f"SELECT COUNT(*) FROM (SELECT 1 FROM vector WHERE fingerprint IN ({marks(fingerprints)}) "  # noqa: S608
+            "AND generation > ? LIMIT ?)",
+            (*fingerprints, since, most),
+        ).fetchone()
+        return int(count)
+
     def fingerprints_of(self, identity: int) -> set[str]:
         """Of what one photograph has vectors."""
         rows = self.connection.execute("SELECT fingerprint FROM vector WHERE photograph_id = ?", (storable(identity),))

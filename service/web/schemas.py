@@ -11,7 +11,8 @@ from service.heads.registry import HeadFacts
 from service.library import Library
 from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
-from service.search.search import DEFAULT_K, MOST_K, Hit, Query, Score, SearchResult
+from service.search.hits import Hit, Score, SearchResult
+from service.search.query import DEFAULT_K, MOST_K, Query
 from service.store.lock import Writer
 from service.store.ratings import SOMEBODY
 from service.store.records import Rating, Record
@@ -303,7 +304,8 @@ class StatusOut(BaseModel):
         status = library.status()
         model = index = calibration = trained_on = min_match = None
         if status.model is not None:
-            encoder, vectors, scorer = library.check()
+            target = library.check()
+            encoder, vectors, scorer = target.encoder, target.index, target.scorer
             from service.encoder.models import languages_of
 
             model = ModelOut(

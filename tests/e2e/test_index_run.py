@@ -24,7 +24,7 @@ from PIL import Image
 from service.config import Settings
 from service.encoder.models import mini_folder
 from service.library import Library
-from service.search.search import Query
+from service.search.query import Query
 from tests.conftest import SMYSL
 
 if TYPE_CHECKING:

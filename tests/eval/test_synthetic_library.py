@@ -14,7 +14,7 @@ from eval.synthetic_library import DIMENSION, FEATURES, IN_A_FOLDER, SyntheticWr
 from eval.synthetic_vectors import mini_fingerprint
 from service.errors import UsageError
 from service.library import Library
-from service.search.search import Query
+from service.search.query import Query
 from service.store.catalog import Catalog
 
 PHOTOGRAPHS = IN_A_FOLDER + 20

@@ -30,7 +30,7 @@ from service.errors import (
 from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
 from service.match.scorer import artifact_of
-from service.search.search import Query
+from service.search.query import Query
 from service.store.lock import writing
 from service.store.paths import resolve_folder
 from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of
@@ -458,7 +458,7 @@ def test_the_vector_of_a_query_belongs_to_the_index_that_it_is_sought_in(
 ) -> None:
     """The model changes after the index was taken up and before the query is encoded."""
     with opened(changing.folder, None) as reader:
-        real = reader._current
+        real = reader._latest.get
 
         def then_change() -> tuple[object, ...]:
             taken = real()
@@ -466,7 +466,7 @@ def test_the_vector_of_a_query_belongs_to_the_index_that_it_is_sought_in(
                 index(writer)
             return taken
 
-        monkeypatch.setattr(reader, "_current", then_change)
+        monkeypatch.setattr(reader._latest, "get", then_change)
         assert found(reader, "red")[0] == "red.png"
 
 
@@ -494,8 +494,8 @@ def test_check_asks_the_model_and_the_index(library: Library, photographs: Path,
     with pytest.raises(LibraryError):
         library.check()
     index(library, photographs)
-    encoder, vectors, scorer = library.check()
-    assert (encoder.name, len(vectors), scorer.calibration("text")) == ("mini", 4, "background")
+    target = library.check()
+    assert (target.model, len(target.index), target.scorer.calibration("text")) == ("mini", 4, "background")
 
 
 def test_a_file_is_shown_only_from_where_it_was_indexed(library: Library, photographs: Path, tmp_path: Path) -> None:

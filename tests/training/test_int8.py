@@ -23,7 +23,7 @@ from service.encoder.runtimes.model_cache import FACTS, INT8
 from service.encoder.runtimes.probes import drawn_photographs
 from service.errors import DataError, MismatchError, ModelError, PhotographError, UsageError
 from service.library import Library
-from service.search.search import Query
+from service.search.query import Query
 from tests.conftest import Finished
 from tests.service.colours import paint
 from tests.training.tiny_towers import COLOURS

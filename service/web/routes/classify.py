@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from service.errors import SmyslError, UsageError
 from service.library import Library
 from service.search.classify import DEFAULT_K, Classification
-from service.search.search import MOST_K
+from service.search.query import MOST_K
 from service.web.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
 from service.web.dependencies import OpenLibrary
 from service.web.multipart import UploadForm, receive_form

@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from service.errors import UsageError
 from service.photos.crop import Box, side_to_decode
 from service.photos.decode import open_photograph
-from service.search.search import DEFAULT_K, MOST_K
-from service.search.search import Query as LibraryQuery
+from service.search.query import DEFAULT_K, MOST_K
+from service.search.query import Query as LibraryQuery
 from service.web.dependencies import OpenLibrary
 from service.web.error_responses import prefixed_photograph_errors, validation_message
 from service.web.schemas import ScoreIn, ScoreOut, SearchIn, SearchOut

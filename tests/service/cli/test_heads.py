@@ -83,7 +83,7 @@ def test_what_cannot_be_done_with_heads_is_one_sentence(shelf: Shelf, smysl: Run
         (("head", "add", "flowers", head), 2, "has a head flowers already"),
         (("head", "add", "../up", head), 2, "cannot be the name of a head"),
         (("head", "add", "other", tmp_path / "nowhere"), 1, "There is no head in"),
-        (("search", "a red flower", "--head", "flowers"), 2, "knows nothing of texts"),
+        (("search", "a red flower", "--head", "flowers"), 2, "cannot read texts"),
         (("search", "--image", shelf.photographs / "moss.tif", "--head", "trees"), 2, "has no head trees"),
         (("index", "--forget", "mini"), 2, "has no additional model mini"),
         (("index", "--forget", shelf.model), 2, "is the main model"),

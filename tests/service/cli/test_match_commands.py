@@ -17,7 +17,7 @@ from service.config import Settings
 from service.errors import UsageError
 from service.library import Library
 from service.match.artifact import FACTS, ScorerArtifact, squash
-from service.search.search import Query
+from service.search.query import Query
 from tests.conftest import Finished
 from tests.service.cli.test_app import told
 from tests.service.conftest import Shelf

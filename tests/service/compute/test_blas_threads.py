@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from service.compute.blas_threads import OneThread, _thread_functions
+from service.encoder.text_batcher import TextVectors
 from service.match.artifact import TextMatch
 from service.match.scorer import Scorer
-from service.search.search import Query, search
+from service.search.query import Query
+from service.search.search import search
+from service.search.target import ModelTarget
 from service.store.catalog import Catalog
 from service.types import AnyArray, Float64Array
 from tests.service.colours import ColourEncoder
@@ -164,8 +167,8 @@ def test_a_search_asks_its_index_on_one_thread(tmp_path: Path) -> None:
             return 0
 
     scorer = Scorer(ColourEncoder(), a_match(), np.empty((0, 4), np.float32))
-    vector = strangers(1, 4)[0]
     with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
-        search(Query(text="red"), lambda _: vector, Index(), scorer, catalog, model="colours", notice=None)  # type: ignore[arg-type]
+        target = ModelTarget(ColourEncoder(), Index(), scorer, TextVectors(), catalog)  # type: ignore[arg-type]
+        search(Query(text="red"), target, catalog)
     assert seen == [(1, 1)]
     assert faiss_threads() >= 1

@@ -24,7 +24,7 @@ from service.errors import (
 )
 from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
-from service.search.search import Query
+from service.search.query import Query
 from service.store.lock import writing
 from tests.service.colours import ColourEncoder, paint, vectors_of
 from tests.service.heads_by_hand import a_head, a_part
@@ -137,7 +137,7 @@ def test_a_photograph_of_the_library_is_compared_by_its_features_and_leaves_itse
 
 def test_a_head_is_for_photographs_alone(library: Library, plain: Path) -> None:
     library.add_head("flowers", plain)
-    with pytest.raises(UsageError, match="knows nothing of texts"):
+    with pytest.raises(UsageError, match="cannot read texts"):
         Query(text="red", head="flowers")
     with pytest.raises(NotFoundError, match=r"has no head trees; it has flowers\."):
         library.search(Query(image=picture(150, 40, 60), head="trees"))
@@ -351,7 +351,7 @@ def test_the_index_of_a_head_is_saved_and_not_read_again(
         raise AssertionError("the features were read again")
 
     with opened(library.folder) as again:
-        monkeypatch.setattr(service.heads.registry.OpenHead, "_read_vectors", refuse)
+        monkeypatch.setattr(again.catalog, "changes", refuse)
         assert found(again, "flowers", 250, 0, 0)[0] == "red"
 
 

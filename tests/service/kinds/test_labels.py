@@ -37,9 +37,6 @@ class Shelf:
             entries.append(Entry(facts, {"x": np.ones(2, np.float16)}, b"jpeg"))
         return self.catalog.write(entries)
 
-    def file_of(self, identity: int) -> Path:
-        return self.catalog.record(identity).path
-
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Iterator[Shelf]:
@@ -246,7 +243,7 @@ def test_keywords_give_kinds_and_what_is_unclear_is_left_out(shelf: Shelf) -> No
     with_xmp(shelf.photographs / "slash.jpg", xmp("kind/daisy", "kind:daisy"))
     with_iptc(shelf.photographs / "iptc.jpg", b"kind:lily")
     told: list[tuple[int, int]] = []
-    found = kinds_from_keywords(shelf.catalog, shelf.file_of, lambda done, total: told.append((done, total)))
+    found = kinds_from_keywords(shelf.catalog, lambda done, total: told.append((done, total)))
     assert found.kinds == {rose: "rose", slash: "daisy", iptc: "lily"}
     assert found.notices == [
         "Keywords name several kinds of 1 photograph, left out: both.jpg (daisy, rose).",
@@ -259,4 +256,4 @@ def test_a_library_without_such_keywords_says_so(shelf: Shelf) -> None:
     shelf.add("none.jpg")
     with_xmp(shelf.photographs / "none.jpg", xmp("rose"))
     with pytest.raises(SmyslError, match="No photograph of the library has one kind among its keywords"):
-        kinds_from_keywords(shelf.catalog, shelf.file_of, lambda done, total: None)
+        kinds_from_keywords(shelf.catalog, lambda done, total: None)

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from service.errors import NotFoundError
+from service.search.hits import Hit, SearchResult
 from service.search.notebook import COLUMNS
-from service.search.search import Hit, SearchResult
 from service.store.records import Record
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from service.errors import UsageError
 from service.index import VectorIndex
 from service.match.artifact import Logistic, QueryKind, ScorerArtifact, TextMatch
 from service.match.scorer import Scorer
-from service.search.search import LEAST_CANDIDATES, MOST_K, Query, SearchResult, search
+from service.search.hits import SearchResult
+from service.search.query import MOST_K, Query
+from service.search.search import LEAST_CANDIDATES, search
+from service.search.target import QueryItem
 from service.store.catalog import Catalog
 from service.store.records import Entry, Facts, Place
 from service.texts import MOST_CHARACTERS
@@ -128,15 +131,20 @@ class Shelf:
     index: VectorIndex
     ids: list[int]
 
-    def vector(self, query: Query) -> Float32Array:
-        if query.photo_id is not None:
-            return self.catalog.vector(query.photo_id, "angles")
-        return np.array([1, 0], np.float32)
+    scorer: Scorer = field(default_factory=lambda: scorer_with(0.0))
+    model = "angles"
+
+    def notice(self, item: QueryItem) -> str:
+        return "a notice"
+
+    def encode_query(self, item: QueryItem) -> Float32Array:
+        return self.catalog.vector(item, "angles") if isinstance(item, int) else np.array([1, 0], np.float32)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Float32Array:
+        return np.stack([self.encode_query(image) for image in images])
 
     def search(self, query: Query, scorer: Scorer | None = None) -> SearchResult:
-        if scorer is None:
-            scorer = scorer_with(0.0)
-        return search(query, self.vector, self.index, scorer, self.catalog, model="angles", notice="a notice")
+        return search(query, self if scorer is None else replace(self, scorer=scorer), self.catalog)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from service.errors import SmyslError
 from service.indexing.indexer import Event, Scanned
 from service.library import Library
-from service.search.search import MOST_K, Query
+from service.search.query import MOST_K, Query
 from service.web.app import create_app
 from tests.service.conftest import Shelf
 from tests.service.matches import a_match, an_interaction

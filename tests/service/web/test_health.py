@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from service.library import Library
-from service.search.search import Query, SearchResult
+from service.search.hits import SearchResult
+from service.search.query import Query
 from service.web import health
 from service.web.app import create_app
 from tests.service.conftest import Shelf

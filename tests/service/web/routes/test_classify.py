@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+import service.search.classify
 import service.web.multipart
-from service.library import Library
 from service.web.app import create_app
 from tests.service.by_kind import COLOURS, speckled
 from tests.service.cli.test_classify import sorted_shelf, sorted_standing
@@ -162,17 +162,17 @@ def test_a_fault_after_the_answer_has_begun_is_its_last_line(
 ) -> None:
     from service.errors import MismatchError
 
-    real = Library.neighbours
-    asked = 0
+    real = service.search.classify.neighbours_of
+    calls = 0
 
-    def once(self: Library, *arguments: Any, **facts: Any) -> Any:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
+    def once(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
             raise MismatchError("The model has been changed.")
-        return real(self, *arguments, **facts)
+        return real(*arguments)
 
-    monkeypatch.setattr(Library, "neighbours", once)
+    monkeypatch.setattr(service.search.classify, "neighbours_of", once)
     *first, last = lines(client.post("/classify", files=form(*[("a.png", fern)] * 20)))
     assert len(first) == 16
     assert last == {"file": None, "error": {"kind": "mismatch", "message": "The model has been changed."}}

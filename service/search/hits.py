@@ -1,0 +1,94 @@
+"""What a search gives back: hits, and what a person should know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from service.match.scorer import CalibrationSource
+from service.photos.crop import Box
+from service.store.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A photograph that was found; `match` in [0, 1], `similarity` the cosine in [-1, 1]."""
+
+    photograph: Record
+    match: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits by falling match. In a notebook it shows itself as a strip of pictures.
+
+    Attributes:
+        hits: the photographs that were found, best first.
+        took_ms: how long the search took.
+        model: the model that was asked; the names of all models of a head.
+        calibration: where the match comes from.
+        min_match: the cut that was applied.
+        answerable: whether a hit passed both this cut and the match's own; other hits are only the nearest.
+        best_match: of all candidates, whether or not it passed; None in an empty library.
+        notice: a sentence for the person, or None.
+        photographs: how many were searched.
+        thumbnail_of: the JPEG of a photograph by its id, for notebooks.
+        head: the head that compared photographs, or None.
+        part: the part of the photograph that was searched with; None for all of it.
+        borders_left_out: whether `part` is what a letterbox or frame left.
+    """
+
+    hits: list[Hit]
+    took_ms: float
+    model: str
+    calibration: CalibrationSource
+    min_match: float
+    answerable: bool
+    best_match: float | None
+    notice: str | None
+    photographs: int
+    thumbnail_of: Callable[[int], bytes] | None = field(default=None, repr=False, compare=False)
+    head: str | None = None
+    part: Box | None = None
+    borders_left_out: bool = False
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The hits as a pandas table, one row a hit, best first.
+
+        Columns: `match` (0 to 1), `similarity` (cosine, -1 to 1), `id`, `path`, `name`, `width` and `height` (pixels of
+        the upright photograph), `format`, `bytes`. A result without hits has the columns and no rows.
+        """
+        from service.search.notebook import dataframe
+
+        return dataframe([(hit.match, hit.similarity, hit.photograph) for hit in self.hits])
+
+    def sentences(self) -> list[str]:
+        """What a person should know beside the hits; at least one sentence where there are none."""
+        sentences = [self.notice] if self.notice else []
+        if not self.answerable and self.best_match is not None:
+            shown = (
+                "these are the nearest."
+                if self.hits
+                else f"only {self.min_match:.3f} or more is shown. min_match=0 shows the nearest anyway."
+            )
+            sentences.append(f"Nothing here fits: the best match is {self.best_match:.3f}; {shown}")
+        return sentences or ([] if self.hits else ["Nothing here."])
+
+    def _repr_html_(self) -> str:
+        from service.search.notebook import strip
+
+        pictures = [(hit.match, hit.photograph) for hit in self.hits]
+        return strip(pictures, self.sentences(), self.thumbnail_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well one text fits one photograph: `match` in [0, 1], `similarity` the cosine in [-1, 1]."""
+
+    match: float
+    similarity: float

@@ -1,0 +1,84 @@
+"""What is searched for: the query, and what it must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from service.errors import UsageError
+from service.match.artifact import QueryKind
+from service.photos.crop import Box
+from service.search.target import QueryItem
+from service.texts import check_text
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+DEFAULT_K = 5
+MOST_K = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search for exactly one of a text, a photograph of the library, or another photograph.
+
+    Args:
+        text: the scene, in words.
+        photo_id: the id of a photograph of the library; it is never a hit itself.
+        image: an upright RGB photograph.
+        k: how many hits at most (top-k), 1 to 200.
+        min_match: no hit has a lower match, 0 to 1. With None the match's own cut applies: it has one for texts if it
+            was fitted on ratings, and otherwise keeps everything.
+        head: name of the library's head that compares photographs; not for texts.
+        box: search with this part of the photograph only.
+        keep_borders: search with the letterbox or frame around `image` too; without a box it is left out otherwise.
+        without: id of a photograph of the library that is never a hit.
+
+    Raises:
+        UsageError: the query cannot be searched.
+    """
+
+    text: str | None = None
+    photo_id: int | None = None
+    image: Image.Image | None = None
+    k: int = DEFAULT_K
+    min_match: float | None = None
+    head: str | None = None
+    box: Box | None = None
+    keep_borders: bool = False
+    without: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("text", "photo_id", "image") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise UsageError(
+                f"A search needs one thing to look for, a text or a photograph; it was given {len(given)}."
+            )
+        if self.text is not None:
+            check_text(self.text)
+            if self.box is not None:
+                raise UsageError("A box is a part of a photograph, and a text has none. Leave out the box.")
+            if self.head is not None:
+                raise UsageError(
+                    f"The head {self.head} compares photographs with photographs and cannot read texts. Search with a "
+                    "photograph, or leave out the head."
+                )
+        if not 1 <= self.k <= MOST_K:
+            raise UsageError(f"k is {self.k}; it must be from 1 to {MOST_K}.")
+        if self.min_match is not None and not 0.0 <= self.min_match <= 1.0:
+            raise UsageError(f"min_match is {self.min_match:g}; it must be from 0 to 1.")
+
+    @property
+    def kind(self) -> QueryKind:
+        """Texts and photographs have similarities on different scales."""
+        return "text" if self.text is not None else "photograph"
+
+    @property
+    def item(self) -> QueryItem:
+        """The one thing that is searched for."""
+        return next(item for item in (self.text, self.photo_id, self.image) if item is not None)
+
+    @property
+    def excluded(self) -> int | None:
+        """The photograph of the library that is never a hit: the one that is searched with, or a part of it."""
+        return self.without if self.photo_id is None else self.photo_id

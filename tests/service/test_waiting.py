@@ -1,0 +1,163 @@
+"""Nobody waits for an index: while one thread updates or writes it, searches and `/health` use the last snapshot.
+
+Work is held back by events, so that a search that waited for it would never end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from service.index import VectorIndex
+from service.library import Library
+from service.search.query import Query
+from service.web.app import create_app
+from tests.service.conftest import Shelf
+from tests.service.heads_by_hand import a_head, a_part
+from tests.service.pictures import save_picture
+
+WAIT_S = 60
+T = TypeVar("T")
+
+
+@pytest.fixture
+def library(shelf: Shelf) -> Iterator[Library]:
+    with shelf.open() as opened:
+        yield opened
+
+
+@contextmanager
+def held_back(monkeypatch: pytest.MonkeyPatch, method: str) -> Iterator[threading.Event]:
+    """A method of `VectorIndex` does not return while the block runs; the event says that a thread is in it."""
+    entered, may_go_on = threading.Event(), threading.Event()
+    real = getattr(VectorIndex, method)
+
+    def wait(self: VectorIndex, *arguments: Any) -> Any:
+        entered.set()
+        assert may_go_on.wait(WAIT_S)
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(VectorIndex, method, wait)
+        try:
+            yield entered
+        finally:
+            may_go_on.set()
+
+
+def within_time(work: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result(WAIT_S)
+
+
+def index(library: Library) -> None:
+    for _ in library.index():
+        pass
+
+
+def found(library: Library, head: str | None = None) -> int:
+    """How many photographs a search by one of the library finds."""
+    first = library.catalog.records(range(1, 50))
+    return len(library.search(Query(photo_id=min(first), k=50, min_match=0.0, head=head)).hits)
+
+
+def health(library: Library) -> int:
+    async def ask() -> int:
+        transport = httpx.ASGITransport(create_app(library))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.get("/health")).status_code
+
+    return asyncio.run(ask())
+
+
+def test_searches_and_health_go_on_while_the_index_is_written(
+    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = found(library)
+    save_picture(shelf.photographs / "new.png", 77)
+    with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "save") as writing:
+        run = pool.submit(index, library)
+        assert writing.wait(WAIT_S)
+        assert within_time(lambda: found(library)) in (before, before + 1)
+        assert within_time(lambda: health(library)) == 200
+        assert not run.done()
+    run.result(WAIT_S)
+    assert found(library) == before + 1
+
+
+def test_searches_and_health_go_on_while_another_thread_catches_up(
+    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = found(library)
+    save_picture(shelf.photographs / "new.png", 77)
+    with shelf.open() as writer:
+        index(writer)
+    with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "_follow") as catching_up:
+        first = pool.submit(found, library)
+        assert catching_up.wait(WAIT_S)
+        assert within_time(lambda: found(library)) == before
+        assert within_time(lambda: health(library)) == 200
+        assert not first.done()
+    assert first.result(WAIT_S) == before + 1, "who brought it up to date sees what is new"
+    assert found(library) == before + 1
+
+
+def test_not_even_one_search_waits_for_a_rebuild(
+    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = found(library)
+    save_picture(shelf.photographs / "new.png", 77)
+    with shelf.open() as writer:
+        index(writer)
+    monkeypatch.setattr("service.index.vector_index._QUICK", 0)
+    with held_back(monkeypatch, "_follow") as rebuilding:
+        assert within_time(lambda: found(library)) == before
+        assert rebuilding.wait(WAIT_S)
+        assert within_time(lambda: found(library)) == before
+        assert within_time(lambda: health(library)) == 200
+    with library._latest.turn():
+        pass
+    assert found(library) == before + 1
+
+
+def test_searches_by_a_head_go_on_while_its_index_is_written(
+    library: Library, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = library.encoder
+    width = len(library.catalog.vector(1, encoder.features_fingerprint))
+    a_head(a_part(encoder.fingerprint, width, model=encoder.name)).save(tmp_path / "head")
+    library.add_head("all", tmp_path / "head")
+    before = found(library, "all")
+    save_picture(shelf.photographs / "new.png", 77)
+    with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "save") as writing:
+        run = pool.submit(library._heads.save, "all")
+        assert writing.wait(WAIT_S)
+        assert within_time(lambda: found(library, "all")) == before
+        assert not run.done()
+    run.result(WAIT_S)
+    index(library)
+    assert found(library, "all") == before + 1
+
+
+def test_closing_a_library_waits_for_what_is_going_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = shelf.open()
+    found(library)
+    save_picture(shelf.photographs / "new.png", 77)
+    with shelf.open() as writer:
+        index(writer)
+    monkeypatch.setattr("service.index.vector_index._QUICK", 0)
+    with ThreadPoolExecutor(1) as pool:
+        with held_back(monkeypatch, "_follow") as rebuilding:
+            found(library)
+            assert rebuilding.wait(WAIT_S)
+            closing = pool.submit(library.close)
+        closing.result(WAIT_S)
+    assert library._latest._error is None
