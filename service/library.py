@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
     from service.indexing.indexer import Event
     from service.kinds.knn_vote import Vote
+    from service.match.ratings_export import Export
     from service.search.classify import Classification, PhotographSource
-    from service.store.ratings_export import Export
 
 _CATALOG = "catalog.sqlite"
 _BACKGROUND = 2000
@@ -419,10 +419,10 @@ class Library:
     def export_ratings(
         self, folder: Path, *, force: bool = False, on_progress: OnProgress = lambda done, total: None
     ) -> Export:
-        """Write the ratings and copies of their photographs as a folder of data; see `service.store.ratings_export`."""
-        from service.store.ratings_export import export_ratings
+        """Write the ratings and copies of their photographs as a folder of data; see `service.match.ratings_export`."""
+        from service.match.ratings_export import export_ratings
 
-        return export_ratings(self, folder, force=force, on_progress=on_progress)
+        return export_ratings(self.catalog, folder, force=force, on_progress=on_progress)
 
     # -- what there is ------------------------------------------------------------------------------
 

@@ -1,10 +1,9 @@
-"""The ratings of a library as a folder of data, in the layout of `data.captions`.
+"""Exports the ratings of a library as a folder of data that `data.captions` reads.
 
-The folder is complete: `images/` holds a copy of each rated photograph, named `ID-NAME` after its id and file,
-so that the library's own photographs stay where they are and the folder can be moved. A text has one
-caption_id, made from the text itself, so that it is the same in every export. The texts were written for no
-photograph, so the cell `image` beside them in `captions.tsv` is empty. Grades of different raters stand side by
-side as one row's judges; yes and no are counted.
+The folder is complete and can be moved: `images/` holds a copy of each rated photograph, named `ID-NAME` after its id
+and file. The caption_id of a text is made from the text, so that it is the same in every export. The texts were
+written for no photograph, so the cell `image` beside them in `captions.tsv` is empty. Grades of different raters stand
+in one row, as its experts; yes and no are counted.
 """
 
 from __future__ import annotations
@@ -12,17 +11,16 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
 from service.photos.decode import read_file
 from service.store.atomic import write_bytes
+from service.store.catalog import Catalog
+from service.store.paths import file_of
 from service.store.rating_tables import IMAGES, MOST_JUDGES, CrowdRating, ExpertRating, tables_in, write_tables
+from service.store.ratings import Ratings
 from service.store.records import Rating, Record
 from service.types import OnProgress
-
-if TYPE_CHECKING:
-    from service.library import Library
 
 SPLIT = "rated"
 _LONGEST_NAME = 120
@@ -31,10 +29,16 @@ _LONGEST_NAME = 120
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written: how many photographs, texts, rows of grades and rows of votes.
+    """What was written.
 
-    `left_out` has a sentence for each photograph that could not be copied, whose ratings are not in the tables;
-    `older_grades` counts the grades beyond the newest three of a pair, for which the table has no column.
+    Attributes:
+        folder: where.
+        photographs: how many were copied.
+        texts: how many different texts.
+        expert_rows: rows of grades.
+        crowd_rows: rows of yes and no.
+        left_out: a sentence for each photograph that could not be copied; its ratings are not in the tables.
+        older_grades: grades beyond the newest three of a pair, for which the table has no column.
     """
 
     folder: Path
@@ -46,28 +50,35 @@ class Export:
     older_grades: int
 
 
-def export_ratings(library: Library, folder: Path, *, force: bool = False, on_progress: OnProgress) -> Export:
-    """Write the ratings of `library` into `folder`, which is made where it is missing.
+def export_ratings(catalog: Catalog, folder: Path, *, force: bool = False, on_progress: OnProgress) -> Export:
+    """Write the ratings of a library into a folder of data.
 
-    `on_progress` is called with the photographs copied and their number in all. The tables are written when
-    all photographs are there, so an export that was stopped leaves none. Raises `UsageError` for a folder that
-    holds such tables (unless `force`) or lies among the library's photographs, and `LibraryError` where there
-    is nothing to export or the folder cannot be written to.
+    The tables are written last, so that an export that was stopped leaves none.
+
+    Args:
+        catalog: the library's catalog.
+        folder: made where it is missing.
+        force: replace tables that the folder holds.
+        on_progress: called with the number of photographs copied, and of all.
+
+    Raises:
+        UsageError: the folder holds such tables, or lies among the library's photographs.
+        LibraryError: there is nothing to export, or the folder cannot be written to.
     """
-    ratings = library.ratings()
+    ratings = Ratings(catalog).select()
     if not ratings:
         raise LibraryError(
-            f'The library {library.folder} has no ratings yet. Give some with `smysl rate PHOTO "a red flower" --yes`.'
+            f'The library {catalog.file.parent} has no ratings yet. Give some with `smysl rate PHOTO "a red flower" --yes`.'
         )
-    _check_folder(library, folder, force)
-    records = library.catalog.records(sorted({rating.photograph_id for rating in ratings}))
+    _check_folder(catalog, folder, force)
+    records = catalog.records(sorted({rating.photograph_id for rating in ratings}))
     names: dict[int, str] = {}
     left_out = []
     try:
         (folder / IMAGES).mkdir(parents=True, exist_ok=True)
         for done, record in enumerate(records.values(), start=1):
             try:
-                content = read_file(library.file_of(record.id))
+                content = read_file(file_of(record))
             except (NotFoundError, ForbiddenError) as error:
                 left_out.append(error.message)
             except PhotographError as error:
@@ -82,8 +93,8 @@ def export_ratings(library: Library, folder: Path, *, force: bool = False, on_pr
     return _write(folder, [rating for rating in ratings if rating.photograph_id in names], names, left_out)
 
 
-def _check_folder(library: Library, folder: Path, force: bool) -> None:
-    if any(folder.resolve().is_relative_to(root.path) for root in library.catalog.roots()):
+def _check_folder(catalog: Catalog, folder: Path, force: bool) -> None:
+    if any(folder.resolve().is_relative_to(root.path) for root in catalog.roots()):
         raise UsageError(
             f"{folder} lies among the library's photographs, so the copies would be indexed too; name another folder."
         )
