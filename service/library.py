@@ -22,8 +22,8 @@ import numpy as np
 
 from service.compute.cores import compute_threads
 from service.config import Settings
-from service.encoder.library_encoders import Encoders
-from service.encoder.text_batcher import TextVectors
+from service.encoder.library_encoders import LibraryEncoders
+from service.encoder.text_batcher import TextBatcher
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.heads.registry import HeadFacts, Heads
 from service.index import VectorIndex
@@ -90,9 +90,9 @@ class Library:
         self.folder = folder
         self.catalog = catalog
         self.settings = settings
-        self._encoders = Encoders(folder, catalog, self.settings, say)
+        self._encoders = LibraryEncoders(folder, catalog, self.settings, say)
         self._heads = Heads(folder, catalog, self._encoders)
-        self._texts = TextVectors()
+        self._texts = TextBatcher()
         self._latest = Latest(self._refresh, self._is_far_behind)
         # More threads than cores get no more done, and keep whoever answers from getting hold of the interpreter.
         self._turns = threading.BoundedSemaphore(compute_threads())
@@ -168,7 +168,7 @@ class Library:
         `say` is told in a sentence what is downloaded, or that the built-in model has to do; `on_progress`
         follows a download. Raises `BusyError` where another process is writing.
         """
-        return self._encoders.to_index(say, on_progress)
+        return self._encoders.main_for_indexing(say, on_progress)
 
     def additional_to_index(
         self,
@@ -177,7 +177,7 @@ class Library:
         on_progress: Callable[[DownloadProgress], None] | None = None,
     ) -> list[Encoder]:
         """The additional encoders for an index run beside `encoder`: those that the library has, and those `named`."""
-        return self._encoders.additional_to_index(encoder, named, on_progress)
+        return self._encoders.additional_for_indexing(encoder, named, on_progress)
 
     def _refresh(self, last: ModelTarget | None) -> ModelTarget:
         """The main model with its index and match, up to date.
@@ -261,7 +261,7 @@ class Library:
         Raises `UsageError` for the main model and for one at which a head looks, `NotFoundError` for one that the
         library does not have, `BusyError` where another process is writing.
         """
-        gone = self._encoders.named(name)
+        gone = self._encoders.find_additional(name)
         if heads := self._heads.looking_at(gone.fingerprint):
             raise UsageError(
                 f"The head {heads[0]} of the library {self.folder} looks at {gone.name}; remove it first with `smysl "

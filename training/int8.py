@@ -25,13 +25,13 @@ import numpy as np
 from data.captions import CaptionedPhotograph, read_captions
 from eval.retrieval import DEPTHS, TEXT_BATCH, recalls
 from service.encoder.encoder import Encoder
-from service.encoder.runtimes.model_cache import INT8, KeptModels
+from service.encoder.runtimes.model_cache import INT8, CachedModel, ModelCache
 from service.errors import DataError, ModelError, PhotographError, UsageError
 from service.types import Float32Array, Int64Array, OnStage, UInt8Array
 
 if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
-    from service.encoder.runtimes.loading import Loaded
+    from service.encoder.runtimes.loading import LoadedModel
     from service.encoder.runtimes.openvino_towers import OpenVinoTowers
 
     Tell = OnStage
@@ -94,12 +94,12 @@ class _Model:
     """A model that is loaded, and where models are kept."""
 
     name: str
-    loaded: Loaded
-    kept: KeptModels
+    loaded: LoadedModel
+    cache: ModelCache
 
     @property
     def encoder(self) -> Encoder:
-        return Encoder(self.name, self.loaded.facts, self.loaded.tokenize, self.loaded.towers)
+        return Encoder(self.name, self.loaded.spec, self.loaded.tokenizer, self.loaded.towers)
 
     @property
     def towers(self) -> OpenVinoTowers:
@@ -150,9 +150,9 @@ def train_int8(
         raise UsageError("The split test is for the last measurement; check on train, or on another split.")
     nncf = import_nncf()
     base = _unquantised(model, cache, timeout_s, on_download, say)
-    fingerprint, encoder = base.loaded.facts.fingerprint, base.encoder
-    present = base.kept.find_quantised(fingerprint)
-    if present is not None and present.folder is not None and not force:
+    fingerprint, encoder = base.loaded.spec.fingerprint, base.encoder
+    present = base.cache.find_quantised(fingerprint)
+    if isinstance(present, CachedModel) and not force:
         raise UsageError(
             f"The model {base.name} has been quantised already: `--precision int8` uses it. --force does it again; "
             "photographs of libraries that were made with it have to be encoded again then."
@@ -161,17 +161,17 @@ def train_int8(
     material = _material(encoder, calibration, checked, tell)
     figures = material.figures(encoder, "checking as it is", tell)
     try:
-        with base.kept.converting(fingerprint, INT8) as new:
+        with base.cache.new_folder(fingerprint, INT8) as new:
             trials, quantised = _tried(nncf, base, material, figures, new, tell)
             ms, int8_ms = _ms(encoder, quantised.encoder, material.checked[:_BATCH])
             sizes = (len(calibration), len(checked), len(material.texts))
-            own = quantised.loaded.facts.fingerprint if trials[-1].holds else None
+            own = quantised.loaded.spec.fingerprint if trials[-1].holds else None
             outcome = QuantizationOutcome(
                 base.name, encoder.precision, split, *sizes, figures, trials, ms, int8_ms, own
             )
             if own is not None:
                 _write_rest(base, new)
-                base.kept.keep(new, quantised.loaded.facts, INT8, asdict(outcome))
+                base.cache.add(new, quantised.loaded.spec, INT8, asdict(outcome))
     except OSError as error:
         raise ModelError(f"What is quantised cannot be kept ({error.strerror or error}).") from None
     return outcome
@@ -264,13 +264,13 @@ def _unquantised(
     say: Callable[[str], None],
 ) -> _Model:
     from service.encoder.models import parse_name
-    from service.encoder.runtimes.loading import Wanted, load
+    from service.encoder.runtimes.loading import LoadOptions, load_model
 
-    wanted = Wanted(parse_name(model).text, "cpu", None, "openvino", cache)
-    loaded = load(wanted, timeout_s=timeout_s, on_progress=on_download, say=say)
+    options = LoadOptions(parse_name(model).text, "cpu", None, "openvino", cache)
+    loaded = load_model(options, timeout_s=timeout_s, on_progress=on_download, say=say)
     if loaded.towers.runtime != "openvino":
         raise ModelError(f"Only what OpenVINO computes can be quantised. {loaded.notice}")
-    return _Model(wanted.name, loaded, wanted.kept)
+    return _Model(options.name, loaded, options.model_cache)
 
 
 def _tried(
@@ -281,7 +281,7 @@ def _tried(
     for ends in _ENDS:
         what = f"all but {2 * ends:.0%} of layers"
         tell(f"quantising {what}", 0, 1)
-        graph = quantise(nncf, model.towers.read_photographs(), material.calibration, ends)
+        graph = quantise(nncf, model.towers.read_image_graph(), material.calibration, ends)
         tell(f"quantising {what}", 1, 1)
         quantised = _written(model, graph, new)
         measured = material.figures(quantised.encoder, f"checking {what}", tell)
@@ -295,24 +295,24 @@ def _written(model: _Model, graph: Any, folder: Path) -> _Model:
     """Write a quantised photograph tower, and read it again: what is checked is what is kept."""
     import xxhash
 
-    from service.encoder.runtimes.convert import PHOTOGRAPHS
+    from service.encoder.runtimes.convert import IMAGE_GRAPH
     from service.encoder.runtimes.openvino_towers import OpenVinoTowers, openvino
 
-    file = folder / PHOTOGRAPHS
+    file = folder / IMAGE_GRAPH
     openvino().save_model(graph, str(file), compress_to_fp16=True)
-    facts = model.loaded.facts
-    digest = xxhash.xxh3_128(facts.fingerprint.encode())
+    spec = model.loaded.spec
+    digest = xxhash.xxh3_128(spec.fingerprint.encode())
     for part in (file, file.with_suffix(".bin")):
         digest.update(part.read_bytes())
     towers = OpenVinoTowers(
         # A later trial writes over the file.
         partial(openvino().Core().read_model, file.read_bytes(), _tensor(file.with_suffix(".bin"))),
-        model.towers.read_texts,
+        model.towers.read_text_graph,
         INT8,
         text_precision=model.towers.text_precision,
     )
-    own = replace(facts, fingerprint=digest.hexdigest(), base=facts.fingerprint)
-    return replace(model, loaded=replace(model.loaded, facts=own, towers=towers))
+    own = replace(spec, fingerprint=digest.hexdigest(), base=spec.fingerprint)
+    return replace(model, loaded=replace(model.loaded, spec=own, towers=towers))
 
 
 def _tensor(file: Path) -> Any:
@@ -323,13 +323,13 @@ def _tensor(file: Path) -> Any:
 
 def _write_rest(model: _Model, folder: Path) -> None:
     """Write what a search needs beside the photograph tower, so that nothing hangs on another folder."""
-    from service.encoder.runtimes.convert import TEXTS_GRAPH
+    from service.encoder.runtimes.convert import TEXT_GRAPH
     from service.encoder.runtimes.openvino_towers import openvino
-    from service.encoder.tokenizer import TOKENIZER, FileTokenizer
+    from service.encoder.tokenizer import TOKENIZER_FILE, FileTokenizer
 
-    openvino().save_model(model.towers.read_texts(), str(folder / TEXTS_GRAPH), compress_to_fp16=True)
-    if isinstance(model.loaded.tokenize, FileTokenizer):
-        shutil.copyfile(model.loaded.tokenize.file, folder / TOKENIZER)
+    openvino().save_model(model.towers.read_text_graph(), str(folder / TEXT_GRAPH), compress_to_fp16=True)
+    if isinstance(model.loaded.tokenizer, FileTokenizer):
+        shutil.copyfile(model.loaded.tokenizer.file, folder / TOKENIZER_FILE)
 
 
 # -- the photographs -------------------------------------------------------------------------------------

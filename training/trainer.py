@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.encoder.open_clip_model import preprocessing_of
-from service.encoder.token_trimming import text_encoder_of, without_unused
+from service.encoder.token_trimming import text_tower_of, trim_tokens
 from service.errors import UsageError
 from service.types import Float32Array, OnProgress
 from training.mini.fit import epoch_batches, schedule
@@ -207,8 +207,8 @@ class Trainer:
         import torch
 
         network = self.network
-        tokens = without_unused(network, self.tokens[[text for _, text in pairs]]).to(self.device)
-        texts = torch.nn.functional.normalize(text_encoder_of(network)(tokens), dim=-1)
+        tokens = trim_tokens(network, self.tokens[[text for _, text in pairs]]).to(self.device)
+        texts = torch.nn.functional.normalize(text_tower_of(network)(tokens), dim=-1)
         own = [set(self.texts_of[photograph]) for photograph, _ in pairs]
         excused = torch.tensor([[text in texts_here for _, text in pairs] for texts_here in own], device=self.device)
         excused.fill_diagonal_(False)
@@ -250,8 +250,8 @@ class Trainer:
         parts = []
         with torch.no_grad():
             for at in range(0, len(rows), ENCODED_AT_ONCE):
-                tokens = without_unused(self.network, self.tokens[rows[at : at + ENCODED_AT_ONCE]])
-                outputs = text_encoder_of(self.network)(tokens.to(self.device))
+                tokens = trim_tokens(self.network, self.tokens[rows[at : at + ENCODED_AT_ONCE]])
+                outputs = text_tower_of(self.network)(tokens.to(self.device))
                 parts.append(torch.nn.functional.normalize(outputs, dim=-1).cpu())
         vectors: Float32Array = torch.cat(parts).numpy()
         return vectors

@@ -246,9 +246,9 @@ def models(as_json: JsonOption = False) -> None:
     """Which models can be chosen, how large they are, what they read, and which are on this machine."""
     from dataclasses import asdict
 
-    from service.encoder.models import is_on_this_machine, known_models
+    from service.encoder.models import is_on_this_machine, offered_models
 
-    known = known_models()
+    known = offered_models()
     here = {model.name: is_on_this_machine(model.name) for model in known}
     if as_json:
         print_line(json.dumps([{**asdict(model), "here": here[model.name]} for model in known], indent=2))

@@ -1,4 +1,4 @@
-"""Encoder: any open_clip model; texts and photographs to unit vectors of one space; its fingerprint."""
+"""Encoder: any open_clip model, from texts and photographs to unit vectors of one embedding space."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.encoder.runtimes import Towers
-from service.encoder.runtimes.model_spec import ModelFacts
-from service.encoder.tokenizer import Tokenize
 from service.errors import UsageError
-from service.types import Float32Array, UInt8Array
+from service.types import Float32Array, Say, UInt8Array
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +17,9 @@ if TYPE_CHECKING:
 
     from service.config import Settings
     from service.encoder.models import DownloadProgress
+    from service.encoder.runtimes.model_spec import ModelSpec
+    from service.encoder.runtimes.towers import Towers
+    from service.encoder.tokenizer import Tokenizer
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 RUNTIMES = ("openvino", "torch")
@@ -28,58 +28,58 @@ RUNTIMES = ("openvino", "torch")
 class Encoder:
     """One CLIP on one device: photographs and texts in, L2-normalised float32 vectors out.
 
-    Made by `Encoder.load`. `fingerprint` names architecture, weights, preprocessing and tokenizer; vectors
-    of two encoders may be compared only where it is equal. `runtime`, `device`, `precision` (the photograph tower's)
-    and `text_precision` change speed, not meaning, and are no part of it; int8 does change meaning a little, and what
-    was quantised has a fingerprint of its own. `notice` is a sentence on why the runtime is
-    not the quickest there might be, else None. Safe to use from several threads.
+    Made by `Encoder.load`. `fingerprint` identifies architecture, weights, preprocessing and tokenizer; vectors of two
+    encoders may be compared only where it is equal. `runtime`, `device`, `precision` and `text_precision` change
+    speed and rounding only and are no part of it; int8 changes vectors a little more, so a quantised model has a
+    fingerprint of its own. Safe to use from several threads.
     """
 
     def __init__(
-        self, name: str, facts: ModelFacts, tokenize: Tokenize, towers: Towers, notice: str | None = None
+        self, name: str, spec: ModelSpec, tokenizer: Tokenizer, towers: Towers, notice: str | None = None
     ) -> None:
         self.name = name
-        self.fingerprint = facts.fingerprint
-        self.base_fingerprint = facts.base or facts.fingerprint
-        """Of the model that this one was quantised from, whose match holds for it too; else `fingerprint`."""
-        self.dimension = facts.dimension
-        self.sigmoid = facts.sigmoid
+        self.fingerprint = spec.fingerprint
+        self.base_fingerprint = spec.base or spec.fingerprint
+        """Fingerprint of the model that this one was quantised from, whose scorer fits both; else `fingerprint`."""
+        self.dimension = spec.dimension
+        self.sigmoid = spec.sigmoid
         """Scale and bias of a model trained with the sigmoid loss (SigLIP), else None."""
-        self.photograph_side = facts.preparation.side
-        """Pixels of the tower's input; decode at least twice as many."""
+        self.photograph_side = spec.preprocessing.side
+        """Longer side of the image tower's input in pixels; decode photographs to at least twice that."""
         self.notice = notice
+        """A sentence on why the runtime is slower than it could be, else None."""
         self.towers = towers
-        self._facts = facts
-        self._tokenize = tokenize
+        self._spec = spec
+        self._tokenizer = tokenizer
 
     @property
     def features_fingerprint(self) -> str:
-        """Names the pooled features, as `fingerprint` the vectors; the same where the tower has none of its own."""
-        return features_fingerprint(self.fingerprint) if self._facts.features else self.fingerprint
+        """Identifies the pooled features; equal to `fingerprint` where the tower has none besides its vectors."""
+        return features_fingerprint(self.fingerprint) if self._spec.has_features else self.fingerprint
 
     @property
     def runtime(self) -> str:
-        """What computes the towers: "openvino" or "torch"."""
+        """What computes the towers, "openvino" or "torch"."""
         return self.towers.runtime
 
     @property
     def device(self) -> str:
-        """Where they are computed: cpu, cuda or mps."""
+        """cpu, cuda or mps."""
         return self.towers.device
 
     @property
     def precision(self) -> str:
-        """Of the photograph tower: fp32, bf16, fp16 or int8."""
+        """Precision of the image tower: fp32, bf16, fp16 or int8."""
         return self.towers.precision
 
     @property
     def text_precision(self) -> str:
-        """Of the text tower."""
+        """Precision of the text tower."""
         return self.towers.text_precision
 
     @property
     def batch_size(self) -> int:
-        """Photographs at once with which the photograph tower is quick."""
+        """Photographs per batch that the image tower computes fast."""
         return self.towers.batch_size
 
     @classmethod
@@ -93,53 +93,61 @@ class Encoder:
         cache: Path | None = None,
         timeout_s: float = 5.0,
         on_progress: Callable[[DownloadProgress], None] | None = None,
-        say: Callable[[str], None] | None = None,
+        say: Say | None = None,
     ) -> Encoder:
-        """Load the model `name`: "mini", "ARCH/PRETRAINED", "hf-hub:ORG/NAME" or "local-dir:PATH".
+        """Load a model; download it first where it is not on this machine.
 
-        A model that is not on this machine is downloaded, with `on_progress` told about it. `device` is
-        cuda, mps or cpu and by default the first of these that is there; `precision` is fp32, bf16, fp16 or int8 and
-        by default for each tower the fastest that keeps the vectors (cosine with fp32 above 0.999). On a CPU
-        `runtime` is openvino or torch, by default the first; a model is converted for openvino once and kept in the
-        folder `cache` (None: the user's), with `say` told so in a sentence. Raises `UsageError` for an unknown name,
-        device, precision or runtime, `HubError` where the download fails, `ModelError` for a broken model.
+        Args:
+            name: "mini", "ARCH/PRETRAINED", "hf-hub:ORG/NAME" or "local-dir:PATH".
+            device: cuda, mps or cpu; by default the first of these that is available.
+            precision: fp32, bf16, fp16 or int8; by default, for each tower, the fastest that keeps the vectors (cosine
+                with fp32 above 0.999).
+            runtime: openvino or torch on a CPU; by default openvino, for which a model is converted once.
+            cache: folder of converted models; by default the user's.
+            timeout_s: seconds that the model hub may take to answer.
+            on_progress: follows a download.
+            say: called with a sentence before a conversion.
+
+        Raises:
+            UsageError: unknown name, device, precision or runtime.
+            HubError: the download fails.
+            ModelError: the model is broken.
         """
         from service.encoder.models import parse_name
-        from service.encoder.runtimes.loading import Wanted, load
+        from service.encoder.runtimes.loading import LoadOptions, load_model
 
         if precision is not None and precision not in PRECISIONS:
             raise UsageError(f"There is no precision “{precision}”; choose fp32, bf16, fp16 or int8.")
         if runtime is not None and runtime not in RUNTIMES:
             raise UsageError(f"There is no runtime “{runtime}”; choose openvino or torch.")
-        wanted = Wanted(parse_name(name).text, device, precision, runtime, cache)
-        loaded = load(wanted, timeout_s=timeout_s, on_progress=on_progress, say=say or _say_nothing)
-        return cls(wanted.name, loaded.facts, loaded.tokenize, loaded.towers, loaded.notice)
+        options = LoadOptions(parse_name(name).text, device, precision, runtime, cache)
+        loaded = load_model(options, timeout_s=timeout_s, on_progress=on_progress, say=say or _say_nothing)
+        return cls(options.name, loaded.spec, loaded.tokenizer, loaded.towers, loaded.notice)
 
     def encode_texts(self, texts: Sequence[str]) -> Float32Array:
-        """Unit vectors (n, dimension), float32, of `texts`; what exceeds the context length is cut."""
+        """Unit vectors (n, dimension), float32, of `texts`, each truncated to the context length."""
         if not texts:
             return np.empty((0, self.dimension), np.float32)
-        return _unit(self.towers.texts(self._tokenize(texts)))
+        return _unit(self.towers.encode_tokens(self._tokenizer(texts)))
 
     def prepare(self, image: Image.Image) -> UInt8Array:
-        """An upright RGB photograph as the tower's input: uint8 (height, width, 3). Needs no lock."""
-        return self._facts.preparation(image)
+        """Preprocess an upright RGB photograph to the image tower's input: uint8 (height, width, 3)."""
+        return self._spec.preprocessing(image)
 
     def encode_prepared(self, prepared: Sequence[UInt8Array]) -> Float32Array:
-        """Unit vectors (n, dimension), float32, of what `prepare` gave."""
+        """Unit vectors (n, dimension), float32, of photographs from `prepare`."""
         if not prepared:
             return np.empty((0, self.dimension), np.float32)
-        return _unit(self.towers.photographs(np.stack(prepared))[0])
+        return _unit(self.towers.encode_pixels(np.stack(prepared))[0])
 
     def encode_with_features(self, prepared: Sequence[UInt8Array]) -> tuple[Float32Array, Float32Array]:
-        """Of what `prepare` gave, unit vectors (n, dimension) and pooled features (n, width), float32, of length 1.
+        """Unit vectors (n, dimension) and pooled features (n, width) of photographs from `prepare`, in one pass.
 
-        Features are what the tower has seen before its last projection; a tower without one has its vectors for
-        features. One pass gives both.
+        Both are float32 and L2-normalised. A tower without pooled features has its vectors for features.
         """
-        outputs, pooled = self.towers.photographs(np.stack(prepared))
-        vectors = _unit(outputs)
-        return vectors, vectors if pooled is None else _unit(pooled)
+        embeddings, features = self.towers.encode_pixels(np.stack(prepared))
+        vectors = _unit(embeddings)
+        return vectors, vectors if features is None else _unit(features)
 
     def encode_photographs(self, images: Sequence[Image.Image]) -> Float32Array:
         """Unit vectors (n, dimension), float32, of upright RGB photographs, as one batch."""
@@ -147,7 +155,7 @@ class Encoder:
 
 
 def features_fingerprint(fingerprint: str) -> str:
-    """What names the pooled features of the encoder with a fingerprint, where its tower has some of its own."""
+    """The fingerprint of the pooled features of the encoder with a fingerprint."""
     return f"{fingerprint}.features"
 
 
@@ -155,9 +163,9 @@ def load_encoder(
     name: str,
     settings: Settings,
     on_progress: Callable[[DownloadProgress], None] | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Say | None = None,
 ) -> Encoder:
-    """The encoder `name` with the device, precision and runtime of `settings`; see `Encoder.load` for the errors."""
+    """Load an encoder with the device, precision and runtime of `settings`; see `Encoder.load` for the errors."""
     return Encoder.load(
         name,
         device=settings.device,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class EncoderRecord:
     """An encoder that a library was made with.
 
     `features` is the fingerprint under which the catalog keeps what its tower saw before its last projection; it is
@@ -37,12 +37,12 @@ class Remembered:
     features: str
 
     @classmethod
-    def of(cls, encoder: Encoder) -> Remembered:
+    def of(cls, encoder: Encoder) -> EncoderRecord:
         """What is remembered of a loaded encoder."""
         return cls(encoder.name, encoder.fingerprint, encoder.features_fingerprint)
 
 
-class Encoders:
+class LibraryEncoders:
     """Loads the encoders of one library and remembers them in its catalog. Safe to use from several threads."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Encoders:
                 self._main = self._load(remembered, fingerprint)
             return self._main
 
-    def additional(self) -> list[Remembered]:
+    def additional(self) -> list[EncoderRecord]:
         """The additional encoders, in the order in which they were named; loads none."""
         main = self._catalog.setting("fingerprint")
         return [each for each in self._written() if each.fingerprint != main]
@@ -84,7 +84,7 @@ class Encoders:
         main = self._catalog.setting("fingerprint")
         return [] if main is None else [main, *(each.fingerprint for each in self.additional())]
 
-    def of(self, fingerprint: str) -> Encoder:
+    def with_fingerprint(self, fingerprint: str) -> Encoder:
         """The encoder with a fingerprint among `fingerprints`, loaded at the first use; errors as `main`."""
         with self._loading:
             if fingerprint == self._catalog.setting("fingerprint"):
@@ -96,18 +96,18 @@ class Encoders:
                 self._additional[fingerprint] = self._load(named[fingerprint], fingerprint)
             return self._additional[fingerprint]
 
-    def features_of(self, fingerprint: str) -> str:
+    def features_fingerprint(self, fingerprint: str) -> str:
         """Under which fingerprint the catalog keeps the features of the encoder with a fingerprint."""
         for each in self.additional():
             if each.fingerprint == fingerprint:
                 return each.features
         remembered = self._catalog.setting("features")
         # Libraries from before features were kept do not say; their model does.
-        return remembered if remembered is not None else self.of(fingerprint).features_fingerprint
+        return remembered if remembered is not None else self.with_fingerprint(fingerprint).features_fingerprint
 
     # -- for an index run ---------------------------------------------------------------------------
 
-    def to_index(
+    def main_for_indexing(
         self,
         say: Callable[[str], None] = lambda sentence: None,
         on_progress: Callable[[DownloadProgress], None] | None = None,
@@ -129,7 +129,7 @@ class Encoders:
                 return own
         return self._loaded(name, self._remembered(name), on_progress)
 
-    def additional_to_index(
+    def additional_for_indexing(
         self,
         main: Encoder,
         named: Sequence[str] = (),
@@ -168,7 +168,7 @@ class Encoders:
         if own in (None, main.fingerprint) and self._catalog.setting("features") != main.features_fingerprint:
             self._catalog.remember(features=main.features_fingerprint)
         before = self._written()
-        now = [Remembered.of(encoder) for encoder in additional]
+        now = [EncoderRecord.of(encoder) for encoder in additional]
         names, prints = {each.name for each in now}, {each.fingerprint for each in now}
         replaced = [each for each in self.additional() if each.name in names and each.fingerprint not in prints]
         # One that becomes the main encoder is an additional one until its vectors are complete.
@@ -191,13 +191,13 @@ class Encoders:
             additional_models=_as_json(kept),
         )
 
-    def use(self, main: Encoder) -> None:
+    def use_as_main(self, main: Encoder) -> None:
         """Take a loaded encoder for the main one where it is that of the library."""
         with self._loading:
             if main.fingerprint == self._catalog.setting("fingerprint"):
                 self._main = main
 
-    def named(self, name: str) -> Remembered:
+    def find_additional(self, name: str) -> EncoderRecord:
         """The additional encoder with a name; `UsageError` for the main one, `NotFoundError` for one of neither."""
         from service.encoder.models import parse_name
 
@@ -212,7 +212,7 @@ class Encoders:
             )
         raise NotFoundError(f"The library {self._folder} has no additional model {name}; `smysl status` names them.")
 
-    def forget(self, gone: Remembered) -> None:
+    def forget(self, gone: EncoderRecord) -> None:
         """Drop an additional encoder and its features."""
         kept = [each for each in self.additional() if each != gone]
         self._catalog.drop(gone.features, additional_models=_as_json(kept))
@@ -245,19 +245,19 @@ class Encoders:
 
         What else has another fingerprint than the remembered one is given as it is.
         """
-        from service.encoder.runtimes.loading import noted_fingerprint
-        from service.encoder.runtimes.model_cache import INT8, KeptModels
+        from service.encoder.runtimes.loading import known_fingerprint
+        from service.encoder.runtimes.model_cache import INT8, ModelCache, Unusable
 
-        as_asked, kept = self._settings, KeptModels(self._settings.cache)
+        as_asked, kept = self._settings, ModelCache(self._settings.cache)
         if fingerprint is None or as_asked.precision is not None:
             return load_encoder(name, as_asked, on_progress, self._say)
         in_int8 = as_asked.model_copy(update={"precision": INT8})
         base = kept.base_of(fingerprint)
-        if base is not None and base == noted_fingerprint(name, kept):
+        if base is not None and base == known_fingerprint(name, kept):
             return load_encoder(name, in_int8, on_progress, self._say)
         encoder = load_encoder(name, as_asked, on_progress, self._say)
         quantised = kept.find_quantised(encoder.fingerprint) if encoder.fingerprint != fingerprint else None
-        if quantised is not None and (quantised.facts is None or quantised.facts.fingerprint == fingerprint):
+        if isinstance(quantised, Unusable) or (quantised is not None and quantised.spec.fingerprint == fingerprint):
             # Either what made the vectors, whose model's files have moved, or damaged, which it says.
             return load_encoder(name, in_int8, on_progress, self._say)
         return encoder
@@ -268,8 +268,8 @@ class Encoders:
             return self._catalog.setting("fingerprint")
         return next((each.fingerprint for each in self.additional() if each.name == name), None)
 
-    def _written(self) -> list[Remembered]:
-        return [Remembered(**row) for row in json.loads(self._catalog.setting("additional_models") or "[]")]
+    def _written(self) -> list[EncoderRecord]:
+        return [EncoderRecord(**row) for row in json.loads(self._catalog.setting("additional_models") or "[]")]
 
     def _check_asked(self, remembered: str) -> None:
         from service.encoder.models import parse_name
@@ -283,5 +283,5 @@ class Encoders:
             )
 
 
-def _as_json(models: Iterable[Remembered]) -> str:
+def _as_json(models: Iterable[EncoderRecord]) -> str:
     return json.dumps([asdict(each) for each in models])

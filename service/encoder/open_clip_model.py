@@ -1,21 +1,21 @@
-"""Networks as open_clip gives them: loaded on the CPU in float32, and the fingerprint of what makes their vectors."""
+"""open_clip models: loaded on the CPU in float32, and the fingerprint of all that determines their vectors."""
 
 from __future__ import annotations
 
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from service.encoder.models import DownloadProgress, cached_only, ensure_downloaded, mini_folder, parse_name
+from service.encoder.torchvision_compat import mend_torchvision
 from service.errors import ModelError, UsageError
-
-if TYPE_CHECKING:
-    from service.encoder.models import DownloadProgress
 
 _PROBES = (
     "a photo of a cat",
@@ -25,27 +25,25 @@ _PROBES = (
     "夜の街",
     "naïve   SPACING\tand-punctuation…",
 )
-"""Texts whose tokens tell one tokenizer from another in the fingerprint."""
+"""Texts whose tokens go into the fingerprint, to tell tokenizers apart."""
 
 
 def load_network(
     name: str, *, timeout_s: float = 5.0, on_progress: Callable[[DownloadProgress], None] | None = None
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """The open_clip model `name`, its tokenizer and its configuration (`model_cfg`), on the CPU in float32.
+    """Load the open_clip model `name` on the CPU in float32: the network, its tokenizer and its `model_cfg`.
 
-    A model that is not on this machine is downloaded. Raises `UsageError` for an unknown name, `HubError`
-    where the download fails, `ModelError` for a broken model.
+    A model that is not on this machine is downloaded. Raises `UsageError` for an unknown name, `HubError` where the
+    download fails, `ModelError` for a broken model.
     """
-    from service.encoder.models import ensure_downloaded, parse_name
-
     name = parse_name(name).text
     ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
     try:
         return _build(name)
-    # A broken file surfaces as whatever the loader stumbles over: KeyError, RuntimeError, OSError, ...
+    # A broken file can raise anything: KeyError, RuntimeError, OSError, ...
     except Exception as error:
-        said = str(error).strip().splitlines()
-        reason = said[0][:300].rstrip(".") if said else type(error).__name__
+        lines = str(error).strip().splitlines()
+        reason = lines[0][:300].rstrip(".") if lines else type(error).__name__
         raise ModelError(
             f"The model {name} does not load: {reason}. Check the folder or remove the model from the cache "
             "and try again; `smysl models` lists what can be used."
@@ -53,37 +51,29 @@ def load_network(
 
 
 def load_tokenizer(name: str) -> Any:
-    """The tokenizer of the open_clip model `name`, which is on this machine, without its weights."""
-    from service.encoder.models import cached_only, mini_folder
-    from service.encoder.torchvision_compat import mend_torchvision
-
+    """Load the tokenizer of the open_clip model `name`, which is on this machine, without its weights."""
     mend_torchvision()
     import open_clip
 
     identifier = f"local-dir:{mini_folder()}" if name == "mini" else name
-    with _Quiet(), cached_only():
+    with _quietly_from_cache():
         return open_clip.get_tokenizer(identifier if ":" in identifier else identifier.partition("/")[0])
 
 
 def preprocessing_of(model: Any) -> Any:
-    """How photographs become the tower's input: open_clip's `PreprocessCfg` of a model that it loaded."""
+    """open_clip's `PreprocessCfg` of a model that it loaded."""
     from open_clip.transform import PreprocessCfg
 
     return PreprocessCfg(**_known_fields(PreprocessCfg, model.visual.preprocess_cfg))
 
 
 def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:
-    """The open_clip model, its tokenizer and its configuration, on the CPU in float32."""
-    from service.encoder.models import cached_only, mini_folder
-    from service.encoder.torchvision_compat import mend_torchvision
-
     mend_torchvision()
     import open_clip
 
     identifier = f"local-dir:{mini_folder()}" if name == "mini" else name
     schema, rest = open_clip.factory.parse_model_name(identifier)
-    # What a load needs is here by now; a hub that hangs must not be asked again.
-    with _Quiet(), cached_only():
+    with _quietly_from_cache():
         if schema is None:
             architecture, _, tag = rest.partition("/")
             config = open_clip.get_model_config(architecture)
@@ -96,16 +86,16 @@ def _build(name: str) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def _resolve_text_tower(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """The text tower's own configuration, where it is named relative to the model's folder, made absolute."""
+    """Make absolute the path of a text tower that the configuration names relative to the model's folder."""
     text = config.get("text_cfg", {})
-    named = text.get("hf_model_name")
-    if not named or not (folder / named / "config.json").is_file():
+    name = text.get("hf_model_name")
+    if not name or not (folder / name / "config.json").is_file():
         return {}
-    return {"text_cfg": {**text, "hf_model_name": str((folder / named).resolve()), "hf_model_pretrained": False}}
+    return {"text_cfg": {**text, "hf_model_name": str((folder / name).resolve()), "hf_model_pretrained": False}}
 
 
 def fingerprint_of(model: Any, tokenizer: Any, config: dict[str, Any]) -> str:
-    """32 hexadecimal digits (XXH3, 128 bits) over all that makes a vector of an open_clip model what it is."""
+    """32 hexadecimal digits (XXH3, 128 bits) of all that determines the vectors of an open_clip model."""
     import torch
     import xxhash
 
@@ -128,23 +118,23 @@ def sigmoid_of(model: Any) -> tuple[float, float] | None:
     return float(scale.exp()), float(bias)
 
 
-def choose_device(asked: str | None) -> str:
-    """The device asked for, or the first there is of cuda, mps and cpu; `UsageError` for one that is not there."""
+def choose_device(requested: str | None) -> str:
+    """The requested device, or the first available one of cuda, mps and cpu; `UsageError` if it is not available."""
     import torch
 
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if asked is None:
-        return next(device for device, found in there.items() if found)
-    kind = asked.partition(":")[0]
-    if kind not in there:
-        raise UsageError(f"There is no device “{asked}”; choose cuda, mps or cpu.")
-    if not there[kind]:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if requested is None:
+        return next(device for device, found in available.items() if found)
+    kind = requested.partition(":")[0]
+    if kind not in available:
+        raise UsageError(f"There is no device “{requested}”; choose cuda, mps or cpu.")
+    if not available[kind]:
         raise UsageError(f"This machine has no {kind} device that torch can use; choose --device cpu.")
     try:
-        torch.empty(1, device=asked)
+        torch.empty(1, device=requested)
     except (RuntimeError, AssertionError):
-        raise UsageError(f"There is no device “{asked}” on this machine; choose cuda, mps or cpu.") from None
-    return asked
+        raise UsageError(f"There is no device “{requested}” on this machine; choose cuda, mps or cpu.") from None
+    return requested
 
 
 def _known_fields(settings: Any, values: dict[str, Any]) -> dict[str, Any]:
@@ -152,19 +142,17 @@ def _known_fields(settings: Any, values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in names}
 
 
-class _Quiet:
-    """Silence what model libraries log and warn about while they load; errors still come out."""
-
-    def __enter__(self) -> None:
-        self._level = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
-        warnings.simplefilter("ignore")
-
-    def __exit__(self, *exc: object) -> None:
-        self._warnings.__exit__(None, None, None)
-        logging.disable(self._level)
+@contextmanager
+def _quietly_from_cache() -> Iterator[None]:
+    """Silence the logs and warnings of model libraries, and let them use cached files only; errors still come out."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), cached_only():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _ignore(_: object) -> None:

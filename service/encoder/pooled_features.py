@@ -1,8 +1,8 @@
-"""What a photograph tower has seen before its last projection.
+"""Pooled image features before the final projection.
 
-A CLIP's last layer keeps of a photograph what texts say of it. What lies before, pooled over the picture,
-tells kinds of photographs better apart: on the flowers of docs/evaluation.md the nearest ten by `mini`'s
-pooled features are of the photograph's kind more often than by its vector.
+CLIP's final projection keeps what texts describe. The pooled features before it separate kinds of photographs better:
+on the flowers of docs/evaluation.md, the ten nearest photographs by `mini`'s pooled features share the photograph's
+kind more often than those by its vector.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    Pooling = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-    """A batch of prepared photographs to outputs (n, dimension) and pooled features (n, width)."""
+    FeatureTower = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    """Normalised images (n, 3, height, width) to embeddings (n, dimension) and pooled features (n, width)."""
 
 
-def pooling_of(tower: Any) -> Pooling | None:
-    """How a photograph tower of an open_clip model gives both in one go; None where its output is all there is."""
+def with_pooled_features(tower: Any) -> FeatureTower | None:
+    """An open_clip image tower that also returns its pooled features; None where it has none besides its embedding."""
     kind = type(tower).__name__
     if kind == "TimmModel":
-        last = _projection_of_timm(tower)
-        return None if last is None else _before(tower, last)
+        projection = _timm_projection(tower)
+        return None if projection is None else _input_of(tower, projection)
     if kind == "VisionTransformer" and tower.proj is not None and not tower.output_tokens:
         return _before_matrix(tower)
     if kind == "ModifiedResNet":
-        return _averaged(tower, tower.layer4)
+        return _mean_of_maps(tower, tower.layer4)
     return None
 
 
-def _projection_of_timm(tower: Any) -> Any | None:
-    """The module of a timm tower that takes pooled features to the output."""
+def _timm_projection(tower: Any) -> Any | None:
+    """The module of a timm tower that projects pooled features to the embedding."""
     from torch import nn
 
     names = [name for name, _ in tower.head.named_children()]
@@ -43,25 +43,28 @@ def _projection_of_timm(tower: Any) -> Any | None:
     return classifier if isinstance(classifier, nn.Linear) else None
 
 
-def _before(tower: Any, module: Any) -> Pooling:
-    def both(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        seen: list[torch.Tensor] = []
-        hook = module.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+def _input_of(tower: Any, projection: Any) -> FeatureTower:
+    """The features are the input of the module `projection`."""
+
+    def both(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        captured: list[torch.Tensor] = []
+        hook = projection.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
         try:
-            return tower(batch), seen[-1]
+            return tower(images), captured[-1]
         finally:
             hook.remove()
 
     return both
 
 
-def _before_matrix(tower: Any) -> Pooling:
+def _before_matrix(tower: Any) -> FeatureTower:
+    """The features are what the tower returns without its projection matrix."""
     matrix = tower.proj
 
-    def both(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def both(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         tower.proj = None
         try:
-            pooled = tower(batch)
+            pooled = tower(images)
         finally:
             tower.proj = matrix
         return pooled @ matrix, pooled
@@ -69,12 +72,14 @@ def _before_matrix(tower: Any) -> Pooling:
     return both
 
 
-def _averaged(tower: Any, module: Any) -> Pooling:
-    def both(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        seen: list[torch.Tensor] = []
-        hook = module.register_forward_hook(lambda _, given, maps: seen.append(maps))
+def _mean_of_maps(tower: Any, layer: Any) -> FeatureTower:
+    """The features are the spatial mean of the feature maps that `layer` returns."""
+
+    def both(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        captured: list[torch.Tensor] = []
+        hook = layer.register_forward_hook(lambda _, inputs, maps: captured.append(maps))
         try:
-            return tower(batch), seen[-1].mean(dim=(2, 3))
+            return tower(images), captured[-1].mean(dim=(2, 3))
         finally:
             hook.remove()
 

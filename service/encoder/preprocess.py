@@ -1,8 +1,8 @@
-"""A photograph to the pixels that a tower looks at: resized and cropped as its model was trained, still bytes.
+"""Preprocessing: resizes and crops a photograph to the image tower's input, as uint8 pixels.
 
-What a model's `preprocess_cfg` says in open_clip, without torch: the pixels are those that open_clip's own transform
-makes. Bringing them to the tower's mean and deviation is left to the tower, where it costs nothing beside the first
-layer, and a prepared photograph takes a quarter of the memory.
+Follows open_clip's `preprocess_cfg` without torch and gives the same pixels as open_clip's own transform. Subtracting
+the mean and dividing by the standard deviation is left to the tower, where it costs nothing compared with the first
+layer; as uint8 a photograph takes a quarter of the memory.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """How photographs become a tower's input.
+class Preprocessing:
+    """How photographs become the image tower's input.
 
-    `size` is height and width in pixels; `mean` and `std` are of red, green and blue in [0, 1]; `resize_mode` is
-    open_clip's: "squash" changes the proportions, "shortest" crops the middle, "longest" fills up with `fill_color`.
+    Attributes:
+        size: height and width in pixels.
+        mean: of red, green and blue, in [0, 1].
+        std: standard deviation of red, green and blue.
+        interpolation: "bicubic" or "bilinear".
+        resize_mode: open_clip's: "squash" changes the aspect ratio, "shortest" crops the centre, "longest" pads with
+            `fill_color`.
+        fill_color: grey level of the padding, 0 to 255.
     """
 
     size: tuple[int, int]
@@ -35,34 +41,34 @@ class Preparation:
     fill_color: int
 
     @classmethod
-    def of(cls, written: Mapping[str, Any]) -> Preparation:
-        """From the fields of open_clip's `PreprocessCfg`, or from `as_json`."""
-        size = written["size"]
+    def from_config(cls, config: Mapping[str, Any]) -> Preprocessing:
+        """Read the fields of open_clip's `PreprocessCfg`, or what `as_json` gave."""
+        size = config["size"]
         height, width = (size, size) if isinstance(size, int) else size[-2:]
         return cls(
             size=(int(height), int(width)),
-            mean=_three(written["mean"]),
-            std=_three(written["std"]),
-            interpolation=written.get("interpolation") or "bicubic",
-            resize_mode=written.get("resize_mode") or "shortest",
-            fill_color=int(written.get("fill_color") or 0),
+            mean=_three(config["mean"]),
+            std=_three(config["std"]),
+            interpolation=config.get("interpolation") or "bicubic",
+            resize_mode=config.get("resize_mode") or "shortest",
+            fill_color=int(config.get("fill_color") or 0),
         )
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, for `of`."""
+        """All fields; `from_config` reads them."""
         return asdict(self)
 
     @property
     def side(self) -> int:
-        """Pixels of the longer side of what a tower looks at; a decoder should give twice as many."""
+        """The longer side of the tower's input in pixels; decode photographs to at least twice that."""
         return max(self.size)
 
     def __call__(self, image: Image.Image) -> UInt8Array:
-        """An upright RGB photograph as uint8 (height, width, 3)."""
+        """Preprocess an upright RGB photograph to uint8 (height, width, 3)."""
         return np.asarray(self._resized(image).convert("RGB"))
 
     def normalised(self, batch: UInt8Array) -> Float32Array:
-        """Prepared photographs (n, height, width, 3) as a network reads them: float32 (n, 3, height, width)."""
+        """Pixels (n, height, width, 3) as an open_clip network takes them: float32 (n, 3, height, width)."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         scaled = (batch.astype(np.float32) / 255 - mean) / std
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
@@ -75,11 +81,11 @@ class Preparation:
         if self.resize_mode == "squash":
             return image.resize((width, height), resample)
         if self.resize_mode == "shortest" and height == width:
-            return _middle(image.resize(_shortest(image.size, height), resample), height)
+            return _center_crop(image.resize(_shortest(image.size, height), resample), height)
         return self._resized_by_open_clip(image)
 
     def _resized_by_open_clip(self, image: Image.Image) -> Image.Image:
-        """The rare ways of resizing, by the code that they come from."""
+        """The rare resize modes, with open_clip's own code."""
         from service.encoder.torchvision_compat import mend_torchvision
 
         mend_torchvision()
@@ -88,9 +94,9 @@ class Preparation:
 
         if self.resize_mode == "longest":
             mode = InterpolationMode.BILINEAR if self.interpolation == "bilinear" else InterpolationMode.BICUBIC
-            kept = ResizeKeepRatio(self.size, interpolation=mode, longest=1)(image)
-            filled: Image.Image = CenterCropOrPad(self.size, fill=self.fill_color)(kept)
-            return filled
+            resized = ResizeKeepRatio(self.size, interpolation=mode, longest=1)(image)
+            padded: Image.Image = CenterCropOrPad(self.size, fill=self.fill_color)(resized)
+            return padded
         cropped: Image.Image = CenterCrop(self.size)(ResizeKeepRatio(self.size)(image))
         return cropped
 
@@ -101,13 +107,13 @@ def _three(value: float | list[float] | tuple[float, ...]) -> tuple[float, float
 
 
 def _shortest(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Width and height with which the shorter side is `side`, rounded down as torchvision does."""
+    """Width and height that make the shorter side `side`, rounded down as torchvision does."""
     width, height = size
     if width <= height:
         return side, int(side * height / width)
     return int(side * width / height), side
 
 
-def _middle(image: Image.Image, side: int) -> Image.Image:
+def _center_crop(image: Image.Image, side: int) -> Image.Image:
     left, top = round((image.width - side) / 2.0), round((image.height - side) / 2.0)
     return image.crop((left, top, left + side, top + side))

@@ -1,8 +1,8 @@
-"""The vectors of texts: remembered, and encoded together where several are asked for at once.
+"""Embeddings of texts: cached, and batched where several are requested at once.
 
-Whoever finds the text tower free encodes all texts that wait, and hands over to one who came meanwhile. So a client
-who asks alone is never kept waiting for others, and many at once share a batch, which costs much less than its texts
-one by one.
+Leader/follower batching: the first idle caller encodes the queue, then hands over to a caller who arrived meanwhile.
+A single client never waits for others, and many at once share a batch, which costs much less than its texts one by
+one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from service.types import Float32Array
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-MOST_AT_ONCE = 16
-"""Texts of a batch: more gain little and keep those who wait for them longer."""
+BATCH_SIZE = 16
+"""Texts in one batch; more gain little and delay everybody in it."""
 
-REMEMBERED = 1024
-"""Texts whose vectors are kept; the one that has not been asked for the longest goes first."""
+CACHE_SIZE = 1024
+"""Texts whose vectors are cached; the least recently used one is dropped first."""
 
 _Key = tuple[str, str]
 
 
 @dataclass(eq=False)
-class _Waiting:
-    """A text that waits for its vector, and whether one of its askers is to encode what waits."""
+class _Request:
+    """A text that waits for its vector; `leads` tells one of its callers to encode the queue."""
 
     encoder: Encoder
     key: _Key
@@ -42,102 +42,104 @@ class _Waiting:
         return self.key[1]
 
     @property
-    def over(self) -> bool:
+    def done(self) -> bool:
         return self.vector is not None or self.error is not None
 
 
-class TextVectors:
-    """Vectors of texts by encoder; encoders do not wait for each other. Safe to use from several threads.
+class TextBatcher:
+    """Vectors of texts for any number of encoders, which do not wait for each other. Safe to use from several threads.
 
-    `most_at_once` is how many texts a batch has at most, `remembered` how many vectors are kept.
+    Args:
+        batch_size: most texts in one batch.
+        cache_size: most vectors in the cache.
     """
 
-    def __init__(self, most_at_once: int = MOST_AT_ONCE, remembered: int = REMEMBERED) -> None:
-        self._most = most_at_once
-        self._remembered = remembered
-        self._guard = threading.Lock()
-        self._known: OrderedDict[_Key, Float32Array] = OrderedDict()
-        self._asked: dict[_Key, _Waiting] = {}
-        self._queues: dict[str, deque[_Waiting]] = {}
+    def __init__(self, batch_size: int = BATCH_SIZE, cache_size: int = CACHE_SIZE) -> None:
+        self._batch_size = batch_size
+        self._cache_size = cache_size
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[_Key, Float32Array] = OrderedDict()
+        self._requests: dict[_Key, _Request] = {}
+        # An encoder has a queue, perhaps an empty one, exactly while it is busy.
+        self._queues: dict[str, deque[_Request]] = {}
 
     def vector(self, encoder: Encoder, text: str) -> Float32Array:
-        """The unit vector (dimension,), float32, of a text, which nobody may change.
+        """The unit vector (dimension,), float32 and read-only, of a text.
 
-        It may differ from that of the text encoded alone by the rounding of another batch. Raises what the encoder
-        raises for this text, and nothing that it raises for those of others.
+        It may differ by rounding from that of the text encoded alone. Raises what the encoder raises for this text,
+        never what it raises for others.
         """
         key = (encoder.fingerprint, text)
-        with self._guard:
-            known = self._known.get(key)
-            if known is not None:
-                self._known.move_to_end(key)
-                return known
-            # The queue of an encoder that is busy is there, be it empty.
+        with self._lock:
+            cached = self._cache.get(key)
+            if cached is not None:
+                self._cache.move_to_end(key)
+                return cached
             leads = encoder.fingerprint not in self._queues
-            waiting = self._asked.get(key)
-            if waiting is None:
-                waiting = self._asked[key] = _Waiting(encoder, key)
-                self._queues.setdefault(encoder.fingerprint, deque()).append(waiting)
+            request = self._requests.get(key)
+            if request is None:
+                request = self._requests[key] = _Request(encoder, key)
+                self._queues.setdefault(encoder.fingerprint, deque()).append(request)
         while True:
             if leads:
-                self._encode_some(encoder.fingerprint)
-            waiting.woken.wait()
-            with self._guard:
-                if waiting.over:
+                self._encode_batch(encoder.fingerprint)
+            request.woken.wait()
+            with self._lock:
+                if request.done:
                     break
-                # It was woken to lead; several may have asked for the same text, and one of them does.
-                leads, waiting.leads = waiting.leads, False
-                waiting.woken.clear()
-        if waiting.error is not None:
-            raise waiting.error
-        assert waiting.vector is not None  # noqa: S101 - what is over has one of the two
-        return waiting.vector
+                # Woken to lead: of all callers with this text only one does.
+                leads, request.leads = request.leads, False
+                request.woken.clear()
+        if request.error is not None:
+            raise request.error
+        assert request.vector is not None  # noqa: S101 - a request that is done has one of the two
+        return request.vector
 
     def clear(self) -> None:
-        """Forget all vectors."""
-        with self._guard:
-            self._known.clear()
+        """Empty the cache."""
+        with self._lock:
+            self._cache.clear()
 
-    def _encode_some(self, fingerprint: str) -> None:
-        """Encode the first texts that wait, tell their askers, and let one of the next encode the rest."""
-        with self._guard:
+    def _encode_batch(self, fingerprint: str) -> None:
+        """Encode the first texts of the queue, wake their callers, and make the next caller the leader."""
+        with self._lock:
             queue = self._queues[fingerprint]
-            batch = [queue.popleft() for _ in range(min(len(queue), self._most))]
+            batch = [queue.popleft() for _ in range(min(len(queue), self._batch_size))]
         try:
             _encode(batch)
         finally:
-            with self._guard:
-                for each in batch:
-                    self._finish(each)
+            with self._lock:
+                for request in batch:
+                    self._finish(request)
                 if queue:
                     queue[0].leads = True
                     queue[0].woken.set()
                 else:
                     del self._queues[fingerprint]
 
-    def _finish(self, each: _Waiting) -> None:
-        del self._asked[each.key]
-        if not each.over:
-            each.error = RuntimeError("the texts that were encoded together were given up")
-        if each.vector is not None:
-            self._known[each.key] = each.vector
-            if len(self._known) > self._remembered:
-                self._known.popitem(last=False)
-        each.woken.set()
+    def _finish(self, request: _Request) -> None:
+        del self._requests[request.key]
+        if not request.done:
+            request.error = RuntimeError("encoding the batch was interrupted")
+        if request.vector is not None:
+            self._cache[request.key] = request.vector
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        request.woken.set()
 
 
-def _encode(batch: list[_Waiting]) -> None:
-    """Give each text its vector or its error."""
+def _encode(batch: list[_Request]) -> None:
+    """Give each request its vector or its error."""
     try:
-        vectors = batch[0].encoder.encode_texts([each.text for each in batch])
+        vectors = batch[0].encoder.encode_texts([request.text for request in batch])
         vectors.setflags(write=False)
-    # Whatever the encoder stumbles over belongs to the text that it stumbles over.
+    # Any error belongs to the text that causes it, so a batch that fails is encoded one by one.
     except Exception as error:  # noqa: BLE001
         if len(batch) == 1:
             batch[0].error = error
             return
-        for each in batch:
-            _encode([each])
+        for request in batch:
+            _encode([request])
         return
-    for each, vector in zip(batch, vectors, strict=True):
-        each.vector = vector
+    for request, vector in zip(batch, vectors, strict=True):
+        request.vector = vector

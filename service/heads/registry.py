@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from service.encoder.library_encoders import Encoders
+from service.encoder.library_encoders import LibraryEncoders
 from service.errors import LibraryError, ModelError, NotFoundError, SmyslError, UsageError
 from service.heads.projection import ARRAYS, FACTS, Head
 from service.heads.target import HeadTarget
@@ -50,7 +50,7 @@ class HeadFacts:
 class Heads:
     """The heads in a library's folder. Safe to use from several threads; writing needs the writer's lock."""
 
-    def __init__(self, library: Path, catalog: Catalog, encoders: Encoders) -> None:
+    def __init__(self, library: Path, catalog: Catalog, encoders: LibraryEncoders) -> None:
         self._library = library
         self._folder = library / FOLDER
         self._catalog = catalog
@@ -116,7 +116,7 @@ class Heads:
         fault, photographs = None, 0
         try:
             self._check(head)
-            features = [self._encoders.features_of(fingerprint) for fingerprint in head.encoders]
+            features = [self._encoders.features_fingerprint(fingerprint) for fingerprint in head.encoders]
             photographs = self._catalog.count_with(features)
         except SmyslError as error:
             fault = error.message

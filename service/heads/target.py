@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from service.encoder.library_encoders import Encoders
+from service.encoder.library_encoders import LibraryEncoders
 from service.errors import LibraryError, ModelError, UsageError
 from service.heads.projection import Head
 from service.index import VectorIndex
@@ -62,7 +62,7 @@ class HeadTarget:
     index: VectorIndex
     scorer: HeadScorer
     features: Mapping[str, str]
-    encoders: Encoders
+    encoders: LibraryEncoders
     catalog: Catalog
     written: tuple[int, int] | None
 
@@ -73,7 +73,7 @@ class HeadTarget:
         head: Head,
         folder: Path,
         catalog: Catalog,
-        encoders: Encoders,
+        encoders: LibraryEncoders,
         written: tuple[int, int] | None = None,
     ) -> HeadTarget:
         """A head with the index saved in its `folder`, brought up to date.
@@ -81,7 +81,7 @@ class HeadTarget:
         Raises:
             ModelError: the features of its encoders have another width than the head was fitted on.
         """
-        features = {fingerprint: encoders.features_of(fingerprint) for fingerprint in head.encoders}
+        features = {fingerprint: encoders.features_fingerprint(fingerprint) for fingerprint in head.encoders}
         sources = list(features.values())
 
         def read(
@@ -131,7 +131,7 @@ class HeadTarget:
         """Unit vectors (n, dimension) of upright RGB photographs, at least one, as one batch."""
         features = {}
         for fingerprint in self.head.encoders:
-            encoder = self.encoders.of(fingerprint)
+            encoder = self.encoders.with_fingerprint(fingerprint)
             _, features[fingerprint] = encoder.encode_with_features([encoder.prepare(image) for image in images])
         return _project(self.name, self.head, features)
 

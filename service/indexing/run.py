@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.encoder.library_encoders import Encoders
+from service.encoder.library_encoders import LibraryEncoders
 from service.errors import UsageError
 from service.indexing.decoder import EncodingTask
 from service.indexing.indexer import Event, Finished, update_catalog
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def index_folders(
     library: Path,
     catalog: Catalog,
-    encoders: Encoders,
+    encoders: LibraryEncoders,
     main: Encoder,
     additional: Sequence[Encoder],
     folders: Sequence[Path],
@@ -67,7 +67,7 @@ def index_folders(
         yield event
 
 
-def _takes_over(library: Path, catalog: Catalog, encoders: Encoders, main: Encoder, walked: Collection[int]) -> bool:
+def _takes_over(library: Path, catalog: Catalog, encoders: LibraryEncoders, main: Encoder, walked: Collection[int]) -> bool:
     """Whether `main` is the library's main encoder now; it becomes so here if its vectors are complete.
 
     They are complete when all roots have been walked from end to end; `walked` are the ids of those that were.
@@ -80,7 +80,7 @@ def _takes_over(library: Path, catalog: Catalog, encoders: Encoders, main: Encod
         encoders.adopt(main)
     elif catalog.setting("model") != main.name:
         catalog.remember(model=main.name)
-    encoders.use(main)
+    encoders.use_as_main(main)
     return True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Union
 
-from service.encoder.models import unreadable
+from service.encoder.models import language_notice
 from service.errors import NotFoundError
 from service.match.scorer import Matching, Scorer
 from service.store.catalog import Catalog
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from service.encoder.encoder import Encoder
-    from service.encoder.text_batcher import TextVectors
+    from service.encoder.text_batcher import TextBatcher
     from service.index import VectorIndex
 
 QueryItem = Union[str, int, "Image.Image"]
@@ -67,7 +67,7 @@ class ModelTarget:
     encoder: Encoder
     index: VectorIndex
     scorer: Scorer
-    texts: TextVectors
+    texts: TextBatcher
     catalog: Catalog
     fitted: tuple[int, int] | None = None
 
@@ -81,7 +81,7 @@ class ModelTarget:
         if not len(self.index):
             folder = self.catalog.file.parent
             return f"The library {folder} holds no photographs yet. Fill it with `smysl index DIR`."
-        return unreadable(self.encoder.name, item) if isinstance(item, str) else None
+        return language_notice(self.encoder.name, item) if isinstance(item, str) else None
 
     def encode_query(self, item: QueryItem) -> Float32Array:
         """As `SearchTarget.encode_query`; texts are cached, and encoded together where several threads ask."""

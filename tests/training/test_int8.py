@@ -19,8 +19,8 @@ from PIL import Image
 from eval.retrieval import recalls
 from service.config import Settings
 from service.encoder.encoder import Encoder, features_fingerprint
-from service.encoder.runtimes.model_cache import FACTS, INT8
-from service.encoder.runtimes.probes import drawn_photographs
+from service.encoder.runtimes.model_cache import INT8, MANIFEST
+from service.encoder.runtimes.probes import synthetic_photographs
 from service.errors import DataError, MismatchError, ModelError, PhotographError, UsageError
 from service.library import Library
 from service.search.query import Query
@@ -99,11 +99,11 @@ Measured = Callable[..., list[Any]]
 
 
 def pixels(encoder: Encoder) -> list[Any]:
-    return list(drawn_photographs((encoder.photograph_side, encoder.photograph_side)))
+    return list(synthetic_photographs((encoder.photograph_side, encoder.photograph_side)))
 
 
 def place(cache: Path) -> Path:
-    (facts,) = cache.glob(f"runtimes/*-{INT8}/{FACTS}")
+    (facts,) = cache.glob(f"runtimes/*-{INT8}/{MANIFEST}")
     return facts.parent
 
 
@@ -128,7 +128,7 @@ def test_what_holds_is_kept_and_is_a_model_of_its_own(
     assert cosines.max() < 0.999999, "it is quantised"
     texts = ["a cat", "two dogs play in the snow"]
     assert encoder.encode_texts(texts) == pytest.approx(plain.encode_texts(texts), abs=1e-3)
-    facts = json.loads((place(cache) / FACTS).read_text(encoding="utf-8"))
+    facts = json.loads((place(cache) / MANIFEST).read_text(encoding="utf-8"))
     assert facts["converted"]["figures"]["t2i_r5"] == 50.0
     # What was checked is what is loaded.
     checked = [photographs for _, photographs, _ in seen]
@@ -256,7 +256,7 @@ def test_a_full_disk_gets_a_sentence(train: Train, load: Load, as_measured: Meas
     load()
     as_measured((50.0, 60.0), (50.0, 60.0))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("service.encoder.runtimes.model_cache.KeptModels.keep", _full)
+        patched.setattr("service.encoder.runtimes.model_cache.ModelCache.add", _full)
         with pytest.raises(ModelError, match=r"cannot be kept \(No space left on device\)"):
             train()
     assert not list(cache.glob(f"runtimes/*-{INT8}"))
@@ -363,14 +363,14 @@ def test_what_is_damaged_says_so(
     photographs: Path, tiny_folder: Path, harm: str,
 ) -> None:  # fmt: skip
     index(opened(precision="int8", model=f"local-dir:{tiny_folder}"), photographs)
-    file = place(cache) / ("photographs.bin" if harm != "facts" else FACTS)
+    file = place(cache) / ("photographs.bin" if harm != "facts" else MANIFEST)
     if harm == "gone":
         file.unlink()
     else:
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(bytes(content) if harm == "flipped" else b"{")
-    sentence = r"What was quantised of the model local-dir:.* cannot be used: .*-int8 is damaged\. Make it again"
+    sentence = r"The quantised model local-dir:.* cannot be used: .*-int8 is damaged\. Make it again"
     with pytest.raises(ModelError, match=sentence):
         load(precision="int8")
     with pytest.raises(ModelError, match=sentence):

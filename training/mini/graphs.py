@@ -25,7 +25,9 @@ import numpy as np
 from data.captions import read_captions
 from service.encoder.open_clip_model import load_network
 from service.encoder.runtimes.bundled import GRAPHS, VERSION, WEIGHTS, Weights, aligned
-from service.encoder.runtimes.convert import PHOTOGRAPHS, TEXTS_GRAPH, Converted, convert
+from service.encoder.runtimes.convert import IMAGE_GRAPH, TEXT_GRAPH, ConversionResult, convert
+from service.encoder.runtimes.model_spec import ModelSpec
+from service.encoder.tokenizer import trimming_tokenizer
 from service.photos.decode import open_photograph
 from service.store.array_files import checksum_of
 from service.types import Float32Array
@@ -35,27 +37,25 @@ _SMALL = 4096
 _DTYPES = {"f16": "<f2", "f32": "<f4"}
 
 
-def write_graphs(folder: Path, photographs: Sequence[Path]) -> Converted:
+def write_graphs(folder: Path, photographs: Sequence[Path]) -> ConversionResult:
     """Write `GRAPHS` into the folder of a model whose weights are there; how well they keep vectors of `photographs`.
 
     Raises `ConversionError` where they do not, and ValueError where a constant is in no tensor.
     """
-    from service.encoder.runtimes.loading import facts_of, tokenize_by
-
     network, tokenizer, config = load_network(f"local-dir:{folder}")
     with tempfile.TemporaryDirectory() as work:
-        facts = facts_of(network, tokenizer, config, Path(work))
-        tokenize = tokenize_by(tokenizer, facts.used)
-        prepared = np.stack([facts.preparation(open_photograph(file).image) for file in photographs])
+        spec = ModelSpec.of_network(network, tokenizer, config, Path(work))
+        trimming = trimming_tokenizer(tokenizer, spec.trimming)
+        prepared = np.stack([spec.preprocessing(open_photograph(file).image) for file in photographs])
         sources = _Sources(network, Weights(folder / WEIGHTS))
-        converted = convert(network, facts.preparation, tokenize, Path(work), "bf16", photographs=prepared)
+        converted = convert(network, spec.preprocessing, trimming, Path(work), "bf16", photographs=prepared)
         written = {
             "version": VERSION,
             "weights": checksum_of(folder / WEIGHTS),
-            "model": facts.as_json(),
+            "model": spec.as_json(),
             "graphs": {
                 name: _without_constants(Path(work) / file, sources)
-                for name, file in (("photographs", PHOTOGRAPHS), ("texts", TEXTS_GRAPH))
+                for name, file in (("photographs", IMAGE_GRAPH), ("texts", TEXT_GRAPH))
             },
         }
     content = json.dumps(written, separators=(",", ":")).encode()
@@ -93,7 +93,7 @@ class _Sources:
 
 
 def _normalised(module: Any, path: str) -> Iterator[dict[str, Any]]:
-    """The convolutions with a batch normalisation right behind them; as `service.encoder.torch_precision` folds them."""
+    """The convolutions with a batch normalisation right behind them, as `torch_inference` folds them."""
     import torch
 
     children = list(module.named_children())

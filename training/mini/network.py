@@ -17,7 +17,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.encoder.tokenizer import TOKENIZER
+from service.encoder.tokenizer import TOKENIZER_FILE
 from service.encoder.torchvision_compat import mend_torchvision
 from training.mini.settings import MiniSettings
 from training.mini.towers import ImageTower, TextTower
@@ -35,7 +35,7 @@ def write_configs(folder: Path, image: ImageTower, text: TextTower, settings: Mi
     text.tokenizer.model_max_length = settings.context_length
     text.tokenizer.save_pretrained(folder)
     # A third of the file is indentation.
-    words = folder / TOKENIZER
+    words = folder / TOKENIZER_FILE
     written = json.loads(words.read_text(encoding="utf-8"))
     words.write_text(json.dumps(written, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     (folder / CONFIG).write_text(json.dumps(open_clip_config(image, settings), indent=2) + "\n", encoding="utf-8")

@@ -4,24 +4,24 @@ The built-in model lies in the folder `mini/`. Importing this package imports ne
 huggingface_hub.
 """
 
-from service.encoder.models.cache import bytes_on_disk, cached_only, is_on_this_machine
-from service.encoder.models.catalogue import KnownModel, known_models, languages_of
 from service.encoder.models.download import DownloadProgress, choose_first_model, ensure_downloaded
-from service.encoder.models.language_check import unreadable
+from service.encoder.models.hub_cache import bytes_on_disk, cached_only, is_on_this_machine
+from service.encoder.models.language_check import language_notice
 from service.encoder.models.names import ModelName, mini_folder, parse_name
+from service.encoder.models.offered import OfferedModel, languages_of, offered_models
 
 __all__ = [
     "DownloadProgress",
-    "KnownModel",
     "ModelName",
+    "OfferedModel",
     "bytes_on_disk",
     "cached_only",
     "choose_first_model",
     "ensure_downloaded",
     "is_on_this_machine",
-    "known_models",
+    "language_notice",
     "languages_of",
     "mini_folder",
+    "offered_models",
     "parse_name",
-    "unreadable",
 ]

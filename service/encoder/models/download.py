@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from service.config import MINI, PREFERRED_MODEL
-from service.encoder.models.cache import (
+from service.encoder.models.hub import UnreachableError, ask_hub, counting_bar, endpoint, hub_errors, quiet_hub
+from service.encoder.models.hub_cache import (
     CONFIGURATION,
     TOKENIZER_CONFIGURATION,
     TOKENIZER_FILES,
@@ -26,9 +27,8 @@ from service.encoder.models.cache import (
     is_on_this_machine,
     text_parts,
 )
-from service.encoder.models.catalogue import known_model
-from service.encoder.models.hub import UnreachableError, ask_hub, counting_bar, endpoint, hub_errors, quiet_hub
 from service.encoder.models.names import ModelName, parse_name
+from service.encoder.models.offered import offered_model
 from service.errors import HubError, ModelError, NotFoundError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def choose_first_model(*, timeout_s: float, on_progress: OnProgress | None = Non
 
 
 def _announcement(progress: DownloadProgress) -> str:
-    known = known_model(progress.model)
+    known = offered_model(progress.model)
     languages = f", {known.languages}" if known else ""
     return (
         f"Downloading {progress.model} ({_size(progress.total_bytes)}{languages}), once for this machine; "

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from service.encoder.models.catalogue import known_model
 from service.encoder.models.names import ModelName, configurations_folder, parse_name
+from service.encoder.models.offered import offered_model
 from service.errors import ModelError
 
 CONFIGURATION = "open_clip_config.json"
@@ -179,7 +179,7 @@ def _weight_choices(file: str) -> tuple[str, ...]:
 
 def _registry_source(parsed: ModelName) -> tuple[str, str]:
     """Repository and file of a model of open_clip's registry; the file is "" where the usual one is meant."""
-    known = known_model(parsed.text)
+    known = offered_model(parsed.text)
     if known and known.repository:
         return known.repository, ""
     from service.encoder.torchvision_compat import mend_torchvision

@@ -14,8 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from service.config import MINI, PREFERRED_MODEL
-from service.encoder.models.catalogue import ENGLISH, known_model, languages_of
 from service.encoder.models.names import mini_folder
+from service.encoder.models.offered import ENGLISH, languages_of, offered_model
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -62,7 +62,7 @@ ENGLISH_SMALL_WORDS = frozenset(_ENGLISH_SMALL_WORDS.split())
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
-def unreadable(name: str, query: str) -> str | None:
+def language_notice(name: str, query: str) -> str | None:
     """The sentence for a person whose query a model cannot read; None where it can, or nobody knows.
 
     Measured on the built-in model: no false alarm on 35,000 English captions (`tests/service/models`).
@@ -88,7 +88,7 @@ def unreadable(name: str, query: str) -> str | None:
 def _sentence(name: str, cannot: str, text: str, language: str | None) -> str:
     shown = " ".join(text.split())
     shown = shown if len(shown) <= 60 else shown[:59].rstrip() + "…"
-    preferred = known_model(PREFERRED_MODEL)
+    preferred = offered_model(PREFERRED_MODEL)
     reads = f"{language} too" if language else f"{preferred.languages if preferred else 'many languages'}"
     return (
         f"{name} reads English only and {cannot} “{shown}”; {PREFERRED_MODEL} reads {reads}: "

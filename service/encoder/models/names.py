@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.config import MINI, PREFERRED_MODEL
-from service.encoder.models.catalogue import known_model
+from service.encoder.models.offered import offered_model
 from service.errors import ModelError, UsageError
 
 HUB_PREFIX = "hf-hub:"
@@ -67,7 +67,7 @@ def parse_name(name: str) -> ModelName:
     architecture, separator, pretrained = name.partition("/")
     if not (architecture and separator and pretrained):
         raise UsageError(_unknown_form(name))
-    if known_model(name):
+    if offered_model(name):
         return ModelName("registry", name, architecture=architecture, pretrained=pretrained)
     return _parse_registry(architecture, pretrained)
 

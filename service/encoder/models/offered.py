@@ -14,7 +14,7 @@ ENGLISH = "English"
 
 
 @dataclass(frozen=True)
-class KnownModel:
+class OfferedModel:
     """A model that a person can choose, and what they need to know before they do.
 
     Attributes:
@@ -43,10 +43,10 @@ class KnownModel:
 _SIGLIP2 = "109 languages, Russian among them"
 
 
-def known_models() -> list[KnownModel]:
+def offered_models() -> list[OfferedModel]:
     """The models on offer, the built-in one and the preferred one first."""
     return [
-        KnownModel(
+        OfferedModel(
             name=MINI,
             title="built-in",
             languages=ENGLISH,
@@ -55,7 +55,7 @@ def known_models() -> list[KnownModel]:
             dimension=512,
             note="Part of the program, works at once and without a network; the least accurate.",
         ),
-        KnownModel(
+        OfferedModel(
             name=PREFERRED_MODEL,
             title="SigLIP 2, base, patches of 32",
             languages=_SIGLIP2,
@@ -66,7 +66,7 @@ def known_models() -> list[KnownModel]:
             repository="timm/ViT-B-32-SigLIP2-256",
             tokenizers=("timm/ViT-B-32-SigLIP2-256",),
         ),
-        KnownModel(
+        OfferedModel(
             name="ViT-B-16-SigLIP2-256/webli",
             title="SigLIP 2, base, patches of 16",
             languages=_SIGLIP2,
@@ -77,7 +77,7 @@ def known_models() -> list[KnownModel]:
             repository="timm/ViT-B-16-SigLIP2-256",
             tokenizers=("timm/ViT-B-16-SigLIP2-256",),
         ),
-        KnownModel(
+        OfferedModel(
             name="ViT-SO400M-16-SigLIP2-256/webli",
             title="SigLIP 2, 400 million parameters",
             languages=_SIGLIP2,
@@ -88,7 +88,7 @@ def known_models() -> list[KnownModel]:
             repository="timm/ViT-SO400M-16-SigLIP2-256",
             tokenizers=("timm/ViT-SO400M-16-SigLIP2-256",),
         ),
-        KnownModel(
+        OfferedModel(
             name="ViT-B-32/laion2b_s34b_b79k",
             title="CLIP, base, patches of 32",
             languages=ENGLISH,
@@ -98,7 +98,7 @@ def known_models() -> list[KnownModel]:
             note="A well-known baseline.",
             repository="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
         ),
-        KnownModel(
+        OfferedModel(
             name="ViT-L-14/laion2b_s32b_b82k",
             title="CLIP, large, patches of 14",
             languages=ENGLISH,
@@ -108,7 +108,7 @@ def known_models() -> list[KnownModel]:
             note="More accurate in English than the base ones; wants a graphics card.",
             repository="laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
         ),
-        KnownModel(
+        OfferedModel(
             name="MobileCLIP2-S0/dfndr2b",
             title="MobileCLIP 2, smallest",
             languages=ENGLISH,
@@ -121,9 +121,9 @@ def known_models() -> list[KnownModel]:
     ]
 
 
-def known_model(name: str) -> KnownModel | None:
+def offered_model(name: str) -> OfferedModel | None:
     """The entry of the list with this name, or None."""
-    return next((model for model in known_models() if model.name == name), None)
+    return next((model for model in offered_models() if model.name == name), None)
 
 
 def languages_of(name: str) -> str | None:
@@ -132,5 +132,5 @@ def languages_of(name: str) -> str | None:
     Args:
         name: a model's name as `--model` takes it.
     """
-    model = known_model(name)
+    model = offered_model(name)
     return model.languages if model else None

@@ -1,10 +1,11 @@
-"""Converted models in the user's cache folder: found without loading a network, whole or not at all.
+"""The cache of converted models in the user's cache folder: found without loading a network, and only when intact.
 
-`sources/KEY.json` says which fingerprint a model's files had when they were last loaded; the key is made of their
-paths, sizes and times. `FINGERPRINT-PRECISION/` holds the graphs of a model for one version of OpenVINO, with a JSON
-that is written last and names the checksums of the other files; what does not fit is made anew. `FINGERPRINT-int8/`
-holds what was quantised of the model with that fingerprint: a model of its own, with a fingerprint of its own, which
-no version makes anew, since vectors were made with it.
+- `sources/KEY.json` holds the fingerprint that a model had when its files were last loaded; the key is a hash of their
+  paths, sizes and times.
+- `FINGERPRINT-PRECISION/` holds a model's graphs for one version of OpenVINO, with a manifest, written last, of the
+  checksums of the other files; what does not match is converted again.
+- `FINGERPRINT-int8/` holds the model quantised from the one with that fingerprint. It has a fingerprint of its own and
+  does not depend on the version of OpenVINO, since vectors were made with it.
 """
 
 from __future__ import annotations
@@ -13,82 +14,85 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from service.encoder.runtimes.model_spec import ModelFacts
+from service.encoder.runtimes.model_spec import ModelSpec
 from service.store.array_files import checksum_of
+from service.store.atomic import sync_file, sync_folder, write_text
 
 _VERSION = 1
-FACTS = "facts.json"
+MANIFEST = "facts.json"
 INT8 = "int8"
-_PATIENCE_S = 600.0
-"""Seconds that a process waits for another that converts the same model."""
+_LOCK_TIMEOUT_S = 600.0
+"""Longest wait for another process that converts the same model."""
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """What a conversion came to: a `folder` with graphs, or `reason` why there are none, in half a sentence."""
+class CachedModel:
+    """A converted model: the folder with its graphs, and its spec."""
 
-    folder: Path | None
-    facts: ModelFacts | None
-    reason: str | None
+    folder: Path
+    spec: ModelSpec
 
 
-class KeptModels:
+@dataclass(frozen=True)
+class Unusable:
+    """A model that could not be converted, or whose files are damaged; `reason` says why, as half a sentence."""
+
+    reason: str
+
+
+class ModelCache:
     """The converted models below a folder. Several processes may use it at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "runtimes"
 
     def fingerprint_of(self, name: str) -> str | None:
-        """The fingerprint that the model `name` had with the files that it has now; None where nobody noted it."""
+        """The fingerprint that the model `name` has with its present files; None where it has not been noted."""
         try:
-            noted = json.loads(self._note(name).read_text(encoding="utf-8"))
-            return str(noted["fingerprint"])
+            note = json.loads(self._note_file(name).read_text(encoding="utf-8"))
+            return str(note["fingerprint"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def note(self, name: str, fingerprint: str) -> None:
-        """Remember the fingerprint of a model's files; a cache that takes nothing is no fault."""
-        try:
-            file = self._note(name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _write(file, {"name": name, "fingerprint": fingerprint})
-        except OSError:
-            return
+    def note_fingerprint(self, name: str, fingerprint: str) -> None:
+        """Note the fingerprint of a model's present files; does nothing where the cache cannot be written to."""
+        with suppress(OSError):
+            _write_json(self._note_file(name), {"name": name, "fingerprint": fingerprint})
 
-    def find(self, fingerprint: str, precision: str) -> Conversion | None:
-        """What is kept of a model: its graphs, or why they could not be made; None where it is not known."""
-        folder = self._place(fingerprint, precision)
+    def find(self, fingerprint: str, precision: str) -> CachedModel | Unusable | None:
+        """The graphs of a model, or why it could not be converted; None where neither is known."""
+        folder = self._entry_folder(fingerprint, precision)
         try:
-            written = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-            if (written["version"], written["openvino"]) != (_VERSION, version("openvino")):
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if (manifest["version"], manifest["openvino"]) != (_VERSION, version("openvino")):
                 return None
-            if written.get("reason"):
-                return Conversion(None, None, str(written["reason"]))
-            return _whole(folder, written)
+            if manifest.get("reason"):
+                return Unusable(str(manifest["reason"]))
+            return _intact(folder, manifest)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def find_quantised(self, base: str) -> Conversion | None:
-        """What was quantised of the model with the fingerprint `base`, or why it cannot be used; None where nothing."""
-        folder = self._place(base, INT8)
+    def find_quantised(self, base: str) -> CachedModel | Unusable | None:
+        """The model quantised from the one with the fingerprint `base`, or why it cannot be used; None without one."""
+        folder = self._entry_folder(base, INT8)
         if not folder.is_dir():
             return None
         try:
-            written = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-            whole = _whole(folder, written) if written["version"] == _VERSION else None
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            model = _intact(folder, manifest) if manifest["version"] == _VERSION else None
         except (OSError, ValueError, KeyError, TypeError):
-            whole = None
-        return whole or Conversion(None, None, f"{folder} is damaged")
+            model = None
+        return model or Unusable(f"{folder} is damaged")
 
     def base_of(self, fingerprint: str) -> str | None:
-        """The fingerprint of the model of which one with `fingerprint` was quantised; None where there is none."""
-        for file in self._folder.glob(f"*-{INT8}/{FACTS}"):
+        """The fingerprint of the model that the one with `fingerprint` was quantised from, else None."""
+        for file in self._folder.glob(f"*-{INT8}/{MANIFEST}"):
             try:
                 model = json.loads(file.read_text(encoding="utf-8"))["model"]
                 if model["fingerprint"] == fingerprint:
@@ -97,8 +101,8 @@ class KeptModels:
                 continue
         return None
 
-    def compiled(self, fingerprint: str, precision: str) -> Path:
-        """The folder for compiled graphs of a model; they are OpenVINO's own, for its version and the processor."""
+    def blob_folder(self, fingerprint: str, precision: str) -> Path:
+        """The folder for a model's compiled graphs, which depend on OpenVINO's version and on the CPU."""
         import xxhash
 
         from service.encoder.runtimes.openvino_towers import processor
@@ -107,55 +111,55 @@ class KeptModels:
         return self._folder / "compiled" / f"{fingerprint}-{precision}-{machine}"
 
     @contextmanager
-    def converting(self, fingerprint: str, precision: str) -> Iterator[Path]:
-        """A new folder to convert into, one process at a time; what is in it at the end is kept by `keep`.
+    def new_folder(self, fingerprint: str, precision: str) -> Iterator[Path]:
+        """A temporary folder to convert into, for one process at a time; `add` keeps what is in it.
 
-        Raises OSError where the cache folder does not take it, and TimeoutError where another process takes too long.
+        Raises OSError where the cache cannot be written to, TimeoutError where another process takes too long.
         """
         from filelock import FileLock
 
         self._folder.mkdir(parents=True, exist_ok=True)
         with (
-            FileLock(self._folder / f"{fingerprint}-{precision}.lock", timeout=_PATIENCE_S),
+            FileLock(self._folder / f"{fingerprint}-{precision}.lock", timeout=_LOCK_TIMEOUT_S),
             tempfile.TemporaryDirectory(prefix=".new-", dir=self._folder) as new,
         ):
             yield Path(new)
 
-    def keep(self, new: Path, facts: ModelFacts, precision: str, converted: dict[str, Any]) -> Path:
-        """Put the graphs in `new` in their place; the folder where they are now.
+    def add(self, new: Path, spec: ModelSpec, precision: str, converted: dict[str, Any]) -> CachedModel:
+        """Move the files in `new` to where `find` or `find_quantised` looks.
 
-        `converted` is what there is to tell of how they were made. Raises OSError.
+        `converted` are the figures of the conversion, kept in the manifest. Raises OSError.
         """
         names = sorted(file.name for file in new.iterdir())
         checksums = {name: checksum_of(new / name) for name in names}
-        _write(new / FACTS, self._head() | {"model": facts.as_json(), "checksums": checksums, "converted": converted})
-        place = self._place(facts.base or facts.fingerprint, precision)
-        if place.exists():
-            shutil.rmtree(place)
-        new.rename(place)
-        # Whoever made the folder wants to remove it.
+        for name in names:
+            sync_file(new / name)
+        manifest = {"model": spec.as_json(), "checksums": checksums, "converted": converted}
+        _write_json(new / MANIFEST, self._header() | manifest)
+        folder = self._entry_folder(spec.base or spec.fingerprint, precision)
+        if folder.exists():
+            shutil.rmtree(folder)
+        new.rename(folder)
+        sync_folder(self._folder)
+        # `new_folder` removes it.
         new.mkdir()
-        return place
+        return CachedModel(folder, spec)
 
-    def keep_reason(self, fingerprint: str, precision: str, reason: str) -> None:
-        """Remember that a model cannot be used as graphs, so that this is not tried at each start."""
-        try:
-            place = self._place(fingerprint, precision)
-            place.mkdir(parents=True, exist_ok=True)
-            _write(place / FACTS, self._head() | {"reason": reason})
-        except OSError:
-            return
+    def add_failure(self, fingerprint: str, precision: str, reason: str) -> None:
+        """Remember why a model cannot be converted, so that it is not tried at each start."""
+        with suppress(OSError):
+            _write_json(self._entry_folder(fingerprint, precision) / MANIFEST, self._header() | {"reason": reason})
 
-    def _head(self) -> dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         return {"version": _VERSION, "openvino": version("openvino")}
 
-    def _place(self, fingerprint: str, precision: str) -> Path:
+    def _entry_folder(self, fingerprint: str, precision: str) -> Path:
         return self._folder / f"{fingerprint}-{precision}"
 
-    def _note(self, name: str) -> Path:
+    def _note_file(self, name: str) -> Path:
         import xxhash
 
-        from service.encoder.models.cache import files_of
+        from service.encoder.models.hub_cache import files_of
 
         digest = xxhash.xxh3_128(name.encode())
         for file in files_of(name):
@@ -164,14 +168,13 @@ class KeptModels:
         return self._folder / "sources" / f"{digest.hexdigest()}.json"
 
 
-def _whole(folder: Path, written: dict[str, Any]) -> Conversion | None:
-    """What is in a folder with the JSON `written`; None where a file is not as it was."""
-    if any(checksum_of(folder / name) != checksum for name, checksum in written["checksums"].items()):
+def _intact(folder: Path, manifest: dict[str, Any]) -> CachedModel | None:
+    """The model in a folder; None where a file does not have the checksum in the manifest."""
+    if any(checksum_of(folder / name) != checksum for name, checksum in manifest["checksums"].items()):
         return None
-    return Conversion(folder, ModelFacts.of(written["model"]), None)
+    return CachedModel(folder, ModelSpec.from_json(manifest["model"]))
 
 
-def _write(file: Path, content: dict[str, Any]) -> None:
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(file)
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, json.dumps(content, indent=2) + "\n")

@@ -1,8 +1,7 @@
-"""What makes a model's towers quick on a machine and leaves their vectors alone: precision, order of the weights.
+"""Makes open_clip's towers fast for inference in torch: precision, folded batch norms, packed weights.
 
-A library may be written on one machine and asked on another, so nothing here is part of the fingerprint, and
-nothing may move a vector by more than rounding: the cosine with the model as it was loaded, in fp32, stays
-above 0.999.
+A library may be indexed on one machine and searched on another, so nothing here is part of the fingerprint, and
+nothing may change a vector by more than rounding: its cosine with the fp32 model as loaded stays above 0.999.
 """
 
 from __future__ import annotations
@@ -13,34 +12,36 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from service.encoder.token_trimming import transformers_text_tower
+
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-"""What can be asked for, and what torch calls it."""
+TORCH_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Precision -> name of the torch dtype."""
 
 _PACKED_FOR_ROWS = 16
-"""Tokens of a usual query; the library that multiplies picks a layout of the weights for as many rows."""
+"""Tokens of a usual query; oneDNN picks the layout of the weights for this many rows."""
 
-_SAME = 0.99999
-"""Cosine of a tower's vectors before and after folding; rounding alone leaves seven nines."""
+_SAME_COSINE = 0.99999
+"""Least cosine of a tower's outputs before and after folding; with rounding alone it is above 0.9999999."""
 
 
 @dataclass(frozen=True)
 class Precisions:
     """The precision of each tower: fp32, bf16 or fp16."""
 
-    photographs: str
-    texts: str
+    image: str
+    text: str
 
 
 def fastest_precisions(device: str, model: Any) -> Precisions:
     """The fastest precision of each tower of an open_clip model that keeps its vectors.
 
-    Transformers keep theirs in bf16. The many normalised convolutions of an EfficientNet do not: over 160
-    photographs the cosine with fp32 had a median of 0.9986 and a minimum of 0.991, and folding the
-    normalisation into the convolutions does not help. A text tower beside such a tower is a transformer all
-    the same: over 1,000 captions the least cosine of `mini`'s was 0.9999.
+    Transformers keep theirs in bf16. An EfficientNet with its many batch-normalised convolutions does not: over 160
+    photographs the cosine with fp32 had a median of 0.9986 and a minimum of 0.991, and folding the batch norms does
+    not help. The text tower of such a model is a transformer all the same: over 1,000 captions the least cosine of
+    `mini`'s was 0.9999.
     """
     import torch
 
@@ -53,40 +54,33 @@ def fastest_precisions(device: str, model: Any) -> Precisions:
     return Precisions("fp32", "fp32")
 
 
-def settle(model: Any, device: str, precisions: Precisions, size: tuple[int, int]) -> Any:
-    """Bring an open_clip model, loaded on the CPU in float32, to where and how it is used; returns it.
+def optimise_for_inference(model: Any, device: str, precisions: Precisions, size: tuple[int, int]) -> Any:
+    """Move an open_clip model, loaded on the CPU in float32, to its device and precisions, optimised; returns it.
 
-    `size` is height and width of the tower's photographs in pixels. The model given is changed and only good
-    for inference after.
+    `size` is height and width of the image tower's input in pixels. The model is changed in place and good only for
+    inference afterwards.
     """
     import torch
 
     model = model.eval().requires_grad_(False)
     visual = fold_batch_norms(model.visual, size) if device == "cpu" else model.visual
-    # Each tower straight from float32 to its own precision: by way of the other's it would lose digits.
+    # Each tower is cast from float32 directly: going through the other's precision would lose digits.
     del model.visual
-    model = model.to(device=device, dtype=getattr(torch, PRECISIONS[precisions.texts]))
-    dtype = getattr(torch, PRECISIONS[precisions.photographs])
+    model = model.to(device=device, dtype=getattr(torch, TORCH_DTYPES[precisions.text]))
+    dtype = getattr(torch, TORCH_DTYPES[precisions.image])
     model.visual = visual.to(device=device, dtype=dtype, memory_format=torch.channels_last)
-    tower = transformers_tower(model)
+    tower = transformers_text_tower(model)
     if tower is not None and device == "cpu":
         pack_linears(tower)
     return model
 
 
-def transformers_tower(model: Any) -> Any | None:
-    """The text tower of an open_clip model where it is one of transformers, else None."""
-    text = getattr(model, "text", None)
-    return text if type(text).__name__ == "HFTextEncoder" else None
-
-
 def fold_batch_norms(tower: Any, size: tuple[int, int]) -> Any:
-    """A photograph tower in float32 with its batch normalisation as part of the convolutions before it.
+    """Fold the batch norms of an image tower in float32 into the convolutions before them.
 
-    Each normalisation is a scale and a shift that are known in advance; folded in, `mini`'s tower needs
-    11 % less time. Modules are paired as they are listed, and a tower may run them in another order, so the
-    folded one is tried on one picture of noise of `size` (height, width): where its vector differs, the tower
-    is returned as it was.
+    At inference a batch norm is a constant scale and shift; folded, `mini`'s tower takes 11 % less time. Modules are
+    paired in the order in which they are listed, and a tower may run them in another order, so the folded tower is
+    tried on one noise image of `size` (height, width): where its output differs, the tower is returned unchanged.
     """
     import torch
 
@@ -98,15 +92,15 @@ def fold_batch_norms(tower: Any, size: tuple[int, int]) -> Any:
     noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         cosine = torch.nn.functional.cosine_similarity(tower(noise), folded(noise), dim=-1)
-    return folded if float(cosine.min()) > _SAME else tower
+    return folded if float(cosine.min()) > _SAME_COSINE else tower
 
 
 def pack_linears(tower: Any) -> None:
-    """Lay out the weights of a tower's linear layers for a few rows at a time, in place; x86 processors only.
+    """Repack the weights of a tower's linear layers in place for a few rows at a time; x86 processors only.
 
-    A query is about ten tokens, so its time is that of reading each weight once. torch reads them through
-    MKL, or lays them out anew with each call; oneDNN with weights laid out once takes three quarters of the
-    time. What is called here is what torch's own compiler (Inductor) calls on such processors.
+    A query is about ten tokens, so its time is that of reading each weight once. torch multiplies through MKL or
+    repacks the weights at each call; oneDNN with weights packed once takes three quarters of the time. These are the
+    operators that torch's compiler (Inductor) uses on such processors.
     """
     import torch
 
@@ -135,7 +129,7 @@ def _has_batch_norm(module: Any) -> bool:
 
 
 def _fold_children(parent: Any) -> None:
-    """Fold each normalisation that stands right after a convolution of the same parent into it."""
+    """Fold each batch norm that directly follows a convolution of the same parent into it."""
     import torch
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -145,5 +139,5 @@ def _fold_children(parent: Any) -> None:
             continue
         if convolution.out_channels == norm.num_features and norm.running_mean is not None:
             setattr(parent, name, fuse_conv_bn_eval(convolution, norm))
-            # timm's normalisation carries the activation that follows it.
+            # timm's batch norm includes the activation after it.
             setattr(parent, norm_name, getattr(norm, "act", torch.nn.Identity()))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from service.compute.blas_threads import OneThread, _thread_functions
-from service.encoder.text_batcher import TextVectors
+from service.encoder.text_batcher import TextBatcher
 from service.match.artifact import TextMatch
 from service.match.scorer import Scorer
 from service.search.query import Query
@@ -168,7 +168,7 @@ def test_a_search_asks_its_index_on_one_thread(tmp_path: Path) -> None:
 
     scorer = Scorer(ColourEncoder(), a_match(), np.empty((0, 4), np.float32))
     with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
-        target = ModelTarget(ColourEncoder(), Index(), scorer, TextVectors(), catalog)  # type: ignore[arg-type]
+        target = ModelTarget(ColourEncoder(), Index(), scorer, TextBatcher(), catalog)  # type: ignore[arg-type]
         search(Query(text="red"), target, catalog)
     assert seen == [(1, 1)]
     assert faiss_threads() >= 1

@@ -18,7 +18,7 @@ from PIL import Image
 from service.encoder.encoder import Encoder
 from service.encoder.models import mini_folder
 from service.encoder.open_clip_model import load_network
-from service.encoder.token_trimming import without_unused
+from service.encoder.token_trimming import trim_tokens
 from service.errors import ModelError, NotFoundError, UsageError
 
 TEXTS = [
@@ -93,7 +93,7 @@ def test_odd_texts_have_vectors_too(encoder: Encoder, text: str) -> None:
 def test_leaving_out_what_no_text_uses_changes_nothing(mini: Encoder) -> None:
     network, tokenizer, _ = load_network("mini")
     tokens = tokenizer(TEXTS)
-    assert without_unused(network, tokens).shape[1] < tokens.shape[1]
+    assert trim_tokens(network, tokens).shape[1] < tokens.shape[1]
     untrimmed = network.eval().encode_text(tokens, normalize=True).detach().numpy()
     assert mini.encode_texts(TEXTS) == pytest.approx(untrimmed, abs=1e-3)
 

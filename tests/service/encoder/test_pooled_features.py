@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from service.encoder.encoder import Encoder, features_fingerprint
-from service.encoder.pooled_features import pooling_of
+from service.encoder.pooled_features import with_pooled_features
 from service.encoder.runtimes.torch_towers import TorchTowers
 from service.encoder.torchvision_compat import mend_torchvision
 from service.types import Float32Array, UInt8Array
@@ -50,7 +50,7 @@ def test_towers_of_other_kinds_give_what_lies_before_their_projection(architectu
     tower = open_clip.create_model(architecture, pretrained=None).visual.eval()
     side = tower.image_size[0] if isinstance(tower.image_size, tuple) else tower.image_size
     batch = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    both = pooling_of(tower)
+    both = with_pooled_features(tower)
     if width is None:
         assert both is None, "its output is what it has pooled"
         return
@@ -66,10 +66,10 @@ def test_a_model_without_pooled_features_has_its_vectors_for_features(mini: Enco
         def __init__(self) -> None:
             pass
 
-        def photographs(self, batch: UInt8Array) -> tuple[Float32Array, None]:
-            return mini.towers.photographs(batch)[0], None
+        def encode_pixels(self, pixels: UInt8Array) -> tuple[Float32Array, None]:
+            return mini.towers.encode_pixels(pixels)[0], None
 
-    encoder = Encoder("unpooled", replace(mini._facts, features=False), mini._tokenize, Unpooled())
+    encoder = Encoder("unpooled", replace(mini._spec, has_features=False), mini._tokenizer, Unpooled())
     vectors, features = encoder.encode_with_features([encoder.prepare(picture) for picture in pictures()])
     assert np.array_equal(vectors, features)
     assert encoder.features_fingerprint == encoder.fingerprint

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.encoder.preprocess import Preparation
+from service.encoder.preprocess import Preprocessing
 from service.encoder.torchvision_compat import mend_torchvision
 
 SIZES = [(64, 48), (300, 200), (31, 90), (500, 500), (17, 16), (1001, 333)]
@@ -31,7 +31,7 @@ def test_pixels_are_those_of_open_clip(resize_mode: str, interpolation: str, siz
         pytest.skip("open_clip resizes to oblongs by bicubic only")
     facts = {"size": size, "resize_mode": resize_mode, "interpolation": interpolation, "mean": (0.4, 0.5, 0.6)}
     transform = image_transform_v2(PreprocessCfg(**facts), is_train=False)
-    preparation = Preparation.of({**facts, "std": PreprocessCfg().std})
+    preparation = Preprocessing.from_config({**facts, "std": PreprocessCfg().std})
     for picture in pictures():
         prepared = preparation(picture)
         assert prepared.dtype == np.uint8
@@ -40,6 +40,6 @@ def test_pixels_are_those_of_open_clip(resize_mode: str, interpolation: str, siz
 
 
 def test_facts_survive_being_written() -> None:
-    preparation = Preparation.of({"size": [32, 48], "mean": 0.5, "std": [0.1, 0.2, 0.3]})
+    preparation = Preprocessing.from_config({"size": [32, 48], "mean": 0.5, "std": [0.1, 0.2, 0.3]})
     assert preparation.side == 48
-    assert Preparation.of(json.loads(json.dumps(preparation.as_json()))) == preparation
+    assert Preprocessing.from_config(json.loads(json.dumps(preparation.as_json()))) == preparation

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from service.encoder.text_batcher import TextVectors
+from service.encoder.text_batcher import TextBatcher
 from service.types import Float32Array
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Tower:
 
 
 def asked(
-    vectors: TextVectors, tower: Tower, texts: Sequence[str], pool: ThreadPoolExecutor
+    vectors: TextBatcher, tower: Tower, texts: Sequence[str], pool: ThreadPoolExecutor
 ) -> list[Future[Float32Array]]:
     """Ask for texts from threads of their own, and wait until all of them wait."""
     queue = vectors._queues.get(tower.fingerprint, ())
@@ -66,7 +66,7 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(64)
 
 
-def first_inside(vectors: TextVectors, tower: Tower, pool: ThreadPoolExecutor) -> Future[Float32Array]:
+def first_inside(vectors: TextBatcher, tower: Tower, pool: ThreadPoolExecutor) -> Future[Float32Array]:
     """Ask for a text, and wait until the tower encodes it."""
     future = pool.submit(vectors.vector, cast("Encoder", tower), "first")
     assert tower.entered.acquire(timeout=_PATIENCE_S)
@@ -74,7 +74,7 @@ def first_inside(vectors: TextVectors, tower: Tower, pool: ThreadPoolExecutor) -
 
 
 def test_one_who_asks_alone_is_encoded_alone_and_remembered() -> None:
-    vectors, tower = TextVectors(), Tower()
+    vectors, tower = TextBatcher(), Tower()
     tower.open = True
     for _ in range(2):
         assert vectors.vector(cast("Encoder", tower), "a cat").tolist() == tower.of("a cat")
@@ -85,7 +85,7 @@ def test_one_who_asks_alone_is_encoded_alone_and_remembered() -> None:
 
 
 def test_what_waits_while_the_tower_is_busy_is_encoded_together(pool: ThreadPoolExecutor) -> None:
-    vectors, tower = TextVectors(most_at_once=16), Tower()
+    vectors, tower = TextBatcher(batch_size=16), Tower()
     first = first_inside(vectors, tower, pool)
     texts = [f"text {number}" for number in range(40)]
     futures = asked(vectors, tower, texts, pool)
@@ -98,7 +98,7 @@ def test_what_waits_while_the_tower_is_busy_is_encoded_together(pool: ThreadPool
 
 
 def test_equal_texts_in_flight_are_encoded_once(pool: ThreadPoolExecutor) -> None:
-    vectors, tower = TextVectors(), Tower()
+    vectors, tower = TextBatcher(), Tower()
     first = first_inside(vectors, tower, pool)
     same = [pool.submit(vectors.vector, cast("Encoder", tower), "first") for _ in range(5)]
     futures = asked(vectors, tower, ["again"] * 10, pool)
@@ -112,7 +112,7 @@ def test_equal_texts_in_flight_are_encoded_once(pool: ThreadPoolExecutor) -> Non
 
 
 def test_a_bad_text_fails_alone_and_is_tried_again(pool: ThreadPoolExecutor) -> None:
-    vectors, tower = TextVectors(), Tower()
+    vectors, tower = TextBatcher(), Tower()
     first = first_inside(vectors, tower, pool)
     futures = asked(vectors, tower, ["good", "bad one", "fine", "bad two"], pool)
     tower.open = True
@@ -130,7 +130,7 @@ def test_a_bad_text_fails_alone_and_is_tried_again(pool: ThreadPoolExecutor) -> 
 
 
 def test_encoders_neither_mix_nor_wait_for_each_other(pool: ThreadPoolExecutor) -> None:
-    vectors, tower, other = TextVectors(), Tower("a"), Tower("b")
+    vectors, tower, other = TextBatcher(), Tower("a"), Tower("b")
     other.open = True
     first = first_inside(vectors, tower, pool)
     futures = asked(vectors, tower, ["one", "two"], pool)
@@ -144,7 +144,7 @@ def test_encoders_neither_mix_nor_wait_for_each_other(pool: ThreadPoolExecutor) 
 
 
 def test_the_longest_unasked_is_forgotten() -> None:
-    vectors, tower = TextVectors(remembered=2), Tower()
+    vectors, tower = TextBatcher(cache_size=2), Tower()
     tower.open = True
     for text in ("one", "two", "one", "three", "one", "two"):
         vectors.vector(cast("Encoder", tower), text)
@@ -152,7 +152,7 @@ def test_the_longest_unasked_is_forgotten() -> None:
 
 
 def test_a_vector_cannot_be_changed_by_who_was_given_it() -> None:
-    vectors, tower = TextVectors(), Tower()
+    vectors, tower = TextBatcher(), Tower()
     tower.open = True
     with pytest.raises(ValueError, match="read-only"):
         vectors.vector(cast("Encoder", tower), "a cat")[0] = 1
@@ -163,7 +163,7 @@ def test_vectors_from_many_threads_are_those_of_texts_encoded_alone(tiny: Encode
 
     texts = [f"{number} {'dogs play in the snow ' * (1 + number % 5)}" for number in range(60)]
     for encoder in (tiny, Encoder.load("mini", device="cpu")):
-        vectors = TextVectors()
+        vectors = TextBatcher()
         with ThreadPoolExecutor(16) as many:
             together = list(many.map(lambda text: vectors.vector(encoder, text), texts))  # noqa: B023
         alone = [encoder.encode_texts([text])[0] for text in texts]

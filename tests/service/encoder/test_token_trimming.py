@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from service.encoder.open_clip_model import load_network
-from service.encoder.token_trimming import UsedTokens, text_encoder_of, used_tokens_of, without_unused
+from service.encoder.token_trimming import TokenTrimming, text_tower_of, trim_tokens, trimming_of
 from service.encoder.torchvision_compat import mend_torchvision
 
 LENGTH, WORDS = 16, 99
@@ -76,9 +76,9 @@ LOOKS_AT_ALL = {
 @pytest.mark.parametrize(("kind", "text"), CAUSAL.values(), ids=CAUSAL)
 def test_a_causal_tower_gets_no_token_behind_the_end_and_gives_the_same(kind: str, text: dict[str, Any]) -> None:
     model = model_of(kind, **text)
-    cut = without_unused(model, TEXTS)
+    cut = trim_tokens(model, TEXTS)
     assert cut.shape == (len(TEXTS), LONGEST)
-    assert torch.allclose(text_encoder_of(model)(cut), all_tokens(model, TEXTS), atol=1e-5)
+    assert torch.allclose(text_tower_of(model)(cut), all_tokens(model, TEXTS), atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "text"), CAUSAL.values(), ids=CAUSAL)
@@ -95,9 +95,9 @@ def test_nothing_behind_the_end_reaches_the_vector_of_a_causal_tower(kind: str, 
 @pytest.mark.parametrize(("kind", "text"), LOOKS_AT_ALL.values(), ids=LOOKS_AT_ALL)
 def test_a_tower_that_looks_at_all_tokens_gets_them_all(kind: str, text: dict[str, Any]) -> None:
     model = model_of(kind, **text)
-    assert used_tokens_of(model) == UsedTokens("all")
-    assert torch.equal(without_unused(model, TEXTS), TEXTS)
-    assert torch.equal(text_encoder_of(model)(TEXTS), all_tokens(model, TEXTS))
+    assert trimming_of(model) == TokenTrimming("all")
+    assert torch.equal(trim_tokens(model, TEXTS), TEXTS)
+    assert torch.equal(text_tower_of(model)(TEXTS), all_tokens(model, TEXTS))
     other = TEXTS.clone()
     other[:, LONGEST + 1 :] = 3
     assert not torch.allclose(all_tokens(model, other), all_tokens(model, TEXTS), atol=1e-4), "it does look at them"
@@ -106,34 +106,34 @@ def test_a_tower_that_looks_at_all_tokens_gets_them_all(kind: str, text: dict[st
 def test_a_tower_with_another_mask_gets_all_tokens() -> None:
     model = model_of()
     model.attn_mask[0, 3] = 0.0
-    assert used_tokens_of(model) == UsedTokens("all")
+    assert trimming_of(model) == TokenTrimming("all")
 
 
 def test_a_tower_of_transformers_gets_no_padding_and_gives_the_same() -> None:
     model, tokenizer, _ = load_network("mini")
     model = model.eval()
     tokens = tokenizer(["a dog", "two children play in the snow in front of a house", "cat"])
-    cut = without_unused(model, tokens)
+    cut = trim_tokens(model, tokens)
     padding = model.text.config.pad_token_id
-    assert used_tokens_of(model) == UsedTokens("until padding", padding)
+    assert trimming_of(model) == TokenTrimming("until padding", padding)
     assert cut.shape[1] == int((tokens != padding).sum(dim=1).max()) < tokens.shape[1]
     with torch.inference_mode():
-        assert torch.allclose(text_encoder_of(model)(cut), all_tokens(model, tokens), atol=1e-5)
+        assert torch.allclose(text_tower_of(model)(cut), all_tokens(model, tokens), atol=1e-5)
 
 
 def test_a_full_text_is_not_cut() -> None:
     full = torch.full((1, LENGTH), 5)
     full[0, -1] = END
     model = model_of()
-    assert torch.equal(without_unused(model, full), full)
-    assert torch.allclose(text_encoder_of(model)(full), all_tokens(model, full), atol=1e-5)
+    assert torch.equal(trim_tokens(model, full), full)
+    assert torch.allclose(text_tower_of(model)(full), all_tokens(model, full), atol=1e-5)
 
 
 def test_a_text_without_an_end_token_is_pooled_where_it_was() -> None:
     model = model_of(pool_type="eos", eos_id=END)
     endless = torch.full((1, LENGTH), 5)
-    cut = without_unused(model, endless)
-    assert torch.allclose(text_encoder_of(model)(cut), all_tokens(model, endless), atol=1e-5)
+    cut = trim_tokens(model, endless)
+    assert torch.allclose(text_tower_of(model)(cut), all_tokens(model, endless), atol=1e-5)
 
 
 class Texts(torch.nn.Module):
@@ -142,7 +142,7 @@ class Texts(torch.nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
-        self.encode = text_encoder_of(model)
+        self.encode = text_tower_of(model)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.encode(tokens)
@@ -158,15 +158,15 @@ def test_what_is_traced_takes_texts_of_any_length() -> None:
 
 @pytest.mark.parametrize("rule", ["all", "until padding", "until the largest", "until the token"])
 def test_a_rule_comes_back_from_json_as_it_was(rule: Any) -> None:
-    assert UsedTokens.read(UsedTokens(rule, 7).as_json()) == UsedTokens(rule, 7)
+    assert TokenTrimming.from_json(TokenTrimming(rule, 7).as_json()) == TokenTrimming(rule, 7)
 
 
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="no rule until Tuesday"):
-        UsedTokens.read({"rule": "until Tuesday", "token": 0})
+        TokenTrimming.from_json({"rule": "until Tuesday", "token": 0})
     with pytest.raises(KeyError):
-        UsedTokens.read({"rule": "all"})
+        TokenTrimming.from_json({"rule": "all"})
 
 
 def test_of_nothing_but_padding_one_column_is_left() -> None:
-    assert UsedTokens("until padding", 0).of(np.zeros((2, 5), np.int64)).shape == (2, 1)
+    assert TokenTrimming("until padding", 0).trim(np.zeros((2, 5), np.int64)).shape == (2, 1)

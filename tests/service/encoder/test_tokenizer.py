@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from service.encoder.models import mini_folder
 from service.encoder.open_clip_model import load_tokenizer
-from service.encoder.token_trimming import UsedTokens
-from service.encoder.tokenizer import TOKENIZER, FileTokenizer, Reading, cleaned, file_of
+from service.encoder.token_trimming import TokenTrimming
+from service.encoder.tokenizer import TOKENIZER_FILE, FileTokenizer, TokenizerConfig, clean_text, save_tokenizer_file
 from service.encoder.torchvision_compat import mend_torchvision
 
-ALL = UsedTokens("all")
+ALL = TokenTrimming("all")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def of_mini() -> Any:
 
 @pytest.fixture(scope="module")
 def from_file(of_mini: Any) -> FileTokenizer:
-    return FileTokenizer(mini_folder() / TOKENIZER, Reading(of_mini.context_length, 0), ALL)
+    return FileTokenizer(mini_folder() / TOKENIZER_FILE, TokenizerConfig(of_mini.context_length, 0), ALL)
 
 
 @given(st.text(max_size=300))
@@ -41,11 +41,11 @@ def test_plain_letters_need_no_mending(text: str) -> None:
     mend_torchvision()
     from open_clip.tokenizer import basic_clean, whitespace_clean
 
-    assert cleaned(text) == whitespace_clean(basic_clean(text))
+    assert clean_text(text) == whitespace_clean(basic_clean(text))
 
 
 def test_tokens_are_as_many_as_the_longest_text_needs(from_file: FileTokenizer) -> None:
-    cut = FileTokenizer(mini_folder() / TOKENIZER, Reading(64, 0), UsedTokens("until padding", 0))
+    cut = FileTokenizer(mini_folder() / TOKENIZER_FILE, TokenizerConfig(64, 0), TokenTrimming("until padding", 0))
     assert from_file(["a cat", "cat " * 200]).shape == (2, 64)
     assert cut(["a cat", "two dogs play"]).shape == (2, 5)
 
@@ -55,7 +55,7 @@ def test_a_tokenizer_that_shortens_texts_in_its_own_way_is_left_to_open_clip(tmp
     import open_clip
 
     shortening = open_clip.SimpleTokenizer(context_length=8, reduction_mask="simple")
-    assert file_of(shortening, tmp_path, ["a cat and a dog and a horse and a cow and a bird"]) is None
+    assert save_tokenizer_file(shortening, tmp_path, ["a cat and a dog and a horse and a cow and a bird"]) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -67,9 +67,9 @@ def byte_pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, FileToken
 
     simple = open_clip.SimpleTokenizer()
     folder = tmp_path_factory.mktemp("byte-pairs")
-    reading = file_of(simple, folder, ["Two dogs' tails, 1999!", "", "собака", "夜の街", "cat " * 100])
-    assert reading == Reading(77, 0, lower=True)
-    return simple, FileTokenizer(folder / TOKENIZER, reading, ALL)
+    reading = save_tokenizer_file(simple, folder, ["Two dogs' tails, 1999!", "", "собака", "夜の街", "cat " * 100])
+    assert reading == TokenizerConfig(77, 0, lower=True)
+    return simple, FileTokenizer(folder / TOKENIZER_FILE, reading, ALL)
 
 
 @given(st.text(st.characters(max_codepoint=0x4FFF, exclude_categories=["Cn", "Co", "Cs"]), max_size=200))
@@ -80,7 +80,7 @@ def test_byte_pairs_are_those_of_open_clip(byte_pairs: tuple[Any, FileTokenizer]
 
 
 def test_a_tokenizer_that_reads_otherwise_than_its_file_is_left_to_open_clip(of_mini: Any, tmp_path: Path) -> None:
-    assert file_of(of_mini, tmp_path, ["a cat", "собака", ""]) == Reading(64, 0)
+    assert save_tokenizer_file(of_mini, tmp_path, ["a cat", "собака", ""]) == TokenizerConfig(64, 0)
 
     class Lowering:
         tokenizer, context_length = of_mini.tokenizer, of_mini.context_length
@@ -88,5 +88,5 @@ def test_a_tokenizer_that_reads_otherwise_than_its_file_is_left_to_open_clip(of_
         def __call__(self, texts: list[str]) -> Any:
             return of_mini([text[:2] for text in texts])
 
-    assert file_of(Lowering(), tmp_path, ["a cat"]) is None
-    assert not (tmp_path / TOKENIZER).exists()
+    assert save_tokenizer_file(Lowering(), tmp_path, ["a cat"]) is None
+    assert not (tmp_path / TOKENIZER_FILE).exists()

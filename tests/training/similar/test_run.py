@@ -121,8 +121,8 @@ def test_the_halves_of_a_tower_are_the_tower(tiny: Encoder) -> None:
         lower, upper = split_tower(visual, stages)
         side = encoder.photograph_side
         pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
-        preparation = encoder.towers._preparation  # type: ignore[attr-defined]
-        batch = torch.from_numpy(preparation.normalised(pixels)).to(memory_format=torch.channels_last)
+        preprocessing = encoder.towers._preprocessing  # type: ignore[attr-defined]
+        batch = torch.from_numpy(preprocessing.normalised(pixels)).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             features = torch.nn.functional.normalize(upper(lower(batch)), dim=1).numpy()
         assert np.allclose(features, encoder.encode_with_features(list(pixels))[1], atol=1e-4)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.config import PREFERRED_MODEL
-from service.encoder.models import unreadable
+from service.encoder.models import language_notice
 
 DATA = Path(os.environ.get("SMYSL_DATA", Path(__file__).parents[5] / "shared" / "data"))
 
@@ -67,39 +67,39 @@ ENGLISH = [
 )
 @pytest.mark.parametrize("model", ["mini", "ViT-B-32/laion2b_s34b_b79k"])
 def test_names_a_model_that_reads_other_letters(model: str, query: str, language: str) -> None:
-    assert unreadable(model, query) == (
+    assert language_notice(model, query) == (
         f"{model} reads English only and cannot read “{query}”; {PREFERRED_MODEL} reads {language} too: "
         f"smysl index --model {PREFERRED_MODEL}."
     )
 
 
 def test_names_only_the_words_that_cannot_be_read() -> None:
-    assert "cannot read “кот”" in str(unreadable("mini", "a кот on a sofa with a dog"))
+    assert "cannot read “кот”" in str(language_notice("mini", "a кот on a sofa with a dog"))
 
 
 @pytest.mark.parametrize("query", OTHER_LANGUAGES)
 def test_notices_other_languages_in_latin_letters(query: str) -> None:
-    assert f"may not understand “{query}”" in str(unreadable("mini", query))
+    assert f"may not understand “{query}”" in str(language_notice("mini", query))
 
 
 @pytest.mark.parametrize("query", ENGLISH)
 def test_says_nothing_of_english(query: str) -> None:
-    assert unreadable("mini", query) is None
+    assert language_notice("mini", query) is None
 
 
 def test_notices_a_query_that_the_tokenizer_does_not_know() -> None:
-    assert "may not understand “🐶”" in str(unreadable("mini", "🐶"))
+    assert "may not understand “🐶”" in str(language_notice("mini", "🐶"))
 
 
 def test_shortens_a_long_query() -> None:
-    sentence = str(unreadable("mini", "собака " * 2000))
+    sentence = str(language_notice("mini", "собака " * 2000))
     assert "…”" in sentence
     assert len(sentence) < 250
 
 
 @pytest.mark.parametrize("model", [PREFERRED_MODEL, "hf-hub:somebody/something", "local-dir:/somewhere"])
 def test_says_nothing_of_models_that_read_more_or_are_not_known(model: str) -> None:
-    assert unreadable(model, "кот") is None
+    assert language_notice(model, "кот") is None
 
 
 def test_false_alarms_on_english_captions_are_fewer_than_one_in_two_hundred() -> None:
@@ -108,7 +108,7 @@ def test_false_alarms_on_english_captions_are_fewer_than_one_in_two_hundred() ->
         pytest.skip(f"no captions at {captions}")
     with captions.open(encoding="utf-8", newline="") as stream:
         texts = [row["caption"] for row in csv.DictReader(stream, delimiter="\t")]
-    alarms = [text for text in texts if unreadable("mini", text)]
+    alarms = [text for text in texts if language_notice("mini", text)]
     assert len(alarms) < 0.005 * len(texts), alarms[:20]
 
 
@@ -119,4 +119,4 @@ def test_says_nothing_of_short_english_queries() -> None:
     with queries.open(encoding="utf-8", newline="") as stream:
         texts = [row["query"] for row in csv.DictReader(stream, delimiter="\t")]
     assert texts
-    assert [text for text in texts if unreadable("mini", text)] == []
+    assert [text for text in texts if language_notice("mini", text)] == []

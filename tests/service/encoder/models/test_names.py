@@ -68,8 +68,8 @@ def test_what_is_wrong_is_told(name: str, told: str) -> None:
 
 def test_the_list_of_models_imports_no_torch() -> None:
     program = (
-        "import sys; from service.encoder.models import known_models, is_on_this_machine, parse_name;"
-        "[is_on_this_machine(str(parse_name(m.name))) for m in known_models()];"
+        "import sys; from service.encoder.models import offered_models, is_on_this_machine, parse_name;"
+        "[is_on_this_machine(str(parse_name(m.name))) for m in offered_models()];"
         "print('torch' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -3,27 +3,27 @@
 import pytest
 
 from service.config import MINI, PREFERRED_MODEL
-from service.encoder.models import known_models, languages_of, parse_name
-from service.encoder.models.catalogue import KnownModel
+from service.encoder.models import languages_of, offered_models, parse_name
+from service.encoder.models.offered import OfferedModel
 from service.encoder.torchvision_compat import mend_torchvision
 
-DOWNLOADED = [model for model in known_models() if model.repository]
+DOWNLOADED = [model for model in offered_models() if model.repository]
 
 
 def test_starts_with_the_built_in_and_the_preferred_model() -> None:
-    assert [model.name for model in known_models()][:2] == [MINI, PREFERRED_MODEL]
+    assert [model.name for model in offered_models()][:2] == [MINI, PREFERRED_MODEL]
 
 
 def test_names_are_unique_and_nothing_is_left_empty() -> None:
-    names = [model.name for model in known_models()]
+    names = [model.name for model in offered_models()]
     assert len(set(names)) == len(names)
-    for model in known_models():
+    for model in offered_models():
         assert all([model.title, model.languages, model.licence, model.note, model.dimension])
         assert (model.download_mb > 0) == (model.repository is not None)
 
 
 @pytest.mark.parametrize("model", DOWNLOADED, ids=lambda model: model.name)
-def test_is_in_the_registry_of_open_clip(model: KnownModel) -> None:
+def test_is_in_the_registry_of_open_clip(model: OfferedModel) -> None:
     mend_torchvision()
     import open_clip
 
@@ -38,7 +38,7 @@ def test_is_in_the_registry_of_open_clip(model: KnownModel) -> None:
 
 
 @pytest.mark.parametrize("model", [m for m in DOWNLOADED if "xlm" not in m.name], ids=lambda model: model.name)
-def test_downloads_no_less_than_its_weights(model: KnownModel) -> None:
+def test_downloads_no_less_than_its_weights(model: OfferedModel) -> None:
     # The meta device gives the exact shapes without a byte of weights.
     mend_torchvision()
     import open_clip

@@ -19,11 +19,11 @@ import pytest
 
 from service.encoder.encoder import Encoder
 from service.encoder.models import mini_folder
-from service.encoder.runtimes import loading, openvino_towers
-from service.encoder.runtimes.bundled import GRAPHS, WEIGHTS, Shipped
+from service.encoder.runtimes import loading, memory, openvino_towers
+from service.encoder.runtimes.bundled import GRAPHS, WEIGHTS, BundledModel
 from service.encoder.runtimes.convert import ConversionError, with_precise_layers
-from service.encoder.runtimes.model_cache import FACTS
-from service.encoder.runtimes.probes import COUNT, drawn_photographs
+from service.encoder.runtimes.model_cache import MANIFEST
+from service.encoder.runtimes.probes import COUNT, synthetic_photographs
 from service.errors import ModelError, UsageError
 from service.store.array_files import write_signed
 
@@ -49,7 +49,7 @@ def load(tiny_folder: Path, tmp_path: Path, said: list[str]) -> Load:
 
 def pixels(encoder: Encoder) -> list[Any]:
     side = encoder.photograph_side
-    return list(drawn_photographs((side, side)))
+    return list(synthetic_photographs((side, side)))
 
 
 def agree(one: Encoder, other: Encoder) -> None:
@@ -69,12 +69,12 @@ def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError("a network is loaded")
 
-    monkeypatch.setattr("service.encoder.open_clip_model.load_network", refuse)
+    monkeypatch.setattr("service.encoder.runtimes.loading.load_network", refuse)
 
 
 def kept(tmp_path: Path) -> Path:
     """The folder of the one model that is kept."""
-    (facts,) = (tmp_path / "cache").rglob(FACTS)
+    (facts,) = (tmp_path / "cache").rglob(MANIFEST)
     return facts.parent
 
 
@@ -131,12 +131,12 @@ def test_a_cache_that_is_not_whole_is_made_anew(
     elif harm == "cut":
         block.write_bytes(block.read_bytes()[:100])
     elif harm == "facts":
-        (place / FACTS).write_text("{", encoding="utf-8")
+        (place / MANIFEST).write_text("{", encoding="utf-8")
     elif harm == "gone":
-        (place / FACTS).unlink()
+        (place / MANIFEST).unlink()
     else:
-        facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
-        (place / FACTS).write_text(json.dumps(facts | {"openvino": "1"}), encoding="utf-8")
+        facts = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        (place / MANIFEST).write_text(json.dumps(facts | {"openvino": "1"}), encoding="utf-8")
     again = load()
     assert again.runtime == "openvino"
     assert "Converting the model" in said[0]
@@ -175,7 +175,7 @@ def test_a_converter_that_raises_is_told_and_not_tried_again(
         encoder = load()
         assert encoder.runtime == "torch"
         assert encoder.notice is not None
-        assert "the photograph tower does not convert (No conversion rule found)" in encoder.notice
+        assert "the image tower does not convert (No conversion rule found)" in encoder.notice
         assert encoder.notice == said[-1]
         agree(encoder, tiny)
     assert len(tried) == 1
@@ -186,7 +186,7 @@ def test_graphs_that_move_vectors_are_not_used(load: Load, tiny: Encoder, monkey
     encoder = load()
     assert encoder.runtime == "torch"
     assert encoder.notice is not None
-    assert "would move (least cosine" in encoder.notice
+    assert "would change (least cosine" in encoder.notice
     agree(encoder, tiny)
 
 
@@ -194,9 +194,9 @@ def test_first_layers_stay_precise_until_the_vectors_keep(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cosines = iter([0.99999, 0.9, 0.95, 0.9999])
-    monkeypatch.setattr("service.encoder.runtimes.convert._cosine", lambda one, other: next(cosines))
+    monkeypatch.setattr("service.encoder.runtimes.convert._least_cosine", lambda one, other: next(cosines))
     assert load(precision="bf16" if openvino_towers.has_bf16() else None).runtime == "openvino"
-    converted = json.loads((kept(tmp_path) / FACTS).read_text(encoding="utf-8"))["converted"]
+    converted = json.loads((kept(tmp_path) / MANIFEST).read_text(encoding="utf-8"))["converted"]
     assert converted["precise_layers"] == 6
     assert (kept(tmp_path) / "photographs.xml").read_text(encoding="utf-8").count('name="precise"') > 6
 
@@ -245,7 +245,7 @@ def test_a_cache_folder_that_cannot_be_made_does_not_either(load: Load, tiny: En
 
 
 def test_too_little_memory_to_convert_leaves_torch(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_memory", lambda what: {"MemTotal": 10**12, "MemAvailable": 1000}[what])
+    monkeypatch.setattr(memory, "_memory", lambda what: {"MemTotal": 10**12, "MemAvailable": 1000}[what])
     encoder = load()
     assert encoder.runtime == "torch"
     assert encoder.notice is not None
@@ -253,7 +253,7 @@ def test_too_little_memory_to_convert_leaves_torch(load: Load, monkeypatch: pyte
 
 
 def test_a_model_larger_than_the_memory_gets_a_sentence(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_memory", lambda what: 1000)
+    monkeypatch.setattr(memory, "_memory", lambda what: 1000)
     with pytest.raises(ModelError, match=r"takes .* GB and this machine has .* GB of memory; choose a smaller one"):
         load()
 
@@ -313,7 +313,7 @@ def test_mini_gives_the_vectors_of_torch() -> None:
 def test_graphs_that_do_not_fit_the_weights_are_not_used(tmp_path: Path, harm: str) -> None:
     for name in (GRAPHS, WEIGHTS):
         shutil.copy(mini_folder() / name, tmp_path / name)
-    assert Shipped.read(tmp_path) is not None
+    assert BundledModel.read(tmp_path) is not None
     graphs = tmp_path / GRAPHS
     if harm == "gone":
         graphs.unlink()
@@ -325,7 +325,7 @@ def test_graphs_that_do_not_fit_the_weights_are_not_used(tmp_path: Path, harm: s
             stream.write(b"\1\2\3")
     else:
         graphs.write_bytes(graphs.read_bytes()[: 100 if harm == "cut" else 0])
-    assert Shipped.read(tmp_path) is None
+    assert BundledModel.read(tmp_path) is None
 
 
 # -- parts ---------------------------------------------------------------------------------------------
@@ -349,19 +349,19 @@ def test_as_many_layers_as_asked_for_are_marked() -> None:
 
 
 def test_drawn_photographs_are_different_and_always_the_same() -> None:
-    drawn = drawn_photographs((24, 32))
+    drawn = synthetic_photographs((24, 32))
     assert drawn.shape == (COUNT, 24, 32, 3)
     assert drawn.dtype == np.uint8
     assert len(np.unique(drawn.reshape(COUNT, -1), axis=0)) == COUNT
-    assert np.array_equal(drawn, drawn_photographs((24, 32)))
+    assert np.array_equal(drawn, synthetic_photographs((24, 32)))
 
 
 def test_a_conversion_says_which_part_failed() -> None:
-    from service.encoder.runtimes.convert import _understood
+    from service.encoder.runtimes.convert import _conversion_errors
 
     with (
         pytest.raises(ConversionError, match=r"the text tower does not convert \(ValueError\)"),
-        _understood("the text tower"),
+        _conversion_errors("the text tower"),
     ):
         raise ValueError
 
@@ -386,13 +386,13 @@ def test_compiled_graphs_are_kept_and_made_anew_where_they_are_not_whole(
         assert write_signed(blob, b"something that OpenVINO does not know")
     else:
         blob.write_bytes(bytes(content))
-    real, made = openvino_towers.compiled, []
+    real, made = openvino_towers.compile_graph, []
 
     def counted(model: Any, precision: str) -> Any:
         made.append(model)
         return real(model, precision)
 
-    monkeypatch.setattr(openvino_towers, "compiled", counted)
+    monkeypatch.setattr(openvino_towers, "compile_graph", counted)
     agree(load(), tiny)
     assert len(made) == (harm != "none"), "the photograph tower's is whole"
     assert blob.read_bytes() == bytes(content) or harm != "none"

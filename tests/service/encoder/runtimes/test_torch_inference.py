@@ -15,9 +15,14 @@ from PIL import Image
 from data.captions import read_captions
 from service.encoder.encoder import Encoder
 from service.encoder.open_clip_model import load_network, preprocessing_of
-from service.encoder.preprocess import Preparation
+from service.encoder.preprocess import Preprocessing
+from service.encoder.runtimes.torch_inference import (
+    Precisions,
+    fastest_precisions,
+    fold_batch_norms,
+    optimise_for_inference,
+)
 from service.encoder.runtimes.torch_towers import TorchTowers
-from service.encoder.torch_precision import Precisions, fastest_precisions, fold_batch_norms, settle
 from service.photos.decode import open_photograph
 from service.types import Float32Array
 
@@ -91,7 +96,7 @@ def test_a_folded_tower_gives_the_same_vectors(loaded: tuple[Any, Any], quick: E
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()), "the test compares two ways"
     prepared = [quick.prepare(image) for image in shown(samples)]
     with torch.inference_mode():
-        images = Preparation.of(asdict(preprocessing_of(model))).normalised(np.stack(prepared))
+        images = Preprocessing.from_config(asdict(preprocessing_of(model))).normalised(np.stack(prepared))
         plain = model.encode_image(torch.from_numpy(images), normalize=True).numpy()
     assert least_cosine(quick.encode_prepared(prepared), plain) > 0.99999
 
@@ -193,7 +198,7 @@ def test_towers_of_two_precisions_live_in_one_model(
     model, tokenizer, _ = load_network("mini" if name == "mini" else f"local-dir:{tiny_folder}")
     size = preprocessing_of(model).size
     height, width = (size, size) if isinstance(size, int) else size
-    settled = settle(model, "cpu", Precisions("fp32", "bf16"), (height, width))
+    settled = optimise_for_inference(model, "cpu", Precisions("fp32", "bf16"), (height, width))
     assert {each.dtype for each in settled.visual.parameters()} == {torch.float32}
     del settled.visual
     assert {each.dtype for each in settled.parameters()} == {torch.bfloat16}
