@@ -67,7 +67,9 @@ def index_folders(
         yield event
 
 
-def _takes_over(library: Path, catalog: Catalog, encoders: LibraryEncoders, main: Encoder, walked: Collection[int]) -> bool:
+def _takes_over(
+    library: Path, catalog: Catalog, encoders: LibraryEncoders, main: Encoder, walked: Collection[int]
+) -> bool:
     """Whether `main` is the library's main encoder now; it becomes so here if its vectors are complete.
 
     They are complete when all roots have been walked from end to end; `walked` are the ids of those that were.
