@@ -240,7 +240,7 @@ def test_without_nncf_a_sentence_says_what_to_install(train: Train, monkeypatch:
 
 def test_a_model_that_openvino_does_not_compute_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.encoder.runtimes.convert.LEAST_COSINE", 1.1)
-    with pytest.raises(ModelError, match=r"Only what OpenVINO computes can be quantised\. .* would move"):
+    with pytest.raises(ModelError, match=r"Only what OpenVINO computes can be quantised\. .* would change"):
         train()
 
 
