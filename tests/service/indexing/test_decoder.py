@@ -1,12 +1,12 @@
-"""One file of an index run: read once, recognised, decoded in bounded memory."""
+"""One file of an index run: read once, decoded in bounded memory."""
 
 from __future__ import annotations
 
 import io
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,84 +14,123 @@ from PIL import Image
 
 import service.indexing.decoder
 from service.indexing.decoder import Decoder, EncodingTask, Failure, File, MemoryBudget, PreparedPhotograph
-from service.indexing.indexer import Finished, update_catalog
 from service.photos.decode import THUMBNAIL_SIDE
 from service.store.catalog import Catalog
 from tests.service.colours import ColourEncoder, paint
 
 
-class Hold:
-    """What is held of a room, now and at most; `alone` is what was held beside the largest."""
-
-    def __init__(self, most: int) -> None:
-        self.room = MemoryBudget(most)
-        self.held = 0
-        self.peak = 0
-        self.guard = threading.Lock()
-
-    @contextmanager
-    def of(self, amount: int) -> Iterator[None]:
-        with self.room.reserve(amount):
-            with self.guard:
-                self.held += amount
-                self.peak = max(self.peak, self.held)
-            time.sleep(0.002)
-            yield
-            with self.guard:
-                self.held -= amount
+def eventually(holds: Callable[[], object]) -> bool:
+    """Wait until a condition holds; False after ten seconds."""
+    end = time.monotonic() + 10
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True
 
 
-def in_threads(hold: Hold, amounts: list[int]) -> None:
-    def take(amount: int) -> None:
-        with hold.of(amount):
+class Request:
+    """A thread that reserves memory, once it is granted keeps it until `release`, and then gives it back."""
+
+    def __init__(self, budget: MemoryBudget, amount: int) -> None:
+        self._budget = budget
+        self._amount = amount
+        self._granted = threading.Event()
+        self._release = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with self._budget.reserve(self._amount):
+            self._granted.set()
+            self._release.wait()
+
+    def is_granted(self) -> bool:
+        return self._granted.wait(10)
+
+    def is_queued(self, place: int = 1) -> bool:
+        """Whether it comes to wait at this place of the queue instead of being granted."""
+
+        def decided() -> bool:
+            with self._budget._changed:
+                return self._granted.is_set() or len(self._budget._waiting) == place
+
+        return eventually(decided) and not self._granted.is_set()
+
+    def release(self) -> None:
+        self._release.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+def test_a_request_over_the_limit_waits_until_it_fits() -> None:
+    budget = MemoryBudget(100)
+    first, second = Request(budget, 40), Request(budget, 60)
+    assert first.is_granted()
+    assert second.is_granted()
+    third = Request(budget, 40)
+    assert third.is_queued()
+    first.release()
+    assert third.is_granted()
+    second.release()
+    third.release()
+
+
+def test_a_request_larger_than_the_limit_is_granted_alone() -> None:
+    budget = MemoryBudget(100)
+    small = Request(budget, 40)
+    assert small.is_granted()
+    large = Request(budget, 250)
+    assert large.is_queued()
+    small.release()
+    assert large.is_granted()
+    other = Request(budget, 10)
+    assert other.is_queued()
+    large.release()
+    assert other.is_granted()
+    other.release()
+
+
+def test_small_requests_do_not_overtake_a_large_one() -> None:
+    budget = MemoryBudget(10)
+    first = Request(budget, 6)
+    assert first.is_granted()
+    large = Request(budget, 10)
+    assert large.is_queued()
+    small = Request(budget, 1)
+    assert small.is_queued(place=2)
+    first.release()
+    assert large.is_granted()
+    assert small.is_queued()
+    large.release()
+    assert small.is_granted()
+    small.release()
+
+
+def test_many_requests_are_all_granted() -> None:
+    budget = MemoryBudget(100)
+
+    def reserve(amount: int) -> None:
+        with budget.reserve(amount):
             pass
 
-    threads = [threading.Thread(target=take, args=(amount,)) for amount in amounts]
+    threads = [
+        threading.Thread(target=reserve, args=(amount,), daemon=True) for amount in [40, 250, 10, 90, 250, 30] * 5
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert not any(thread.is_alive() for thread in threads), "somebody waits for ever"
+    assert not any(thread.is_alive() for thread in threads)
 
 
-def test_no_more_is_given_out_than_there_is() -> None:
-    hold = Hold(100)
-    in_threads(hold, [30] * 20)
-    assert 30 < hold.peak <= 100
-    assert hold.held == 0
-
-
-def test_what_is_larger_than_the_room_is_alone_in_it() -> None:
-    hold = Hold(100)
-    in_threads(hold, [40, 250, 10, 90, 250, 30])
-    assert hold.peak == 250
-
-
-def test_room_comes_back_after_an_error() -> None:
-    room = MemoryBudget(10)
-    for _ in range(3):
-        with pytest.raises(ValueError, match="broken"), room.reserve(10):
-            raise ValueError("broken")
-
-
-def test_who_came_first_is_served_first() -> None:
-    """Small amounts would fit beside what is held, and still let the large one before them go first."""
-    room, order = MemoryBudget(10), []
-    with room.reserve(6):
-        threads = []
-        for amount in (10, 1, 1):
-            threads.append(threading.Thread(target=lambda amount=amount: served(amount)))
-
-            def served(amount: int) -> None:
-                with room.reserve(amount):
-                    order.append(amount)
-
-            threads[-1].start()
-            while len(room._waiting) < len(threads):
-                time.sleep(0.001)
-    for thread in threads:
-        thread.join(30)
-    assert order == [10, 1, 1]
+def test_memory_is_given_back_after_an_error() -> None:
+    budget = MemoryBudget(10)
+    with pytest.raises(ValueError, match="broken"), budget.reserve(10):
+        raise ValueError("broken")
+    other = Request(budget, 10)
+    assert other.is_granted()
+    other.release()
 
 
 # -- a file -------------------------------------------------------------------------------------------
@@ -110,16 +149,14 @@ def file_of(catalog: Catalog, path: Path) -> File:
     return File(root, folder, path.name, facts.st_size, facts.st_mtime_ns, None)
 
 
-def test_a_file_is_opened_once_for_hash_pixels_and_thumbnail(
-    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_opened_only_once(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = file_of(catalog, paint(tmp_path / "photographs" / "a.jpg", "red", (900, 600)))
     opened: list[Path] = []
     real = io.open
 
-    def counted(path: object, *given: object, **more: object) -> object:
+    def counted(path: object, *args: object, **options: object) -> object:
         opened.append(Path(str(path)))
-        return real(path, *given, **more)  # type: ignore[call-overload]
+        return real(path, *args, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(io, "open", counted)
     outcome = Decoder(catalog, [EncodingTask.main(ColourEncoder())]).decode(file)
@@ -127,34 +164,34 @@ def test_a_file_is_opened_once_for_hash_pixels_and_thumbnail(
     assert [path.name for path in opened if path.parent == file.path.parent] == ["a.jpg"]
 
 
-@pytest.mark.parametrize(("size", "side", "seen"), [
+@pytest.mark.parametrize(("size", "side", "expected"), [
     ((4000, 3000), 260, (1000, 750)), ((4000, 3000), 224, (1000, 750)), ((4000, 3000), 100, (500, 375)),
     ((6000, 4000), 224, (750, 500)), ((1041, 1600), 260, (521, 800)), ((1039, 1600), 260, (1039, 1600)),
     ((224, 224), 260, (224, 224)), ((9600, 9600), 224, (600, 600)),
 ])  # fmt: skip
-def test_a_tower_sees_at_least_twice_its_side(
-    catalog: Catalog, tmp_path: Path, size: tuple[int, int], side: int, seen: tuple[int, int]
+def test_photographs_are_decoded_at_twice_the_side_of_the_model_or_more(
+    catalog: Catalog, tmp_path: Path, size: tuple[int, int], side: int, expected: tuple[int, int]
 ) -> None:
-    """And a thumbnail at least its own."""
-    looked_at: list[tuple[int, int]] = []
+    """And at no less than the side of a thumbnail."""
+    sizes: list[tuple[int, int]] = []
 
-    class Looking(ColourEncoder):
+    class SizeRecorder(ColourEncoder):
         def prepare(self, image: Image.Image) -> object:  # type: ignore[override]
-            looked_at.append(image.size)
+            sizes.append(image.size)
             return super().prepare(image)
 
     file = file_of(catalog, paint(tmp_path / "photographs" / "a.jpg", "red", size))
-    outcome = Decoder(catalog, [EncodingTask.main(Looking(photograph_side=side))]).decode(file)
+    outcome = Decoder(catalog, [EncodingTask.main(SizeRecorder(photograph_side=side))]).decode(file)
     assert isinstance(outcome, PreparedPhotograph)
     assert (outcome.facts.width, outcome.facts.height) == size
     if side == 100:
-        # The thumbnail needs more than the tower: 384 pixels, on the shorter side too.
-        seen = (1000, 750)
-    assert looked_at == [seen]
-    assert min(seen) >= min(*size, max(2 * side, THUMBNAIL_SIDE))
+        # The thumbnail needs more than the model: 384 pixels, on the shorter side too.
+        expected = (1000, 750)
+    assert sizes == [expected]
+    assert min(expected) >= min(*size, max(2 * side, THUMBNAIL_SIDE))
 
 
-def test_a_broken_file_is_a_failure_and_gives_its_room_back(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_broken_file_is_a_failure_and_gives_its_memory_back(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
     broken = tmp_path / "photographs" / "a.jpg"
     broken.write_bytes(b"no photograph")
@@ -170,42 +207,42 @@ def test_a_broken_file_is_a_failure_and_gives_its_room_back(catalog: Catalog, tm
 
 
 @pytest.mark.parametrize("threads", [2, 8])
-def test_a_folder_of_large_photographs_is_decoded_one_after_the_other(
+def test_photographs_over_the_memory_limit_are_decoded_one_at_a_time(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """The pixels alive at any time, counted where decoding begins and ends, fit into what was set aside."""
-    folder = tmp_path / "photographs"
-    for number in range(6):
-        paint(folder / f"{number}.png", (40 * number, 0, 0), (700, 600))
-        paint(folder / f"{number}.jpg", (0, 40 * number, 0), (90, 60))
+    """Each keeps its memory until another thread waits for it, or is given it too."""
+    size, count = (700, 600), 6
+    files = [
+        file_of(catalog, paint(tmp_path / "photographs" / f"{number}.png", (40 * number, 0, 0), size))
+        for number in range(count)
+    ]
     monkeypatch.setattr(service.indexing.decoder, "_BYTES_DECODED", 1_000_000)
-    alive, peak, guard = 0, 0, threading.Lock()
+    decoder = Decoder(catalog, [EncodingTask.main(ColourEncoder())])
+    started, decoding, most = 0, 0, 0
+    guard = threading.Lock()
     real = service.indexing.decoder.open_photograph
 
-    def watched(content: bytes, **settings: object) -> object:
-        nonlocal alive, peak
-        width, height = Image.open(io.BytesIO(content)).size
-        announce = settings.pop("before_decoding")
+    def watched(content: bytes, *, before_decoding: Callable[[int], None], **settings: object) -> object:
+        nonlocal decoding
 
-        def announced(amount: int) -> None:
-            nonlocal alive, peak
-            announce(amount)  # type: ignore[operator]
-            assert amount >= 4 * width * height
+        def reserve(amount: int) -> None:
+            nonlocal started, decoding, most
+            assert amount >= 4 * size[0] * size[1]
+            before_decoding(amount)
             with guard:
-                alive += amount
-                peak = max(peak, alive)
+                started += 1
+                decoding += 1
+                most = max(most, decoding)
+                last = started == count
+            assert last or eventually(lambda: decoding > 1 or decoder._decoding._waiting)
 
-        photograph = real(content, before_decoding=announced, **settings)  # type: ignore[arg-type]
-        time.sleep(0.005)
+        photograph = real(content, before_decoding=reserve, **settings)  # type: ignore[arg-type]
         with guard:
-            alive -= 4 * width * height
+            decoding -= 1
         return photograph
 
     monkeypatch.setattr(service.indexing.decoder, "open_photograph", watched)
-    folders = [catalog.add_root(folder.resolve())]
-    tasks = [EncodingTask.main(ColourEncoder())]
-    events = update_catalog(catalog, tasks, folders, prune=False, batch_size=4, threads=threads)
-    assert any(isinstance(event, Finished) for event in events)
-    assert catalog.count() == 12
-    large, small = 4 * 700 * 600, 4 * 90 * 60
-    assert large <= peak < large + 2 * small
+    with ThreadPoolExecutor(threads) as pool:
+        outcomes = list(pool.map(decoder.decode, files))
+    assert all(isinstance(outcome, PreparedPhotograph) for outcome in outcomes), outcomes
+    assert most == 1
