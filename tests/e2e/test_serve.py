@@ -230,8 +230,8 @@ def test_an_endless_upload_is_cut_off(running: Running) -> None:
 
 def test_paths_that_try_to_leave_as_they_are_written(running: Running) -> None:
     for path in (
-        "/page/../cli.py",
-        "/page/%2e%2e/cli.py",
+        "/page/../app.py",
+        "/page/%2e%2e/app.py",
         "/page/..%2f..%2f..%2fetc/passwd",
         "/photos/../../etc/passwd",
     ):

@@ -17,7 +17,7 @@ from service.web.app import create_app
 from tests.service.by_kind import COLOURS, speckled
 from tests.service.cli.test_classify import sorted_shelf, sorted_standing
 from tests.service.conftest import Shelf
-from tests.service.web.test_app import _upload, client_of, refused
+from tests.service.web.client import client_of, error_message, upload_in_chunks
 
 __all__ = ["sorted_shelf", "sorted_standing"]
 
@@ -88,20 +88,20 @@ def test_a_file_that_is_too_large_stops_no_other_and_a_form_that_is_stops_all(cl
     assert [line.get("kind") for line in answers] == [None, "fern"]
     assert answers[0]["error"]["kind"] == "too_large"
     assert "larger than 0.1 MB" in answers[0]["error"]["message"]
-    said = refused(client.post("/classify", files=form(*[("large.jpg", large)] * 3)), 413, "too_large")
+    said = error_message(client.post("/classify", files=form(*[("large.jpg", large)] * 3)), 413, "too_large")
     assert "The form is larger than 0.3 MB" in said
     assert "SMYSL_FORM_LIMIT_MB" in said
 
 
 def test_a_form_without_end_is_cut_off(sorted_shelf: Shelf) -> None:
     with sorted_shelf.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library:
-        read, answer = asyncio.run(_upload(library, "/classify", chunks=1000, announce=False))
-    assert "The form is larger" in refused(answer, 413, "too_large")
+        read, answer = asyncio.run(upload_in_chunks(library, "/classify", chunks=1000, announce=False))
+    assert "The form is larger" in error_message(answer, 413, "too_large")
     assert 30 <= read <= 32
 
 
 def test_other_addresses_keep_their_limit(client: TestClient) -> None:
-    said = refused(client.post("/search/image", files={"photo": ("a.jpg", b"x" * 150_000)}), 413, "too_large")
+    said = error_message(client.post("/search/image", files={"photo": ("a.jpg", b"x" * 150_000)}), 413, "too_large")
     assert "SMYSL_UPLOAD_LIMIT_MB" in said
 
 
@@ -121,7 +121,7 @@ def test_other_addresses_keep_their_limit(client: TestClient) -> None:
 def test_what_cannot_be_asked_is_refused_before_the_answer_begins(
     client: TestClient, fern: bytes, fields: dict[str, str], status: int, kind: str, said: str
 ) -> None:
-    assert said in refused(client.post("/classify", files=form(("a.png", fern)), data=fields), status, kind)
+    assert said in error_message(client.post("/classify", files=form(("a.png", fern)), data=fields), status, kind)
 
 
 @pytest.mark.parametrize(
@@ -142,17 +142,21 @@ def test_what_cannot_be_asked_is_refused_before_the_answer_begins(
 def test_what_is_no_form_of_photographs_gets_a_sentence(
     client: TestClient, content: bytes, kind: str, said: str
 ) -> None:
-    assert said in refused(client.post("/classify", content=content, headers={"content-type": kind}), 400, "usage")
+    assert said in error_message(
+        client.post("/classify", content=content, headers={"content-type": kind}), 400, "usage"
+    )
 
 
 def test_too_many_files_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service.web.multipart, "MAX_FILES", 3)
-    assert "more than 3 files" in refused(client.post("/classify", files=form(*[("a.jpg", b"x")] * 4)), 400, "usage")
+    assert "more than 3 files" in error_message(
+        client.post("/classify", files=form(*[("a.jpg", b"x")] * 4)), 400, "usage"
+    )
 
 
 def test_a_library_without_kinds_is_refused(standing: Shelf, fern: bytes) -> None:
     with standing.open() as library, client_of(create_app(library)) as client:
-        assert "No photograph of the library has a kind" in refused(
+        assert "No photograph of the library has a kind" in error_message(
             client.post("/classify", files=form(("a.png", fern))), 409, "library"
         )
 

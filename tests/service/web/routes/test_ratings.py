@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from service.web.app import create_app
 from tests.service.conftest import Shelf
-from tests.service.web.test_app import client_of, ids, refused
+from tests.service.web.client import client_of, error_message, photo_ids
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def client(shelf: Shelf) -> Iterator[TestClient]:
 
 @pytest.fixture
 def known(client: TestClient) -> dict[str, int]:
-    return ids(client)
+    return photo_ids(client)
 
 
 def test_a_grade_comes_back_with_its_time_and_is_there_for_everybody(client: TestClient, known: dict[str, int]) -> None:
@@ -87,7 +87,7 @@ def test_what_is_no_rating_gets_a_sentence(
     client: TestClient, known: dict[str, int], change: dict[str, object], status: int, kind: str, said: str
 ) -> None:
     asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3} | change
-    assert said in refused(client.post("/ratings", json=asked), status, kind)
+    assert said in error_message(client.post("/ratings", json=asked), status, kind)
     assert client.get("/ratings").json() == {"ratings": [], "total": 0}
 
 
@@ -106,7 +106,7 @@ def test_what_is_no_rating_gets_a_sentence(
 def test_what_cannot_be_listed_gets_a_sentence(
     client: TestClient, parameters: dict[str, Any], status: int, kind: str
 ) -> None:
-    refused(client.get("/ratings", params=parameters), status, kind)
+    error_message(client.get("/ratings", params=parameters), status, kind)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_cannot_be_listed_gets_a_sentence(
 def test_another_sites_page_rates_nothing(client: TestClient, known: dict[str, int], headers: dict[str, str]) -> None:
     asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3}
     answer = client.post("/ratings", json=asked, headers=headers)
-    assert "another page" in refused(answer, 403, "forbidden")
+    assert "another page" in error_message(answer, 403, "forbidden")
     assert client.get("/ratings").json()["total"] == 0
 
 
@@ -141,5 +141,5 @@ def test_a_body_that_a_page_may_send_anywhere_is_no_rating(
 ) -> None:
     """A browser asks before it sends JSON to another site, and sends plain text without asking."""
     body = b'{"photo_id": %d, "text": "a flower", "grade": 3}' % known["wood.jpg"]
-    refused(client.post("/ratings", content=body, headers=form), 422, "usage")
+    error_message(client.post("/ratings", content=body, headers=form), 422, "usage")
     assert client.get("/ratings").json()["total"] == 0
