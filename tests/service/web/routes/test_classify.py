@@ -1,4 +1,4 @@
-"""Classifying over HTTP: a form of many files in, a line for each out, and nothing kept but what is bounded."""
+"""Classifying over HTTP: a form of many files in, one line per file out, within bounded memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def form(*files: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
 
 
 def part(name: str, file: str | None = None) -> bytes:
-    """The head of a part of a form whose boundary is x."""
+    """The headers of a part of a form whose boundary is x."""
     named = f'; filename="{file}"' if file else ""
     return f'--x\r\ncontent-disposition: form-data; name="{name}"{named}\r\n\r\n'.encode()
 
@@ -50,7 +50,7 @@ def lines(answer: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def test_a_line_for_each_photograph_in_the_order_of_the_form(client: TestClient, fern: bytes, tmp_path: Path) -> None:
+def test_one_line_per_photograph_in_the_order_of_the_form(client: TestClient, fern: bytes, tmp_path: Path) -> None:
     poppy = speckled(tmp_path / "poppy.png", COLOURS["poppy"], 9).read_bytes()
     answer = client.post(
         "/classify",
@@ -69,44 +69,44 @@ def test_a_line_for_each_photograph_in_the_order_of_the_form(client: TestClient,
     assert empty["error"]["message"].endswith("the file is empty.")
 
 
-def test_more_files_than_a_batch_come_back_one_by_one(client: TestClient, fern: bytes) -> None:
+def test_more_files_than_a_batch_keep_their_order(client: TestClient, fern: bytes) -> None:
     names = [f"{number}.png" for number in range(40)]
     answer = client.post("/classify", files=form(*((name, fern) for name in names)))
     assert [line["file"] for line in lines(answer)] == names
 
 
-def test_a_photograph_of_the_library_is_told_to_be_one(client: TestClient, sorted_shelf: Shelf) -> None:
+def test_a_photograph_of_the_library_is_marked_as_in_library(client: TestClient, sorted_shelf: Shelf) -> None:
     content = (sorted_shelf.photographs / "gentian" / "0.png").read_bytes()
     (line,) = lines(client.post("/classify", files=form(("x.png", content)), data={"k": "200"}))
     assert line["in_library"]
     assert len(line["neighbours"]) == 17
 
 
-def test_a_file_that_is_too_large_stops_no_other_and_a_form_that_is_stops_all(client: TestClient, fern: bytes) -> None:
+def test_too_large_a_file_fails_alone_and_too_large_a_form_as_a_whole(client: TestClient, fern: bytes) -> None:
     large = b"x" * 150_000
     answers = lines(client.post("/classify", files=form(("large.jpg", large), ("fern.png", fern))))
     assert [line.get("kind") for line in answers] == [None, "fern"]
     assert answers[0]["error"]["kind"] == "too_large"
     assert "larger than 0.1 MB" in answers[0]["error"]["message"]
-    said = error_message(client.post("/classify", files=form(*[("large.jpg", large)] * 3)), 413, "too_large")
-    assert "The form is larger than 0.3 MB" in said
-    assert "SMYSL_FORM_LIMIT_MB" in said
+    message = error_message(client.post("/classify", files=form(*[("large.jpg", large)] * 3)), 413, "too_large")
+    assert "The form is larger than 0.3 MB" in message
+    assert "SMYSL_FORM_LIMIT_MB" in message
 
 
-def test_a_form_without_end_is_cut_off(sorted_shelf: Shelf) -> None:
+def test_an_endless_form_is_stopped_at_the_limit(sorted_shelf: Shelf) -> None:
     with sorted_shelf.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library:
         read, answer = asyncio.run(upload_in_chunks(library, "/classify", chunks=1000, announce=False))
     assert "The form is larger" in error_message(answer, 413, "too_large")
     assert 30 <= read <= 32
 
 
-def test_other_addresses_keep_their_limit(client: TestClient) -> None:
-    said = error_message(client.post("/search/image", files={"photo": ("a.jpg", b"x" * 150_000)}), 413, "too_large")
-    assert "SMYSL_UPLOAD_LIMIT_MB" in said
+def test_other_routes_keep_their_own_limit(client: TestClient) -> None:
+    message = error_message(client.post("/search/image", files={"photo": ("a.jpg", b"x" * 150_000)}), 413, "too_large")
+    assert "SMYSL_UPLOAD_LIMIT_MB" in message
 
 
 @pytest.mark.parametrize(
-    ("fields", "status", "kind", "said"),
+    ("fields", "status", "kind", "says"),
     [
         ({"k": "0"}, 400, "usage", "k is 0"),
         ({"k": "many"}, 400, "usage", "`k` is 'many'; it must be a whole number"),
@@ -118,18 +118,18 @@ def test_other_addresses_keep_their_limit(client: TestClient) -> None:
         ({"head": "x" * 20_000}, 400, "usage", "longer than 10,000 bytes"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_before_the_answer_begins(
-    client: TestClient, fern: bytes, fields: dict[str, str], status: int, kind: str, said: str
+def test_invalid_fields_are_refused_before_the_first_line(
+    client: TestClient, fern: bytes, fields: dict[str, str], status: int, kind: str, says: str
 ) -> None:
-    assert said in error_message(client.post("/classify", files=form(("a.png", fern)), data=fields), status, kind)
+    assert says in error_message(client.post("/classify", files=form(("a.png", fern)), data=fields), status, kind)
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "said"),
+    ("content", "kind", "says"),
     [
         (b"{}", "application/json", "multipart/form-data"),
         (b"", "multipart/form-data", "multipart/form-data"),
-        (b"nothing of the kind", "multipart/form-data; boundary=x", "The form is broken"),
+        (b"not a form", "multipart/form-data; boundary=x", "The form is broken"),
         (part("photo", "a") + b"abc", "multipart/form-data; boundary=x", "its end is missing"),
         (part("k") + b"3\r\n--x--\r\n", "multipart/form-data; boundary=x", "has no file"),
         (
@@ -139,10 +139,10 @@ def test_what_cannot_be_asked_is_refused_before_the_answer_begins(
         ),
     ],
 )
-def test_what_is_no_form_of_photographs_gets_a_sentence(
-    client: TestClient, content: bytes, kind: str, said: str
+def test_bodies_that_are_not_a_form_of_photographs_are_refused(
+    client: TestClient, content: bytes, kind: str, says: str
 ) -> None:
-    assert said in error_message(
+    assert says in error_message(
         client.post("/classify", content=content, headers={"content-type": kind}), 400, "usage"
     )
 
@@ -161,7 +161,7 @@ def test_a_library_without_kinds_is_refused(standing: Shelf, fern: bytes) -> Non
         )
 
 
-def test_a_fault_after_the_answer_has_begun_is_its_last_line(
+def test_an_error_after_the_first_lines_is_the_last_line(
     client: TestClient, fern: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from service.errors import MismatchError

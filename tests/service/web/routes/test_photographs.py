@@ -78,14 +78,14 @@ def test_a_thumbnail_is_a_small_jpeg(shelf: Shelf) -> None:
 
 
 def test_a_cached_thumbnail_is_not_sent_again(client: TestClient) -> None:
-    known = photo_ids(client)
-    path = f"/photos/{known['wood.jpg']}/thumbnail"
+    ids = photo_ids(client)
+    path = f"/photos/{ids['wood.jpg']}/thumbnail"
     etag = client.get(path).headers["etag"]
     for mark in (etag, f"W/{etag}", f'"other", {etag}', "*"):
         again = client.get(path, headers={"if-none-match": mark})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     assert client.get(path, headers={"if-none-match": '"other"'}).status_code == 200
-    assert client.get(f"/photos/{known['sand.png']}/thumbnail").headers["etag"] != etag
+    assert client.get(f"/photos/{ids['sand.png']}/thumbnail").headers["etag"] != etag
 
 
 @pytest.mark.parametrize("what", ["image", "thumbnail"])
@@ -107,15 +107,15 @@ def test_an_image_can_be_read_in_ranges(client: TestClient, standing: Shelf) -> 
 
 
 def test_a_missing_file_is_reported_and_its_thumbnail_remains(own_client: TestClient, shelf: Shelf) -> None:
-    known = photo_ids(own_client)
+    ids = photo_ids(own_client)
     for name in ("wood.jpg", "moss.tif"):
         (shelf.photographs / name).unlink()
-        message = error_message(own_client.get(f"/photos/{known[name]}/image"), 404, "not_found")
+        message = error_message(own_client.get(f"/photos/{ids[name]}/image"), 404, "not_found")
         assert name in message
         assert "smysl index" in message
-        thumbnail = own_client.get(f"/photos/{known[name]}/thumbnail")
+        thumbnail = own_client.get(f"/photos/{ids[name]}/thumbnail")
         assert Image.open(io.BytesIO(thumbnail.content)).format == "JPEG"
-        assert own_client.get(f"/photos/{known[name]}").status_code == 200
+        assert own_client.get(f"/photos/{ids[name]}").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["wood.jpg", "moss.tif"])

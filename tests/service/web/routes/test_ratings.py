@@ -1,4 +1,4 @@
-"""Ratings over HTTP: given, read, refused in the one shape of errors, and never for another site's page."""
+"""Ratings over HTTP: stored, listed, validated, and refused for pages of other sites."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ def client(shelf: Shelf) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def known(client: TestClient) -> dict[str, int]:
+def ids(client: TestClient) -> dict[str, int]:
     return photo_ids(client)
 
 
-def test_a_grade_comes_back_with_its_time_and_is_there_for_everybody(client: TestClient, known: dict[str, int]) -> None:
-    asked = {"photo_id": known["wood.jpg"], "text": " a red  flower", "grade": 3, "rater": "Ada"}
-    answer = client.post("/ratings", json=asked)
+def test_a_grade_is_returned_with_its_time_and_listed(client: TestClient, ids: dict[str, int]) -> None:
+    body = {"photo_id": ids["wood.jpg"], "text": " a red  flower", "grade": 3, "rater": "Ada"}
+    answer = client.post("/ratings", json=body)
     assert answer.status_code == 201
-    given = answer.json()
-    assert given.pop("time").endswith("Z")
-    assert given == {**asked, "text": "a red flower", "fits": None}
+    stored = answer.json()
+    assert stored.pop("time").endswith("Z")
+    assert stored == {**body, "text": "a red flower", "fits": None}
     listed = client.get("/ratings").json()
     assert listed["total"] == 1
     time = datetime.fromisoformat(listed["ratings"][0].pop("time"))
     assert abs((datetime.now(UTC) - time).total_seconds()) < 600
-    assert listed["ratings"] == [given]
+    assert listed["ratings"] == [stored]
 
 
-def test_yes_and_no_replace_each_other(client: TestClient, known: dict[str, int]) -> None:
+def test_a_later_rating_replaces_the_earlier_one(client: TestClient, ids: dict[str, int]) -> None:
     for fits in (True, False):
-        asked = {"photo_id": known["wood.jpg"], "text": "a flower", "fits": fits, "grade": None}
-        assert client.post("/ratings", json=asked).json()["fits"] is fits
+        body = {"photo_id": ids["wood.jpg"], "text": "a flower", "fits": fits, "grade": None}
+        assert client.post("/ratings", json=body).json()["fits"] is fits
     (rating,) = client.get("/ratings").json()["ratings"]
     assert (rating["fits"], rating["grade"], rating["rater"]) == (False, None, "me")
 
 
-def test_ratings_are_read_by_photograph_by_text_and_in_parts(client: TestClient, known: dict[str, int]) -> None:
+def test_ratings_are_listed_by_photograph_by_text_and_in_pages(client: TestClient, ids: dict[str, int]) -> None:
     for name in ("wood.jpg", "sand.png"):
         for text in ("a flower", "a cat"):
-            client.post("/ratings", json={"photo_id": known[name], "text": text, "fits": True})
+            client.post("/ratings", json={"photo_id": ids[name], "text": text, "fits": True})
 
     def read(**parameters: Any) -> tuple[list[tuple[int, str]], int]:
         answer = client.get("/ratings", params=parameters).json()
         return [(each["photo_id"], each["text"]) for each in answer["ratings"]], answer["total"]
 
-    wood, sand = known["wood.jpg"], known["sand.png"]
+    wood, sand = ids["wood.jpg"], ids["sand.png"]
     assert read(photo_id=wood) == ([(wood, "a flower"), (wood, "a cat")], 2)
     assert read(text="a cat") == ([(wood, "a cat"), (sand, "a cat")], 2)
     assert read(photo_id=sand, text="a cat") == ([(sand, "a cat")], 1)
@@ -64,7 +64,7 @@ def test_ratings_are_read_by_photograph_by_text_and_in_parts(client: TestClient,
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "kind", "said"),
+    ("change", "status", "kind", "says"),
     [
         ({"grade": 5}, 400, "usage", "The grade is 5; it must be from 1"),
         ({"grade": 0}, 400, "usage", "The grade is 0"),
@@ -83,11 +83,11 @@ def test_ratings_are_read_by_photograph_by_text_and_in_parts(client: TestClient,
         ({"text": None}, 422, "usage", "`text`"),
     ],
 )
-def test_what_is_no_rating_gets_a_sentence(
-    client: TestClient, known: dict[str, int], change: dict[str, object], status: int, kind: str, said: str
+def test_invalid_ratings_are_refused(
+    client: TestClient, ids: dict[str, int], change: dict[str, object], status: int, kind: str, says: str
 ) -> None:
-    asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3} | change
-    assert said in error_message(client.post("/ratings", json=asked), status, kind)
+    body = {"photo_id": ids["wood.jpg"], "text": "a flower", "grade": 3} | change
+    assert says in error_message(client.post("/ratings", json=body), status, kind)
     assert client.get("/ratings").json() == {"ratings": [], "total": 0}
 
 
@@ -103,7 +103,7 @@ def test_what_is_no_rating_gets_a_sentence(
         ({"photo_id": "x"}, 422, "usage"),
     ],
 )
-def test_what_cannot_be_listed_gets_a_sentence(
+def test_invalid_list_parameters_are_refused(
     client: TestClient, parameters: dict[str, Any], status: int, kind: str
 ) -> None:
     error_message(client.get("/ratings", params=parameters), status, kind)
@@ -120,9 +120,9 @@ def test_what_cannot_be_listed_gets_a_sentence(
         {"origin": "null"},
     ],
 )
-def test_another_sites_page_rates_nothing(client: TestClient, known: dict[str, int], headers: dict[str, str]) -> None:
-    asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3}
-    answer = client.post("/ratings", json=asked, headers=headers)
+def test_pages_of_other_sites_cannot_rate(client: TestClient, ids: dict[str, int], headers: dict[str, str]) -> None:
+    body = {"photo_id": ids["wood.jpg"], "text": "a flower", "grade": 3}
+    answer = client.post("/ratings", json=body, headers=headers)
     assert "another page" in error_message(answer, 403, "forbidden")
     assert client.get("/ratings").json()["total"] == 0
 
@@ -130,16 +130,16 @@ def test_another_sites_page_rates_nothing(client: TestClient, known: dict[str, i
 @pytest.mark.parametrize(
     "headers", [{"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}, {"origin": "http://localhost"}]
 )
-def test_the_services_own_page_rates(client: TestClient, known: dict[str, int], headers: dict[str, str]) -> None:
-    asked = {"photo_id": known["wood.jpg"], "text": "a flower", "grade": 3}
-    assert client.post("/ratings", json=asked, headers=headers).status_code == 201
+def test_the_own_page_can_rate(client: TestClient, ids: dict[str, int], headers: dict[str, str]) -> None:
+    body = {"photo_id": ids["wood.jpg"], "text": "a flower", "grade": 3}
+    assert client.post("/ratings", json=body, headers=headers).status_code == 201
 
 
 @pytest.mark.parametrize("form", [{"content-type": "text/plain"}, {}])
-def test_a_body_that_a_page_may_send_anywhere_is_no_rating(
-    client: TestClient, known: dict[str, int], form: dict[str, str]
+def test_a_body_that_is_not_declared_as_json_is_refused(
+    client: TestClient, ids: dict[str, int], form: dict[str, str]
 ) -> None:
-    """A browser asks before it sends JSON to another site, and sends plain text without asking."""
-    body = b'{"photo_id": %d, "text": "a flower", "grade": 3}' % known["wood.jpg"]
+    """Browsers send plain text to other sites without a preflight request, but not JSON."""
+    body = b'{"photo_id": %d, "text": "a flower", "grade": 3}' % ids["wood.jpg"]
     error_message(client.post("/ratings", content=body, headers=form), 422, "usage")
     assert client.get("/ratings").json()["total"] == 0

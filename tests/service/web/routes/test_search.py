@@ -61,9 +61,9 @@ def test_get_and_post_give_the_same_hits(client: TestClient) -> None:
 
 
 def test_search_by_photo_id_leaves_that_photograph_out(client: TestClient) -> None:
-    known = photo_ids(client)
-    answer = client.post("/search", json={"photo_id": known["wood.jpg"], "k": 200}).json()
-    assert {hit["name"] for hit in answer["hits"]} == known.keys() - {"wood.jpg"}
+    ids = photo_ids(client)
+    answer = client.post("/search", json={"photo_id": ids["wood.jpg"], "k": 200}).json()
+    assert {hit["name"] for hit in answer["hits"]} == ids.keys() - {"wood.jpg"}
 
 
 def test_search_by_upload_finds_that_photograph(client: TestClient, standing: Shelf) -> None:
@@ -76,10 +76,10 @@ def test_search_by_upload_finds_that_photograph(client: TestClient, standing: Sh
 
 
 def test_search_with_a_crop_of_a_library_photograph(client: TestClient) -> None:
-    known = photo_ids(client)
-    whole = client.post("/search", json={"photo_id": known["wood.jpg"], "k": 200}).json()
-    part = client.post("/search", json={"photo_id": known["wood.jpg"], "k": 200, "box": "0.5,0.25,0.5,0.5"}).json()
-    assert {hit["name"] for hit in part["hits"]} == known.keys() - {"wood.jpg"}
+    ids = photo_ids(client)
+    whole = client.post("/search", json={"photo_id": ids["wood.jpg"], "k": 200}).json()
+    part = client.post("/search", json={"photo_id": ids["wood.jpg"], "k": 200, "box": "0.5,0.25,0.5,0.5"}).json()
+    assert {hit["name"] for hit in part["hits"]} == ids.keys() - {"wood.jpg"}
     assert part["part"] == {"x": 0.5, "y": 0.25, "width": 0.5, "height": 0.5}
     assert (part["borders_left_out"], whole["part"], whole["borders_left_out"]) == (False, None, False)
     assert similarities(part) != similarities(whole)
@@ -125,12 +125,12 @@ def test_an_invalid_box_is_refused(client: TestClient, box: str, says: str) -> N
 
 
 def test_a_crop_of_a_missing_or_broken_file_is_refused(own_client: TestClient, shelf: Shelf) -> None:
-    known = photo_ids(own_client)
+    ids = photo_ids(own_client)
     (shelf.photographs / "wood.jpg").unlink()
     (shelf.photographs / "moss.tif").write_bytes(b"no photograph")
-    gone = own_client.post("/search", json={"photo_id": known["wood.jpg"], "box": "0,0,0.5,0.5"})
+    gone = own_client.post("/search", json={"photo_id": ids["wood.jpg"], "box": "0,0,0.5,0.5"})
     assert "is not there any more" in error_message(gone, 404, "not_found")
-    broken = own_client.post("/search", json={"photo_id": known["moss.tif"], "box": "0,0,0.5,0.5"})
+    broken = own_client.post("/search", json={"photo_id": ids["moss.tif"], "box": "0,0,0.5,0.5"})
     assert "cannot be searched with" in error_message(broken, 415, "photograph")
 
 
