@@ -23,7 +23,7 @@ RUN pip install uv==0.13.9 \
     && uv pip install --python /opt/smysl/bin/python --torch-backend=cpu torch==2.13.0 torchvision==0.28.0
 
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE smysl.py ./
 COPY service service
 COPY training training
 COPY data data

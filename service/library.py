@@ -1,11 +1,6 @@
-"""Library: open, index, search, score, status. The one door for the command line, HTTP and notebooks.
+"""Library: open, index, search, score, rate, status. The one door for the command line, HTTP and notebooks.
 
-from service.library import Library
-from service.search.query import Query
-
-with Library.open(Path("~/photographs.smysl").expanduser()) as library:
-    for hit in library.search(Query(text="two dogs play in the snow")).hits:
-        print(f"{hit.match:.2f}", hit.photograph.path)
+It is `smysl.Library` for people who write Python; `smysl.py` has an example.
 """
 
 from __future__ import annotations
@@ -103,18 +98,24 @@ class Library:
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: Path | str,
         settings: Settings | None = None,
         *,
         create: bool = False,
         say: Callable[[str], None] | None = None,
     ) -> Library:
-        """Open the library in `folder`; with `create`, make it where it is missing.
+        """Open the library in `folder`; loads no model, which happens when one is needed.
 
-        Loads no model: that happens when one is needed, and `say` is told in a sentence what takes its time then.
-        Raises `LibraryError` where there is no library,
-        or one that cannot be read.
+        Args:
+            folder: the library's folder.
+            settings: what can be chosen; by default what the environment says (`SMYSL_*`).
+            create: make the library where it is missing.
+            say: called with a sentence about what takes its time, such as loading a model.
+
+        Raises:
+            LibraryError: there is no library, or one that cannot be read.
         """
+        folder = Path(folder).expanduser()
         if not cls.is_in(folder):
             if not create:
                 raise LibraryError(

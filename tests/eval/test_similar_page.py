@@ -75,7 +75,8 @@ def test_the_worst_kinds_come_first(report: SimilarReport) -> None:
 def test_the_matrix_counts_photographs_by_kind_and_vote(report: SimilarReport) -> None:
     page = similar_page(report)
     assert (
-        '<td style="--share:0.500">2</td><td style="--share:0.000">–</td><td class="own" style="--share:0.866">6' in page
+        '<td style="--share:0.500">2</td><td style="--share:0.000">–</td><td class="own" style="--share:0.866">6'
+        in page
     )
 
 
