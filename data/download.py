@@ -60,7 +60,7 @@ def download(file: RemoteFile, to: Path, on_bytes: OnProgress, *, pause_s: float
 
     if to.is_file() and md5_of(to) == file.md5:
         return
-    part = _Part(to.with_name(f"{to.name}.part"))
+    part = _PartialFile(to.with_name(f"{to.name}.part"))
     with httpx2.Client(follow_redirects=True, timeout=TIMEOUT_S, headers={"Accept-Encoding": "identity"}) as client:
         for _ in range(TRIES):
             before = part.received
@@ -89,7 +89,7 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-class _Part:
+class _PartialFile:
     """The beginning of a file and the note beside it."""
 
     def __init__(self, path: Path) -> None:
@@ -142,7 +142,7 @@ class _Part:
         self.note.unlink(missing_ok=True)
 
 
-def _receive(client: httpx2.Client, file: RemoteFile, part: _Part, on_bytes: OnProgress) -> bool:
+def _receive(client: httpx2.Client, file: RemoteFile, part: _PartialFile, on_bytes: OnProgress) -> bool:
     """Ask for what is missing and write it; False where what was there does not fit and it has to be asked anew."""
     with client.stream("GET", file.url, headers=_wanted(part)) as answer:
         if answer.status_code == 416 or (answer.status_code == 206 and not _goes_on(answer, part)):
@@ -160,7 +160,7 @@ def _receive(client: httpx2.Client, file: RemoteFile, part: _Part, on_bytes: OnP
     return True
 
 
-def _wanted(part: _Part) -> dict[str, str]:
+def _wanted(part: _PartialFile) -> dict[str, str]:
     """The headers that ask for the bytes that are not there yet."""
     if not part.size:
         return {}
@@ -169,7 +169,7 @@ def _wanted(part: _Part) -> dict[str, str]:
     return {"Range": f"bytes={part.size}-", **unchanged}
 
 
-def _goes_on(answer: httpx2.Response, part: _Part) -> bool:
+def _goes_on(answer: httpx2.Response, part: _PartialFile) -> bool:
     """Whether a partial answer is the rest of what is there: not every server looks at If-Range."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
     same = answer.headers.get("ETag", part.etag) == part.etag
@@ -179,7 +179,7 @@ def _goes_on(answer: httpx2.Response, part: _Part) -> bool:
     return start == part.size and total == (part.total or total)
 
 
-def _check_size(file: RemoteFile, part: _Part) -> None:
+def _check_size(file: RemoteFile, part: _PartialFile) -> None:
     if part.total > file.most_bytes:
         total = part.total
         part.forget()
@@ -192,7 +192,7 @@ def _check_size(file: RemoteFile, part: _Part) -> None:
         )
 
 
-def _write(answer: httpx2.Response, file: RemoteFile, part: _Part, on_bytes: OnProgress) -> None:
+def _write(answer: httpx2.Response, file: RemoteFile, part: _PartialFile, on_bytes: OnProgress) -> None:
     done = part.path.stat().st_size
     on_bytes(done, part.total)
     with part.path.open("ab") as stream:
@@ -213,7 +213,7 @@ def _too_long(file: RemoteFile, found: int) -> DataError:
     )
 
 
-def _unreachable(file: RemoteFile, part: _Part, error: Exception) -> DataError:
+def _unreachable(file: RemoteFile, part: _PartialFile, error: Exception) -> DataError:
     reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error).strip()).splitlines()
     kept = f" What has come is kept in {part.path}." if part.size else ""
     return DataError(
@@ -222,7 +222,7 @@ def _unreachable(file: RemoteFile, part: _Part, error: Exception) -> DataError:
     )
 
 
-def _unwritable(part: _Part, error: OSError) -> DataError:
+def _unwritable(part: _PartialFile, error: OSError) -> DataError:
     return DataError(
         f"{part.path} cannot be written ({error.strerror}); make room or name another folder, and run the command "
         "again: it goes on with what is there."

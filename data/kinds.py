@@ -117,14 +117,14 @@ def content_hash(file: Path) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _KindsPart:
     """The photographs of each kind of one folder, by the kind's name, sorted."""
 
     photographs: dict[str, list[Path]]
     skipped: int
 
 
-def _read_part(folder: Path, is_photograph: IsPhotograph) -> _Part:
+def _read_part(folder: Path, is_photograph: IsPhotograph) -> _KindsPart:
     photographs: dict[str, list[Path]] = {}
     skipped = 0
     for name in _folders(folder):
@@ -145,10 +145,10 @@ def _read_part(folder: Path, is_photograph: IsPhotograph) -> _Part:
             "the empty folder away; folders inside a kind are not looked into."
         )
     beside = sum(1 for each in _visible(folder) if not each.is_dir(follow_symlinks=False))
-    return _Part(photographs, skipped + beside)
+    return _KindsPart(photographs, skipped + beside)
 
 
-def _joined(folder: Path, names: Sequence[str], parts: Sequence[_Part]) -> KindFolder:
+def _joined(folder: Path, names: Sequence[str], parts: Sequence[_KindsPart]) -> KindFolder:
     known = parts[0].photographs
     unknown = [kind for part in parts[1:] for kind in part.photographs if kind not in known]
     if unknown:

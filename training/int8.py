@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from service.encoder.runtimes.loading import LoadedModel
     from service.encoder.runtimes.openvino_towers import OpenVinoTowers
 
-    Tell = OnStage
-
 MOST_LOST = 0.5
 """Points of R@5, either way, by which what is quantised may find less."""
 CALIBRATION = 300
@@ -58,7 +56,7 @@ _TELLTALE = "openvino_telemetry"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class QuantizationTrial:
     """Figures (percent) of the tower with a share `ends` of layers at either end left as they were.
 
     `holds` is whether it may be kept.
@@ -83,14 +81,14 @@ class QuantizationOutcome:
     photographs: int
     captions: int
     figures: dict[str, float]
-    trials: list[Trial]
+    trials: list[QuantizationTrial]
     ms: float
     int8_ms: float
     fingerprint: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
+class _ModelAndCache:
     """A model that is loaded, and where models are kept."""
 
     name: str
@@ -107,7 +105,7 @@ class _Model:
 
 
 @dataclass(frozen=True, slots=True)
-class _Material:
+class _CheckData:
     """Prepared photographs (height, width, 3) to calibrate with and to check on, with the vectors of their texts."""
 
     calibration: list[UInt8Array]
@@ -115,11 +113,11 @@ class _Material:
     texts: Float32Array
     photograph_of: Int64Array
 
-    def figures(self, encoder: Encoder, what: str, tell: Tell) -> dict[str, float]:
+    def figures(self, encoder: Encoder, what: str, on_stage: OnStage) -> dict[str, float]:
         rows = []
         for first in range(0, len(self.checked), _BATCH):
             rows.append(encoder.encode_prepared(self.checked[first : first + _BATCH]))
-            tell(what, min(first + _BATCH, len(self.checked)), len(self.checked))
+            on_stage(what, min(first + _BATCH, len(self.checked)), len(self.checked))
         return recalls(self.texts, np.concatenate(rows), self.photograph_of)
 
 
@@ -133,7 +131,7 @@ def train_int8(
     cache: Path | None = None,
     timeout_s: float = 5.0,
     on_download: Callable[[DownloadProgress], None] | None = None,
-    tell: Tell = lambda what, done, total: None,
+    on_stage: OnStage = lambda what, done, total: None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> QuantizationOutcome:
     """Quantise the photograph tower of `model`, check it, and keep it in the folder `cache` where it finds as much.
@@ -158,11 +156,11 @@ def train_int8(
             "photographs of libraries that were made with it have to be encoded again then."
         )
     calibration, checked = _drawn(data, split, seed)
-    material = _material(encoder, calibration, checked, tell)
-    figures = material.figures(encoder, "checking as it is", tell)
+    material = _material(encoder, calibration, checked, on_stage)
+    figures = material.figures(encoder, "checking as it is", on_stage)
     try:
         with base.cache.new_folder(fingerprint, INT8) as new:
-            trials, quantised = _tried(nncf, base, material, figures, new, tell)
+            trials, quantised = _tried(nncf, base, material, figures, new, on_stage)
             ms, int8_ms = _ms(encoder, quantised.encoder, material.checked[:_BATCH])
             sizes = (len(calibration), len(checked), len(material.texts))
             own = quantised.loaded.spec.fingerprint if trials[-1].holds else None
@@ -262,7 +260,7 @@ def _unquantised(
     timeout_s: float,
     on_download: Callable[[DownloadProgress], None] | None,
     say: Callable[[str], None],
-) -> _Model:
+) -> _ModelAndCache:
     from service.encoder.models import parse_name
     from service.encoder.runtimes.loading import LoadOptions, load_model
 
@@ -270,28 +268,28 @@ def _unquantised(
     loaded = load_model(options, timeout_s=timeout_s, on_progress=on_download, say=say)
     if loaded.towers.runtime != "openvino":
         raise ModelError(f"Only what OpenVINO computes can be quantised. {loaded.notice}")
-    return _Model(options.name, loaded, options.model_cache)
+    return _ModelAndCache(options.name, loaded, options.model_cache)
 
 
 def _tried(
-    nncf: Any, model: _Model, material: _Material, figures: dict[str, float], new: Path, tell: Tell
-) -> tuple[list[Trial], _Model]:
+    nncf: Any, model: _ModelAndCache, material: _CheckData, figures: dict[str, float], new: Path, on_stage: OnStage
+) -> tuple[list[QuantizationTrial], _ModelAndCache]:
     """Quantise into `new` until the check holds or no setting is left; all trials, and what the last one made."""
-    trials: list[Trial] = []
+    trials: list[QuantizationTrial] = []
     for ends in _ENDS:
         what = f"all but {2 * ends:.0%} of layers"
-        tell(f"quantising {what}", 0, 1)
+        on_stage(f"quantising {what}", 0, 1)
         graph = quantise(nncf, model.towers.read_image_graph(), material.calibration, ends)
-        tell(f"quantising {what}", 1, 1)
+        on_stage(f"quantising {what}", 1, 1)
         quantised = _written(model, graph, new)
-        measured = material.figures(quantised.encoder, f"checking {what}", tell)
-        trials.append(Trial(ends, measured, lost(figures, measured) <= MOST_LOST))
+        measured = material.figures(quantised.encoder, f"checking {what}", on_stage)
+        trials.append(QuantizationTrial(ends, measured, lost(figures, measured) <= MOST_LOST))
         if trials[-1].holds:
             break
     return trials, quantised
 
 
-def _written(model: _Model, graph: Any, folder: Path) -> _Model:
+def _written(model: _ModelAndCache, graph: Any, folder: Path) -> _ModelAndCache:
     """Write a quantised photograph tower, and read it again: what is checked is what is kept."""
     import xxhash
 
@@ -321,7 +319,7 @@ def _tensor(file: Path) -> Any:
     return openvino().Tensor(np.fromfile(file, np.uint8))
 
 
-def _write_rest(model: _Model, folder: Path) -> None:
+def _write_rest(model: _ModelAndCache, folder: Path) -> None:
     """Write what a search needs beside the photograph tower, so that nothing hangs on another folder."""
     from service.encoder.runtimes.convert import TEXT_GRAPH
     from service.encoder.runtimes.openvino_towers import openvino
@@ -348,26 +346,26 @@ def _drawn(data: Path, split: str, seed: int) -> tuple[list[CaptionedPhotograph]
     if calibration < FEWEST or len(checked) < FEWEST:
         raise DataError(
             f"{data} has too few photographs: at least {FEWEST} of the split {TRAIN} are needed to calibrate (a "
-            f"quarter of them, where the others are what is checked) and {FEWEST} for the check; {ENOUGH} tell more."
+            f"quarter of them, where the others are what is checked) and {FEWEST} for the check; {ENOUGH} on_stage more."
         )
     return train[:calibration], checked[:CHECKED]
 
 
 def _material(
-    encoder: Encoder, calibration: Sequence[CaptionedPhotograph], checked: Sequence[CaptionedPhotograph], tell: Tell
-) -> _Material:
+    encoder: Encoder, calibration: Sequence[CaptionedPhotograph], checked: Sequence[CaptionedPhotograph], on_stage: OnStage
+) -> _CheckData:
     everything = [*calibration, *checked]
     prepared = []
     for done, photograph in enumerate(everything, start=1):
         prepared.append(_prepared(encoder, photograph))
-        tell("reading photographs", done, len(everything))
+        on_stage("reading photographs", done, len(everything))
     texts = [caption.text for photograph in checked for caption in photograph.captions]
     rows = []
     for first in range(0, len(texts), TEXT_BATCH):
         rows.append(encoder.encode_texts(texts[first : first + TEXT_BATCH]))
-        tell("reading captions", min(first + TEXT_BATCH, len(texts)), len(texts))
+        on_stage("reading captions", min(first + TEXT_BATCH, len(texts)), len(texts))
     photograph_of = np.repeat(np.arange(len(checked)), [len(each.captions) for each in checked])
-    return _Material(prepared[: len(calibration)], prepared[len(calibration) :], np.concatenate(rows), photograph_of)
+    return _CheckData(prepared[: len(calibration)], prepared[len(calibration) :], np.concatenate(rows), photograph_of)
 
 
 def _prepared(encoder: Encoder, photograph: CaptionedPhotograph) -> UInt8Array:

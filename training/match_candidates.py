@@ -9,7 +9,7 @@ not in how their numbers are read.
 **One target for candidates that regress one number.** Experts and crowd were asked different things, so the
 crowd's share of yes is moved to the scale of the mean grade first: by the rising step function of the share
 that is nearest to the grades of the pairs that both rated (isotonic regression, on fitted rows alone). Rows
-count as in `training.joint.targets`. The interaction and the bilinear head need no such step: their logistic
+count as in `training.joint_logistic.targets`. The interaction and the bilinear head need no such step: their logistic
 fit takes both kinds of rows as they are.
 """
 
@@ -27,8 +27,8 @@ from eval.folds import double_folds
 from eval.scoring import scoring_figures
 from service.match.artifact import Logistic, squash
 from service.types import AnyArray, BoolArray, Float32Array, Float64Array, OnProgress, OnStage
-from training.joint import RIDGE, fit_joint, targets
-from training.material import Material
+from training.joint_logistic import RIDGE, fit_joint, targets
+from training.match_data import MatchData
 
 Scores = Callable[[BoolArray], Float64Array]
 """Numbers of the rows of a mask (n,), in their order; higher fits better."""
@@ -45,7 +45,7 @@ _PRODUCT_SCALE = 0.1
 _CALIBRATION_RIDGE = 1e-3
 
 
-def candidates(material: Material, seed: int = 0) -> dict[str, Fit]:
+def candidates(material: MatchData, seed: int = 0) -> dict[str, Fit]:
     """All candidates that the material has enough for, in the order of the table.
 
     Those that compare with background texts or photographs are left out where there are none, and those on
@@ -71,7 +71,7 @@ def candidates(material: Material, seed: int = 0) -> dict[str, Fit]:
 
 
 def out_of_fold(
-    material: Material,
+    material: MatchData,
     fit: Fit,
     calibrate: bool = True,
     seed: int = 0,
@@ -100,18 +100,18 @@ def out_of_fold(
     return match, agreement
 
 
-def compare(material: Material, seed: int = 0, on_progress: OnStage | None = None) -> list[dict[str, object]]:
+def compare(material: MatchData, seed: int = 0, on_stage: OnStage | None = None) -> list[dict[str, object]]:
     """The table of candidates: for each its name, its FIGURES out of fold, and the seconds that its fits took.
 
-    A figure for which nobody rated is None. `on_progress` is called with the candidate, the cells done and
+    A figure for which nobody rated is None. `on_stage` is called with the candidate, the cells done and
     their number. Raises DataError as `double_folds` does.
     """
     rows: list[dict[str, object]] = []
     for name, fit in candidates(material, seed).items():
 
         def on_cell(done: int, total: int, name: str = name) -> None:
-            if on_progress is not None:
-                on_progress(name, done, total)
+            if on_stage is not None:
+                on_stage(name, done, total)
 
         began = time.perf_counter()
         match, agreement = out_of_fold(material, fit, seed=seed, on_progress=on_cell)
@@ -155,7 +155,7 @@ def _fixed(score: Float64Array) -> Fit:
     return lambda _: lambda rows: score[rows]
 
 
-def _joint(material: Material, columns: Float32Array, spread: Float64Array | float = 1.0) -> Fit:
+def _joint(material: MatchData, columns: Float32Array, spread: Float64Array | float = 1.0) -> Fit:
     """The joint logistic fit on columns (n, f), brought to deviation `spread` by the fitted rows."""
 
     def fit(fitted: BoolArray) -> Scores:
@@ -172,7 +172,7 @@ def _joint(material: Material, columns: Float32Array, spread: Float64Array | flo
     return fit
 
 
-def _regression(material: Material, columns: Callable[[BoolArray], Float32Array], model: Callable[[], Any]) -> Fit:
+def _regression(material: MatchData, columns: Callable[[BoolArray], Float32Array], model: Callable[[], Any]) -> Fit:
     """A regressor of scikit-learn on standardised columns, fitted on one target for experts and crowd."""
     _, weight = targets(material.pairs)
 
@@ -201,7 +201,7 @@ def _scale(columns: AnyArray) -> tuple[Any, Any]:
     return columns.mean(axis=0), np.where(deviation > 0, deviation, 1).astype(columns.dtype)
 
 
-def _centred_cosine(material: Material) -> Float64Array:
+def _centred_cosine(material: MatchData) -> Float64Array:
     """Cosine of what is left of both vectors without the mean text and the mean photograph."""
     texts = _unit(material.texts - material.background_texts.mean(axis=0))
     photographs = _unit(material.photographs - material.background_photographs.mean(axis=0))
@@ -209,7 +209,7 @@ def _centred_cosine(material: Material) -> Float64Array:
     return cosine
 
 
-def _against_background(material: Material) -> Float64Array:
+def _against_background(material: MatchData) -> Float64Array:
     """How many standard deviations a cosine stands out of the text's cosines with photographs that nobody chose."""
     similarity = material.texts @ material.background_photographs.T
     mean, deviation = similarity.mean(axis=1), similarity.std(axis=1)
@@ -218,7 +218,7 @@ def _against_background(material: Material) -> Float64Array:
     return score
 
 
-def _bilinear(material: Material) -> Fit:
+def _bilinear(material: MatchData) -> Fit:
     """Cosine, and products of both vectors along the directions in which texts differ most.
 
     A bilinear form of low rank whose directions are given, so that only their weights are fitted.
@@ -242,12 +242,12 @@ def _unit(vectors: Float32Array) -> Float32Array:
     return unit
 
 
-def _both_vectors(material: Material) -> Callable[[BoolArray], Float32Array]:
+def _both_vectors(material: MatchData) -> Callable[[BoolArray], Float32Array]:
     pairs = material.pairs
     return lambda rows: np.hstack([material.texts[pairs.text[rows]], material.photographs[pairs.photograph[rows]]])
 
 
-def _features(material: Material) -> Callable[[BoolArray], Float32Array]:
+def _features(material: MatchData) -> Callable[[BoolArray], Float32Array]:
     return lambda rows: material.features[rows]
 
 

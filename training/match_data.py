@@ -45,7 +45,7 @@ _LEAST_WAY = 1e-3
 
 
 @dataclass(frozen=True)
-class Beside:
+class UnratedPairs:
     """Pairs that nobody rated and that say something all the same, (m,) each: rows of texts and of photographs, what
     they say on the scale of grades mapped to [0, 1], the votes that they count for, and their features."""
 
@@ -57,7 +57,7 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Material:
+class MatchData:
     """Rated pairs with everything that is measured of them.
 
     Unit vectors of the rated `texts` (t, d) and `photographs` (p, d); `others` (n, d), for each pair the
@@ -77,7 +77,7 @@ class Material:
     banks: tuple[Bank, ...]
     gate: tuple[float, float]
     features: Float32Array
-    beside: Beside
+    beside: UnratedPairs
     everyday: Everyday | None = None
 
     @property
@@ -104,14 +104,14 @@ class Material:
         return cosine
 
 
-def read_material(
+def read_match_data(
     encoder: Encoder,
     data: Path,
     pairs: RatedPairs,
     cache: Path,
-    report: OnStage,
+    on_stage: OnStage,
     base: ScorerArtifact | None = None,
-) -> Material:
+) -> MatchData:
     """Encode the rated pairs of a folder of data and what lies beside them.
 
     Banks are those of `base` or, without one, made of the captions and photographs that nobody rated; where
@@ -123,11 +123,11 @@ def read_material(
     few = len(captions) < FEWEST_BESIDE
     shown = [] if few else _drawn(beside, MOST_PHOTOGRAPHS)
     words = everyday_texts() if base is None else []
-    vectors = _encoded(encoder, cache, pairs, [] if few else captions, shown, words, report)
+    vectors = _encoded(encoder, cache, pairs, [] if few else captions, shown, words, on_stage)
     if known is not None:
         banks, gate = known.banks, (known.far, known.near)
     else:
-        banks = _banks(vectors["background_texts"], vectors["background_photographs"], report)
+        banks = _banks(vectors["background_texts"], vectors["background_photographs"], on_stage)
         gate = _gate(vectors["background_texts"], banks)
     text, photograph, said, weight = _beside_rated(pairs)
     measured, of_beside = np.empty((len(pairs), 0), np.float32), np.empty((len(text), 0), np.float32)
@@ -135,10 +135,10 @@ def read_material(
         texts, photographs = side(vectors["texts"], banks), side(vectors["photographs"], banks)
         measured = features(texts, photographs, banks, pairs.text, pairs.photograph)
         of_beside = features(texts, photographs, banks, text, photograph)
-    unrated = Beside(text, photograph, said, weight, of_beside)
+    unrated = UnratedPairs(text, photograph, said, weight, of_beside)
     of_words = vectors.pop("everyday_texts")
     everyday = Everyday.of(of_words) if base is None else base.text.everyday
-    return Material(
+    return MatchData(
         pairs=pairs, banks=banks, gate=gate, features=measured, beside=unrated, everyday=everyday, **vectors
     )
 
@@ -191,7 +191,7 @@ def _encoded(
     captions: Sequence[str],
     shown: Sequence[CaptionedPhotograph],
     words: Sequence[str],
-    report: OnStage,
+    on_stage: OnStage,
 ) -> dict[str, Any]:
     digest = xxhash.xxh3_64(encoder.fingerprint.encode())
     for photographs in (pairs.photographs, shown):
@@ -205,14 +205,14 @@ def _encoded(
     file = cache / f"ratings-{digest.hexdigest()}.npz"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        rated = _photograph_vectors(encoder, pairs.photographs, "rated photographs", report)
+        rated = _photograph_vectors(encoder, pairs.photographs, "rated photographs", on_stage)
         vectors = {
-            "texts": _text_vectors(encoder, pairs.texts, "rated texts", report),
+            "texts": _text_vectors(encoder, pairs.texts, "rated texts", on_stage),
             "photographs": rated,
-            "others": _others(encoder, pairs, rated, report),
-            "background_texts": _text_vectors(encoder, captions, "captions beside them", report),
-            "everyday_texts": _text_vectors(encoder, words, "everyday words", report),
-            "background_photographs": _photograph_vectors(encoder, shown, "photographs beside them", report),
+            "others": _others(encoder, pairs, rated, on_stage),
+            "background_texts": _text_vectors(encoder, captions, "captions beside them", on_stage),
+            "everyday_texts": _text_vectors(encoder, words, "everyday words", on_stage),
+            "background_photographs": _photograph_vectors(encoder, shown, "photographs beside them", on_stage),
         }
         part = file.with_suffix(".part.npz")
         np.savez(part, allow_pickle=False, **vectors)
@@ -223,22 +223,22 @@ def _encoded(
 
 def everyday_texts() -> list[str]:
     """What people may ask for: names of ImageNet's classes and of what they are kinds of, in a few sentences."""
-    from training.mini.classes import imagenet_texts
+    from training.mini.imagenet_classes import imagenet_texts
 
     texts = [each.text for each in imagenet_texts(0)]
     return [texts[each] for each in np.random.default_rng(0).permutation(len(texts))[:EVERYDAY_TEXTS]]
 
 
-def _text_vectors(encoder: Encoder, texts: Sequence[str], what: str, report: OnStage) -> Float32Array:
+def _text_vectors(encoder: Encoder, texts: Sequence[str], what: str, on_stage: OnStage) -> Float32Array:
     rows = [np.empty((0, encoder.dimension), np.float32)]
     for first in range(0, len(texts), TEXT_BATCH):
         rows.append(encoder.encode_texts(texts[first : first + TEXT_BATCH]))
-        report(what, min(first + TEXT_BATCH, len(texts)), len(texts))
+        on_stage(what, min(first + TEXT_BATCH, len(texts)), len(texts))
     return np.concatenate(rows)
 
 
 def _photograph_vectors(
-    encoder: Encoder, photographs: Sequence[CaptionedPhotograph], what: str, report: OnStage
+    encoder: Encoder, photographs: Sequence[CaptionedPhotograph], what: str, on_stage: OnStage
 ) -> Float32Array:
     from eval.retrieval import encode_photographs
 
@@ -249,12 +249,12 @@ def _photograph_vectors(
     def on_done(count: int) -> None:
         nonlocal done
         done += count
-        report(what, done, len(photographs))
+        on_stage(what, done, len(photographs))
 
     return encode_photographs(encoder, list(photographs), on_done)
 
 
-def _others(encoder: Encoder, pairs: RatedPairs, photographs: Float32Array, report: OnStage) -> Float32Array:
+def _others(encoder: Encoder, pairs: RatedPairs, photographs: Float32Array, on_stage: OnStage) -> Float32Array:
     """Where people say that a text written for photograph B describes A, the two show the same scene as far as
     words tell. A text's own photograph would be beside itself at a cosine of 1, which teaches nothing; a random
     crop stands in for it."""
@@ -270,20 +270,20 @@ def _others(encoder: Encoder, pairs: RatedPairs, photographs: Float32Array, repo
         image = open_photograph(pairs.photographs[row].path).image
         crop = view_of(image, encoder.photograph_side, np.random.default_rng((0, int(row))))
         crops[int(row)] = encoder.encode_photographs([crop])[0]
-        report("crops of rated photographs", number, len(cropped))
+        on_stage("crops of rated photographs", number, len(cropped))
     for pair in own:
         others[pair] = crops[int(pairs.photograph[pair])]
     return others.astype(np.float32)
 
 
-def _banks(texts: Float32Array, photographs: Float32Array, report: OnStage) -> tuple[Bank, ...]:
+def _banks(texts: Float32Array, photographs: Float32Array, on_stage: OnStage) -> tuple[Bank, ...]:
     """Banks of the centres of texts and photographs; none where there are too few, or all are the same."""
     banks = []
     for number, (vectors, size) in enumerate(zip((texts, photographs), BANK_SIZES, strict=True), start=1):
         if len(vectors) < 2 * size or np.ptp(vectors, axis=0).max() < _LEAST_WAY:
             return ()
         banks.append(make_bank(vectors, size))
-        report("banks", number, len(BANK_SIZES))
+        on_stage("banks", number, len(BANK_SIZES))
     return tuple(banks)
 
 

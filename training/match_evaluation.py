@@ -1,7 +1,7 @@
 """A match measured as it is fitted: figures out of fold, candidates side by side, the cut, the order of hits.
 
 All rated pairs of Flickr8k are of one split, so nothing can be held out once and for all; what is measured is
-the recipe (`training.scorer`), 25 times on what it did not see.
+the recipe (`training.match_fit`), 25 times on what it did not see.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from service.types import Float32Array, Int64Array, OnProgress, OnStage
 if TYPE_CHECKING:
     from eval.answerable import Answerability
     from service.encoder.encoder import Encoder
-    from training.material import Material
-    from training.scorer import OutOfFold
+    from training.match_data import MatchData
+    from training.match_fit import OutOfFoldMatches
 
 
 GALLERIES = (20, 50, 100, 500)
@@ -37,8 +37,8 @@ class MatchReport:
 
     model: str
     fingerprint: str
-    material: Material
-    judged: OutOfFold
+    material: MatchData
+    judged: OutOfFoldMatches
     scoring: ScoringReport
     differences: Mapping[str, Difference]
     candidates: Sequence[Mapping[str, object]]
@@ -76,22 +76,22 @@ class MatchReport:
         )
 
 
-def measure_match(encoder: Encoder, data: Path, cache: Path, report: OnStage, *, compare: bool = True) -> MatchReport:
+def measure_match(encoder: Encoder, data: Path, cache: Path, on_stage: OnStage, *, compare: bool = True) -> MatchReport:
     """Fit and judge the match of an encoder on the ratings of a folder of data.
 
     `compare` adds the candidates that it was chosen from, which takes minutes. Raises DataError for a fault of
     the data and for too few ratings, ModelError where the encoder cannot tell what fits.
     """
     from data.ratings import read_rated_pairs
-    from training.heads import compare as compare_heads
-    from training.material import read_material
-    from training.scorer import check_enough, out_of_fold
+    from training.match_candidates import compare as compare_candidates
+    from training.match_data import read_match_data
+    from training.match_fit import check_enough, out_of_fold
 
     pairs = read_rated_pairs(data)
     check_enough(pairs)
-    material = read_material(encoder, data, pairs, cache, report)
-    judged = out_of_fold(material, report)
-    scoring = scoring_figures(material.pairs, judged.match, judged.agreement, on_progress=_part(report, "intervals"))
+    material = read_match_data(encoder, data, pairs, cache, on_stage)
+    judged = out_of_fold(material, on_stage)
+    scoring = scoring_figures(material.pairs, judged.match, judged.agreement, on_progress=_part(on_stage, "intervals"))
     cosine = material.cosine
     differences = {
         name: paired_difference(material.pairs, judged.match, cosine, name)
@@ -100,10 +100,10 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: OnStage, *,
     }
     similarity = material.texts @ material.photographs.T
     sizes = [each for each in GALLERIES if each <= len(material.pairs.photographs) // 2]
-    cuts = [each for size in sizes if (each := _cut(material, judged, size, report))]
+    cuts = [each for size in sizes if (each := _cut(material, judged, size, on_stage))]
     candidates = [{"candidate": SHIPPED, **_cells(scoring)}]
     if compare:
-        candidates = [*compare_heads(material, on_progress=report), *candidates]
+        candidates = [*compare_candidates(material, on_stage=on_stage), *candidates]
     return MatchReport(
         model=encoder.name,
         fingerprint=encoder.fingerprint,
@@ -117,12 +117,12 @@ def measure_match(encoder: Encoder, data: Path, cache: Path, report: OnStage, *,
     )
 
 
-def _cut(material: Material, judged: OutOfFold, size: int, report: OnStage) -> Answerability | None:
+def _cut(material: MatchData, judged: OutOfFoldMatches, size: int, on_stage: OnStage) -> Answerability | None:
     """The test of the cut on galleries of one size; None where the ratings name no right photograph among enough."""
-    from training.scorer import judge_the_cut
+    from training.match_fit import judge_the_cut
 
     try:
-        return judge_the_cut(material, judged, size, report)
+        return judge_the_cut(material, judged, size, on_stage)
     except DataError:
         return None
 
@@ -162,8 +162,8 @@ def _order(owner: Int64Array, match: Float32Array, cosine: Float32Array) -> dict
     return figures
 
 
-def _part(report: OnStage, what: str) -> OnProgress:
-    return lambda done, total: report(what, done, total)
+def _part(on_stage: OnStage, what: str) -> OnProgress:
+    return lambda done, total: on_stage(what, done, total)
 
 
 def interval_text(ends: Interval, decimals: int) -> str:

@@ -4,7 +4,7 @@ Experts graded pairs from 1 to 4; the crowd said yes or no to “does this text 
 two are not the same question: of pairs that experts graded 3 in the mean, “almost, with small mistakes”, a
 third of the crowd says yes. So neither is moved onto the other's scale. One latent number is fitted to both
 at once, a logit; through one logistic it is the expected grade, mapped from 1…4 to 0…1, which is the match,
-and through another the probability of a yes. Grades count more than votes (`training.joint`): there are
+and through another the probability of a yes. Grades count more than votes (`training.joint_logistic`): there are
 fewer, and they are what the match is to mean.
 
 **Two photographs.** Their cosines live on another scale, so they get a map of their own, from the same
@@ -24,8 +24,8 @@ from service.errors import DataError, ModelError
 from service.match.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
 from service.match.features import side
 from service.types import BoolArray, Float32Array, Float64Array, OnStage
-from training.joint import fit_joint
-from training.material import Material, read_material
+from training.joint_logistic import fit_joint
+from training.match_data import MatchData, read_match_data
 
 if TYPE_CHECKING:
     from eval.answerable import Answerability
@@ -45,7 +45,7 @@ NO_RISE = "The encoder's cosines do not rise with the ratings, so no match can b
 
 
 @dataclass(frozen=True)
-class OutOfFold:
+class OutOfFoldMatches:
     """Matches that saw neither the photograph nor the text of what they judge.
 
     `match` and `agreement` (n,) of the rated pairs; `everything` (texts, photographs) of each rated text with
@@ -62,7 +62,7 @@ def train_scorer(
     data: Path,
     out: Path,
     cache: Path,
-    report: OnStage,
+    on_stage: OnStage,
     *,
     base: ScorerArtifact | None = None,
     alone: bool = False,
@@ -77,11 +77,11 @@ def train_scorer(
     """
     pairs = read_rated_pairs(data)
     check_enough(pairs)
-    material = read_material(encoder, data, pairs, cache, report, base)
+    material = read_match_data(encoder, data, pairs, cache, on_stage, base)
     every = np.ones(len(material.pairs), dtype=bool)
     added = base is not None and not alone
     text = add_ratings(material, base) if base is not None and added else fit_text_match(material, every)
-    figures, cut = ({}, None) if added else _measured(material, report)
+    figures, cut = ({}, None) if added else _measured(material, on_stage)
     if cut is None:
         cut = 0.0 if base is None else base.min_match
     trained_on = described(material.pairs)
@@ -98,7 +98,7 @@ def train_scorer(
     return artifact
 
 
-def _measured(material: Material, report: OnStage) -> tuple[dict[str, Any], float | None]:
+def _measured(material: MatchData, on_stage: OnStage) -> tuple[dict[str, Any], float | None]:
     """Figures out of fold and the default cut; none of the two, or no cut, where the ratings do not carry them.
 
     A match of ratings that hang together too closely to be folded, or of which four fifths say nothing, is as
@@ -109,17 +109,17 @@ def _measured(material: Material, report: OnStage) -> tuple[dict[str, Any], floa
     if not can_be_folded(material.pairs):
         return {}, None
     try:
-        judged = out_of_fold(material, report)
+        judged = out_of_fold(material, on_stage)
     except (DataError, ModelError):
         return {}, None
     measured = scoring_figures(
         material.pairs,
         judged.match,
         judged.agreement,
-        on_progress=lambda done, total: report("intervals", done, total),
+        on_progress=lambda done, total: on_stage("intervals", done, total),
     )
     try:
-        cut = judge_the_cut(material, judged, GALLERY, report)
+        cut = judge_the_cut(material, judged, GALLERY, on_stage)
     except DataError:
         return measured.as_json(), None
     min_match = round(float(np.quantile(cut.match.answerable, 1 - KEEPS)), 2)
@@ -160,7 +160,7 @@ def can_be_folded(pairs: RatedPairs) -> bool:
     return len(pairs.texts) >= 25 and len(pairs.photographs) >= 25
 
 
-def fit_text_match(material: Material, fitted: BoolArray) -> TextMatch:
+def fit_text_match(material: MatchData, fitted: BoolArray) -> TextMatch:
     """Fit the match of texts with photographs on some rows of the ratings, a mask (n,)."""
     beside, known = material.beside, _beside(material, fitted)
     cosines = material.plain_of(beside.text[known], beside.photograph[known])
@@ -172,7 +172,7 @@ def fit_text_match(material: Material, fitted: BoolArray) -> TextMatch:
     return _calibrated(text, material, fitted)
 
 
-def add_ratings(material: Material, base: ScorerArtifact) -> TextMatch:
+def add_ratings(material: MatchData, base: ScorerArtifact) -> TextMatch:
     """The match of `base` with these ratings added to those that it was fitted on.
 
     What the earlier ratings said of the weights is a normal distribution around them (Laplace); the few
@@ -193,7 +193,7 @@ def add_ratings(material: Material, base: ScorerArtifact) -> TextMatch:
     return TextMatch(plain, text.agreement, interaction, text.everyday)
 
 
-def _beside(material: Material, fitted: BoolArray) -> BoolArray:
+def _beside(material: MatchData, fitted: BoolArray) -> BoolArray:
     """Which of the pairs that nobody rated have their text and their photograph among those fitted on."""
     pairs, beside = material.pairs, material.beside
     texts, photographs = np.unique(pairs.text[fitted]), np.unique(pairs.photograph[fitted])
@@ -218,7 +218,7 @@ def _of_cosine(
     return Logistic(slope, intercept - slope * mean) if slope > 0 else None
 
 
-def _interaction(material: Material, fitted: BoolArray, known: BoolArray) -> Interaction | None:
+def _interaction(material: MatchData, fitted: BoolArray, known: BoolArray) -> Interaction | None:
     """The fit on features; `known` masks the pairs beside the rated ones that it may see."""
     if not material.banks:
         return None
@@ -232,7 +232,7 @@ def _interaction(material: Material, fitted: BoolArray, known: BoolArray) -> Int
     return Interaction(material.banks, mean, deviation, weights, intercept, *material.gate)
 
 
-def _calibrated(text: TextMatch, material: Material, fitted: BoolArray) -> TextMatch:
+def _calibrated(text: TextMatch, material: MatchData, fitted: BoolArray) -> TextMatch:
     """The match with its logits brought to the scale of grades, and its map to the crowd's yes."""
     pairs = material.pairs
     logits = _logits(text, material, fitted)
@@ -256,7 +256,7 @@ def _calibrated(text: TextMatch, material: Material, fitted: BoolArray) -> TextM
     return TextMatch(plain, agreement, interaction, text.everyday)
 
 
-def _logits(text: TextMatch, material: Material, rows: BoolArray) -> Float64Array:
+def _logits(text: TextMatch, material: MatchData, rows: BoolArray) -> Float64Array:
     """Logits of rated pairs, as search would find them."""
     plain = text.plain.logit(material.plain[rows])
     if text.interaction is None:
@@ -289,7 +289,7 @@ def fit_logistic(score: Float64Array, target: Float64Array, weight: Float64Array
     return Logistic(slope, intercept)
 
 
-def _photograph_map(material: Material, base: ScorerArtifact | None) -> Logistic | None:
+def _photograph_map(material: MatchData, base: ScorerArtifact | None) -> Logistic | None:
     known: BoolArray = np.logical_and.reduce(np.isfinite(material.others), axis=1)
     said = np.where(material.pairs.expert, material.pairs.grade, material.pairs.share)[known]
     if base is not None or min(_sides(said)) < FEWEST_OF_A_SIDE:
@@ -299,7 +299,7 @@ def _photograph_map(material: Material, base: ScorerArtifact | None) -> Logistic
     return _of_cosine(cosine, material.pairs, known)
 
 
-def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None) -> dict[str, Float64Array | None]:
+def _precisions(material: MatchData, text: TextMatch, base: ScorerArtifact | None) -> dict[str, Float64Array | None]:
     """How firmly the ratings, and those behind `base`, hold the numbers of a match as they are written.
 
     Calibration stretches a fit's logits, and its precision shrinks by the square of that.
@@ -316,7 +316,7 @@ def _precisions(material: Material, text: TextMatch, base: ScorerArtifact | None
     return precisions
 
 
-def out_of_fold(material: Material, report: OnStage) -> OutOfFold:
+def out_of_fold(material: MatchData, on_stage: OnStage) -> OutOfFoldMatches:
     """Judge all rated pairs, and every rated text with every rated photograph, by matches of 25 folds."""
     from eval.folds import double_folds, fold_numbers
     from service.match.artifact import squash
@@ -337,11 +337,11 @@ def out_of_fold(material: Material, report: OnStage) -> OutOfFold:
         for row in np.flatnonzero(fold_of_text == number % FOLDS):
             found = text.logits(material.texts[row], material.photographs[columns])
             everything[row, columns] = squash(found)
-        report("folds", number + 1, len(cells))
-    return OutOfFold(match, agreement, everything)
+        on_stage("folds", number + 1, len(cells))
+    return OutOfFoldMatches(match, agreement, everything)
 
 
-def judge_the_cut(material: Material, judged: OutOfFold, gallery: int, report: OnStage) -> Answerability:
+def judge_the_cut(material: MatchData, judged: OutOfFoldMatches, gallery: int, on_stage: OnStage) -> Answerability:
     """How well the best match tells whether a gallery holds what a text asks for, beside raw cosine."""
     from eval.answerable import answerability
 
@@ -350,12 +350,12 @@ def judge_the_cut(material: Material, judged: OutOfFold, gallery: int, report: O
         judged.everything,
         material.texts @ material.photographs.T,
         gallery=gallery,
-        on_progress=lambda done, total: report(f"intervals of the cut, {gallery} photographs", done, total),
+        on_progress=lambda done, total: on_stage(f"intervals of the cut, {gallery} photographs", done, total),
     )
 
 
 def train_on_library(
-    settings: Settings, folder: Path, out: Path, cache: Path, report: OnStage, *, alone: bool
+    settings: Settings, folder: Path, out: Path, cache: Path, on_stage: OnStage, *, alone: bool
 ) -> ScorerArtifact:
     """Fit on the ratings of a library: alone, or added to those behind the match that its model carries.
 
@@ -369,5 +369,5 @@ def train_on_library(
     with Library.open(settings.library, settings) as library:
         encoder = library.encoder
         base = artifact_of(encoder, parse_name(encoder.name).folder)
-        library.export_ratings(folder, on_progress=lambda done, total: report("rated photographs", done, total))
-    return train_scorer(encoder, folder, out, cache, report, base=base, alone=alone)
+        library.export_ratings(folder, on_progress=lambda done, total: on_stage("rated photographs", done, total))
+    return train_scorer(encoder, folder, out, cache, on_stage, base=base, alone=alone)

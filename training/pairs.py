@@ -56,7 +56,7 @@ class PairTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _PairRow:
     row: int
     image: str
     text: str
@@ -169,7 +169,7 @@ def read_photographs(batches: Sequence[Sequence[Path]], side: int, threads: int)
             yield [each.result() for each in current]
 
 
-def _rows(file: Path, faults: list[str]) -> Iterator[_Row]:
+def _rows(file: Path, faults: list[str]) -> Iterator[_PairRow]:
     """The rows of the table; those of another length than the header's go to the faults."""
     number = 0
     try:
@@ -181,7 +181,7 @@ def _rows(file: Path, faults: list[str]) -> Iterator[_Row]:
             for number, cells in enumerate(reader, start=2):
                 if len(cells) == len(header):
                     named = dict(zip(header, cells, strict=True))
-                    yield _Row(number, named["image"], named["text"], _split_of(named))
+                    yield _PairRow(number, named["image"], named["text"], _split_of(named))
                 elif cells:
                     faults.append(f"row {number}: {len(cells)} cells where the header has {len(header)}.")
     except UnicodeDecodeError:
@@ -207,7 +207,7 @@ def _check_header(file: Path, header: list[str]) -> None:
             raise DataError(f"{file}, row 1: there is more than one column {column}; {found}.")
 
 
-def _fault(row: _Row, name: str, images: Path, earlier: PairedPhotograph | None) -> str | None:
+def _fault(row: _PairRow, name: str, images: Path, earlier: PairedPhotograph | None) -> str | None:
     """The column of a row and what is wrong with it, or None."""
     outside = bool(name) and (Path(name).is_absolute() or Path(name).parts[0] == "..")
     checks = (

@@ -152,7 +152,7 @@ def eval_classify(
 
     from eval.vote_accuracy import eval_classify as measure
     from service.cli.progress import stages
-    from training.similar.run import refit
+    from training.similar.train_head import refit
 
     fitted, encoder = _head_and_encoder(head, model, device)
 

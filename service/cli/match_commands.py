@@ -53,7 +53,7 @@ def scorer(
     from service.errors import UsageError
 
     need_training_packages()
-    from training.scorer import train_on_library, train_scorer
+    from training.match_fit import train_on_library, train_scorer
 
     if (data is None) == (library is None):
         raise UsageError("Say what to fit on: --data DIR with tables of ratings, or --library DIR with your own.")

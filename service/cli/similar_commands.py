@@ -106,8 +106,8 @@ def train_similar(
     from service.cli.terminal import need_training_packages
 
     need_training_packages()
-    from training.similar.run import check_out
-    from training.similar.run import train_similar as train
+    from training.similar.train_head import check_out
+    from training.similar.train_head import train_similar as train
 
     check_out(out, force=force)
     names = list(dict.fromkeys(model or []))

@@ -97,7 +97,7 @@ def encoder(
     after the last whole epoch.
     """
     from service.cli.progress import download, steps
-    from training.encoder import describe_epoch, describe_outcome, train_encoder
+    from training.fine_tuning import describe_epoch, describe_outcome, train_encoder
     from training.pairs import read_pair_table
     from training.trainer import TrainerSettings
 
@@ -153,7 +153,7 @@ def int8(
 
     console = errors_console()
     settings = settings_of(model=model)
-    with download(console) as on_download, stages(console) as tell:
+    with download(console) as on_download, stages(console) as on_stage:
         outcome = train_int8(
             data,
             settings.model or MINI,
@@ -163,7 +163,7 @@ def int8(
             cache=settings.cache,
             timeout_s=settings.hub_timeout_s,
             on_download=on_download,
-            tell=tell,
+            on_stage=on_stage,
             say=say,
         )
     print_rows(describe_outcome(outcome))

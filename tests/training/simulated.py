@@ -121,8 +121,8 @@ def make_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     import eval.scoring
     import training.match_evaluation
 
-    monkeypatch.setattr("training.material.BANK_SIZES", (24, 12))
-    monkeypatch.setattr("training.material.FEWEST_BESIDE", 60)
+    monkeypatch.setattr("training.match_data.BANK_SIZES", (24, 12))
+    monkeypatch.setattr("training.match_data.FEWEST_BESIDE", 60)
     for module, name in (
         (eval.scoring, "scoring_figures"),
         (eval.answerable, "answerability"),

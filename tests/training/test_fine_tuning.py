@@ -21,7 +21,7 @@ from tests.conftest import Finished
 from tests.e2e.tiny_model import tiny_model, tiny_tokenizer
 from tests.service.colours import paint
 from tests.training.tiny_towers import COLOURS
-from training.encoder import TrainedEncoder, describe_epoch, describe_outcome, train_encoder
+from training.fine_tuning import TrainedEncoder, describe_epoch, describe_outcome, train_encoder
 from training.model_folder import WEIGHTS
 from training.pairs import describe_faults, read_pair_table, read_photographs, split_photographs
 from training.run_folder import RunFolder
@@ -502,7 +502,7 @@ def test_ctrl_c_is_one_sentence(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.encoder.load_network", stop)
+    monkeypatch.setattr("training.fine_tuning.load_network", stop)
     command = ["train", "encoder", "--pairs", colours / "pairs.tsv", "--images", colours / "images"]
     stopped = smysl(*command, "--base", f"local-dir:{tiny_folder}", "--out", tmp_path / "model")
     assert stopped.code == 130

@@ -10,7 +10,7 @@ import pytest
 from data.captions import CaptionedPhotograph
 from data.ratings import RatedPairs
 from service.types import BoolArray, Float64Array
-from training.joint import EXPERT_WEIGHT, fit_joint, targets
+from training.joint_logistic import EXPERT_WEIGHT, fit_joint, targets
 
 WEIGHTS, INTERCEPT, SHIFT = np.array([1.5, -0.8, 0.0]), -0.7, -1.2
 

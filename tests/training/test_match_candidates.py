@@ -14,9 +14,9 @@ from eval.scoring import scoring_figures
 from service.match.artifact import squash
 from service.match.features import Bank, features, side
 from service.types import BoolArray, Float32Array, Float64Array, Int64Array
-from training import heads
-from training.heads import FIGURES, Fit, candidates, compare, grades_of, out_of_fold
-from training.material import Beside, Material
+from training import match_candidates
+from training.match_candidates import FIGURES, Fit, candidates, compare, grades_of, out_of_fold
+from training.match_data import MatchData, UnratedPairs
 
 DIMENSION = 16
 TEXTS = PHOTOGRAPHS = 40
@@ -50,7 +50,7 @@ def rated(fitting: Float64Array, generator: np.random.Generator, experts: int, c
     )
 
 
-def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> Material:
+def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> MatchData:
     """Texts and photographs of a few kinds whose cosines tell, with noise, how well they fit."""
     generator = np.random.default_rng(seed)
     kinds = generator.normal(size=(6, DIMENSION))
@@ -68,7 +68,7 @@ def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> Material
     )
     measured = features(side(texts, banks), side(photographs, banks), banks, pairs.text, pairs.photograph)
     nothing = np.empty(0, np.int64)
-    return Material(
+    return MatchData(
         pairs=pairs,
         texts=texts,
         photographs=photographs,
@@ -78,22 +78,22 @@ def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> Material
         banks=banks,
         gate=(0.0, 1.0),
         features=measured,
-        beside=Beside(nothing, nothing, np.empty(0), np.empty(0), measured[:0]),
+        beside=UnratedPairs(nothing, nothing, np.empty(0), np.empty(0), measured[:0]),
     )
 
 
 @pytest.fixture(scope="module")
-def material() -> Material:
+def material() -> MatchData:
     return material_of()
 
 
 def test_all_candidates_are_judged_out_of_fold_in_the_order_of_the_table(
-    material: Material, monkeypatch: pytest.MonkeyPatch
+    material: MatchData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heads, "FOLDS", 3)
+    monkeypatch.setattr(match_candidates, "FOLDS", 3)
     steps: list[tuple[str, int, int]] = []
 
-    rows = compare(material, on_progress=lambda name, done, total: steps.append((name, done, total)))
+    rows = compare(material, on_stage=lambda name, done, total: steps.append((name, done, total)))
 
     names = [row["candidate"] for row in rows]
     assert names == list(candidates(material)) and len(names) == 10
@@ -107,7 +107,7 @@ def test_all_candidates_are_judged_out_of_fold_in_the_order_of_the_table(
         assert tau > 25 and rmse < 0.3, name
 
 
-def test_what_there_is_nothing_for_is_left_out(material: Material) -> None:
+def test_what_there_is_nothing_for_is_left_out(material: MatchData) -> None:
     bare = replace(
         material,
         background_texts=material.texts[:0],
@@ -119,7 +119,7 @@ def test_what_there_is_nothing_for_is_left_out(material: Material) -> None:
     assert list(candidates(bare)) == ALWAYS
 
 
-def test_a_fit_is_asked_for_no_row_but_its_own_and_the_judged(material: Material) -> None:
+def test_a_fit_is_asked_for_no_row_but_its_own_and_the_judged(material: MatchData) -> None:
     pairs = material.pairs
     judged = np.zeros(len(pairs), dtype=int)
 
@@ -138,7 +138,7 @@ def test_a_fit_is_asked_for_no_row_but_its_own_and_the_judged(material: Material
     assert (judged == 1).all()
 
 
-def test_what_learns_texts_and_photographs_by_heart_gets_nothing(material: Material) -> None:
+def test_what_learns_texts_and_photographs_by_heart_gets_nothing(material: MatchData) -> None:
     pairs = material.pairs
 
     def by_heart(fitted: BoolArray) -> object:
@@ -158,7 +158,7 @@ def test_what_learns_texts_and_photographs_by_heart_gets_nothing(material: Mater
     assert abs(figures["expert_tau_c"]) < 10 and abs(figures["crowd_tau_b"]) < 10
 
 
-def test_the_scale_of_a_candidate_does_not_matter(material: Material) -> None:
+def test_the_scale_of_a_candidate_does_not_matter(material: MatchData) -> None:
     def scaled(factor: float, shift: float) -> Fit:
         return lambda _: lambda rows: material.cosine[rows] * factor + shift
 
@@ -167,7 +167,7 @@ def test_the_scale_of_a_candidate_does_not_matter(material: Material) -> None:
     assert np.allclose(ours, theirs, atol=1e-5)
 
 
-def test_matches_are_on_the_scale_of_grades_and_agreement_on_that_of_votes(material: Material) -> None:
+def test_matches_are_on_the_scale_of_grades_and_agreement_on_that_of_votes(material: MatchData) -> None:
     pairs = material.pairs
 
     match, agreement = out_of_fold(material, candidates(material)["interaction"])
@@ -178,13 +178,13 @@ def test_matches_are_on_the_scale_of_grades_and_agreement_on_that_of_votes(mater
     assert figures["crowd_brier"] < figures["crowd_brier_base"]
 
 
-def test_a_score_that_is_a_logit_can_be_taken_as_it_is(material: Material) -> None:
+def test_a_score_that_is_a_logit_can_be_taken_as_it_is(material: MatchData) -> None:
     match, _ = out_of_fold(material, lambda _: lambda rows: material.cosine[rows] * 3, calibrate=False)
 
     assert match == pytest.approx(squash(material.cosine * 3))
 
 
-def test_equal_seeds_give_equal_numbers(material: Material) -> None:
+def test_equal_seeds_give_equal_numbers(material: MatchData) -> None:
     fitted = np.arange(len(material.pairs)) % 2 == 0
 
     for name, fit in candidates(material, seed=3).items():
@@ -193,14 +193,14 @@ def test_equal_seeds_give_equal_numbers(material: Material) -> None:
 
 
 def test_a_crowd_alone_has_no_figures_of_experts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heads, "FOLDS", 2)
+    monkeypatch.setattr(match_candidates, "FOLDS", 2)
     row = compare(material_of(experts=0))[0]
 
     assert row["expert_tau_c"] is None and row["rmse"] is None
     assert isinstance(row["crowd_tau_b"], float) and row["crowd_tau_b"] > 15
 
 
-def test_shares_of_yes_are_moved_to_the_scale_of_grades_by_the_fitted_rows(material: Material) -> None:
+def test_shares_of_yes_are_moved_to_the_scale_of_grades_by_the_fitted_rows(material: MatchData) -> None:
     pairs = material.pairs
     fitted = np.ones(len(pairs), dtype=bool)
     crowd = pairs.crowd
@@ -215,7 +215,7 @@ def test_shares_of_yes_are_moved_to_the_scale_of_grades_by_the_fitted_rows(mater
     assert levels[1][0] > 1 / 3
 
 
-def test_what_is_judged_does_not_move_the_shares(material: Material) -> None:
+def test_what_is_judged_does_not_move_the_shares(material: MatchData) -> None:
     pairs = material.pairs
     fitted = pairs.text % 2 == 0
     other = pairs.grades.copy()
@@ -226,7 +226,7 @@ def test_what_is_judged_does_not_move_the_shares(material: Material) -> None:
     assert np.array_equal(before[fitted], after[fitted])
 
 
-def test_without_pairs_that_both_rated_shares_stay_as_they_are(material: Material) -> None:
+def test_without_pairs_that_both_rated_shares_stay_as_they_are(material: MatchData) -> None:
     pairs = material.pairs
 
     assert np.array_equal(grades_of(pairs, pairs.crowd)[pairs.crowd], pairs.share[pairs.crowd])

@@ -15,7 +15,7 @@ from service.match.features import FEATURES, side
 from service.match.scorer import ScorerArtifact
 from tests.service.matches import a_match, an_interaction
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
-from training.material import OWN_SAYS, RANDOM_BESIDE, RANDOM_SAYS, Material, make_bank, read_material
+from training.match_data import OWN_SAYS, RANDOM_BESIDE, RANDOM_SAYS, MatchData, make_bank, read_match_data
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +23,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     make_hasty(monkeypatch)
 
 
-def read(data: Path, cache: Path, encoder: ColourReader | None = None, base: ScorerArtifact | None = None) -> Material:
-    return read_material(encoder or ColourReader(), data, read_rated_pairs(data), cache, quiet, base)  # type: ignore[arg-type]
+def read(data: Path, cache: Path, encoder: ColourReader | None = None, base: ScorerArtifact | None = None) -> MatchData:
+    return read_match_data(encoder or ColourReader(), data, read_rated_pairs(data), cache, quiet, base)  # type: ignore[arg-type]
 
 
 def test_vectors_are_of_length_one_and_at_their_places(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-import training.scorer
+import training.match_fit
 from data.ratings import read_rated_pairs
 from eval.folds import fold_numbers
 from eval.scoring import reliability
@@ -19,8 +19,8 @@ from service.match.artifact import FACTS, ScorerArtifact, squash
 from service.match.features import side
 from tests.service.matches import strangers
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
-from training.material import Material, read_material
-from training.scorer import add_ratings, fit_logistic, fit_text_match, out_of_fold, train_scorer
+from training.match_data import MatchData, read_match_data
+from training.match_fit import add_ratings, fit_logistic, fit_text_match, out_of_fold, train_scorer
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def material(tmp_path_factory: pytest.TempPathFactory) -> MatchData:
     """Ratings with enough captions beside them to make banks of, read once."""
     folder = tmp_path_factory.mktemp("simulated")
     with pytest.MonkeyPatch.context() as patch:
@@ -37,19 +37,19 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
         return read(write_data(folder / "data", beside=60, grades=500, votes=900), folder / "cache")
 
 
-def read(data: Path, cache: Path, base: ScorerArtifact | None = None) -> Material:
-    return read_material(ColourReader(), data, read_rated_pairs(data), cache, quiet, base)  # type: ignore[arg-type]
+def read(data: Path, cache: Path, base: ScorerArtifact | None = None) -> MatchData:
+    return read_match_data(ColourReader(), data, read_rated_pairs(data), cache, quiet, base)  # type: ignore[arg-type]
 
 
 def train(data: Path, folder: Path, encoder: ColourReader | None = None, **options: Any) -> ScorerArtifact:
     return train_scorer(encoder or ColourReader(), data, folder / "out", folder / "cache", quiet, **options)  # type: ignore[arg-type]
 
 
-def everything(material: Material) -> Any:
+def everything(material: MatchData) -> Any:
     return np.ones(len(material.pairs), dtype=bool)
 
 
-def matches(artifact: ScorerArtifact, material: Material) -> Any:
+def matches(artifact: ScorerArtifact, material: MatchData) -> Any:
     """Matches (texts, photographs) as search finds them."""
     return np.stack([squash(artifact.text.logits(text, material.photographs)) for text in material.texts])
 
@@ -57,7 +57,7 @@ def matches(artifact: ScorerArtifact, material: Material) -> Any:
 # -- what is fitted ------------------------------------------------------------------------------------
 
 
-def test_matches_out_of_fold_follow_the_ratings_and_are_on_the_scale_of_grades(material: Material) -> None:
+def test_matches_out_of_fold_follow_the_ratings_and_are_on_the_scale_of_grades(material: MatchData) -> None:
     judged = out_of_fold(material, quiet)
     graded = material.pairs.expert
     match, grade = judged.match[graded], material.pairs.grade[graded]
@@ -71,16 +71,16 @@ def test_matches_out_of_fold_follow_the_ratings_and_are_on_the_scale_of_grades(m
     assert judged.agreement[voted].mean() < judged.match[voted].mean(), "the crowd is the stricter one"
 
 
-def test_a_match_says_of_rated_pairs_what_search_will_say(material: Material) -> None:
+def test_a_match_says_of_rated_pairs_what_search_will_say(material: MatchData) -> None:
     text = fit_text_match(material, everything(material))
-    logits = training.scorer._logits(text, material, everything(material))
+    logits = training.match_fit._logits(text, material, everything(material))
     for row in range(0, len(material.pairs), 97):
         photograph = material.photographs[material.pairs.photograph[row]][None]
         found = text.logits(material.texts[material.pairs.text[row]], photograph)
         assert found[0] == pytest.approx(logits[row], abs=1e-3)
 
 
-def test_a_text_far_from_the_bank_is_judged_without_features(material: Material) -> None:
+def test_a_text_far_from_the_bank_is_judged_without_features(material: MatchData) -> None:
     text = fit_text_match(material, everything(material))
     assert text.interaction is not None
     assert not np.allclose(
@@ -95,7 +95,7 @@ def test_a_text_far_from_the_bank_is_judged_without_features(material: Material)
         assert np.array_equal(text.logits(query, material.photographs), plain)
 
 
-def test_a_feature_that_the_ratings_do_not_vary_is_not_blown_up(tmp_path: Path, material: Material) -> None:
+def test_a_feature_that_the_ratings_do_not_vary_is_not_blown_up(tmp_path: Path, material: MatchData) -> None:
     rows = material.pairs.text == np.bincount(material.pairs.text).argmax()
     text = fit_text_match(material, rows)
     assert text.interaction is not None
@@ -108,32 +108,32 @@ def test_a_feature_that_the_ratings_do_not_vary_is_not_blown_up(tmp_path: Path, 
 
 
 def test_each_row_is_judged_once_by_a_fit_that_saw_neither_its_text_nor_its_photograph(
-    material: Material, monkeypatch: pytest.MonkeyPatch
+    material: MatchData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs, fits, judgements = material.pairs, [], []
-    fit, judge, joint = fit_text_match, training.scorer._logits, training.scorer.fit_joint
+    fit, judge, joint = fit_text_match, training.match_fit._logits, training.match_fit.fit_joint
     beside_rows: list[int] = []
 
     def spy_joint(*arguments: Any, **options: Any) -> Any:
         beside_rows.append(len(options["beside"][1]) if options.get("beside") else 0)
         return joint(*arguments, **options)
 
-    def spy_fit(material: Material, fitted: Any) -> Any:
+    def spy_fit(material: MatchData, fitted: Any) -> Any:
         fits.append(fitted.copy())
         text = fit(material, fitted)
         judgements.clear()
         return text
 
-    def spy_judge(text: Any, material: Material, rows: Any) -> Any:
+    def spy_judge(text: Any, material: MatchData, rows: Any) -> Any:
         judgements.append(rows.copy())
         if not np.array_equal(rows, fits[-1]):
             judged.append((fits[-1], rows.copy()))
         return judge(text, material, rows)
 
     judged: list[tuple[Any, Any]] = []
-    monkeypatch.setattr(training.scorer, "fit_joint", spy_joint)
-    monkeypatch.setattr(training.scorer, "fit_text_match", spy_fit)
-    monkeypatch.setattr(training.scorer, "_logits", spy_judge)
+    monkeypatch.setattr(training.match_fit, "fit_joint", spy_joint)
+    monkeypatch.setattr(training.match_fit, "fit_text_match", spy_fit)
+    monkeypatch.setattr(training.match_fit, "_logits", spy_judge)
     found = out_of_fold(material, quiet)
 
     assert len(judged) == 25
@@ -142,7 +142,7 @@ def test_each_row_is_judged_once_by_a_fit_that_saw_neither_its_text_nor_its_phot
     for fitted, rows in judged:
         for each in (pairs.text, pairs.photograph):
             assert not set(each[fitted]) & set(each[rows])
-        known = training.scorer._beside(material, fitted)
+        known = training.match_fit._beside(material, fitted)
         assert known.any()
         assert not set(beside.text[known]) & set(pairs.text[rows])
         assert not set(beside.photograph[known]) & set(pairs.photograph[rows])
@@ -151,7 +151,7 @@ def test_each_row_is_judged_once_by_a_fit_that_saw_neither_its_text_nor_its_phot
     assert np.isfinite(found.match).all() and np.isfinite(found.agreement).all()
 
 
-def test_what_a_judged_photograph_was_rated_as_changes_nothing_for_it(material: Material) -> None:
+def test_what_a_judged_photograph_was_rated_as_changes_nothing_for_it(material: MatchData) -> None:
     photograph_fold, text_fold = fold_numbers(material.pairs.photograph, material.pairs.text)
     cell = (photograph_fold == 2) & (text_fold == 3)
     turned = replace(
@@ -276,7 +276,7 @@ def test_what_is_written_gives_the_same_matches(tmp_path: Path) -> None:
 # -- ratings added to others ---------------------------------------------------------------------------
 
 
-def moved(base: ScorerArtifact, more: Material) -> float:
+def moved(base: ScorerArtifact, more: MatchData) -> float:
     """How far ratings move the matches of a base, in the mean."""
     text = add_ratings(more, base)
     return float(np.abs(matches(replace(base, text=text), more) - matches(base, more)).mean())

@@ -19,18 +19,18 @@ from service.errors import ModelError
 from service.match.artifact import ScorerArtifact
 from tests.training.tiny_towers import coloured_data, tiny_image_tower, tiny_text_tower
 from training.mini.__main__ import run
-from training.mini.classes import (
+from training.mini.fit import contrastive_loss, epoch_batches, pool_texts, schedule, tokenize
+from training.mini.fit_stages import photographs_to_texts
+from training.mini.hypernyms import Hypernym, hypernyms_of, read_hypernyms, read_nouns
+from training.mini.imagenet_classes import (
     ClassPhotographs,
     ClassText,
     class_shares,
     class_texts,
     draw_classes,
-    kind_texts,
+    hypernym_texts,
     may_show,
 )
-from training.mini.fit import contrastive_loss, epoch_batches, pool_texts, schedule, tokenize
-from training.mini.fit_stages import photographs_to_texts
-from training.mini.kinds import Kind, kinds_of, read_kinds, read_nouns
 from training.mini.network import (
     build_network,
     fill_towers,
@@ -139,7 +139,7 @@ def test_class_texts_name_their_classes() -> None:
 
 
 def test_kinds_take_in_the_classes_below_them() -> None:
-    kinds = {kind.word: kind.classes for kind in read_kinds()}
+    kinds = {kind.word: kind.classes for kind in read_hypernyms()}
     assert 146 in kinds["bird"] and 146 not in kinds["dog"], "146 is the albatross"
     assert kinds["rocket"] == (657,), "a missile"
     assert max(len(classes) for classes in kinds.values()) <= 130
@@ -153,14 +153,17 @@ def test_kinds_are_read_from_wordnets_own_format(tmp_path: Path) -> None:
         "00000003 03 n 01 entity 0 000 | whatever there is\n"
         "00000004 06 n 01 parking_meter 0 001 @i 00000003 n 0000 | a device\n"
     )
-    assert kinds_of(["00000004", "00000001"], read_nouns(tmp_path)) == [Kind("bird", (1,)), Kind("fowl", (1,))]
+    assert hypernyms_of(["00000004", "00000001"], read_nouns(tmp_path)) == [
+        Hypernym("bird", (1,)),
+        Hypernym("fowl", (1,)),
+    ]
 
 
 def test_a_kind_is_shown_by_one_of_its_classes_and_taken_for_none() -> None:
     torch.manual_seed(0)
     rows = torch.randn(6, 32)
     photographs = ClassPhotographs(rows, torch.randn(50, 32), torch.ones(32), noise=0.0)
-    bird = kind_texts([Kind("bird", (1, 4))])[0]
+    bird = hypernym_texts([Hypernym("bird", (1, 4))])[0]
     drawn = photographs.draw([bird] * 20, torch.Generator().manual_seed(0))
     nearest = torch.nn.functional.cosine_similarity(drawn[:, None], (rows - rows.mean(0))[None], dim=-1)
     assert set(nearest.argmax(dim=1).tolist()) == {1, 4} and nearest.max(dim=1).values.min() > 0.99

@@ -65,8 +65,8 @@ def measure(data: Path, folder: Path, cache: Path, on_stage: OnStage) -> dict[st
     """Measure a trained model on the split `test` and on everyday queries, and fit its match."""
     from eval.retrieval import evaluate
     from service.encoder.encoder import Encoder
+    from training.match_fit import train_scorer
     from training.mini.everyday import formats_check, sample_check
-    from training.scorer import train_scorer
 
     encoder = Encoder.load(f"local-dir:{folder.resolve()}")
     test = evaluate(encoder, data, "test", lambda done, total: on_stage("test photographs and captions", done, total))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.mini.classes import ClassPhotographs, ClassText, draw_classes, may_show
+from training.mini.imagenet_classes import ClassPhotographs, ClassText, draw_classes, may_show
 from training.mini.settings import MiniSettings
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def fit(
     for number, phase in enumerate(phases):
         if number < state["phase"]:
             continue
-        trainer = _Trainer(network, examples, settings, phase)
+        trainer = _PhaseTrainer(network, examples, settings, phase)
         if number == state["phase"] and state["optimizer"] is not None:
             trainer.optimizer.load_state_dict(state["optimizer"])
         for epoch in range(state["epoch"] if number == state["phase"] else 0, phase.epochs):
@@ -176,7 +176,7 @@ def fit(
                 on_epoch(phase.name, epoch + 1)
 
 
-class _Trainer:
+class _PhaseTrainer:
     """One phase: its optimizer, its schedule, and where the texts' features come from."""
 
     def __init__(self, network: Any, examples: Examples, settings: MiniSettings, phase: Phase) -> None:

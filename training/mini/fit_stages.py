@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.mini.classes import ClassPhotographs, ClassText, draw_classes, may_show
 from training.mini.fit import LARGEST_SCALE, schedule
+from training.mini.imagenet_classes import ClassPhotographs, ClassText, draw_classes, may_show
 from training.mini.settings import MiniSettings
 from training.mini.views import Views, maps_of
 

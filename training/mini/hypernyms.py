@@ -3,7 +3,7 @@
 The classifier's names are narrow ("American robin"), what people type is wide ("a bird"). WordNet says what
 every class is a kind of. `kinds.tsv` beside this file holds that, so that nobody needs WordNet to train:
 
-    python -m training.mini.kinds FOLDER > training/mini/kinds.tsv
+    python -m training.mini.hypernyms FOLDER > training/mini/kinds.tsv
 
 writes it anew from the folder with WordNet 3.0's `data.noun` (Debian's package wordnet-base carries it);
 `kinds.LICENSE` holds WordNet's terms.
@@ -28,7 +28,7 @@ _TOPS = 3
 
 
 @dataclass(frozen=True)
-class Kind:
+class Hypernym:
     """A word and the classes, as numbers of the classifier's rows, that are kinds of what it names."""
 
     word: str
@@ -42,14 +42,14 @@ class _Synset:
     above: tuple[str, ...]
 
 
-def read_kinds() -> list[Kind]:
+def read_hypernyms() -> list[Hypernym]:
     """The kinds of `kinds.tsv`."""
     with FILE.open(encoding="utf-8", newline="") as stream:
         rows = csv.DictReader(stream, delimiter="\t")
-        return [Kind(row["word"], tuple(int(each) for each in row["classes"].split())) for row in rows]
+        return [Hypernym(row["word"], tuple(int(each) for each in row["classes"].split())) for row in rows]
 
 
-def kinds_of(synsets: list[str], nouns: dict[str, _Synset]) -> list[Kind]:
+def hypernyms_of(synsets: list[str], nouns: dict[str, _Synset]) -> list[Hypernym]:
     """All kinds above some synsets (offsets in WordNet, in the classifier's order), widest first."""
     below: dict[str, set[int]] = {}
     for row, offset in enumerate(synsets):
@@ -69,7 +69,7 @@ def kinds_of(synsets: list[str], nouns: dict[str, _Synset]) -> list[Kind]:
                 # One word may name two kinds ("vessel": a ship, a pot); it may mean either.
                 kinds.setdefault(word, set()).update(classes)
     return [
-        Kind(word, tuple(sorted(classes)))
+        Hypernym(word, tuple(sorted(classes)))
         for word, classes in sorted(kinds.items(), key=lambda each: (-len(each[1]), each[0]))
     ]
 
@@ -99,7 +99,7 @@ def main(folder: Path) -> None:
     synsets = [name.removeprefix("n") for name in info.label_names()]
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
     writer.writerow(["word", "classes"])
-    for kind in kinds_of(synsets, read_nouns(folder)):
+    for kind in hypernyms_of(synsets, read_nouns(folder)):
         writer.writerow([kind.word, " ".join(str(each) for each in kind.classes)])
 
 

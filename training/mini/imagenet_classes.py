@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.encoder.torchvision_compat import mend_torchvision
-from training.mini.kinds import Kind, read_kinds
+from training.mini.hypernyms import Hypernym, read_hypernyms
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def class_texts(names: Sequence[str], definitions: Sequence[str], seed: int) -> 
     return texts
 
 
-def kind_texts(kinds: Sequence[Kind]) -> list[ClassText]:
+def hypernym_texts(kinds: Sequence[Hypernym]) -> list[ClassText]:
     """The texts for kinds: each word in each template."""
     return [
         ClassText(template.format(kind.word), kind.classes, kind=True) for kind in kinds for template in KIND_TEMPLATES
@@ -77,7 +77,7 @@ def imagenet_texts(seed: int) -> list[ClassText]:
     names = list(info.label_descriptions(detailed=False))
     detailed = list(info.label_descriptions(detailed=True))
     definitions = [full.removeprefix(f"{name}: ") for name, full in zip(names, detailed, strict=True)]
-    return class_texts(names, definitions, seed) + kind_texts(read_kinds())
+    return class_texts(names, definitions, seed) + hypernym_texts(read_hypernyms())
 
 
 def class_shares(rows: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:

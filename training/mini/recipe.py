@@ -13,11 +13,11 @@ import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
 from service.types import OnStage
-from training.mini.classes import ClassPhotographs, ClassText, class_shares, imagenet_texts
 from training.mini.export import write_weights
 from training.mini.fit import Examples, TextTable, first_phases, fit, last_phases, pool_texts, tokenize
 from training.mini.fit_stages import StageExamples, fit_stages
 from training.mini.held_out import HeldOut, History, hold_out
+from training.mini.imagenet_classes import ClassPhotographs, ClassText, class_shares, imagenet_texts
 from training.mini.network import (
     build_network,
     fill_towers,
@@ -48,7 +48,7 @@ def make_mini(
     image: ImageTower,
     text: TextTower,
     settings: MiniSettings,
-    report: OnStage,
+    on_stage: OnStage,
 ) -> list[dict[str, Any]]:
     """Train on the split `train` of a folder of data and write an open_clip folder.
 
@@ -74,14 +74,14 @@ def make_mini(
         settings.views,
         cache / "views",
         seed=settings.seed,
-        on_progress=lambda done, total: report("views of photographs", done, total),
+        on_progress=lambda done, total: on_stage("views of photographs", done, total),
     )
     whole = whole_photographs(
         image,
         settings.frozen_stages,
         paths,
         cache / "views",
-        on_progress=lambda done, total: report("whole photographs", done, total),
+        on_progress=lambda done, total: on_stage("whole photographs", done, total),
     )
     class_texts = imagenet_texts(settings.seed) if image.class_rows is not None else []
     table = tokenize(text.tokenizer, _all_texts(photographs, class_texts), settings.context_length)
@@ -97,7 +97,7 @@ def make_mini(
     mean, deviation = pooled_views[0].mean(dim=0), pooled_views[0].std(dim=0) + SMALLEST_DEVIATION
     features = ((pooled_views - mean) / deviation).half()
     captions = _caption_rows(photographs)
-    pooled = _pooled_texts(network, table, cache / "texts", report)
+    pooled = _pooled_texts(network, table, cache / "texts", on_stage)
     pooled = _standardise_texts(network, pooled, [row for rows in captions for row in rows])
 
     history = History(work / HISTORY)
@@ -120,7 +120,7 @@ def make_mini(
             history.add({"phase": phase, "epoch": epoch, **check.figures()})
 
     def on_step(phase: str, done: int, total: int, loss: float) -> None:
-        report(f"training {phase}, loss {loss:.2f}", done, total)
+        on_stage(f"training {phase}, loss {loss:.2f}", done, total)
 
     examples = Examples(
         features=features,
@@ -136,7 +136,7 @@ def make_mini(
         views=views,
         rows=training,
         captions_of=examples.captions_of,
-        texts=_pooled_texts(network, table, work, report),
+        texts=_pooled_texts(network, table, work, on_stage),
         class_texts=class_texts,
         class_photographs=examples.class_photographs,
         class_shares=examples.class_shares,
@@ -146,7 +146,7 @@ def make_mini(
     fit_stages(network, upper, stage_examples, settings, work, on_epoch=on_epoch, on_step=on_step)
     if settings.again_epochs:
         shown = [(whole, 0), *((views, view) for view in range(min(AGAIN_VIEWS, settings.views)))]
-        raw = _trained_features(upper, shown, training, report)
+        raw = _trained_features(upper, shown, training, on_stage)
         again = replace(examples, features=((raw - mean) / deviation).half())
         before = {name: value.clone() for name, value in network.state_dict().items()}
         fit(network, again, settings, last_phases(settings), work / "again.pt", on_epoch=on_epoch, on_step=on_step)
@@ -157,16 +157,16 @@ def make_mini(
 
 
 def _trained_features(
-    upper: torch.nn.Module, shown: Sequence[tuple[Views, int]], rows: Sequence[int], report: OnStage
+    upper: torch.nn.Module, shown: Sequence[tuple[Views, int]], rows: Sequence[int], on_stage: OnStage
 ) -> torch.Tensor:
     """Features float32 (shown, n, width) of some photographs by the trained tower, in the views shown."""
     import torch
 
     kept = []
     for number, (views, view) in enumerate(shown):
-        report("photographs' features", number, len(shown))
+        on_stage("photographs' features", number, len(shown))
         kept.append(features_of(upper, views, view, rows))
-    report("photographs' features", len(shown), len(shown))
+    on_stage("photographs' features", len(shown), len(shown))
     return torch.stack(kept)
 
 
@@ -180,7 +180,7 @@ def _caption_rows(photographs: Sequence[CaptionedPhotograph]) -> list[list[int]]
     return [list(range(end - len(each.captions), end)) for end, each in zip(ends, photographs, strict=True)]
 
 
-def _pooled_texts(network: Any, table: TextTable, folder: Path, report: OnStage) -> torch.Tensor:
+def _pooled_texts(network: Any, table: TextTable, folder: Path, on_stage: OnStage) -> torch.Tensor:
     """Features float32 (n, width) of all texts by the text tower as it stands, kept in a file."""
     import torch
 
@@ -195,7 +195,7 @@ def _pooled_texts(network: Any, table: TextTable, folder: Path, report: OnStage)
         with torch.no_grad():
             for part in torch.split(rows, 1024):
                 parts.append(pool_texts(network, table, part))
-                report("texts' features", int(part[-1]) + 1, len(rows))
+                on_stage("texts' features", int(part[-1]) + 1, len(rows))
         unfinished = file.with_suffix(".part.npy")
         np.save(unfinished, torch.cat(parts).numpy())
         unfinished.replace(file)

@@ -1,6 +1,7 @@
-"""`smysl train similar`: a head in which photographs of a kind are near, fitted on photographs sorted by kind.
+"""`smysl train similar`: fits a head, which brings photographs of one kind close together, on labelled photographs.
 
-`material.py` has the features of a few views of each photograph, `splits.py` says who is fitted on and who asks,
-`looks.py` fits the candidates, `tower.py` trains the last stages of a photograph tower, `choice.py` compares them
-all on the same folds and chooses, `run.py` does the whole and writes the head.
+`feature_sources.py` encodes each photograph in several views, `splits.py` makes cross-validation splits,
+`projections.py` fits the candidates, `tower_training.py` trains the last stages of a photograph tower, `candidates.py`
+compares the candidates, `ensemble.py` weights several encoders, `head_calibration.py` calibrates, and `train_head.py`
+runs it all and writes the head.
 """

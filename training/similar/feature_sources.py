@@ -1,4 +1,4 @@
-"""Features of an encoder that stays as it is, and of one whose photograph tower is trained anew in each split."""
+"""Features of a frozen encoder, and of one whose photograph tower is fine-tuned in each split."""
 
 from __future__ import annotations
 
@@ -13,45 +13,57 @@ import numpy as np
 from eval.feature_cache import Augmentation, features_of
 from service.errors import DataError
 from service.heads.projection import unit
+from service.store.atomic import replacing
 from service.types import Float32Array, Int64Array, OnStage
 from training.mini.views import view_of
 from training.similar.splits import Split
-from training.similar.tower import StageMaps, TowerSettings, run_key, split_tower, stage_maps, train_tower
-from training.similar.tower import features_of as tower_features
+from training.similar.tower_training import (
+    StageMaps,
+    TowerSettings,
+    run_key,
+    split_tower,
+    stage_maps,
+    tower_features,
+    train_tower,
+)
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
 
 VIEWS = 6
-"""Views of a photograph that heads are fitted on, beside the photograph as it is."""
+"""Augmented views of each photograph that heads are fitted on, beside the photograph itself."""
 
 
 @dataclass(frozen=True, eq=False)
-class Frozen:
-    """An encoder as it is; `features` (n, 1 + views, width)."""
+class FrozenEncoder:
+    """Features (n, 1 + views, width) of an encoder as it is."""
 
     model: str
     fingerprint: str
     features: Float32Array
 
     def views(self, _split: Split) -> Float32Array:
-        """The same in every split."""
+        """The same features in every split."""
         return self.features
 
 
 def encode_views(
-    files: Sequence[Path], encoder: Encoder, views: int, cache: Path, on_progress: OnStage
+    files: Sequence[Path], encoder: Encoder, views: int, cache: Path, on_stage: OnStage
 ) -> tuple[Int64Array, Float32Array]:
-    """Rows (m,) of the files that can be read, and their features (m, 1 + views, width).
+    """Encode photographs and their augmented views.
 
-    Raises DataError where none can be read.
+    Returns:
+        Rows (m,) of the files that can be read, and their features (m, 1 + views, width).
+
+    Raises:
+        DataError: none can be read.
     """
     found, rows = [], np.arange(len(files))
     for view in range(1 + views):
-        what = f"encoding with {encoder.name}" + (f", view {view} of {views}" if view else "")
+        stage = f"encoding with {encoder.name}" + (f", view {view} of {views}" if view else "")
         augmentation = Augmentation(view, view_of) if view else None
-        features = features_of(files, encoder, cache, partial(on_progress, what), augmentation=augmentation)
+        features = features_of(files, encoder, cache, partial(on_stage, stage), augmentation=augmentation)
         rows = features.rows
         found.append(features.features)
     if not len(rows):
@@ -59,10 +71,10 @@ def encode_views(
     return rows, np.stack(found, axis=1)
 
 
-class Unfrozen:
-    """A tower whose last stages are trained on what each split is fitted on; features are kept in `folder`.
+class TunedEncoder:
+    """An encoder whose last stages are trained on the fit photographs of each split.
 
-    A run that was stopped goes on behind the last split that was done.
+    Features are kept in `folder`, so that an interrupted run resumes after the last finished split.
     """
 
     def __init__(
@@ -74,41 +86,38 @@ class Unfrozen:
         key: Sequence[object],
         folder: Path,
         settings: TowerSettings,
-        on_progress: OnStage,
+        on_stage: OnStage,
     ) -> None:
         self.base = model
         self.model = f"{model}, last {settings.stages} stages trained"
         self._network, self._files, self._kinds = network, files, kinds
-        self._folder, self._settings, self._tell = folder, settings, on_progress
+        self._folder, self._settings, self._on_stage = folder, settings, on_stage
         self._key = run_key(key, settings)
         self._maps: StageMaps | None = None
 
     def views(self, split: Split) -> Float32Array:
-        """Features (n, views, width) by the tower that was trained on the split's fitted photographs."""
-        file = self._folder / f"features-{run_key([self._key, split.fitted.tolist()], self._settings)}.npy"
+        """Features (n, views, width) from the tower trained on the split's fit photographs."""
+        file = self._folder / f"features-{run_key([self._key, split.fit_rows.tolist()], self._settings)}.npy"
         if not file.exists():
-            tower = split_tower(self.trained(split.fitted, split.name).visual, self._settings.stages)[1]
+            tower = split_tower(self.trained(split.fit_rows, split.name).visual, self._settings.stages)[1]
             maps, rows = self._stage_maps(), np.arange(len(self._kinds))
-            made = np.stack(
+            features = np.stack(
                 [unit(tower_features(tower, maps, view, rows)) for view in range(min(maps.views, 1 + VIEWS))], axis=1
             )
-            part = file.with_suffix(".part")
-            with part.open("wb") as stream:
-                np.save(stream, made.astype(np.float16))
-            part.replace(file)
-        kept: Float32Array = np.load(file).astype(np.float32)
+            with replacing(file) as temporary:
+                np.save(temporary, features.astype(np.float16), allow_pickle=False)
+        kept: Float32Array = np.load(file, allow_pickle=False).astype(np.float32)
         return kept
 
     def trained(self, rows: Int64Array, name: str) -> Any:
         """The network with its tower trained on the photographs `rows`."""
-        what = f"training the tower, {name}"
         return train_tower(
             self._network,
             self._stage_maps(),
             rows,
             self._kinds[rows],
             self._settings,
-            partial(self._tell, what),
+            partial(self._on_stage, f"training the tower, {name}"),
         )
 
     def _stage_maps(self) -> StageMaps:
@@ -119,6 +128,6 @@ class Unfrozen:
                 self._key,
                 self._folder,
                 self._settings,
-                partial(self._tell, "drawing views for the tower"),
+                partial(self._on_stage, "drawing views for the tower"),
             )
         return self._maps

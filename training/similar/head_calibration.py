@@ -1,4 +1,4 @@
-"""What a head's similarities mean, told by photographs that it was not fitted on."""
+"""Calibration of a head on photographs that it was not fitted on: the match of two photographs, and the k-NN vote."""
 
 from __future__ import annotations
 
@@ -9,56 +9,56 @@ import numpy as np
 from service.kinds.vote_calibration import NEIGHBOURS, HeldOutNeighbours, TopNeighbours, VoteCalibration, calibrate
 from service.match.artifact import Logistic
 from service.types import BoolArray, Float32Array, Int64Array
-from training.similar.ranks import nearest
 from training.similar.splits import Split
+from training.similar.top_k import top_k
 
 VectorsOf = Callable[[Split], tuple[Float32Array, Float32Array]]
-"""Vectors of the photographs that ask and of those that are searched, in a split."""
+"""The head's vectors of a split's queries and of its gallery."""
 
 _NEIGHBOURS = 20
-"""Of each photograph, whose kinds say what a similarity is worth: about as many as a person looks at."""
+"""Nearest photographs of each query that calibrate the match: about as many hits as a person reads."""
 
 
 def same_kind(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> Logistic:
-    """Similarity to the probability of one kind, for a photograph and each of its nearest twenty.
+    """Fit the map from similarity to the probability that two photographs are of one kind.
 
-    Both are photographs that the head was not fitted on, since most of a library are.
+    It is fitted on photographs and their twenty nearest, none of which the head was fitted on, since that is what most
+    pairs in a library are like.
     """
     similarities, right = [], []
     for split in splits:
-        if split.unseen or len(split.asked) < 2:
+        if split.unseen or len(split.queries) < 2:
             continue
-        asked, _ = vectors_of(split)
-        own = kinds[split.asked]
-        found = nearest(asked, asked, np.arange(len(asked)), _NEIGHBOURS)
-        similarities.append(found.similarities.ravel())
-        right.append((own[found.rows] == own[:, None]).ravel())
+        vectors, _ = vectors_of(split)
+        labels = kinds[split.queries]
+        nearest = top_k(vectors, vectors, np.arange(len(vectors)), _NEIGHBOURS)
+        similarities.append(nearest.similarities.ravel())
+        right.append((labels[nearest.rows] == labels[:, None]).ravel())
     return _logistic(np.concatenate(similarities), np.concatenate(right))
 
 
 def vote(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> VoteCalibration:
-    """The vote of the ten nearest, and what it is worth, on photographs that the head was not fitted on.
+    """Fit and calibrate the vote of the ten nearest on photographs that the head was not fitted on.
 
-    Those of kinds that were left out of the fit, with their own kind taken out of the gallery, show what an unknown
-    kind looks like. Raises LibraryError where too few photographs are of a kind that another one has.
+    Queries of kinds left out of the fit search a gallery without their own kind, as a photograph of an unknown kind
+    does. Raises LibraryError where too few photographs share their kind with another.
     """
     known, unknown = TopNeighbours.none(len(kinds), NEIGHBOURS), TopNeighbours.none(len(kinds), NEIGHBOURS)
     for split in splits:
-        asked, searched = vectors_of(split)
-        gallery, itself, into = split.gallery, split.itself, known
+        queries, vectors = vectors_of(split)
+        gallery, self_index, into = split.gallery, split.self_index, known
         if split.unseen:
-            there = ~np.isin(kinds[gallery], kinds[split.asked])
-            searched, gallery, itself, into = searched[there], gallery[there], np.full(len(asked), -1), unknown
-        found = nearest(asked, searched, itself, NEIGHBOURS)
-        depth = found.rows.shape[1]
-        into.similarities[split.asked, :depth] = found.similarities
-        into.kinds[split.asked, :depth] = kinds[gallery][found.rows]
-    company = known.counts > 0
-    return calibrate(HeldOutNeighbours(kinds, known, unknown, company))
+            others = ~np.isin(kinds[gallery], kinds[split.queries])
+            vectors, gallery, self_index, into = vectors[others], gallery[others], np.full(len(queries), -1), unknown
+        nearest = top_k(queries, vectors, self_index, NEIGHBOURS)
+        depth = nearest.rows.shape[1]
+        into.similarities[split.queries, :depth] = nearest.similarities
+        into.kinds[split.queries, :depth] = kinds[gallery][nearest.rows]
+    return calibrate(HeldOutNeighbours(kinds, known, unknown, known.counts > 0))
 
 
 def _logistic(similarities: Float32Array, right: BoolArray) -> Logistic:
-    """A rising logistic map; where all pairs are of one kind, or more alike the less they are, a mild one."""
+    """A rising logistic map: a flat default where every pair, or none, is of one kind, and never a falling slope."""
     from sklearn.linear_model import LogisticRegression
 
     if right.all() or not right.any():

@@ -1,24 +1,25 @@
-"""Candidates: ways to look at pooled features in which photographs of a kind are near.
+"""Candidate projections of pooled image features that bring photographs of one kind close together.
 
-Each is fitted on rows of views and kinds, and gives the similarity of photographs that ask with photographs that
-are searched. All but the likelihood ratio are looks: linear maps after which the cosine says it (`service.heads.projection`).
+Each is fitted on features and kinds and gives the similarity of queries and gallery photographs. All except the
+likelihood ratio are linear projections followed by a cosine, which is what a head holds (`service.heads.projection`).
 
 - *Cosine*: features as they are.
-- *Whitening*: principal components with deviation 1.
-- *LDA*: Fisher's discriminants behind principal components; as many numbers as kinds, less one.
-- *Whitening within kinds*: the deviation of photographs from their kind's mean made 1 in every direction
+- *Whitening*: principal components scaled to standard deviation 1.
+- *LDA*: Fisher's linear discriminants after PCA; one dimension fewer than there are kinds.
+- *Whitening within kinds*: the deviation of photographs from their kind's mean scaled to 1 in every direction
   (Hatch, Kajarekar, Stolcke 2006, within-class covariance normalisation).
-- *Likelihood ratio*: two photographs are of one kind, or of two; kinds and photographs of a kind are both normal
-  (PLDA; Prince, Elder 2007; the ratio as in Brümmer, de Villiers 2010, The speaker partitioning problem).
+- *Likelihood ratio*: of two photographs being of one kind or of two, where the means of kinds and the photographs of a
+  kind are normally distributed (PLDA; Prince, Elder 2007; the ratio as in Brümmer, de Villiers 2010, The speaker
+  partitioning problem).
 - *ArcFace* (Deng et al. 2019), *supervised contrastive* (Khosla et al. 2020) and *proxy-anchor* (Kim et al. 2020)
-  losses over a linear map, from pytorch-metric-learning.
+  losses on a linear projection, from pytorch-metric-learning.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,84 +33,82 @@ if TYPE_CHECKING:
 
 
 SHRINKAGE = 0.3
-"""Of the covariance within kinds towards a ball, as a share of its mean variance."""
+"""Shrinkage of the covariance within kinds towards a sphere, as a share of its mean variance."""
 ELSEWHERE = 0.02
-"""How much kinds are taken to differ, as a share of their mean variance, where the few fitted ones do not."""
+"""Variance between kinds in directions in which the fitted kinds do not differ, as a share of the mean variance."""
 WIDTH = 64
-"""Numbers that a learnt look has for each kind of the three losses."""
+"""Smallest dimension of a projection that is trained with a loss."""
 _EPOCHS, _BATCH, _RATE = 30, 256, 1e-3
 _MOST_STEPS = 1000
-"""Of a learnt look: many photographs are seen fewer times each."""
-_LEAST = 1e-8
+"""Training steps of a loss at most; with many photographs there are fewer epochs."""
+_LEAST_EIGENVALUE = 1e-8
+"""Principal components with a smaller share of the largest variance are dropped."""
 
 
-class Similarity(Protocol):
-    """What a fitted candidate is: two sets of vectors whose inner product is the similarity."""
+class FittedSimilarity(Protocol):
+    """A fitted candidate: the similarity is the inner product of a query vector and a gallery vector."""
 
-    def asked(self, features: Float32Array) -> Float32Array:
-        """Photographs that ask, (n, width) to (n, dimension)."""
+    def query_vectors(self, features: Float32Array) -> Float32Array:
+        """Vectors of queries, (n, width) to (n, dimension)."""
 
-    def searched(self, features: Float32Array) -> Float32Array:
-        """Photographs that are searched, (n, width) to (n, dimension)."""
+    def gallery_vectors(self, features: Float32Array) -> Float32Array:
+        """Vectors of gallery photographs, (n, width) to (n, dimension)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A cosine, or a sum of weighted cosines, after linear maps: what a head can be made of."""
+class LinearSimilarity:
+    """The cosine after a linear projection, or a weighted sum of such cosines; a head can hold it."""
 
     parts: tuple[Projection, ...]
 
-    def asked(self, features: Float32Array) -> Float32Array:
+    def query_vectors(self, features: Float32Array) -> Float32Array:
         """Unit vectors (n, dimension) of features (n, width)."""
         return np.concatenate([np.sqrt(np.float32(part.weight)) * part(features) for part in self.parts], axis=1)
 
-    searched = asked
+    gallery_vectors = query_vectors
 
     def times(self, weight: float) -> tuple[Projection, ...]:
-        """The parts with their weights times `weight`."""
-        return tuple(
-            Projection(part.model, part.fingerprint, part.weight * weight, part.center, part.projection, part.constant)
-            for part in self.parts
-        )
+        """The parts with their weights multiplied by `weight`."""
+        return tuple(replace(part, weight=part.weight * weight) for part in self.parts)
 
 
 @dataclass(frozen=True, eq=False)
-class Likelihoods:
-    """The two-covariance model in coordinates in which it is a sum over directions.
+class PldaSimilarity:
+    """The two-covariance model in coordinates in which the log likelihood ratio is a sum over directions.
 
-    With deviation 1 within kinds and variance ψ between them, the logarithm of the ratio is in each direction
-    ψ / (1 + 2ψ) · (x y − ½ ψ / (1 + ψ) · (x² + y²)) and a constant. What depends on the photograph that asks alone
-    does not order anything and is left out.
+    With deviation 1 within kinds and variance ψ between them, each direction contributes
+    ψ / (1 + 2ψ) · (x y − ½ ψ / (1 + ψ) · (x² + y²)) and a constant. Terms of the query alone do not change the order
+    and are left out.
     """
 
     center: Float32Array
     axes: Float32Array
     between: Float64Array
 
-    def asked(self, features: Float32Array) -> Float32Array:
-        """Vectors (n, directions + 1) whose last number is 1."""
+    def query_vectors(self, features: Float32Array) -> Float32Array:
+        """Vectors (n, directions + 1), the last number 1."""
         x = (features - self.center) @ self.axes
-        pull = (self.between / (1.0 + 2.0 * self.between)).astype(np.float32)
-        return np.concatenate([x * pull, np.ones((len(x), 1), np.float32)], axis=1)
+        factor = (self.between / (1.0 + 2.0 * self.between)).astype(np.float32)
+        return np.concatenate([x * factor, np.ones((len(x), 1), np.float32)], axis=1)
 
-    def searched(self, features: Float32Array) -> Float32Array:
-        """Vectors (n, directions + 1) whose last number is what each is worth for all that ask."""
+    def gallery_vectors(self, features: Float32Array) -> Float32Array:
+        """Vectors (n, directions + 1), the last number the term of the gallery photograph alone."""
         y = (features - self.center) @ self.axes
-        cost = 0.5 * self.between**2 / ((1.0 + self.between) * (1.0 + 2.0 * self.between))
-        return np.concatenate([y, -(y**2 @ cost)[:, None]], axis=1).astype(np.float32)
+        factor = 0.5 * self.between**2 / ((1.0 + self.between) * (1.0 + 2.0 * self.between))
+        return np.concatenate([y, -(y**2 @ factor)[:, None]], axis=1).astype(np.float32)
 
 
 class Statistics:
-    """What closed forms need of the fitted photographs: principal components, and the deviation within kinds.
+    """Statistics that the closed forms share: principal components, and covariance within and between kinds.
 
-    `rows` (n, width) float32 are features of photographs or of several views of each, `kinds` (n,) theirs.
+    `rows` (n, width) float32 are features of photographs, or of several views of each; `kinds` (n,) are their kinds.
     """
 
     def __init__(self, rows: Float32Array, kinds: Int64Array, dimension: int) -> None:
         self.center = rows.mean(axis=0)
         centred = (rows - self.center).astype(np.float64)
         values, vectors = np.linalg.eigh(centred.T @ centred / len(rows))
-        kept = min(dimension, len(rows) - 1, int((values > _LEAST * values[-1]).sum()))
+        kept = min(dimension, len(rows) - 1, int((values > _LEAST_EIGENVALUE * values[-1]).sum()))
         self.values, self.components = values[::-1][:kept], vectors[:, ::-1][:, :kept]
         reduced = centred @ self.components
         _, kinds = np.unique(kinds, return_inverse=True)
@@ -122,59 +121,61 @@ class Statistics:
         within = inner.T @ inner / len(rows)
         widths, axes = np.linalg.eigh(within + SHRINKAGE * np.trace(within) / kept * np.eye(kept))
         self.whitener: Float64Array = self.components @ (axes / np.sqrt(widths))
-        """Features less the centre to coordinates in which photographs of a kind deviate by 1: (width, kept)."""
+        """Projection (width, kept) of centred features in which photographs of a kind have standard deviation 1."""
         self.white_means: Float64Array = self.means @ (axes / np.sqrt(widths))
 
     def kind_axes(self) -> tuple[Float64Array, Float64Array]:
-        """Directions (kept, m) of the whitened space in which the fitted kinds differ, and by what variance (m,)."""
+        """Directions (kept, m) of the whitened space in which the fitted kinds differ, and their variances (m,)."""
         _, sizes, rows = np.linalg.svd(self.white_means * np.sqrt(self.shares)[:, None], full_matrices=False)
         kept = min(len(self.shares) - 1, int((sizes > 1e-6 * sizes[0]).sum()))
         return rows[:kept].T, sizes[:kept] ** 2
 
 
-def cosine(width: int) -> Look:
+def cosine(width: int) -> LinearSimilarity:
     """Features as they are."""
-    return Look((_part(np.zeros(width, np.float32)),))
+    return LinearSimilarity((_part(np.zeros(width, np.float32)),))
 
 
-def whitened(statistics: Statistics) -> Look:
-    """Principal components with deviation 1."""
-    return Look((_part(statistics.center, statistics.components / np.sqrt(statistics.values)),))
+def whitening(statistics: Statistics) -> LinearSimilarity:
+    """Principal components scaled to standard deviation 1."""
+    return LinearSimilarity((_part(statistics.center, statistics.components / np.sqrt(statistics.values)),))
 
 
-def whitened_within(statistics: Statistics) -> Look:
-    """Photographs of a kind deviate by 1 in every direction."""
-    return Look((_part(statistics.center, statistics.whitener),))
+def within_kind_whitening(statistics: Statistics) -> LinearSimilarity:
+    """Features scaled so that photographs of a kind have standard deviation 1 in every direction."""
+    return LinearSimilarity((_part(statistics.center, statistics.whitener),))
 
 
-def discriminants(statistics: Statistics, constant: float = 0.0) -> Look:
-    """Fisher's linear discriminants."""
-    return Look((_part(statistics.center, statistics.whitener @ statistics.kind_axes()[0], constant),))
+def lda(statistics: Statistics, constant: float = 0.0) -> LinearSimilarity:
+    """Fisher's linear discriminants; `constant` as in `Projection`."""
+    return LinearSimilarity((_part(statistics.center, statistics.whitener @ statistics.kind_axes()[0], constant),))
 
 
-def likelihoods(statistics: Statistics) -> Likelihoods:
-    """The two-covariance model; kinds differ a little in the directions in which the fitted ones do not."""
+def plda(statistics: Statistics) -> PldaSimilarity:
+    """The two-covariance model, with a small variance between kinds where the fitted ones do not differ."""
     axes, between = _all_axes(statistics)
-    return Likelihoods(statistics.center, (statistics.whitener @ axes).astype(np.float32), between)
+    return PldaSimilarity(statistics.center, (statistics.whitener @ axes).astype(np.float32), between)
 
 
-def likelihood_axes(statistics: Statistics) -> Look:
-    """The two-covariance model's directions by cosine, each counting by how much it pulls."""
+def plda_axes(statistics: Statistics) -> LinearSimilarity:
+    """The cosine in the two-covariance model's directions, each scaled by its factor in the likelihood ratio."""
     axes, between = _all_axes(statistics)
-    pulled = statistics.whitener @ axes * np.sqrt(between / (1.0 + 2.0 * between))
-    return Look((_part(statistics.center, pulled),))
+    scaled = statistics.whitener @ axes * np.sqrt(between / (1.0 + 2.0 * between))
+    return LinearSimilarity((_part(statistics.center, scaled),))
 
 
-def blended(kind: Look, rest: Look, share: float) -> Look:
-    """`share` of what tells the fitted kinds apart, the rest by what is alike in any kind."""
-    return Look((*kind.times(share), *rest.times(1.0 - share)))
+def blend(fitted_kinds: LinearSimilarity, any_kind: LinearSimilarity, share: float) -> LinearSimilarity:
+    """`share` of a similarity that separates the fitted kinds, and the rest of one that suits any kind."""
+    return LinearSimilarity((*fitted_kinds.times(share), *any_kind.times(1.0 - share)))
 
 
-def learnt(loss: str, statistics: Statistics, rows: Float32Array, kinds: Int64Array, seed: int) -> Look:
-    """A linear map trained with one of pytorch-metric-learning's losses: "arcface", "contrastive", "proxy-anchor".
+def metric_learned(
+    loss: str, statistics: Statistics, rows: Float32Array, kinds: Int64Array, seed: int
+) -> LinearSimilarity:
+    """A projection trained with a loss of pytorch-metric-learning: "arcface", "contrastive" or "proxy-anchor".
 
-    It starts from the discriminants and further directions of the space whitened within kinds, and is trained in
-    that space, where one step suits all directions.
+    It starts from the discriminants and random further directions, and is trained in the space whitened within kinds,
+    where one learning rate suits all directions.
     """
     import torch
 
@@ -187,14 +188,15 @@ def learnt(loss: str, statistics: Statistics, rows: Float32Array, kinds: Int64Ar
     start = 0.1 * torch.randn(white.shape[1], width, generator=generator) / np.sqrt(white.shape[1])
     start[:, : axes.shape[1]] += torch.from_numpy(axes.astype(np.float32))
     matrix = torch.nn.Parameter(start)
-    measure = _loss(loss, int(labels.max()) + 1, width, seed)
-    optimizer = torch.optim.AdamW([matrix, *measure.parameters()], lr=_RATE, weight_decay=1e-2)
+    criterion = _loss(loss, int(labels.max()) + 1, width, seed)
+    optimizer = torch.optim.AdamW([matrix, *criterion.parameters()], lr=_RATE, weight_decay=1e-2)
     epochs = min(_EPOCHS, math.ceil(_MOST_STEPS * _BATCH / len(white)))
     for _ in range(epochs):
         for batch in torch.split(torch.randperm(len(white), generator=generator), _BATCH):
             if len(batch) > 1:
-                _step(optimizer, measure(white[batch] @ matrix, labels[batch]))
-    return Look((_part(statistics.center, statistics.whitener @ matrix.detach().numpy().astype(np.float64)),))
+                _step(optimizer, criterion(white[batch] @ matrix, labels[batch]))
+    trained = matrix.detach().numpy().astype(np.float64)
+    return LinearSimilarity((_part(statistics.center, statistics.whitener @ trained),))
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
@@ -207,17 +209,18 @@ def _loss(name: str, kinds: int, width: int, seed: int) -> Any:
     import torch
     from pytorch_metric_learning import losses
 
-    made = {
+    loss_of = {
         "arcface": partial(losses.ArcFaceLoss, kinds, width, margin=15.0, scale=16.0),
         "contrastive": partial(losses.SupConLoss, temperature=0.1),
         "proxy-anchor": partial(losses.ProxyAnchorLoss, kinds, width, margin=0.1, alpha=16.0),
     }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return made[name]()
+        return loss_of[name]()
 
 
 def _all_axes(statistics: Statistics) -> tuple[Float64Array, Float64Array]:
+    """All directions of the whitened space, the kinds' first, and the variance between kinds in each."""
     axes, between = statistics.kind_axes()
     rest = np.linalg.svd(axes, full_matrices=True)[0][:, axes.shape[1] :]
     elsewhere = np.full(rest.shape[1], ELSEWHERE * between.mean())
@@ -227,13 +230,11 @@ def _all_axes(statistics: Statistics) -> tuple[Float64Array, Float64Array]:
 
 
 def _part(center: AnyArray, projection: AnyArray | None = None, constant: float = 0.0) -> Projection:
-    """A part of an encoder that is not named yet."""
+    """A projection of weight 1 whose encoder is not set yet."""
     matrix = None if projection is None else projection.astype(np.float32)
     return Projection("", "", 1.0, center.astype(np.float32), matrix, constant)
 
 
-def named(parts: Sequence[Projection], model: str, fingerprint: str) -> tuple[Projection, ...]:
-    """Parts that say which encoder's features they look at."""
-    return tuple(
-        Projection(model, fingerprint, part.weight, part.center, part.projection, part.constant) for part in parts
-    )
+def bound_to(parts: Sequence[Projection], model: str, fingerprint: str) -> tuple[Projection, ...]:
+    """The projections with the name and fingerprint of the encoder whose features they take."""
+    return tuple(replace(part, model=model, fingerprint=fingerprint) for part in parts)

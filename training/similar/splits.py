@@ -1,4 +1,4 @@
-"""Who is fitted on, who asks and who is searched: folds of photographs, and kinds left out in turn."""
+"""Cross-validation splits of labelled photographs: folds, and kinds left out in turn."""
 
 from __future__ import annotations
 
@@ -12,64 +12,64 @@ from service.types import Int64Array
 
 FOLDS = 5
 MOST_GROUPS = 10
-"""Up to so many kinds each is left out by itself; of more, a tenth at a time."""
-MOST_ASKED = 1000
-"""Photographs that ask in one split."""
+"""Up to this many kinds are left out one by one; of more, a tenth at a time."""
+MOST_QUERIES = 1000
+"""Photographs that search in one split."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows of photographs: `fitted` on, `asked` for their likes, and searched (`gallery`).
+    """Row numbers of the photographs to fit on (`fit_rows`), to search with (`queries`) and to search in (`gallery`).
 
-    A photograph that asks and is searched as well leaves itself out. `unseen` says that no photograph of the kinds
-    that ask was fitted on.
+    A query that is also in the gallery does not count as its own result. `unseen`: no photograph of the queries' kinds
+    is in `fit_rows`.
     """
 
     name: str
-    fitted: Int64Array
-    asked: Int64Array
+    fit_rows: Int64Array
+    queries: Int64Array
     gallery: Int64Array
     unseen: bool
 
     @property
-    def itself(self) -> Int64Array:
-        """Place (asked,) in the gallery of each photograph that asks, -1 where it is not searched."""
-        place = np.full(int(max(self.gallery.max(), self.asked.max())) + 1, -1)
-        place[self.gallery] = np.arange(len(self.gallery))
-        own: Int64Array = place[self.asked]
+    def self_index(self) -> Int64Array:
+        """Index (queries,) of each query in the gallery, -1 where it is not in it."""
+        index = np.full(int(max(self.gallery.max(), self.queries.max())) + 1, -1)
+        index[self.gallery] = np.arange(len(self.gallery))
+        own: Int64Array = index[self.queries]
         return own
 
 
 def folds(kinds: Int64Array, seed: int = 0) -> list[Split]:
-    """Five splits by photographs: each photograph asks once, of a head that was not fitted on it.
+    """Five folds stratified by kind: each photograph searches once, with a head that was not fitted on it.
 
-    Every kind is spread over the folds as evenly as it goes. A photograph whose kind nobody else of the gallery has
-    does not ask. Raises DataError where no two photographs are of one kind, or all are.
+    A photograph whose kind is missing from the gallery is not a query. Raises DataError where no two photographs share
+    a kind, or all do.
     """
     if len(np.unique(kinds)) < 2:
         raise DataError("All photographs are of one kind, so there is nothing to tell apart. Add a folder of another.")
     generator = np.random.default_rng(seed)
-    turn = np.empty(len(kinds), np.int64)
+    fold_of = np.empty(len(kinds), np.int64)
     start = 0
     for kind in np.unique(kinds):
-        own = generator.permutation(np.flatnonzero(kinds == kind))
-        turn[own] = (start + np.arange(len(own))) % FOLDS
-        start += len(own)
+        rows = generator.permutation(np.flatnonzero(kinds == kind))
+        fold_of[rows] = (start + np.arange(len(rows))) % FOLDS
+        start += len(rows)
     splits = []
     for fold in range(FOLDS):
-        gallery = np.flatnonzero(turn != fold)
-        asked = _some(np.flatnonzero((turn == fold) & np.isin(kinds, kinds[gallery])), generator)
-        if len(asked):
-            splits.append(Split(f"fold {fold + 1}", gallery, asked, gallery, unseen=False))
+        gallery = np.flatnonzero(fold_of != fold)
+        queries = _sample(np.flatnonzero((fold_of == fold) & np.isin(kinds, kinds[gallery])), generator)
+        if len(queries):
+            splits.append(Split(f"fold {fold + 1}", gallery, queries, gallery, unseen=False))
     if not splits:
         raise DataError("No two photographs are of one kind, so nothing can be learned. Add photographs to the kinds.")
     return splits
 
 
 def left_out(kinds: Int64Array, names: Sequence[str], seed: int = 0) -> list[Split]:
-    """Splits by kinds: photographs of kinds that the head never saw ask, and all photographs are searched.
+    """Splits in which photographs of kinds that the head was not fitted on search all photographs.
 
-    None where there are fewer than three kinds, since one that is left out leaves nothing to tell apart.
+    None where there are fewer than three kinds, because at least two have to be left to fit on.
     """
     present = np.unique(kinds)
     if len(present) < 3:
@@ -81,16 +81,16 @@ def left_out(kinds: Int64Array, names: Sequence[str], seed: int = 0) -> list[Spl
     counts = np.bincount(kinds)
     splits = []
     for number, group in enumerate(groups, start=1):
-        without = np.isin(kinds, group)
-        # One of a kind finds nobody.
-        asked = _some(np.flatnonzero(without & (counts[kinds] > 1)), generator)
+        left = np.isin(kinds, group)
+        # A photograph that is alone in its kind has nothing to find.
+        queries = _sample(np.flatnonzero(left & (counts[kinds] > 1)), generator)
         name = f"without {names[group[0]]}" if len(group) == 1 else f"without a tenth of the kinds ({number})"
-        if len(asked):
-            splits.append(Split(name, np.flatnonzero(~without), asked, np.arange(len(kinds)), unseen=True))
+        if len(queries):
+            splits.append(Split(name, np.flatnonzero(~left), queries, np.arange(len(kinds)), unseen=True))
     return splits
 
 
-def _some(rows: Int64Array, generator: np.random.Generator) -> Int64Array:
-    if len(rows) <= MOST_ASKED:
+def _sample(rows: Int64Array, generator: np.random.Generator) -> Int64Array:
+    if len(rows) <= MOST_QUERIES:
         return rows
-    return np.sort(generator.choice(rows, MOST_ASKED, replace=False))
+    return np.sort(generator.choice(rows, MOST_QUERIES, replace=False))

@@ -1,4 +1,4 @@
-"""The nearest photographs and their similarities, which is what a head is calibrated on."""
+"""Exact top-k search by inner product, for calibrating a head."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import numpy as np
 
 from service.types import Float32Array, Int64Array
 
-_AT_ONCE = 512
-"""Photographs that ask at once, which bounds the table of similarities."""
+_CHUNK = 512
+"""Queries that search at once, which bounds the memory of the similarity table."""
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
-    """Similarities (asked, depth) float32, best first, and rows (asked, depth) of the gallery."""
+class TopK:
+    """Similarities (queries, k) float32, best first, and the gallery rows (queries, k) that have them."""
 
     similarities: Float32Array
     rows: Int64Array
 
 
-def nearest(asked: Float32Array, searched: Float32Array, itself: Int64Array, depth: int) -> Nearest:
-    """The `depth` nearest of `searched` (n, d) to each of `asked` (m, d) by inner product.
+def top_k(queries: Float32Array, gallery: Float32Array, self_index: Int64Array, k: int) -> TopK:
+    """The `k` gallery vectors (n, d) with the largest inner product with each query (m, d).
 
-    `itself` (m,) is each one's own row among the searched, which is left out, or -1.
+    `self_index` (m,) is each query's own row in the gallery, which is left out of its results, or -1.
     """
     import torch
 
-    table = torch.from_numpy(searched).T
+    table = torch.from_numpy(gallery).T
     similarities, rows = [], []
-    for start in range(0, len(asked), _AT_ONCE):
-        found = torch.from_numpy(asked[start : start + _AT_ONCE]) @ table
-        own = itself[start : start + _AT_ONCE]
-        found[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
-        best = found.topk(min(depth, len(searched) - int((itself >= 0).any())), dim=1)
+    for start in range(0, len(queries), _CHUNK):
+        products = torch.from_numpy(queries[start : start + _CHUNK]) @ table
+        own = self_index[start : start + _CHUNK]
+        products[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
+        best = products.topk(min(k, len(gallery) - int((self_index >= 0).any())), dim=1)
         similarities.append(best.values.numpy())
         rows.append(best.indices.numpy())
-    return Nearest(np.concatenate(similarities), np.concatenate(rows))
+    return TopK(np.concatenate(similarities), np.concatenate(rows))

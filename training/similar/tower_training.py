@@ -1,8 +1,8 @@
-"""The last stages of a photograph tower, trained to tell kinds apart.
+"""Fine-tuning the last stages of a photograph tower to tell kinds apart.
 
-What the stages before make of each view of a photograph is computed once and read from files, so that training
-passes through the last stages alone: the same trick as in `training/mini/views.py`. Trained with cross-entropy over
-a linear layer, which is thrown away; what is kept are the tower's pooled features.
+The frozen stages' output for each view of a photograph is computed once and read from files, so that training runs the
+last stages only, as in `training/mini/views.py`. The loss is cross-entropy over a linear layer, which is thrown away;
+the tower's pooled features are what is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import numpy as np
 
 from service.errors import UsageError
 from service.photos.decode import open_photograph
+from service.store.atomic import replacing
 from service.types import Float16Array, Float32Array, Int64Array, OnProgress
+from training.mini.towers import split_tower as split_efficientnet
 from training.mini.views import view_of
 
 if TYPE_CHECKING:
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
 
 _BATCH = 32
 _MOST_BYTES = 4 << 30
-"""Of maps on the disk; more photographs get fewer views each, though never fewer than two."""
+"""Disk space for maps; more photographs get fewer views each, but at least two."""
 
 
 @dataclass(frozen=True)
 class TowerSettings:
-    """How the last `stages` are trained; `views` are drawn ones beside the photograph as it is and mirrored."""
+    """How the last `stages` are trained; `views` random ones beside the photograph and its mirror image."""
 
     stages: int
     views: int = 10
@@ -50,40 +52,36 @@ class TowerSettings:
 
 
 def split_tower(visual: Any, stages: int) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Cut a photograph tower before its last `stages` stages into two modules that share its weights.
+    """Cut a photograph tower before its last `stages` into two modules that share its weights.
 
-    The first maps a batch of prepared photographs to what the second takes; the second gives pooled features.
-    EfficientNets of timm and open_clip's own vision transformers can be cut. Raises UsageError for other towers, and
-    for a number of stages that the tower does not have.
+    The first maps a batch of preprocessed photographs to the input of the second, which returns pooled features. timm's
+    EfficientNets and open_clip's own vision transformers can be cut. Raises UsageError for other towers, and for a
+    number of stages that the tower does not have.
     """
-    from torch import nn
-
     trunk = getattr(visual, "trunk", None)
     if trunk is not None and hasattr(trunk, "conv_stem") and hasattr(trunk, "global_pool"):
-        kept = _kept(len(trunk.blocks), stages)
-        lower = nn.Sequential(trunk.conv_stem, trunk.bn1, *trunk.blocks[:kept])
-        return lower, nn.Sequential(*trunk.blocks[kept:], trunk.conv_head, trunk.bn2, trunk.global_pool)
+        return split_efficientnet(trunk, _frozen_stages(len(trunk.blocks), stages))
     if type(visual).__name__ == "VisionTransformer" and type(visual.transformer).__name__ == "Transformer":
-        return _halves_of_transformer(visual, _kept(len(visual.transformer.resblocks), stages))
+        return _split_transformer(visual, _frozen_stages(len(visual.transformer.resblocks), stages))
     raise UsageError(
         f"The photograph tower of this model ({type(trunk or visual).__name__}) cannot be trained in part; leave out "
         "--unfreeze, or choose mini or a ViT of open_clip."
     )
 
 
-def _kept(there: int, stages: int) -> int:
-    if not 1 <= stages <= there:
-        raise UsageError(f"--unfreeze {stages}: this tower has {there} stages; choose 1 to {there}.")
-    return there - stages
+def _frozen_stages(all_stages: int, stages: int) -> int:
+    if not 1 <= stages <= all_stages:
+        raise UsageError(f"--unfreeze {stages}: this tower has {all_stages} stages; choose 1 to {all_stages}.")
+    return all_stages - stages
 
 
-def _halves_of_transformer(visual: Any, kept: int) -> tuple[torch.nn.Module, torch.nn.Module]:
+def _split_transformer(visual: Any, frozen: int) -> tuple[torch.nn.Module, torch.nn.Module]:
     from torch import nn
 
     blocks = visual.transformer.resblocks
 
     class Before(nn.Module):
-        """Prepared photographs to tokens."""
+        """Preprocessed photographs to tokens."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -91,16 +89,16 @@ def _halves_of_transformer(visual: Any, kept: int) -> tuple[torch.nn.Module, tor
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
             tokens: torch.Tensor = visual._embeds(batch)
-            for block in blocks[:kept]:
+            for block in blocks[:frozen]:
                 tokens = block(tokens)
             return tokens
 
     class After(nn.Module):
-        """Tokens to pooled features; only what is trained is a part of it."""
+        """Tokens to pooled features; holds only the parameters that are trained."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.blocks = blocks[kept:]
+            self.blocks = blocks[frozen:]
             self.norm = visual.ln_post
 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -113,10 +111,9 @@ def _halves_of_transformer(visual: Any, kept: int) -> tuple[torch.nn.Module, tor
 
 
 class StageMaps:
-    """What the frozen stages make of each photograph's views, in files of `folder`: (n, views, ...) float16.
+    """The frozen stages' output for each view of each photograph, one file of (n, ...) float16 per view.
 
-    View 0 is the photograph as an index run sees it, view 1 its mirror image, the rest are drawn. An interrupted run
-    loses one view at most.
+    View 0 is the photograph as it is indexed, view 1 its mirror image, the others are random.
     """
 
     def __init__(self, maps: Sequence[Float16Array]) -> None:
@@ -124,11 +121,11 @@ class StageMaps:
 
     @property
     def views(self) -> int:
-        """How many there are of each photograph."""
+        """How many views each photograph has."""
         return len(self._maps)
 
     def of(self, views: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
-        """Maps (n, ...), float32, of photographs each in a view of its own."""
+        """Maps (n, ...), float32, of the photographs `rows`, each in the view at the same position of `views`."""
         import torch
 
         gathered = np.stack([self._maps[view][row] for view, row in zip(views, rows, strict=True)])
@@ -139,9 +136,9 @@ class StageMaps:
 def stage_maps(
     network: Any, files: Sequence[Path], key: str, folder: Path, settings: TowerSettings, on_progress: OnProgress
 ) -> StageMaps:
-    """Make the maps of all views, or read those that an earlier run has made under the same `key`.
+    """Compute the maps of all views, or read those in `folder` that an earlier run computed with the same `key`.
 
-    `key` names the model's weights and the photographs' contents.
+    `key` names the model's weights and the photographs' contents. An interrupted run loses one view at most.
     """
     import torch
     from open_clip.transform import image_transform_v2
@@ -153,7 +150,7 @@ def stage_maps(
     prepare = image_transform_v2(preprocessing_of(network), is_train=False)
     side = max(network.visual.image_size) if isinstance(network.visual.image_size, tuple) else network.visual.image_size
 
-    def drawn(view: int, row: int) -> torch.Tensor:
+    def draw_view(view: int, row: int) -> torch.Tensor:
         from PIL import ImageOps
 
         image = open_photograph(files[row], shorter_side=2 * side).image
@@ -163,55 +160,55 @@ def stage_maps(
         return prepared
 
     with torch.no_grad(), ThreadPoolExecutor() as pool:
-        size = lower(drawn(0, 0)[None])[0].numel() * 2 * len(files)
-        count = 2 + max(0, min(settings.views, _MOST_BYTES // size - 2))
-        kept = []
+        bytes_per_view = lower(draw_view(0, 0)[None])[0].numel() * 2 * len(files)
+        count = 2 + max(0, min(settings.views, _MOST_BYTES // bytes_per_view - 2))
+        maps = []
         for view in range(count):
             file = folder / f"maps-{settings.stages}-{key}-{view}.npy"
             if not file.exists():
-                start, total = view * len(files), count * len(files)
-                _make(file, len(files), lower, partial(drawn, view), pool, partial(_offset, on_progress, start, total))
-            kept.append(np.load(file, mmap_mode="r"))
-    return StageMaps(kept)
+                offset, total = view * len(files), count * len(files)
+                on_done = partial(_report_offset, on_progress, offset, total)
+                _write_maps(file, len(files), lower, partial(draw_view, view), pool, on_done)
+            maps.append(np.load(file, mmap_mode="r", allow_pickle=False))
+    return StageMaps(maps)
 
 
-def _offset(on_progress: OnProgress, start: int, total: int, done: int) -> None:
-    on_progress(start + done, total)
+def _report_offset(on_progress: OnProgress, offset: int, total: int, done: int) -> None:
+    on_progress(offset + done, total)
 
 
-def _make(
+def _write_maps(
     file: Path,
     photographs: int,
     lower: torch.nn.Module,
-    drawn: Callable[[int], torch.Tensor],
+    draw: Callable[[int], torch.Tensor],
     pool: ThreadPoolExecutor,
-    tell: Callable[[int], None],
+    on_done: Callable[[int], None],
 ) -> None:
-    """Write one view's maps so that the file is either complete or not there."""
+    """Write one view's maps; the next batch is decoded while one is encoded."""
     import torch
 
-    part = file.with_suffix(".part")
     maps: Any = None
     batches = [range(first, min(first + _BATCH, photographs)) for first in range(0, photographs, _BATCH)]
-    ahead = [pool.submit(drawn, row) for row in batches[0]]
-    for batch, following in zip(batches, [*batches[1:], range(0)], strict=True):
-        ready, ahead = [each.result() for each in ahead], [pool.submit(drawn, row) for row in following]
-        made = lower(torch.stack(ready).contiguous(memory_format=torch.channels_last)).half().numpy()
-        if maps is None:
-            maps = np.lib.format.open_memmap(part, "w+", np.float16, (photographs, *made.shape[1:]))
-        maps[batch.start : batch.stop] = made
-        tell(batch.stop)
-    maps.flush()
-    part.replace(file)
+    ahead = [pool.submit(draw, row) for row in batches[0]]
+    with replacing(file) as temporary:
+        for batch, following in zip(batches, [*batches[1:], range(0)], strict=True):
+            ready, ahead = [each.result() for each in ahead], [pool.submit(draw, row) for row in following]
+            output = lower(torch.stack(ready).contiguous(memory_format=torch.channels_last)).half().numpy()
+            if maps is None:
+                maps = np.lib.format.open_memmap(temporary, "w+", np.float16, (photographs, *output.shape[1:]))
+            maps[batch.start : batch.stop] = output
+            on_done(batch.stop)
+        maps.flush()
 
 
 def train_tower(
-    network: Any, maps: StageMaps, rows: Int64Array, kinds: Int64Array, settings: TowerSettings, tell: OnProgress
+    network: Any, maps: StageMaps, rows: Int64Array, kinds: Int64Array, settings: TowerSettings, on_progress: OnProgress
 ) -> Any:
-    """A copy of `network` whose photograph tower's last stages were trained on the photographs `rows` (n,).
+    """A copy of `network` whose last stages were trained on the photographs `rows` (n,) of `kinds` (n,).
 
-    `kinds` (n,) are theirs. Normalisation keeps the statistics that it came with: there are too few photographs for
-    new ones. Equal seeds give equal towers on one machine.
+    Batch normalisation keeps its statistics: there are too few photographs for new ones. The same seed gives the same
+    tower on one machine.
     """
     import torch
 
@@ -220,20 +217,20 @@ def train_tower(
     trained.visual = trained.visual.to(memory_format=torch.channels_last)
     upper = split_tower(trained.visual, settings.stages)[1].eval().requires_grad_(True)
     names, labels = np.unique(kinds, return_inverse=True)
-    head = _first_head(features_of(upper, maps, 0, rows), labels, len(names), settings.seed)
+    head = _first_head(tower_features(upper, maps, 0, rows), labels, len(names), settings.seed)
     optimizer = _optimizer(upper, head, settings)
-    rounds = settings.epochs * math.ceil(len(rows) / _BATCH)
+    steps = settings.epochs * math.ceil(len(rows) / _BATCH)
     rates = [settings.rate, settings.rate, settings.head_rate]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=rounds, pct_start=settings.warmup)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=settings.warmup)
     generator = np.random.default_rng(settings.seed)
     weights = [each for group in optimizer.param_groups for each in group["params"]]
     done = 0
     for _ in range(settings.epochs):
         order = generator.permutation(len(rows))
         for batch in (order[first : first + _BATCH] for first in range(0, len(order), _BATCH)):
-            seen = maps.of(generator.integers(0, maps.views, len(batch)).tolist(), rows[batch].tolist())
+            inputs = maps.of(generator.integers(0, maps.views, len(batch)).tolist(), rows[batch].tolist())
             loss = torch.nn.functional.cross_entropy(
-                head(upper(seen)), torch.from_numpy(labels[batch]), label_smoothing=settings.smoothing
+                head(upper(inputs)), torch.from_numpy(labels[batch]), label_smoothing=settings.smoothing
             )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -241,12 +238,14 @@ def train_tower(
             optimizer.step()
             schedule.step()
             done += 1
-            tell(done, rounds)
+            on_progress(done, steps)
     return trained.eval().requires_grad_(False)
 
 
-def features_of(upper: torch.nn.Module, maps: StageMaps, view: int, rows: Sequence[int] | Int64Array) -> Float32Array:
-    """Pooled features (n, width), float32, as they are, of photographs in one view by the tower as it stands."""
+def tower_features(
+    upper: torch.nn.Module, maps: StageMaps, view: int, rows: Sequence[int] | Int64Array
+) -> Float32Array:
+    """Pooled features (n, width), float32, not normalised, of the photographs `rows` in one view."""
     import torch
 
     chosen = np.asarray(rows)
@@ -259,7 +258,7 @@ def features_of(upper: torch.nn.Module, maps: StageMaps, view: int, rows: Sequen
 
 
 def _first_head(features: Float32Array, labels: Int64Array, kinds: int, seed: int) -> torch.nn.Linear:
-    """A linear layer that starts from a logistic regression, so that its first steps do not upset the tower."""
+    """A linear layer initialised from a logistic regression, so that its first steps do not upset the tower."""
     import torch
     from sklearn.linear_model import LogisticRegression
 
@@ -279,11 +278,11 @@ def _optimizer(upper: torch.nn.Module, head: torch.nn.Linear, settings: TowerSet
     import torch
 
     matrices = [each for each in upper.parameters() if each.ndim > 1]
-    rest = [each for each in upper.parameters() if each.ndim <= 1]
+    vectors = [each for each in upper.parameters() if each.ndim <= 1]
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": rest, "weight_decay": 0.0},
+            {"params": vectors, "weight_decay": 0.0},
             {"params": list(head.parameters()), "weight_decay": 0.0, "lr": settings.head_rate},
         ],
         lr=settings.rate,
@@ -291,7 +290,7 @@ def _optimizer(upper: torch.nn.Module, head: torch.nn.Linear, settings: TowerSet
 
 
 def run_key(parts: Sequence[object], settings: TowerSettings) -> str:
-    """A name that changes with anything that decides what a trained tower is."""
+    """A hash of everything that a trained tower depends on."""
     import xxhash
 
     return xxhash.xxh3_64_hexdigest(json.dumps([*parts, asdict(settings)], default=str).encode())

@@ -1,4 +1,4 @@
-"""`smysl train similar`: read, encode, compare, choose, calibrate, write."""
+"""`smysl train similar`: encode labelled photographs, compare candidates, choose, calibrate, write a head."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ from service.heads.projection import FACTS, Head, Projection
 from service.kinds.vote_calibration import LEAST_PHOTOGRAPHS, VoteCalibration
 from service.photos.decode import is_photograph_name
 from service.types import Int64Array, OnStage
-from training.similar import calibration
-from training.similar.blend import Blend, choose
-from training.similar.choice import (
+from training.similar import head_calibration
+from training.similar.candidates import (
     COSINE,
-    Candidate,
     CandidateOutcome,
-    Fitted,
-    Source,
+    FeatureSource,
+    FitData,
     best,
     best_of_each,
     candidates,
     compare,
     harmless,
 )
-from training.similar.looks import Look, named
-from training.similar.sources import VIEWS, Frozen, Unfrozen, encode_views
+from training.similar.ensemble import Ensemble, choose_ensemble
+from training.similar.feature_sources import VIEWS, FrozenEncoder, TunedEncoder, encode_views
+from training.similar.projections import LinearSimilarity, bound_to
 from training.similar.splits import folds, left_out
-from training.similar.tower import TowerSettings
+from training.similar.tower_training import TowerSettings
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
 
 TOWER = "tower"
-"""Folder inside --out that a trained tower is written to, as a model of its own."""
-_INSIDE = ".training"
+"""Folder inside --out for a trained tower, which is a model of its own."""
+_WORK = ".training"
+"""Folder inside --out that an unfinished run resumes from."""
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """The head that was written, what it was chosen from, and what a person should know beside it."""
+class TrainedHead:
+    """The head that was written, the candidates it was chosen from, and notices for the person."""
 
     head: Head
     tables: dict[str, list[CandidateOutcome]]
-    blend: Blend
+    ensemble: Ensemble
     notices: tuple[str, ...]
     seconds: float
 
     def rows(self) -> list[list[str]]:
-        """The table of candidates: a heading and a row for each, what was chosen marked with a star."""
-        return _table(self.tables, self.blend)
+        """The table of candidates, with a header row; a star marks the chosen one."""
+        return _table(self.tables, self.ensemble)
 
     def summary(self) -> dict[str, str]:
-        """What was chosen and what it came to, as names and values for a person."""
+        """The choice and its figures, as names and values for a person."""
         figures = self.head.figures
         low, high = figures["folds_map10_interval"]
         rows = {
@@ -71,14 +71,14 @@ class Trained:
             f"raw cosine {figures['cosine_folds_map10']:.1f}",
         }
         if figures["unseen_kinds_map10"] is not None:
-            rows["of kinds never seen"] = (
+            rows["MAP@10, unseen kinds"] = (
                 f"{figures['unseen_kinds_map10']:.1f}; raw cosine {figures['cosine_unseen_kinds_map10']:.1f}"
             )
         if len(self.tables) > 1:
-            rows["best of one model alone"] = f"{figures['best_single_folds_map10']:.1f}"
-            rows["weights"] = "\n".join(f"{weight:.2f}  {model}" for model, weight in self.blend.weights.items())
+            rows["best single model"] = f"{figures['best_single_folds_map10']:.1f}"
+            rows["weights"] = "\n".join(f"{weight:.2f}  {model}" for model, weight in self.ensemble.weights.items())
         vote = figures["vote"]
-        rows["vote of the nearest"] = f"right for {vote['accuracy']:.1%}, calibration error {vote['ece']:.3f}"
+        rows["kind by vote"] = f"right for {vote['accuracy']:.1%}, calibration error {vote['ece']:.3f}"
         if vote["unknown_auroc"] is not None:
             rows["unknown kinds"] = f"AUROC {vote['unknown_auroc']:.3f} by confidence, each kind left out in turn"
         rows["seconds"] = f"{self.seconds:.0f}"
@@ -86,7 +86,9 @@ class Trained:
 
 
 @dataclass(frozen=True, eq=False)
-class _Photographs:
+class _LabelledPhotographs:
+    """Photographs (n) with their kinds (n,), as indices into `names`."""
+
     files: list[Path]
     kinds: Int64Array
     names: tuple[str, ...]
@@ -105,137 +107,145 @@ def train_similar(
     encoders: Sequence[Encoder],
     out: Path,
     cache: Path,
-    on_progress: OnStage,
+    on_stage: OnStage,
     *,
     unfreeze: int = 0,
     seed: int = 0,
     force: bool = False,
-) -> Trained:
-    """Fit a head on the photographs of `data` (those under `train/` where it has one), and write it to `out`.
+) -> TrainedHead:
+    """Fit a head on labelled photographs and write it to `out`; an interrupted run resumes.
 
-    With `unfreeze` the last stages of the first encoder's photograph tower are trained too, and the model that has
-    it is written to `out`/tower. A run that was stopped goes on where it was. Raises DataError for a folder from
-    which nothing can be learned, UsageError for `out` and for a tower that cannot be trained in part.
+    Args:
+        data: folder of kinds; where it has `train/`, only the photographs there are used.
+        encoders: the encoders whose features the head may use.
+        out: folder for the head.
+        cache: folder that keeps features between runs.
+        on_stage: called with the progress of each stage.
+        unfreeze: how many last stages of the first encoder's photograph tower are trained too, into `out`/tower.
+        seed: of everything that is drawn.
+        force: replace a head that is in `out`.
+
+    Raises:
+        DataError: nothing can be learned from the photographs.
+        UsageError: `out` cannot be used, or the tower cannot be trained in part.
     """
     check_out(out, force=force)
     start = time.monotonic()
-    photographs, notices = _read(data)
+    photographs, notices = _read_photographs(data)
     if not encoders:
         raise UsageError("Name at least one model.")
-    photographs, frozen = _encoded(photographs, encoders, cache, on_progress, notices)
+    photographs, frozen = _encode(photographs, encoders, cache, on_stage, notices)
     kinds = photographs.kinds
     _check_enough(kinds)
     splits = [*folds(kinds, seed), *left_out(kinds, photographs.names, seed)]
-    sources: list[Source] = list(frozen)
-    inside = out / _INSIDE
+    sources: list[FeatureSource] = list(frozen)
+    work = out / _WORK
     if unfreeze:
-        inside.mkdir(parents=True, exist_ok=True)
-        sources.append(_unfrozen(encoders[0], photographs, inside, unfreeze, seed, on_progress))
-    tables = {source.model: compare(source, kinds, splits, seed, on_progress) for source in sources}
-    blend = choose(sources, tables, kinds, splits, seed)
-    parts = [
-        part
-        for source in sources
-        if blend.weights[source.model] > 0
-        for part in _parts(source, blend, photographs, out, cache, seed, on_progress)
-    ]
-    on_progress("calibrating", 0, 1)
-    vectors_of = partial(blend.vectors.of, weights=blend.weights)
-    vote = calibration.vote(splits, kinds, vectors_of)
+        work.mkdir(parents=True, exist_ok=True)
+        sources.append(_tuned_encoder(encoders[0], photographs, work, unfreeze, seed, on_stage))
+    tables = {source.model: compare(source, kinds, splits, seed, on_stage) for source in sources}
+    ensemble = choose_ensemble(sources, tables, kinds, splits, seed)
+    used = [source for source in sources if ensemble.weights[source.model] > 0]
+    parts = [part for source in used for part in _fit_parts(source, ensemble, photographs, out, cache, seed, on_stage)]
+    on_stage("calibrating", 0, 1)
+    vectors_of = partial(ensemble.vectors.of, weights=ensemble.weights)
+    vote = head_calibration.vote(splits, kinds, vectors_of)
     head = Head(
         parts=tuple(parts),
-        same_kind=calibration.same_kind(splits, kinds, vectors_of),
+        same_kind=head_calibration.same_kind(splits, kinds, vectors_of),
         vote=vote.vote,
         kinds=tuple(photographs.names[kind] for kind in np.unique(kinds)),
-        candidate="; ".join(_chosen(source.model, blend) for source in sources if blend.weights[source.model] > 0),
+        candidate="; ".join(_chosen_candidate(source.model, ensemble) for source in used),
         trained_on=f"{len(kinds):,} photographs of {len(np.unique(kinds)):,} kinds",
-        figures=_figures(tables, blend, vote, seed, time.monotonic() - start),
+        figures=_figures(tables, ensemble, vote, seed, time.monotonic() - start),
     ).save(out)
-    shutil.rmtree(inside, ignore_errors=True)
-    return Trained(head, tables, blend, tuple(notices), time.monotonic() - start)
+    shutil.rmtree(work, ignore_errors=True)
+    return TrainedHead(head, tables, ensemble, tuple(notices), time.monotonic() - start)
 
 
 def refit(
-    head: Head, data: Path, encoder: Encoder, cache: Path, on_progress: OnStage
+    head: Head, data: Path, encoder: Encoder, cache: Path, on_stage: OnStage
 ) -> Callable[[Sequence[str]], Head] | None:
-    """What fits a head anew on the photographs of some kinds alone, for measuring it on kinds that it never saw.
+    """A function that fits the head again on some kinds only, so that it can be measured on kinds it has not seen.
 
-    None where that takes more than a second: the head has a tower of its own, or looks through several encoders. The
-    calibration stays as it is.
+    None where that would take more than a second: the head has a trained tower, or several encoders. The calibration is
+    kept.
     """
     wanted = head.figures.get("candidates", {}).get(encoder.name)
     if set(head.encoders) != {encoder.fingerprint} or wanted is None:
         return None
-    photographs, notices = _read(data)
-    photographs, [source] = _encoded(photographs, [encoder], cache, on_progress, notices)
+    photographs, notices = _read_photographs(data)
+    photographs, [source] = _encode(photographs, [encoder], cache, on_stage, notices)
     views, width = source.features.shape[1:]
-    candidate = next((each for each in candidates(views, width) if _titled(each) == wanted), None)
+    candidate = next((each for each in candidates(views, width) if each.title == wanted), None)
     if candidate is None:
         return None
 
     def fit(kinds: Sequence[str]) -> Head:
         rows = np.isin(photographs.kinds, [photographs.names.index(kind) for kind in kinds])
-        look = candidate.fit(Fitted(source.features[rows], photographs.kinds[rows], int(head.figures["seed"])))
-        assert isinstance(look, Look)  # noqa: S101 - a head was made of it
-        return replace(head, parts=named(look.parts, encoder.name, encoder.fingerprint), kinds=tuple(kinds))
+        similarity = candidate.fit(FitData(source.features[rows], photographs.kinds[rows], int(head.figures["seed"])))
+        assert isinstance(similarity, LinearSimilarity)  # noqa: S101 - a head holds no other
+        parts = bound_to(similarity.parts, encoder.name, encoder.fingerprint)
+        return replace(head, parts=parts, kinds=tuple(kinds))
 
     return fit
 
 
-def _read(data: Path) -> tuple[_Photographs, list[str]]:
-    """What is fitted on: never a photograph under `test/`, and none twice."""
+def _read_photographs(data: Path) -> tuple[_LabelledPhotographs, list[str]]:
+    """The photographs to fit on, without copies and without any that is also under `test/`; notices of both."""
     folder = read_kinds(data, is_photograph_name)
     rows = np.flatnonzero(~folder.test)
-    twice = copies([folder.files[row] for row in rows])
-    tested = {content_hash(folder.files[row]) for row in np.flatnonzero(folder.test)} - {None}
-    hashes = [content_hash(folder.files[row]) if tested else None for row in rows]
-    kept = [row for place, row in enumerate(rows) if place not in twice and hashes[place] not in tested]
+    duplicates = copies([folder.files[row] for row in rows])
+    test_hashes = {content_hash(folder.files[row]) for row in np.flatnonzero(folder.test)} - {None}
+    hashes = [content_hash(folder.files[row]) if test_hashes else None for row in rows]
+    kept = [row for index, row in enumerate(rows) if index not in duplicates and hashes[index] not in test_hashes]
     notices = []
-    if twice:
-        notices.append(f"{len(twice):,} photographs are copies of others and were left out.")
-    both = len(rows) - len(kept) - len(twice)
-    if both > 0:
-        notices.append(f"{both:,} photographs are also under test/ and were left out, or the test would know them.")
-    return _Photographs([folder.files[row] for row in kept], folder.kind[kept], folder.names), notices
+    if duplicates:
+        notices.append(f"{len(duplicates):,} photographs are copies of others and were left out.")
+    in_test = len(rows) - len(kept) - len(duplicates)
+    if in_test > 0:
+        notices.append(
+            f"{in_test:,} photographs are also under test/ and were left out, because testing on them proves nothing."
+        )
+    return _LabelledPhotographs([folder.files[row] for row in kept], folder.kind[kept], folder.names), notices
 
 
 def _check_enough(kinds: Int64Array) -> None:
-    """Raise DataError where a head could be fitted, but nobody could say what its similarities are worth."""
+    """Raise DataError where a head could be fitted but not calibrated."""
     found = int((np.bincount(kinds)[kinds] > 1).sum())
     if 0 < found < LEAST_PHOTOGRAPHS:
         raise DataError(
-            f"Only {found} photographs are of a kind that another one has, and a head takes at least "
-            f"{LEAST_PHOTOGRAPHS}. Add photographs to the kinds."
+            f"Only {found} photographs share their kind with another, and a head takes at least {LEAST_PHOTOGRAPHS}. "
+            "Add photographs to the kinds."
         )
 
 
-def _encoded(
-    photographs: _Photographs, encoders: Sequence[Encoder], cache: Path, on_progress: OnStage, notices: list[str]
-) -> tuple[_Photographs, list[Frozen]]:
-    """Features by each encoder; photographs that cannot be read are left out everywhere."""
-    found = [encode_views(photographs.files, encoder, VIEWS, cache, on_progress) for encoder in encoders]
-    rows = found[0][0]
+def _encode(
+    photographs: _LabelledPhotographs, encoders: Sequence[Encoder], cache: Path, on_stage: OnStage, notices: list[str]
+) -> tuple[_LabelledPhotographs, list[FrozenEncoder]]:
+    """Features by each encoder; photographs that cannot be read are dropped, with a notice."""
+    encoded = [encode_views(photographs.files, encoder, VIEWS, cache, on_stage) for encoder in encoders]
+    rows = encoded[0][0]
     if len(rows) < len(photographs.files):
         notices.append(f"{len(photographs.files) - len(rows):,} photographs cannot be read and were left out.")
     kinds = photographs.kinds[rows]
     lone = int((np.bincount(kinds) == 1).sum())
     if lone:
         notices.append(f"{lone:,} kinds have one photograph: it is fitted on, but nothing can be found for it.")
-    files = [photographs.files[row] for row in rows]
     sources = [
-        Frozen(encoder.name, encoder.fingerprint, features)
-        for encoder, (_, features) in zip(encoders, found, strict=True)
+        FrozenEncoder(encoder.name, encoder.fingerprint, features)
+        for encoder, (_, features) in zip(encoders, encoded, strict=True)
     ]
-    return _Photographs(files, kinds, photographs.names), sources
+    return _LabelledPhotographs([photographs.files[row] for row in rows], kinds, photographs.names), sources
 
 
-def _unfrozen(
-    encoder: Encoder, photographs: _Photographs, folder: Path, stages: int, seed: int, on_progress: OnStage
-) -> Unfrozen:
+def _tuned_encoder(
+    encoder: Encoder, photographs: _LabelledPhotographs, folder: Path, stages: int, seed: int, on_stage: OnStage
+) -> TunedEncoder:
     from service.encoder.open_clip_model import load_network
 
     key = [encoder.fingerprint, *(content_hash(file) for file in photographs.files), *photographs.kinds.tolist()]
-    return Unfrozen(
+    return TunedEncoder(
         encoder.name,
         load_network(encoder.name)[0],
         photographs.files,
@@ -243,27 +253,34 @@ def _unfrozen(
         key,
         folder,
         TowerSettings(stages=stages, seed=seed),
-        on_progress,
+        on_stage,
     )
 
 
-def _parts(
-    source: Source, blend: Blend, photographs: _Photographs, out: Path, cache: Path, seed: int, on_progress: OnStage
+def _fit_parts(
+    source: FeatureSource,
+    ensemble: Ensemble,
+    photographs: _LabelledPhotographs,
+    out: Path,
+    cache: Path,
+    seed: int,
+    on_stage: OnStage,
 ) -> tuple[Projection, ...]:
-    """The chosen candidate fitted on all photographs; a trained tower is trained on all of them first."""
-    if isinstance(source, Unfrozen):
+    """Fit the chosen candidate on all photographs; a trained tower is first trained on all of them."""
+    if isinstance(source, TunedEncoder):
         encoder = _write_tower(source, out / TOWER, len(photographs.files))
         model, fingerprint = encoder.name, encoder.fingerprint
-        features = encode_views(photographs.files, encoder, VIEWS, cache, on_progress)[1]
-    elif isinstance(source, Frozen):
+        features = encode_views(photographs.files, encoder, VIEWS, cache, on_stage)[1]
+    elif isinstance(source, FrozenEncoder):
         model, fingerprint, features = source.model, source.fingerprint, source.features
-    look = blend.best_of[source.model].candidate.fit(Fitted(features, photographs.kinds, seed))
-    assert isinstance(look, Look)  # noqa: S101 - others are not chosen
-    return named(look.times(blend.weights[source.model]), model, fingerprint)
+    candidate = ensemble.best_of[source.model].candidate
+    similarity = candidate.fit(FitData(features, photographs.kinds, seed))
+    assert isinstance(similarity, LinearSimilarity)  # noqa: S101 - no other is chosen
+    return bound_to(similarity.times(ensemble.weights[source.model]), model, fingerprint)
 
 
-def _write_tower(source: Unfrozen, folder: Path, photographs: int) -> Encoder:
-    """The tower trained on all photographs, written as a model and loaded as any other."""
+def _write_tower(source: TunedEncoder, folder: Path, photographs: int) -> Encoder:
+    """Train the tower on all photographs, write it as a model, and load that."""
     from service.encoder.encoder import Encoder
     from service.encoder.models import parse_name
     from service.encoder.open_clip_model import load_network
@@ -277,46 +294,37 @@ def _write_tower(source: Unfrozen, folder: Path, photographs: int) -> Encoder:
     return Encoder.load(f"local-dir:{folder.resolve()}")
 
 
-def _chosen(model: str, blend: Blend) -> str:
-    weight = blend.weights[model]
-    return f"{model}: {title(blend.best_of[model])}" + (f" (weight {weight:.2f})" if weight < 1 else "")
-
-
-def title(outcome: CandidateOutcome) -> str:
-    """A candidate's name with its setting."""
-    return _titled(outcome.candidate)
-
-
-def _titled(candidate: Candidate) -> str:
-    return f"{candidate.name}, {candidate.setting}" if candidate.setting else candidate.name
+def _chosen_candidate(model: str, ensemble: Ensemble) -> str:
+    weight = ensemble.weights[model]
+    return f"{model}: {ensemble.best_of[model].candidate.title}" + (f" (weight {weight:.2f})" if weight < 1 else "")
 
 
 def _figures(
-    tables: dict[str, list[CandidateOutcome]], blend: Blend, vote: VoteCalibration, seed: int, seconds: float
+    tables: dict[str, list[CandidateOutcome]], ensemble: Ensemble, vote: VoteCalibration, seed: int, seconds: float
 ) -> dict[str, Any]:
     raw = next(each for each in next(iter(tables.values())) if each.candidate.name == COSINE)
     return {
-        "folds_map10": round(blend.map10, 2),
-        "folds_map10_interval": [round(each, 2) for each in blend.map10_interval],
-        "unseen_kinds_map10": None if blend.unseen is None else round(blend.unseen, 2),
+        "folds_map10": round(ensemble.map10, 2),
+        "folds_map10_interval": [round(each, 2) for each in ensemble.map10_interval],
+        "unseen_kinds_map10": None if ensemble.unseen is None else round(ensemble.unseen, 2),
         "cosine_folds_map10": round(raw.map10, 2),
         "cosine_unseen_kinds_map10": None if raw.unseen is None else round(raw.unseen, 2),
         "best_single_folds_map10": round(max(best(each).map10 for each in tables.values()), 2),
         "vote": {name: value if value is None else round(value, 4) for name, value in vote.figures().items()},
-        "candidates": {model: title(outcome) for model, outcome in blend.best_of.items()},
-        "weights": blend.weights,
+        "candidates": {model: outcome.candidate.title for model, outcome in ensemble.best_of.items()},
+        "weights": ensemble.weights,
         "seed": seed,
         "seconds": round(seconds, 1),
     }
 
 
-def _table(tables: dict[str, list[CandidateOutcome]], blend: Blend) -> list[list[str]]:
-    rows = [["candidate", "setting", "MAP@10", "95 % interval", "unseen kinds", "numbers", "seconds"]]
+def _table(tables: dict[str, list[CandidateOutcome]], ensemble: Ensemble) -> list[list[str]]:
+    rows = [["candidate", "setting", "MAP@10", "95 % interval", "unseen kinds", "dimension", "seconds"]]
     for model, outcomes in tables.items():
         if len(tables) > 1:
             rows.append([model, "", "", "", "", "", ""])
         for each in best_of_each(outcomes):
-            star = " *" if each is blend.best_of[model] else ""
+            star = " *" if each is ensemble.best_of[model] else ""
             unseen = "" if each.unseen is None else f"{each.unseen:.1f}" + ("" if harmless(each, outcomes) else " †")
             low, high = each.map10_interval
             rows.append(

@@ -1,4 +1,4 @@
-"""Kinds that can be told apart: stripes of a direction and a colour, with noise."""
+"""Photographs of synthetic kinds, each a noisy pattern in random colours, and synthetic features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KINDS = ("across", "along", "dots", "plain")
 
 
 def striped_kinds(folder: Path, photographs: int, *, kinds: tuple[str, ...] = KINDS, seed: int = 0) -> Path:
-    """A folder for each kind with so many pictures."""
+    """Write a folder per kind with this many photographs each."""
     generator = np.random.default_rng(seed)
     for kind in kinds:
         (folder / kind).mkdir(parents=True)
@@ -25,15 +25,15 @@ def striped_kinds(folder: Path, photographs: int, *, kinds: tuple[str, ...] = KI
 def clouds(
     kinds: int, photographs: int, width: int, *, apart: float = 1.5, views: int = 3, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Unit features (n, views, width), float32, and kinds (n,): each kind has a direction of its own among many."""
+    """Unit features (n, views, width), float32, and kinds (n,); each kind's mean has a direction of its own."""
     generator = np.random.default_rng(seed)
     means = np.zeros((kinds, width))
     means[:, :kinds] = apart * np.eye(kinds)
     spread = np.linspace(0.2, 2.0, width)
     own = np.repeat(np.arange(kinds), photographs)
     photos = means[own] + spread * generator.normal(size=(len(own), width))
-    seen = photos[:, None] + 0.1 * generator.normal(size=(len(own), views, width))
-    return (seen / np.linalg.norm(seen, axis=2, keepdims=True)).astype(np.float32), own
+    with_views = photos[:, None] + 0.1 * generator.normal(size=(len(own), views, width))
+    return (with_views / np.linalg.norm(with_views, axis=2, keepdims=True)).astype(np.float32), own
 
 
 def _pattern(kind: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`train similar` from photographs to a head on the disk, with a tiny model."""
+"""`smysl train similar` from photographs to a head on disk, with a tiny model."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from service.errors import DataError, UsageError
 from service.heads.projection import Head
 from service.photos.decode import is_photograph_name
 from tests.training.similar.pictures import KINDS, striped_kinds
-from training.similar import looks, run, sources
-from training.similar.run import train_similar
-from training.similar.tower import TowerSettings, split_tower
+from training.similar import feature_sources, projections, train_head
+from training.similar.tower_training import TowerSettings, split_tower
+from training.similar.train_head import train_similar
 
 
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looks, "_EPOCHS", 2)
-    for module in (run, sources):
+    monkeypatch.setattr(projections, "_EPOCHS", 2)
+    for module in (train_head, feature_sources):
         monkeypatch.setattr(module, "VIEWS", 1)
 
 
@@ -36,18 +36,18 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def silent(what: str, done: int, total: int) -> None:
+def silent(stage: str, done: int, total: int) -> None:
     assert 0 <= done <= total
 
 
-def test_a_head_is_written_that_finds_more_than_the_cosine(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+def test_the_written_head_finds_at_least_as_much_as_the_cosine(data: Path, tiny: Encoder, tmp_path: Path) -> None:
     trained = train_similar(data, [tiny], tmp_path / "head", tmp_path / "cache", silent)
     head = Head.load(tmp_path / "head")
     assert head.fingerprint == trained.head.fingerprint
     assert head.encoders == {tiny.fingerprint: tiny.name}
     assert head.kinds == tuple(sorted(KINDS))
     assert "32 photographs of 4 kinds" in head.trained_on
-    assert trained.blend.map10 >= trained.tables[tiny.name][0].map10
+    assert trained.ensemble.map10 >= trained.tables[tiny.name][0].map10
     assert sorted(path.name for path in (tmp_path / "head").iterdir()) == ["head.json", "head.safetensors"]
     measured = eval_similar(data, [tiny], head)
     assert measured.photos == 12
@@ -62,24 +62,26 @@ def test_equal_seeds_make_equal_heads(data: Path, tiny: Encoder, tmp_path: Path)
     assert one.fingerprint == other.fingerprint
 
 
-def test_photographs_that_the_test_has_too_are_not_fitted_on(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+def test_copies_and_photographs_under_test_are_not_fitted_on(data: Path, tiny: Encoder, tmp_path: Path) -> None:
     shutil.copy(data / "train" / "dots" / "0.png", data / "test" / "dots" / "copy.png")
     shutil.copy(data / "train" / "dots" / "1.png", data / "train" / "dots" / "again.png")
     (data / "train" / "plain" / "broken.jpg").write_bytes(b"no photograph")
     trained = train_similar(data, [tiny], tmp_path / "head", tmp_path / "cache", silent)
     assert trained.head.trained_on.startswith("31 photographs")
-    said = " ".join(trained.notices)
-    assert "also under test/" in said
-    assert "copies of others" in said
-    assert "cannot be read" in said
+    notices = " ".join(trained.notices)
+    assert "also under test/" in notices
+    assert "copies of others" in notices
+    assert "cannot be read" in notices
 
 
-def test_a_tower_is_trained_written_as_a_model_and_taken_up_after_a_stop(
+def test_tower_training_resumes_after_an_interrupt_and_writes_a_model(
     data: Path, tiny: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "TowerSettings", lambda **given: TowerSettings(**given, views=1, epochs=2, rate=1e-3))
+    monkeypatch.setattr(
+        train_head, "TowerSettings", lambda **chosen: TowerSettings(**chosen, views=1, epochs=2, rate=1e-3)
+    )
     trained = []
-    real = sources.train_tower
+    real = feature_sources.train_tower
 
     def counted(*arguments: object) -> object:
         trained.append(arguments)
@@ -87,7 +89,7 @@ def test_a_tower_is_trained_written_as_a_model_and_taken_up_after_a_stop(
             raise KeyboardInterrupt
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sources, "train_tower", counted)
+    monkeypatch.setattr(feature_sources, "train_tower", counted)
     arguments = (data, [tiny], tmp_path / "head", tmp_path / "cache", silent)
     with pytest.raises(KeyboardInterrupt):
         train_similar(*arguments, unfreeze=1)
@@ -96,14 +98,14 @@ def test_a_tower_is_trained_written_as_a_model_and_taken_up_after_a_stop(
     # Nine splits (five folds, four kinds left out) of which two were done, and at most one on all photographs.
     assert len(trained) - 3 in (7, 8)
     assert len(result.tables) == 2
-    # Whichever tower was chosen, its model loads and is the one that the head is bound to.
+    # Whether or not the trained tower was chosen, the head names models that load.
     for fingerprint, model in result.head.encoders.items():
         encoder = Encoder.load(model, device="cpu", precision="fp32")
         assert encoder.fingerprint == fingerprint
 
 
 @pytest.mark.parametrize("stages", [0, 2])
-def test_a_number_of_stages_that_a_tower_does_not_have_is_refused(stages: int, tiny: Encoder) -> None:
+def test_more_stages_than_the_tower_has_are_refused(stages: int, tiny: Encoder) -> None:
     with pytest.raises(UsageError, match=f"--unfreeze {stages}: this tower has 1 stages"):
         split_tower(visual_of(tiny), stages)
 
@@ -113,7 +115,7 @@ def visual_of(encoder: Encoder) -> Any:
     return encoder.towers.model.visual
 
 
-def test_the_halves_of_a_tower_are_the_tower(tiny: Encoder) -> None:
+def test_the_two_halves_compute_what_the_whole_tower_does(tiny: Encoder) -> None:
     import torch
 
     for encoder, stages in ((tiny, 1), (Encoder.load("mini", device="cpu", runtime="torch"), 2)):
@@ -128,7 +130,7 @@ def test_the_halves_of_a_tower_are_the_tower(tiny: Encoder) -> None:
         assert np.allclose(features, encoder.encode_with_features(list(pixels))[1], atol=1e-4)
 
 
-def test_what_cannot_be_learned_from_or_written_to_is_said_first(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+def test_unusable_folders_are_refused_before_anything_is_encoded(data: Path, tiny: Encoder, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file"):
         train_similar(data, [tiny], tmp_path / "file", tmp_path / "cache", silent)
@@ -146,9 +148,9 @@ def test_what_cannot_be_learned_from_or_written_to_is_said_first(data: Path, tin
     assert read_kinds(lone, is_photograph_name).names == tuple(sorted(KINDS))
 
 
-def test_a_head_is_fitted_anew_without_a_kind(data: Path, tiny: Encoder, tmp_path: Path) -> None:
+def test_a_head_is_refitted_without_a_kind(data: Path, tiny: Encoder, tmp_path: Path) -> None:
     head = train_similar(data, [tiny], tmp_path / "head", tmp_path / "cache", silent).head
-    fit = run.refit(head, data, tiny, tmp_path / "cache", silent)
+    fit = train_head.refit(head, data, tiny, tmp_path / "cache", silent)
     assert fit is not None
     same, fewer = fit(head.kinds), fit(head.kinds[1:])
     features = np.random.default_rng(0).normal(size=(3, len(head.parts[0].center))).astype(np.float32)
