@@ -352,7 +352,10 @@ def _drawn(data: Path, split: str, seed: int) -> tuple[list[CaptionedPhotograph]
 
 
 def _material(
-    encoder: Encoder, calibration: Sequence[CaptionedPhotograph], checked: Sequence[CaptionedPhotograph], on_stage: OnStage
+    encoder: Encoder,
+    calibration: Sequence[CaptionedPhotograph],
+    checked: Sequence[CaptionedPhotograph],
+    on_stage: OnStage,
 ) -> _CheckData:
     everything = [*calibration, *checked]
     prepared = []
