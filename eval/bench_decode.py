@@ -1,7 +1,7 @@
-"""How fast photographs come to a tower's pixels: small ones and ones of twelve megapixels, reduced and at full scale.
+"""How fast photographs are decoded to a model's input: small ones and twelve-megapixel ones, at reduced and full scale.
 
-Each file lies in memory, so that no disk is measured. Decoding is what an index run does (`service.photos.decode`): facts,
-pixels upright in sRGB, then resized to the tower's side. At full scale all pixels are decoded first.
+Files are in memory, so that no disk is measured. Decoding is that of indexing (`service.photos.decode`): facts, upright
+pixels in sRGB, then resized to the model's input side. At full scale all pixels are decoded first.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from service.photos.decode import open_photograph
 from service.types import OnStage
 
 SIDE = 260
-"""Pixels of the input of `mini`'s photograph tower."""
+"""Input side of `mini`'s image tower, in pixels."""
 QUALITY = 90
 _PICTURES = 8
-"""Different files of each size; they take turns."""
+"""Different files of each size; they are decoded in turn."""
 
 
 def bench_decode(
@@ -39,17 +39,18 @@ def bench_decode(
     seed: int = 0,
     on_stage: OnStage = lambda what, done, total: None,
 ) -> BenchReport:
-    """Photographs a second and milliseconds, with one thread and with `threads` (one a core), and the ratios.
+    """Photographs per second and milliseconds, with one thread and with `threads`, and the ratios between them.
 
     Args:
-        side: pixels of the tower's input; a JPEG is decoded at no less than twice as many.
-        small, large: how many photographs of 224 pixels and of twelve megapixels are decoded in a repeat.
-        threads: at most; None is one a core.
+        side: input side of the model in pixels; a JPEG is decoded to at least twice as many.
+        small, large: photographs of 224 pixels and of twelve megapixels that are decoded in a repeat.
+        threads: the most threads; None is one per core.
         repeats: how often each is measured, in turn.
-        seed: of what is drawn.
-        on_stage: follows what is done.
+        seed: seed of the synthetic photographs.
+        on_stage: follows the progress.
 
-    Raises `UsageError` for numbers that cannot be.
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_repeats(repeats)
     for name, value in (("--small", small), ("--large", large), ("--side", side), ("--threads", threads)):
@@ -59,14 +60,14 @@ def bench_decode(
     threads = threads or usable_cores()
     figures: list[Figure] = []
     for what, count, size in (("224 pixels", small, SMALL), ("12 megapixels", large, LARGE)):
-        files = _drawn(size, min(count, _PICTURES), seed)
+        files = _files(size, min(count, _PICTURES), seed)
         scales = [("", 2 * side)] if min(size) < 4 * side else [(", reduced", 2 * side), (", full scale", None)]
-        ways = [(scale, pool, least) for scale, least in scales for pool in sorted({1, threads})]
-        rates: dict[tuple[str, int], list[float]] = {(scale, pool): [] for scale, pool, _ in ways}
+        runs = [(scale, pool, shorter_side) for scale, shorter_side in scales for pool in sorted({1, threads})]
+        rates: dict[tuple[str, int], list[float]] = {(scale, pool): [] for scale, pool, _ in runs}
         for repeat in range(repeats):
             on_stage(f"decoding {what}", repeat, repeats)
-            for scale, pool, least in ways:
-                rates[scale, pool].append(_rate(files, count, side, least, pool))
+            for scale, pool, shorter_side in runs:
+                rates[scale, pool].append(_rate(files, count, side, shorter_side, pool))
         on_stage(f"decoding {what}", repeats, repeats)
         figures += _figures(what, rates)
         if len(scales) == 2:
@@ -78,28 +79,28 @@ def bench_decode(
     )
 
 
-_NOTES = ["Files lie in memory; reading, hashing and thumbnails are in the figures of `smysl bench index`."]
+_NOTES = ["Files are in memory; reading, hashing and thumbnails are part of the figures of `smysl bench index`."]
 
 
-def _drawn(size: tuple[int, int], count: int, seed: int) -> list[bytes]:
+def _files(size: tuple[int, int], count: int, seed: int) -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         draw_photographs(Path(folder), count, size, seed=seed, quality=QUALITY)
         return [file.read_bytes() for file in sorted(Path(folder).iterdir())]
 
 
-def _decoded(content: bytes, side: int, least: int | None) -> Image.Image:
-    image = open_photograph(content, shorter_side=least).image
+def _decoded(content: bytes, side: int, shorter_side: int | None) -> Image.Image:
+    image = open_photograph(content, shorter_side=shorter_side).image
     return image.resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _rate(files: Sequence[bytes], count: int, side: int, least: int | None, threads: int) -> float:
-    """Photographs a second."""
+def _rate(files: Sequence[bytes], count: int, side: int, shorter_side: int | None, threads: int) -> float:
+    """Photographs per second."""
 
     def decode(number: int) -> None:
-        _decoded(files[number % len(files)], side, least)
+        _decoded(files[number % len(files)], side, shorter_side)
 
     with ThreadPoolExecutor(threads) as pool:
-        # Threads are started and imports are made before anything counts.
+        # Starts the threads and makes lazy imports before the clock runs.
         list(pool.map(decode, range(threads)))
         started = time.perf_counter()
         for _ in pool.map(decode, range(count)):
@@ -108,7 +109,7 @@ def _rate(files: Sequence[bytes], count: int, side: int, least: int | None, thre
 
 
 def _difference(content: bytes, side: int) -> float:
-    """How far apart the pixels are that a tower sees at the two scales."""
+    """Mean absolute difference of the model's input pixels between the two scales, in levels of 255."""
     reduced, full = (np.asarray(_decoded(content, side, least), np.float32) for least in (2 * side, None))
     return float(np.abs(reduced - full).mean())
 

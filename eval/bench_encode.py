@@ -1,9 +1,9 @@
-"""How long one machine takes to encode: a query, a photograph, and loading the model before either; and to match.
+"""How long one machine takes to load a model, encode a query or a photograph with it, and compute matches.
 
-A query is timed alone, as a person's search asks for it. Photographs are timed in batches as an index run
-encodes them, from tensors that lie in memory: decoding depends on the files and is left out, and resizing,
-which an index run does beside the encoding, is a figure of its own. What comes first is slower (memory is
-fetched, kernels are chosen for each length of text), so everything runs before it is counted.
+Queries are timed one at a time, as a search encodes them. Photographs are timed in batches, as indexing encodes them,
+from tensors in memory: decoding depends on the files and is left out; resizing, which indexing does beside encoding, is
+a figure of its own. First calls are slower (memory is allocated, kernels are selected per text length), so everything
+runs once before it counts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.timing import ProgressCounter
 from service.compute.cores import usable_cores
 from service.types import OnProgress
 
@@ -46,15 +47,13 @@ QUERIES = (
     "three friends sit around a campfire in the forest and play the guitar while it gets dark",
     "a narrow street in an old town with flowers on the balconies, laundry between the houses and a parked scooter",
 )
-"""From one word to a sentence that describes, in the order in which they are asked."""
+"""From one word to a descriptive sentence, in the order in which they are encoded."""
 
 BATCH = 16
 WARM_BATCHES = 2
 CANDIDATES = 200
-"""Photographs that a search scores, at least, where the match orders them."""
-
-
-FLAT = {
+"""The fewest photographs that a search computes matches for where hits are ordered by match."""
+JSON_FIGURES = {
     "text_ms_median": "query",
     "text_ms_p95": "95 % of queries within",
     "photograph_ms": "photograph",
@@ -63,14 +62,14 @@ FLAT = {
     "disk_mb": "size",
     "match_ms": "match",
 }
-"""The names under which `--json` has the medians at its top, and those of their figures."""
+"""Keys of the medians at the top level of `--json`, and the figures that they are of."""
 
 
 def medians_by_name(report: BenchReport) -> dict[str, Any]:
-    """Medians, to a hundredth, and settings by name: what `--json` has at its top."""
+    """Medians, to two decimals, and settings by name: the top level of `--json`."""
     medians = {figure.name: round(figure.median, 2) for figure in report.figures}
-    flat: dict[str, Any] = {name: medians.get(figure) for name, figure in FLAT.items()}
-    return flat | report.settings
+    named: dict[str, Any] = {name: medians.get(figure) for name, figure in JSON_FIGURES.items()}
+    return named | report.settings
 
 
 def bench_encoding(
@@ -84,26 +83,26 @@ def bench_encoding(
     on_progress: OnProgress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> BenchReport:
-    """Measure an encoder that `load` gives.
+    """Measure the encoder that `load` returns.
 
-    The figures: "query", milliseconds for one query, alone, the median of `queries`; the time that 95 % of them do
-    not exceed; "photograph", milliseconds beyond decoding and resizing in batches of `BATCH`, median; "resizing",
-    milliseconds to resize and normalise a photograph of twice the model's side, median; "match", milliseconds for
-    the matches of one query with `CANDIDATES` photographs, median, where a scorer is given. Once and not repeated:
-    "loading", seconds from a name to an encoder with the import of its libraries, and "size", megabytes
-    (1,000,000 bytes) of the model's files.
+    Repeated figures: "query", milliseconds per single query, median of `queries`; their 95th percentile; "photograph",
+    milliseconds per photograph in batches of `BATCH`, without decoding and resizing, median; "resizing", milliseconds
+    to resize and normalise a photograph of twice the model's input side, median; "match", milliseconds for the matches
+    of one query with `CANDIDATES` photographs, median, where there is a scorer. Measured once: "loading", seconds to
+    load the encoder, with the import of its libraries, and "size", megabytes (1,000,000 bytes) of the model's files.
 
     Args:
-        load: makes the encoder; a download belongs before, or it counts as loading.
+        load: makes the encoder; download the model before, or the download counts as loading.
         disk_bytes: size of the model's files.
-        scorer_of: gives the encoder's scorer, to be timed too.
-        queries: how many single texts are counted in a repeat; they take turns among `QUERIES`.
-        batches: how many batches of photographs are counted in a repeat.
-        repeats: how often all but loading is measured.
-        on_progress: called with the steps done and their number in all.
-        clock: seconds from any beginning.
+        scorer_of: returns the encoder's scorer, to be timed too.
+        queries: single texts per repeat; they cycle through `QUERIES`.
+        batches: batches of photographs per repeat.
+        repeats: how often everything but loading is measured.
+        on_progress: called with the steps done and their number.
+        clock: seconds since any moment.
 
-    Raises `UsageError` for no repeats.
+    Raises:
+        UsageError: `repeats` is less than 1.
     """
     check_repeats(repeats)
     machine = machine_facts()
@@ -111,8 +110,7 @@ def bench_encoding(
     encoder = load()
     loading_s = clock() - started
     scorer = None if scorer_of is None else scorer_of(encoder)
-    measured = _Measured(encoder, scorer, queries, batches, repeats, on_progress, clock)
-    figures = measured.figures()
+    figures = _EncodeBench(encoder, scorer, queries, batches, repeats, on_progress, clock).figures()
     figures += [Figure("loading", "s", (loading_s,)), Figure("size", "MB", (disk_bytes / 1e6,))]
     settings = {
         "queries": queries,
@@ -129,16 +127,16 @@ def bench_encoding(
         "fingerprint": encoder.fingerprint,
     }
     notes = [
-        f"A query is encoded alone, photographs in batches of {BATCH} without decoding and resizing; matches are of "
-        f"one query with {CANDIDATES} photographs. What runs first is not counted."
+        f"Queries are encoded one at a time, photographs in batches of {BATCH} without decoding and resizing; matches "
+        f"are of one query with {CANDIDATES} photographs. First calls are not counted."
     ]
     return BenchReport(
         "encode", figures, settings, notes, machine, versions_of("torch", "openvino", "open_clip_torch", "numpy")
     )
 
 
-class _Measured:
-    """An encoder at work, once for getting warm and then for every repeat."""
+class _EncodeBench:
+    """Runs an encoder, once to warm up and then for every repeat."""
 
     def __init__(
         self,
@@ -152,22 +150,22 @@ class _Measured:
     ) -> None:
         self._encoder, self._scorer, self._clock, self._repeats = encoder, scorer, clock, repeats
         self._images = _noise(2 * encoder.photograph_side)
-        self._asked = [QUERIES[turn % len(QUERIES)] for turn in range(queries)]
+        self._queries = [QUERIES[turn % len(QUERIES)] for turn in range(queries)]
         self._batches = batches
         warm = len(QUERIES) + BATCH + WARM_BATCHES
-        self._steps = _Steps(on_progress, warm + repeats * (queries + BATCH + batches))
+        self._steps = ProgressCounter(on_progress, warm + repeats * (queries + BATCH + batches))
 
     def figures(self) -> list[Figure]:
-        """What repeats; everything runs before it is counted."""
-        self._texts(QUERIES)
-        self._preparing()
+        """The repeated figures, after a warm-up that is not counted."""
+        self._text_times(QUERIES)
+        self._resizing_times()
         prepared = [self._encoder.prepare(image) for image in self._images]
-        self._photographs(prepared, WARM_BATCHES)
+        self._batch_times(prepared, WARM_BATCHES)
         text, preparation, photograph, match = [], [], [], []
         for _ in range(self._repeats):
-            text.append(self._texts(self._asked))
-            preparation.append(_median(self._preparing()))
-            photograph.append(_median(self._photographs(prepared, self._batches)) / BATCH)
+            text.append(self._text_times(self._queries))
+            preparation.append(_median(self._resizing_times()))
+            photograph.append(_median(self._batch_times(prepared, self._batches)) / BATCH)
             if self._scorer is not None:
                 match.append(_match_ms(self._scorer, self._encoder, self._clock))
         figures = [
@@ -178,19 +176,19 @@ class _Measured:
         ]
         return figures + ([Figure("match", "ms", tuple(match))] if match else [])
 
-    def _texts(self, texts: Iterable[str]) -> list[float]:
+    def _text_times(self, texts: Iterable[str]) -> list[float]:
         return _times(((self._encoder.encode_texts, [text]) for text in texts), self._clock, self._steps)
 
-    def _preparing(self) -> list[float]:
+    def _resizing_times(self) -> list[float]:
         return _times(((self._encoder.prepare, image) for image in self._images), self._clock, self._steps)
 
-    def _photographs(self, prepared: list[Any], batches: int) -> list[float]:
+    def _batch_times(self, prepared: list[Any], batches: int) -> list[float]:
         calls = ((self._encoder.encode_prepared, prepared) for _ in range(batches))
         return _times(calls, self._clock, self._steps)
 
 
 def _threads() -> int:
-    """How many torch computes with on a CPU, where it is at work at all."""
+    """Threads that torch computes with, or the usable cores where torch was not imported."""
     if "torch" not in sys.modules:
         return usable_cores()
     import torch
@@ -203,45 +201,33 @@ def _median(values: list[float]) -> float:
 
 
 def _match_ms(scorer: Scorer, encoder: Encoder, clock: Callable[[], float]) -> float:
-    """Median milliseconds of the matches of texts with random unit vectors; each text is asked twice."""
+    """Median milliseconds for the matches of a text with random unit vectors; the second of two rounds."""
     candidates = np.random.default_rng(0).normal(size=(CANDIDATES, encoder.dimension)).astype(np.float32)
     candidates /= np.linalg.norm(candidates, axis=1, keepdims=True)
-    asked = encoder.encode_texts(QUERIES)
-    steps = _Steps(None, 2 * len(asked))
+    queries = encoder.encode_texts(QUERIES)
+    steps = ProgressCounter(None, 2 * len(queries))
     times = [
-        _times(((lambda each: scorer.match(each, candidates, "text"), query) for query in asked), clock, steps)
+        _times(((lambda each: scorer.match(each, candidates, "text"), query) for query in queries), clock, steps)
         for _ in range(2)
     ]
     return float(np.median(times[1]))
 
 
-class _Steps:
-    """Counts what is done for a callback that wants (done, in all)."""
-
-    def __init__(self, callback: OnProgress | None, total: int) -> None:
-        self._callback, self._total, self._done = callback, total, 0
-
-    def one_more(self) -> None:
-        self._done += 1
-        if self._callback is not None:
-            self._callback(self._done, self._total)
-
-
 def _times(
-    calls: Iterable[tuple[Callable[[Any], object], Any]], clock: Callable[[], float], steps: _Steps
+    calls: Iterable[tuple[Callable[[Any], object], Any]], clock: Callable[[], float], steps: ProgressCounter
 ) -> list[float]:
-    """Milliseconds of each call, one after the other."""
+    """Milliseconds of each call."""
     times = []
     for call, argument in calls:
         started = clock()
         call(argument)
         times.append(1000 * (clock() - started))
-        steps.one_more()
+        steps.add()
     return times
 
 
 def _noise(side: int) -> list[Image.Image]:
-    """One batch of pictures of 4 : 3 whose shorter side is `side`; resizing costs the same whatever they show."""
+    """A batch of 4 : 3 images of noise whose shorter side is `side`; resizing costs the same whatever they show."""
     random = np.random.default_rng(0)
     shape = (side, side * 4 // 3, 3)
     return [Image.fromarray(random.integers(0, 256, shape, np.uint8)) for _ in range(BATCH)]

@@ -1,11 +1,10 @@
-"""How a service answers many clients at once, beside how it answers one: latency, throughput, `/health` meanwhile."""
+"""How a service copes with many clients at once, compared with one: latency, throughput, and `/health` meanwhile."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,19 +21,19 @@ from service.errors import LibraryError, UsageError
 from service.types import OnStage
 
 PHOTOGRAPHS = 7_000
-"""Of the library that is drawn where none is named."""
-SAME = 32
-"""Different texts of the clients whose texts the service remembers."""
+"""Photographs of the synthetic library that is served where none is named."""
+KNOWN_TEXTS = 32
+"""Different texts in the phases with texts that the service has cached."""
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
-class _Phase:
-    """One of the ways in which the service is asked: by how many clients, and whether it has seen the texts."""
+class _LoadPhase:
+    """How many clients search, and among how many known texts; None searches with new texts only."""
 
     name: str
     clients: int
-    same: int | None
+    known_texts: int | None
 
 
 def bench_http(
@@ -47,38 +46,41 @@ def bench_http(
     seed: int = 0,
     on_stage: OnStage = lambda what, done, total: None,
 ) -> BenchReport:
-    """Start the real service and search it by one client, then by `clients`, in turn, `seconds` each.
+    """Start the real service and search it from one client and from `clients` at once, in phases of `seconds` each.
 
-    Texts are new to the service, and in two further phases such as it remembers. `library` is served as it is; without
-    one 7,000 photographs are drawn. Raises `UsageError` for numbers that cannot be, `LibraryError` for a library that
-    is empty or cannot be served.
+    Two phases search with texts that are new to the service, two with texts that it has cached. `library` is served as
+    it is; None serves a synthetic library of 7,000 photographs. Raises `UsageError` for an argument out of range,
+    `LibraryError` for a library that is empty or cannot be served.
     """
     _check(clients, seconds, workers, repeats)
     machine = machine_facts()
     phases = [
-        _Phase("new texts, 1 client", 1, None),
-        _Phase(f"new texts, {clients} clients", clients, None),
-        _Phase("known texts, 1 client", 1, SAME),
-        _Phase(f"known texts, {clients} clients", clients, SAME),
+        _LoadPhase("new texts, 1 client", 1, None),
+        _LoadPhase(f"new texts, {clients} clients", clients, None),
+        _LoadPhase("known texts, 1 client", 1, KNOWN_TEXTS),
+        _LoadPhase(f"known texts, {clients} clients", clients, KNOWN_TEXTS),
     ]
     loads: dict[str, list[Load]] = {phase.name: [] for phase in phases}
-    with _library(library, seed, on_stage) as folder, running_service(folder, "--workers", str(workers)) as service:
+    with (
+        _served_library(library, seed, on_stage) as folder,
+        running_service(folder, "--workers", str(workers)) as service,
+    ):
         photographs = _photographs(folder)
         _drive(service.url, 1, 1.0, seed + 1, 0, None)
-        done, asked = 0, 0
+        done, used_texts = 0, 0
         for _ in range(repeats):
             for phase in phases:
                 on_stage("searching", done, repeats * len(phases))
-                load = _drive(service.url, phase.clients, seconds, seed, asked, phase.same)
+                load = _drive(service.url, phase.clients, seconds, seed, used_texts, phase.known_texts)
                 loads[phase.name].append(load)
-                asked += len(load.searches) if phase.same is None else phase.same
+                used_texts += len(load.searches) if phase.known_texts is None else phase.known_texts
                 done += 1
         on_stage("searching", done, repeats * len(phases))
     return BenchReport(
         "http",
         _figures(phases, loads),
         {"photographs": photographs, "clients": clients, "seconds": seconds, "workers": workers, "repeats": repeats},
-        ["Clients ask again as soon as they are answered, and run on the same machine as the service."],
+        ["Clients send the next request as soon as one is answered, and run on the same machine as the service."],
         machine,
         versions_of("torch", "openvino", "faiss-cpu", "fastapi", "uvicorn"),
     )
@@ -95,19 +97,15 @@ def _check(clients: int, seconds: float, workers: int, repeats: int) -> None:
 
 
 @contextmanager
-def _library(library: Path | None, seed: int, on_stage: OnStage) -> Iterator[Path]:
-    """The library that was named, or a drawn one that goes afterwards."""
+def _served_library(library: Path | None, seed: int, on_stage: OnStage) -> Iterator[Path]:
+    """The named library, or a synthetic one that is removed afterwards."""
     if library is not None:
         yield library
         return
-    from eval.synthetic_library import make_synthetic_library
+    from eval.synthetic_library import temporary_library
 
-    with tempfile.TemporaryDirectory(prefix="smysl-") as folder:
-        drawn = Path(folder) / "library"
-        make_synthetic_library(
-            drawn, PHOTOGRAPHS, seed=seed, thumbnails=False, on_progress=partial(on_stage, "drawing")
-        )
-        yield drawn
+    with temporary_library(PHOTOGRAPHS, seed=seed, on_progress=partial(on_stage, "making the library")) as folder:
+        yield folder
 
 
 def _photographs(folder: Path) -> int:
@@ -120,10 +118,10 @@ def _photographs(folder: Path) -> int:
     return photographs
 
 
-def _drive(url: str, clients: int, seconds: float, seed: int, skip: int, same: int | None) -> Load:
-    """Run clients in a process of their own; raises `LibraryError` with its last line where it fails."""
+def _drive(url: str, clients: int, seconds: float, seed: int, skip: int, known_texts: int | None) -> Load:
+    """Run the clients in a process of their own; raises `LibraryError` with its last line where it fails."""
     parts = urlsplit(url)
-    job = Job(parts.hostname or "", parts.port or 0, clients, seconds, seed, skip, same)
+    job = Job(parts.hostname or "", parts.port or 0, clients, seconds, seed, skip, known_texts)
     done = subprocess.run(
         [sys.executable, "-m", "eval.http_load"],
         input=json.dumps(asdict(job)),
@@ -138,16 +136,17 @@ def _drive(url: str, clients: int, seconds: float, seed: int, skip: int, same: i
     return Load(**json.loads(done.stdout))
 
 
-def _figures(phases: Sequence[_Phase], loads: dict[str, list[Load]]) -> list[Figure]:
+def _figures(phases: Sequence[_LoadPhase], loads: dict[str, list[Load]]) -> list[Figure]:
     figures = []
     for phase in phases:
         runs = loads[phase.name]
-        for share in (50, 95, 99):
-            figures.append(Figure(f"{phase.name}: p{share}", "ms", _each(runs, lambda load: load.searches, share)))
+        for percentile in (50, 95, 99):
+            times = _percentiles(runs, lambda load: load.searches, percentile)
+            figures.append(Figure(f"{phase.name}: p{percentile}", "ms", times))
         figures.append(Figure(f"{phase.name}: throughput", "searches/s", _rates(runs)))
         if phase.clients > 1:
-            for name, share in (("p99", 99), ("worst", 100)):
-                values = _each(runs, lambda load: load.health, share)
+            for name, percentile in (("p99", 99), ("worst", 100)):
+                values = _percentiles(runs, lambda load: load.health, percentile)
                 figures.append(Figure(f"{phase.name}: /health {name}", "ms", values))
     for alone, many in (phases[:2], phases[2:]):
         ratios = zip(_rates(loads[many.name]), _rates(loads[alone.name]), strict=True)
@@ -156,12 +155,13 @@ def _figures(phases: Sequence[_Phase], loads: dict[str, list[Load]]) -> list[Fig
     return figures
 
 
-def _each(runs: Sequence[Load], times: Callable[[Load], list[float]], share: int) -> tuple[float, ...]:
-    """Below which time (ms) a share (per cent) of them lies, in each run; raises `LibraryError` for a run of none."""
+def _percentiles(runs: Sequence[Load], times: Callable[[Load], list[float]], percentile: int) -> tuple[float, ...]:
+    """A percentile of the times (ms) in each run; raises `LibraryError` for a run without an answer."""
     if not all(times(load) for load in runs):
-        raise LibraryError("No search was answered in the time that there was; give more with --seconds.")
-    return tuple(float(np.percentile(times(load), share)) for load in runs)
+        raise LibraryError("No search was answered in time; allow more with --seconds.")
+    return tuple(float(np.percentile(times(load), percentile)) for load in runs)
 
 
 def _rates(runs: Sequence[Load]) -> tuple[float, ...]:
+    """Searches per second of each run."""
     return tuple(len(load.searches) / load.seconds for load in runs)

@@ -1,8 +1,8 @@
-"""How near an index run comes to its slower part: decoding alone, the tower alone, and `smysl index` as a whole.
+"""How close indexing comes to the speed of its slower half: decoding alone, the tower alone, and `smysl index`.
 
-All three in turn, on the same drawn photographs, in every repeat. Decoding alone is what the run does in its threads
-(read, hash, recognise, decode, prepare, thumbnail); the tower alone encodes prepared photographs in full batches. Where
-both compute on the same cores, the run cannot be faster than their work one after the other.
+All three run in turn on the same synthetic photographs in every repeat. Decoding alone is what indexing does in its
+threads (read, hash, identify, decode, preprocess, thumbnail); the tower alone encodes preprocessed photographs in full
+batches. Where both use the same cores, indexing cannot be faster than their work one after the other.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
-from eval.peer_commands import ran
+from eval.peer_commands import run_command
 from eval.synthetic_photographs import LARGE, SMALL, draw_photographs
 from service.compute.cores import usable_cores
 from service.errors import UsageError
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
 QUALITY = 90
 _WARM = 64
-"""Photographs that go through everything before anything counts."""
+"""Photographs of the warm-up."""
 _PREPARED = 256
-"""Prepared photographs that the tower alone is given, at most, again and again."""
+"""The most preprocessed photographs kept for timing the tower alone, which encodes them again and again."""
 
 
 def bench_index(
@@ -48,18 +49,19 @@ def bench_index(
     seed: int = 0,
     on_stage: OnStage = lambda what, done, total: None,
 ) -> BenchReport:
-    """Photographs a second of the three, what share of the possible the run reaches, and its memory.
+    """Photographs per second of the three, how close indexing comes to what is possible, and its peak memory.
 
     Args:
-        encoder: what encodes.
-        settings: batch size and threads, as for an index run; device, precision and runtime that `encoder` has, for
-            the process whose memory is measured.
-        small, large: photographs of 224 pixels square and of twelve megapixels; 0 leaves them out.
-        repeats: how often the three take their turn.
-        seed: of what is drawn.
-        on_stage: follows what is done.
+        encoder: encodes the photographs.
+        settings: batch size and threads, as for indexing, and the device, precision and runtime that `encoder` uses,
+            for the separate process whose memory is measured.
+        small, large: photographs of 224 pixels square and of twelve megapixels; 0 skips a size.
+        repeats: how often each of the three is measured.
+        seed: seed of the synthetic photographs.
+        on_stage: follows the progress.
 
-    Raises `UsageError` for numbers that cannot be.
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_repeats(repeats)
     if min(small, large) < 0 or not (small or large):
@@ -67,29 +69,30 @@ def bench_index(
     machine = machine_facts()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="smysl-bench-") as folder:
-        bench = _Bench(encoder, settings, Path(folder), on_stage)
+        bench = _IndexBench(encoder, settings, Path(folder), on_stage)
         bench.warm_up(seed)
         for what, count, size in (("224 pixels", small, SMALL), ("12 megapixels", large, LARGE)):
             if count:
-                figures += bench.measured(what, count, size, repeats, seed)
-    said: dict[str, Any] = {"model": encoder.name, "runtime": encoder.runtime, "device": encoder.device}
-    said |= {"precision": encoder.precision, "batch": bench.batch, "threads": bench.threads}
-    sizes = {"small": small, "large": large, "quality": QUALITY, "repeats": repeats, "seed": seed}
+                figures += bench.figures(what, count, size, repeats, seed)
+    used: dict[str, Any] = {"model": encoder.name, "runtime": encoder.runtime, "device": encoder.device}
+    used |= {"precision": encoder.precision, "batch": bench.batch, "threads": bench.threads}
+    requested = {"small": small, "large": large, "quality": QUALITY, "repeats": repeats, "seed": seed}
     versions = versions_of("torch", "openvino", "open_clip_torch", "pillow", "faiss-cpu")
-    return BenchReport("index", figures, said | sizes, _NOTES, machine, versions)
+    return BenchReport("index", figures, used | requested, _NOTES, machine, versions)
 
 
 _NOTES = [
-    "`decode alone` and `index` read the files from the system's cache of files; `index` makes a new library, its "
-    "index on the disk included.",
-    "`of the slower` divides `index` by the lesser of the two others; `of both in turn` by what is left where they "
-    "take turns on the same cores, 1 / (1 / decode + 1 / tower).",
-    "The peak of memory is of a process of its own, `smysl index` on the same photographs, once.",
+    "`decode alone` and `index` read the files from the page cache; `index` makes a new library and writes its index.",
+    "`of the slower` divides `index` by the lower rate of the other two; `of both in turn` divides it by the rate of "
+    "both sharing the same cores, 1 / (1 / decode + 1 / tower).",
+    "Peak memory is that of `smysl index` on the same photographs in a process of its own, run once.",
 ]
 
 
 @dataclass
-class _Bench:
+class _IndexBench:
+    """Runs the three measurements in new libraries below `folder`."""
+
     encoder: Encoder
     settings: Settings
     folder: Path
@@ -101,14 +104,14 @@ class _Bench:
         self._runs = 0
 
     def warm_up(self, seed: int) -> None:
-        """Let everything run once: modules are imported, graphs compiled, memory fetched."""
+        """Run everything once, so that imports, compilation and first allocations are not counted."""
         photographs = self.folder / "warm"
         draw_photographs(photographs, max(_WARM, 2 * self.batch), SMALL, seed=seed + 1, quality=QUALITY)
         self._decode_alone(photographs)
         self._tower_alone(self._prepared(photographs), 4 * self.batch)
         self._index(photographs)
 
-    def measured(self, what: str, count: int, size: tuple[int, int], repeats: int, seed: int) -> list[Figure]:
+    def figures(self, what: str, count: int, size: tuple[int, int], repeats: int, seed: int) -> list[Figure]:
         """The figures of photographs of one size."""
         photographs = self.folder / what
         draw_photographs(
@@ -117,7 +120,7 @@ class _Bench:
             size,
             seed=seed,
             quality=QUALITY,
-            on_progress=lambda done, total: self.on_stage(f"drawing photographs of {what}", done, total),
+            on_progress=lambda done, total: self.on_stage(f"making photographs of {what}", done, total),
         )
         prepared = self._prepared(photographs)
         rows: list[tuple[float, float, float]] = []
@@ -133,7 +136,7 @@ class _Bench:
     def _decode_alone(self, photographs: Path) -> float:
         with self._decoder(photographs) as (decoder, files), ThreadPoolExecutor(self.threads) as pool:
             started = time.perf_counter()
-            # What is decoded is dropped, or all of it would be in memory.
+            # Counting drops each decoded photograph at once, so that memory stays bounded.
             decoded = sum(pool.map(lambda file: isinstance(decoder.decode(file), PreparedPhotograph), files))
             return decoded / (time.perf_counter() - started)
 
@@ -156,7 +159,7 @@ class _Bench:
                 pass
             seconds = time.perf_counter() - started
             if library.catalog.count() != count:
-                raise UsageError(f"Only {library.catalog.count()} of {count} drawn photographs could be indexed.")
+                raise UsageError(f"Only {library.catalog.count()} of {count} synthetic photographs could be indexed.")
         return count / seconds
 
     def _prepared(self, photographs: Path) -> list[AnyArray]:
@@ -164,54 +167,50 @@ class _Bench:
             outcomes = pool.map(decoder.decode, islice(files, max(_PREPARED, self.batch)))
             return [outcome.inputs[0] for outcome in outcomes if isinstance(outcome, PreparedPhotograph)]
 
-    def _decoder(self, photographs: Path) -> _Decoding:
-        return _Decoding(self.encoder, self._new_folder(), photographs)
+    def _decoder(self, photographs: Path) -> AbstractContextManager[tuple[Decoder, Iterator[File]]]:
+        return _decoding(self.encoder, self._new_folder(), photographs)
 
     def _new_folder(self) -> Path:
         self._runs += 1
         return self.folder / f"library {self._runs}"
 
     def _peak_mb(self, photographs: Path) -> float:
-        """The most memory of `smysl index` in a process of its own; NaN where the system does not say (Windows)."""
+        """Peak memory of `smysl index` in a process of its own; NaN where the system does not report it (Windows)."""
         if sys.platform == "win32":
             return float("nan")
         command = [sys.executable, "-c", "from service.cli.app import main; main()", "index", str(photographs)]
-        given: dict[str, Any] = {
+        options: dict[str, Any] = {
             "model": self.encoder.name,
             "device": self.encoder.device,
             "precision": self.settings.precision,
         }
-        given |= {"batch_size": self.settings.batch_size, "decode_threads": self.settings.decode_threads}
-        variables = {f"SMYSL_{name.upper()}": str(value) for name, value in given.items() if value is not None}
-        return ran(
+        options |= {"batch_size": self.settings.batch_size, "decode_threads": self.settings.decode_threads}
+        variables = {f"SMYSL_{name.upper()}": str(value) for name, value in options.items() if value is not None}
+        return run_command(
             [*command, "--library", str(self._new_folder())], folder=Path(__file__).parents[1], variables=variables
         ).peak_mb
 
 
-class _Decoding:
-    """A decoder over a new catalog, and the files of a folder as a walk finds them."""
+@contextmanager
+def _decoding(encoder: Encoder, library: Path, photographs: Path) -> Iterator[tuple[Decoder, Iterator[File]]]:
+    """A decoder over a new catalog in `library`, and the files of a folder as indexing finds them."""
+    library.mkdir(parents=True)
+    catalog = Catalog(library / "catalog.sqlite")
+    try:
+        yield Decoder(catalog, [EncodingTask.main(encoder)]), _files(catalog, photographs)
+    finally:
+        catalog.close()
 
-    def __init__(self, encoder: Encoder, library: Path, photographs: Path) -> None:
-        library.mkdir(parents=True)
-        self._catalog = Catalog(library / "catalog.sqlite")
-        self._decoder = Decoder(self._catalog, [EncodingTask.main(encoder)])
-        self._photographs = photographs
 
-    def __enter__(self) -> tuple[Decoder, Iterable[File]]:
-        return self._decoder, self._files()
-
-    def __exit__(self, *failed: object) -> None:
-        self._catalog.close()
-
-    def _files(self) -> Iterator[File]:
-        root, folder = self._catalog.add_root(self._photographs.resolve())
-        for path in sorted(self._photographs.iterdir()):
-            facts = path.stat()
-            yield File(root, folder, path.name, facts.st_size, facts.st_mtime_ns, None)
+def _files(catalog: Catalog, photographs: Path) -> Iterator[File]:
+    root, folder = catalog.add_root(photographs.resolve())
+    for path in sorted(photographs.iterdir()):
+        facts = path.stat()
+        yield File(root, folder, path.name, facts.st_size, facts.st_mtime_ns, None)
 
 
 def _figures(what: str, rows: list[tuple[float, float, float]], peak_mb: float) -> list[Figure]:
-    decode, tower, index = (tuple(row[place] for row in rows) for place in range(3))
+    decode, tower, index = (tuple(row[column] for row in rows) for column in range(3))
     rate = "photographs/s"
     return [
         Figure(f"{what}: decode alone", rate, decode),

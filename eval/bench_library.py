@@ -1,14 +1,13 @@
-"""How the cost of a library grows: one drawn library, measured at 1,000, 10,000, 100,000 photographs and so on.
+"""How the cost of a library grows: one synthetic library, measured at 1,000, 10,000, 100,000 photographs and so on.
 
-At each size: filling it, adding and removing a thousand photographs with the index brought up to date, a service that
-starts on it, searches over HTTP beside the text tower alone, a search among one photograph in a hundred, memory, and
-bytes on the disk. The library goes through the ordinary catalog and the ordinary command.
+At each size: filling it, adding and removing a thousand photographs with the index brought up to date, starting a
+service on it, searches over HTTP and the text tower alone, a search filtered to one photograph in a hundred, memory,
+and bytes on disk. The library uses the ordinary catalog and the ordinary command.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
-from eval.query_texts import texts
+from eval.query_texts import query_texts
 from eval.service_process import ServiceClient, ServiceProcess, running_service
 from eval.synthetic_library import SyntheticWriter, check_photographs, open_index, save_index
 from eval.synthetic_vectors import mini_fingerprint
+from eval.timing import elapsed_s
 from service.errors import UsageError
 from service.library import Library
 from service.types import Float32Array, Int64Array, OnStage
@@ -36,12 +36,13 @@ CHANGED = 1_000
 """Photographs that are added and removed."""
 WARM = 20
 K = 10
-LEFT = 0.01
-"""Share of the photographs that the filter leaves."""
-_NEAR = 1e-3
-"""Similarities so near to one another are of one place: an index may round what an exact scan does not."""
+FILTERED_SHARE = 0.01
+"""Share of the photographs that pass the filter."""
+_TOLERANCE = 1e-3
+"""Similarities that differ by less count as equal: an index may round what an exact scan does not."""
 _SAMPLED = 2_000
 _MEMORY = {"peak": "peak memory", "own": "memory in no file", "share": "memory, shared pages shared"}
+"""Figures of `ServiceProcess.memory_mb` by name."""
 
 
 def bench_library(
@@ -54,19 +55,20 @@ def bench_library(
     load: Callable[[], Encoder] | None = None,
     on_stage: OnStage = lambda what, done, total: None,
 ) -> BenchReport:
-    """Grow a library up to `photographs` and measure it at every power of ten from 1,000, and at the end.
+    """Grow a library to `photographs` and measure it at every power of ten from 1,000, and at the end.
 
     Args:
-        photographs: how many in the end, 1 to ten millions; a million takes 20 GB of disk.
-        keep: a folder for the library, which stays; one that an earlier run has left is measured from its size on.
-            None for a folder that goes away.
-        queries: texts of each repeat, no text twice.
-        repeats: how often each is measured, but for filling and bytes, which are once.
-        seed: of what is drawn.
-        load: gives the encoder whose text tower is timed alone; None for that of the library.
-        on_stage: follows what is done.
+        photographs: how many in the end, 1 to ten million; a million takes 20 GB of disk.
+        keep: folder in which the library stays; one from an earlier run is measured from its size on. None uses a
+            temporary folder.
+        queries: texts per repeat, no text twice.
+        repeats: how often everything but filling and bytes is measured.
+        seed: seed of the synthetic photographs and of the texts.
+        load: returns the encoder whose text tower is timed alone; None takes that of the library.
+        on_stage: follows the progress.
 
-    Raises `UsageError` for numbers that cannot be, and for a folder with a library that was not drawn.
+    Raises:
+        UsageError: an argument is out of range, or `keep` has a library of real photographs.
     """
     check_photographs(photographs)
     check_repeats(repeats)
@@ -75,45 +77,47 @@ def bench_library(
     machine = machine_facts()
     figures: list[Figure] = []
     with _folder(keep) as folder, Library.open(folder, create=True) as library:
-        measured = _Measured(
+        bench = _LibraryBench(
             folder, library.catalog, queries, repeats, seed, load or partial(_encoder, library), on_stage
         )
         sizes = sizes_up_to(photographs, library.catalog.count())
         for size in sizes:
-            figures += [Figure(f"{size:,}: {each.name}", each.unit, each.values) for each in measured.at(size)]
+            figures += [Figure(f"{size:,}: {each.name}", each.unit, each.values) for each in bench.figures_at(size)]
         settings = {"model": "mini", "sizes": sizes, "queries": queries, "repeats": repeats, "seed": seed}
-        settings |= measured.facts
+        settings |= bench.facts
     return BenchReport(
         "library", figures, settings, _NOTES, machine, versions_of("faiss-cpu", "numpy", "openvino", "torch")
     )
 
 
 _NOTES = [
-    "Vectors are drawn around mini's centres of photographs; files of photographs there are none. Filling counts the "
+    "Vectors are synthetic, around mini's centres of photographs; there are no photograph files. Filling measures the "
     "catalog alone, in transactions of 5,000.",
-    f"Adding and removing are of {CHANGED:,} photographs, with opening the index, catching up and writing it.",
-    "Start is from the command until /health answers, with the files in the page cache if they fit in there.",
-    "Searches are GET /search of one client that keeps its connection, matches and photographs included, no text "
-    "twice; the text tower is asked alone in between.",
-    f"The filter leaves one photograph in a hundred; right is what NumPy finds among these for the first {K}.",
+    f"Adding and removing are of {CHANGED:,} photographs and include opening, updating and writing the index.",
+    "Starting the service takes until /health answers, with the files in the page cache if they fit.",
+    "Searches are GET /search from one client on one connection, with matches and photographs, no text twice; the text "
+    "tower alone is timed in between.",
+    f"The filter passes one photograph in a hundred; its recall compares the first {K} with an exact scan in NumPy.",
 ]
 
 
-def sizes_up_to(photographs: int, there: int = 0) -> list[int]:
-    """Powers of ten from 1,000 below `photographs`, and `photographs`; none below what is `there` already.
+def sizes_up_to(photographs: int, existing: int = 0) -> list[int]:
+    """Powers of ten from 1,000 below `photographs`, and `photographs`; none below the number of `existing` ones.
 
-    Raises `UsageError` where more is there.
+    Raises `UsageError` where there are more than `photographs` already.
     """
-    if there > photographs:
-        raise UsageError(f"The library that was kept holds {there:,} photographs; --photos must be at least that.")
+    if existing > photographs:
+        raise UsageError(f"The kept library holds {existing:,} photographs; --photos must be at least that.")
     sizes = [FIRST_SIZE]
     while sizes[-1] < photographs:
         sizes.append(sizes[-1] * 10)
-    return [*(size for size in sizes if there <= size < photographs), photographs]
+    return [*(size for size in sizes if existing <= size < photographs), photographs]
 
 
 @dataclass
-class _Measured:
+class _LibraryBench:
+    """A synthetic library that grows, and its measurements."""
+
     folder: Path
     catalog: Catalog
     queries: int
@@ -124,38 +128,38 @@ class _Measured:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._drawer = SyntheticWriter(self.catalog, self.folder / "photographs", seed=self.seed)
-        self._texts = texts(self.seed)
+        self._writer = SyntheticWriter(self.catalog, self.folder / "photographs", seed=self.seed)
+        self._texts = query_texts(self.seed)
         self._random = np.random.default_rng(self.seed)
         self._encoder: Encoder | None = None
 
-    def at(self, size: int) -> list[Figure]:
-        """All figures at a size, to which the library is filled first."""
-        # Bytes first: what is added and removed again leaves free pages, and a part of the index of its own.
-        return self._fill(size) + self._bytes() + self._changes(size) + self._served(size) + self._filtered(size)
+    def figures_at(self, size: int) -> list[Figure]:
+        """Fill the library up to a size and measure everything there."""
+        # Bytes first: adding and removing leaves free pages and a further segment of the index.
+        return self._fill(size) + self._bytes() + self._changes(size) + self._service(size) + self._filtered(size)
 
     def _fill(self, size: int) -> list[Figure]:
         missing = size - self.catalog.count()
         if not missing:
-            # The run that has left it may have been stopped before its end.
+            # The run that made it may have been interrupted before it wrote the index.
             save_index(self.folder, self.catalog)
             return []
-        before = self._drawer.writing_s
-        self._drawer.add(missing, lambda done, total: self.on_stage(f"{size:,}: filling", done, total))
-        filled = (self._drawer.writing_s - before) / missing * 1_000
-        index = _seconds(partial(save_index, self.folder, self.catalog))
+        before = self._writer.writing_s
+        self._writer.add(missing, lambda done, total: self.on_stage(f"{size:,}: filling", done, total))
+        filled = (self._writer.writing_s - before) / missing * 1_000
+        index = elapsed_s(partial(save_index, self.folder, self.catalog))
         return [Figure("filling, a thousand", "s", (filled,)), Figure("making the index", "s", (index,))]
 
     def _changes(self, size: int) -> list[Figure]:
         adding, removing = [], []
         for turn in range(self.repeats):
             self.on_stage(f"{size:,}: adding and removing {CHANGED:,}", turn, self.repeats)
-            before = self._drawer.writing_s
-            self._drawer.add(CHANGED)
-            written = self._drawer.writing_s - before
-            adding.append(written + _seconds(partial(save_index, self.folder, self.catalog)))
+            before = self._writer.writing_s
+            self._writer.add(CHANGED)
+            written = self._writer.writing_s - before
+            adding.append(written + elapsed_s(partial(save_index, self.folder, self.catalog)))
             ids = self._some_ids(CHANGED)
-            removing.append(_seconds(partial(self._remove, ids)))
+            removing.append(elapsed_s(partial(self._remove, ids)))
         names = (f"adding {CHANGED:,}", f"removing {CHANGED:,}")
         return [Figure(name, "s", tuple(values)) for name, values in zip(names, (adding, removing), strict=True)]
 
@@ -163,43 +167,39 @@ class _Measured:
         self.catalog.remove(ids)
         save_index(self.folder, self.catalog)
 
-    def _served(self, size: int) -> list[Figure]:
+    def _service(self, size: int) -> list[Figure]:
         started, memory, searches, alone = [], [], [], []
         for turn in range(self.repeats):
-            self.on_stage(f"{size:,}: asking a service", turn, self.repeats)
+            self.on_stage(f"{size:,}: searching over HTTP", turn, self.repeats)
             with running_service(self.folder) as service:
                 started.append(service.started_s)
-                searches.append(self._ask(service))
+                searches.append(self._search_times(service))
                 memory.append(service.memory_mb())
-            alone.append(self._tower_alone())
+            alone.append(self._tower_times())
         figures = [Figure("start of the service", "s", tuple(started))]
-        for name, share in (("p50", 50), ("p95", 95)):
-            asked = tuple(float(np.percentile(each, share)) for each in searches)
-            tower = tuple(float(np.percentile(each, share)) for each in alone)
-            figures += [Figure(f"{name} of GET /search", "ms", asked), Figure(f"{name} of the text tower", "ms", tower)]
+        for name, percentile in (("p50", 50), ("p95", 95)):
+            for what, times in (("GET /search", searches), ("the text tower", alone)):
+                values = tuple(float(np.percentile(each, percentile)) for each in times)
+                figures.append(Figure(f"{name} of {what}", "ms", values))
         beyond = tuple(float(np.median(a) - np.median(b)) for a, b in zip(searches, alone, strict=True))
         figures.append(Figure("search beyond the text tower", "ms", beyond))
-        for key, name in (
-            ("peak", "peak memory"),
-            ("own", "memory in no file"),
-            ("share", "memory, shared pages shared"),
-        ):
+        for key, name in _MEMORY.items():
             if all(key in each for each in memory):
                 figures.append(Figure(name, "MB", tuple(each[key] for each in memory)))
         return figures
 
-    def _ask(self, service: ServiceProcess) -> list[float]:
+    def _search_times(self, service: ServiceProcess) -> list[float]:
         client = ServiceClient(service.url)
         try:
             for _ in range(WARM):
                 client.get("/search", text=next(self._texts))
             return [
-                _seconds(partial(client.get, "/search", text=next(self._texts))) * 1_000 for _ in range(self.queries)
+                elapsed_s(partial(client.get, "/search", text=next(self._texts))) * 1_000 for _ in range(self.queries)
             ]
         finally:
             client.close()
 
-    def _tower_alone(self) -> list[float]:
+    def _tower_times(self) -> list[float]:
         if self._encoder is None:
             self._encoder = self.load()
             encoder = self._encoder
@@ -209,21 +209,22 @@ class _Measured:
             }
         for _ in range(WARM):
             self._encoder.encode_texts([next(self._texts)])
-        return [_seconds(partial(self._encoder.encode_texts, [next(self._texts)])) * 1_000 for _ in range(self.queries)]
+        calls = (partial(self._encoder.encode_texts, [next(self._texts)]) for _ in range(self.queries))
+        return [elapsed_s(call) * 1_000 for call in calls]
 
     def _filtered(self, size: int) -> list[Figure]:
-        left = np.sort(np.array(self._some_ids(max(1, round(size * LEFT))), np.int64))
+        passing = np.sort(np.array(self._some_ids(max(1, round(size * FILTERED_SHARE))), np.int64))
         fingerprint = mini_fingerprint()
-        vectors = np.stack([self.catalog.vector(int(identity), fingerprint) for identity in left])
+        vectors = np.stack([self.catalog.vector(int(identity), fingerprint) for identity in passing])
         index = open_index(self.folder, self.catalog)
-        assert self._encoder is not None  # noqa: S101 - the text tower was timed before
+        assert self._encoder is not None  # noqa: S101 - loaded when the text tower was timed
         equal, times = [], []
         for turn in range(self.repeats):
-            self.on_stage(f"{size:,}: asking with a filter", turn, self.repeats)
-            asked = self._encoder.encode_texts([next(self._texts) for _ in range(self.queries)])
-            calls = [partial(index.search, vector, K, among=left) for vector in asked]
-            times.append(float(np.median([_seconds(call) for call in calls])) * 1_000)
-            right = [exactly(vector, vectors, left, call()) for vector, call in zip(asked, calls, strict=True)]
+            self.on_stage(f"{size:,}: searching with a filter", turn, self.repeats)
+            queries = self._encoder.encode_texts([next(self._texts) for _ in range(self.queries)])
+            calls = [partial(index.search, query, K, among=passing) for query in queries]
+            times.append(float(np.median([elapsed_s(call) for call in calls])) * 1_000)
+            right = [is_exact(query, vectors, passing, call()) for query, call in zip(queries, calls, strict=True)]
             equal.append(100.0 * float(np.mean(right)))
         return [
             Figure("search that leaves 1 %", "ms", tuple(times)),
@@ -239,7 +240,7 @@ class _Measured:
         return [Figure(f"{name}, a photograph", "bytes", (value,)) for name, value in figures.items()]
 
     def _pages_in_use(self) -> int:
-        """Bytes of the catalog's file that hold something."""
+        """Bytes of the catalog's file without its free pages."""
         (size,), (pages,), (free,) = (
             self.catalog.connection.execute(f"PRAGMA {name}").fetchone()
             for name in ("page_size", "page_count", "freelist_count")
@@ -251,31 +252,25 @@ class _Measured:
         return [int(each) for each in self._random.choice(ids, min(count, len(ids)), replace=False)]
 
 
-def exactly(
-    vector: Float32Array,
+def is_exact(
+    query: Float32Array,
     vectors: Float32Array,
     ids: Int64Array,
     found: tuple[Float32Array, Int64Array],
 ) -> bool:
-    """Whether `found`, similarities (n,) and ids (n,), are the `K` of `ids` (m,) nearest to `vector` (dimension,).
+    """Whether `found`, similarities (n,) and ids (n,), are the `K` nearest to `query` (dimension,) among `ids` (m,).
 
-    `vectors` (m, dimension) are those of `ids`. Ids whose similarities are within a thousandth may change places.
+    `vectors` (m, dimension) are those of `ids`. Similarities within a thousandth of each other count as equal.
     """
-    similar = vectors @ vector
-    least = np.sort(similar)[-min(K, len(ids))]
-    own = dict(zip(ids.tolist(), similar.tolist(), strict=True))
-    similarities, named = found
+    exact = vectors @ query
+    lowest = np.sort(exact)[-min(K, len(ids))]
+    similarity_of = dict(zip(ids.tolist(), exact.tolist(), strict=True))
+    similarities, found_ids = found
     return (
-        len(set(named.tolist())) == min(K, len(ids))
-        and all(each in own and own[each] >= least - _NEAR for each in named.tolist())
-        and bool(np.all(np.diff(similarities) <= _NEAR))
+        len(set(found_ids.tolist())) == min(K, len(ids))
+        and all(similarity_of.get(each, -np.inf) >= lowest - _TOLERANCE for each in found_ids.tolist())
+        and bool(np.all(np.diff(similarities) <= _TOLERANCE))
     )
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def _encoder(library: Library) -> Encoder:

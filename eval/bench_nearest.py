@@ -1,9 +1,8 @@
-"""Which index finds the nearest photographs: FAISS flat in fp32 and in fp16 (what a library uses), FAISS HNSW, Annoy.
+"""Nearest-neighbour indexes compared: FAISS flat in fp32 and in fp16 (what a library uses), FAISS HNSW, and Annoy.
 
-All get the same unit vectors and the same queries, one query at a time on one thread, for the ten nearest. What is
-right comes from NumPy, not from one of those that are compared. The approximate ones are asked with several efforts,
-so that they can be compared at equal recall or at equal speed; each index is built once for all of its efforts and
-is freed before the next one is built.
+All get the same unit vectors and the same queries, one query at a time on one thread, for the ten nearest. The ground
+truth is an exact scan in NumPy. The approximate indexes are searched with several effort settings, so that they can be
+compared at equal recall or at equal speed; each is built once for all of its settings and freed before the next one.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eval.bench_report import processor
+from eval.exact_search import kth_similarity
 from eval.synthetic_vectors import VectorSet
 from service.compute.cores import usable_cores
 from service.errors import UsageError
@@ -31,43 +31,42 @@ from service.types import Float32Array, OnProgress, OnStage
 
 K = 10
 HNSW_LINKS, HNSW_CONSTRUCTION = 32, 100
-"""M and efConstruction: links of a photograph, and candidates while one is put in (FAISS's own default is 40)."""
+"""M and efConstruction: links of a vector, and candidates while one is added (FAISS's default is 40)."""
 HNSW_SEARCH = (16, 64, 256)
-"""efSearch: candidates of a query."""
+"""efSearch: candidates per query."""
 ANNOY_TREES = 100
 ANNOY_SEARCH = (1_000, 10_000, 100_000)
-"""search_k: nodes that a query looks at, in all trees together."""
+"""search_k: nodes that a query visits, in all trees together."""
 WITHOUT_ANNOY = (
-    "Annoy is left out, since it is not installed: `pip install annoy` brings it (and compiles it, which needs a C++ "
-    "compiler)."
+    "Annoy is left out because it is not installed. `pip install annoy` installs it; compiling it needs a C++ compiler."
 )
 MOST_PHOTOGRAPHS = 10_000_000
 _CHUNK = 10_000
 _BLOCK = 50_000
-_SAME = 1e-6
-"""Similarities so near to the tenth count as the tenth: sums of 512 products differ by the order of adding."""
+_TOLERANCE = 1e-6
+"""Similarities that differ by less count as equal: a sum of 512 products depends on the order of addition."""
 
 Clock = Callable[[], float]
 
 
 class Index(Protocol):
-    """A built index that can be asked."""
+    """A built index."""
 
-    def effort(self, value: int) -> None:
-        """Set how much a query looks at; an exact index has nothing to set."""
+    def set_effort(self, value: int) -> None:
+        """Set how much of the index a query visits; does nothing for an exact index."""
 
-    def asked(self, query: Float32Array) -> Callable[[], Sequence[int]]:
-        """A call that finds the rows of the `K` nearest to one vector, whose form is changed beforehand if need be."""
+    def search_call(self, query: Float32Array) -> Callable[[], Sequence[int]]:
+        """A call that returns the rows of the `K` nearest to a vector, which is converted for the index beforehand."""
 
     def size(self) -> int:
-        """Bytes of the file that it is kept in; in memory it is as large. The last thing to ask of it."""
+        """Bytes of its file, about as many as in memory. The index cannot be searched afterwards."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A kind of index: its name, what its effort is called, the efforts to ask with, and how it is built.
+    """A kind of index: its name, the name of its effort parameter, the values of it, and how the index is built.
 
-    `build` gets vectors (n, dimension), a number of threads, and a callback with what is done and the total.
+    `build` gets vectors (n, dimension), a number of threads, and a progress callback.
     """
 
     name: str
@@ -78,12 +77,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class IndexTrial:
-    """One index, of so many photographs, asked with one effort.
+    """One index of so many vectors, searched with one effort setting.
 
     Attributes:
-        recall: percent of the ten nearest that were among the ten found, mean over queries.
-        ms: median milliseconds of a query; the median of that over the repeats.
-        ms_least, ms_most: the quickest and the slowest repeat's median.
+        recall: percent of the ten nearest that are among the ten found, mean over queries.
+        ms: median milliseconds per query; the median over the repeats.
+        ms_least, ms_most: the medians of the fastest and the slowest repeat.
         build_s: seconds to build the index, with all threads.
         bytes: size of its file.
     """
@@ -101,7 +100,7 @@ class IndexTrial:
 
 @dataclass(frozen=True)
 class NearestReport:
-    """All trials, and what they were made with; `left_out` says what there was not, and why."""
+    """All trials and their conditions; `left_out` says which index was not available, and why."""
 
     trials: list[IndexTrial]
     sources: list[str]
@@ -115,7 +114,7 @@ class NearestReport:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, times and percents to three digits after the point."""
+        """All fields, times and percentages to three decimals."""
         rounded = [
             {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(trial).items()}
             for trial in self.trials
@@ -124,7 +123,7 @@ class NearestReport:
 
 
 def contenders() -> list[Contender]:
-    """What is compared on this machine, in the order of the table."""
+    """The indexes that are installed, in the order of the table."""
     exact = (0,)
     links = f"HNSW{HNSW_LINKS}"
     found = [
@@ -147,19 +146,20 @@ def bench_nearest(
     on_stage: OnStage = lambda what, done, total: None,
     clock: Clock = time.perf_counter,
 ) -> NearestReport:
-    """Build and ask every index at every size.
+    """Build and search every index at every size.
 
     Args:
-        draw: gives the vectors and queries of a size, and tells how far it is. They stay beside every index, 2 kB a
-            photograph of 512 dimensions.
-        sizes: numbers of photographs, `K` to `MOST_PHOTOGRAPHS`.
-        repeats: how often all queries are asked with each effort; once more before, which is not counted.
-        threads: what an index is built with; None for as many as the process may use.
-        among: the indexes; None for all that there are here.
-        on_stage: follows what is done.
-        clock: seconds from any beginning.
+        draw: returns the vectors and queries of a size and reports its progress. They stay in memory beside every
+            index, 2 kB per vector of 512 dimensions.
+        sizes: numbers of vectors, `K` to `MOST_PHOTOGRAPHS`.
+        repeats: how often all queries are timed with each effort setting, after a first round that is not counted.
+        threads: threads to build an index with; None is one per core.
+        among: the indexes; None for all that are installed.
+        on_stage: follows the progress.
+        clock: seconds since any moment.
 
-    Raises `UsageError` for a size or a number of repeats that cannot be.
+    Raises:
+        UsageError: an argument is out of range.
     """
     _check(sizes, repeats, threads)
     started = clock()
@@ -167,15 +167,15 @@ def bench_nearest(
     trials: list[IndexTrial] = []
     sources: list[str] = []
     for size in sizes:
-        given = draw(size, partial(on_stage, f"{size:,}: drawing vectors"))
-        sources.append(f"{len(given.vectors):,} {given.source}")
-        tenth = _tenth(given, on_stage)
+        data = draw(size, partial(on_stage, f"{size:,}: drawing vectors"))
+        sources.append(f"{len(data.vectors):,} {data.source}")
+        tenth = _tenth_similarity(data, on_stage)
         for contender in contenders() if among is None else among:
-            trials += _tried(contender, given, tenth, repeats, threads, on_stage, clock)
+            trials += _trials(contender, data, tenth, repeats, threads, on_stage, clock)
             gc.collect()
-        queries, dimension = given.queries.shape
-        # Before the next size is drawn: two of them need not lie in memory.
-        del given
+        queries, dimension = data.queries.shape
+        # Freed before the next size is made, so that only one is in memory.
+        del data
     return NearestReport(
         trials=trials,
         sources=sources,
@@ -195,53 +195,53 @@ def _check(sizes: Sequence[int], repeats: int, threads: int | None) -> None:
         if not K <= size <= MOST_PHOTOGRAPHS:
             raise UsageError(f"--photos is {size:,}; it must be from {K} to {MOST_PHOTOGRAPHS:,}.")
     if not sizes or repeats < 1:
-        raise UsageError("There is nothing to measure: name a number of photographs, and repeat at least once.")
+        raise UsageError("There is nothing to measure: --photos needs a number and --repeats must be 1 or more.")
     if threads is not None and threads < 1:
         raise UsageError(f"--threads is {threads}; it must be 1 or more.")
 
 
-def _tenth(given: VectorSet, on_stage: OnStage) -> Float32Array:
-    """The `K`-th highest similarity of each query (q,), by multiplying with all vectors."""
-    best = np.full((len(given.queries), K), -np.inf, np.float32)
-    for start in range(0, len(given.vectors), _BLOCK):
-        block = given.queries @ given.vectors[start : start + _BLOCK].T
-        joined = np.concatenate([best, block], axis=1)
-        best = np.partition(joined, joined.shape[1] - K, axis=1)[:, -K:]
-        on_stage("finding what is right", min(start + _BLOCK, len(given.vectors)), len(given.vectors))
-    tenth: Float32Array = best.min(axis=1)
-    return tenth
+def _tenth_similarity(data: VectorSet, on_stage: OnStage) -> Float32Array:
+    """The `K`-th highest similarity of each query (q,), by an exact scan."""
+    count = len(data.vectors)
+
+    def blocks() -> Iterator[Float32Array]:
+        for start in range(0, count, _BLOCK):
+            yield data.vectors[start : start + _BLOCK]
+            on_stage("exact scan", min(start + _BLOCK, count), count)
+
+    return kth_similarity(data.queries, blocks(), K)
 
 
-def _tried(
+def _trials(
     contender: Contender,
-    given: VectorSet,
+    data: VectorSet,
     tenth: Float32Array,
     repeats: int,
     threads: int,
     on_stage: OnStage,
     clock: Clock,
 ) -> list[IndexTrial]:
-    count = f"{len(given.vectors):,}"
+    count = f"{len(data.vectors):,}"
     started = clock()
     index = contender.build(
-        given.vectors, threads, lambda done, total: on_stage(f"{count}: building {contender.name}", done, total)
+        data.vectors, threads, lambda done, total: on_stage(f"{count}: building {contender.name}", done, total)
     )
     build_s = clock() - started
     measured: list[tuple[int, float, list[float]]] = []
     for effort in contender.efforts:
-        index.effort(effort)
-        asking = f"{count}: asking {contender.name} {_setting(contender, effort)}".rstrip()
-        asked = [index.asked(query) for query in given.queries]
-        recall = _recall([ask() for ask in asked], given, tenth)
+        index.set_effort(effort)
+        stage = f"{count}: searching {contender.name} {_setting(contender, effort)}".rstrip()
+        searches = [index.search_call(query) for query in data.queries]
+        recall = _recall([search() for search in searches], data, tenth)
         medians = []
         for turn in range(repeats):
-            medians.append(_median_ms(asked, clock))
-            on_stage(asking, turn + 1, repeats)
+            medians.append(_median_ms(searches, clock))
+            on_stage(stage, turn + 1, repeats)
         measured.append((effort, recall, medians))
     size = index.size()
     return [
         IndexTrial(
-            photographs=len(given.vectors),
+            photographs=len(data.vectors),
             index=contender.name,
             setting=_setting(contender, effort),
             recall=recall,
@@ -259,28 +259,28 @@ def _setting(contender: Contender, effort: int) -> str:
     return f"{contender.parameter} {effort:,}" if contender.parameter else ""
 
 
-def _recall(answers: Sequence[Sequence[int]], given: VectorSet, tenth: Float32Array) -> float:
-    """Percent of the `K` nearest that were found: as near as the tenth, a row that is named twice counted once."""
+def _recall(answers: Sequence[Sequence[int]], data: VectorSet, tenth: Float32Array) -> float:
+    """Percent of the `K` nearest that were found; a row that is returned twice counts once."""
     right = 0
-    for rows, query, least in zip(answers, given.queries, tenth, strict=True):
+    for rows, query, lowest in zip(answers, data.queries, tenth, strict=True):
         found = np.unique([row for row in rows if row >= 0]).astype(np.int64)
-        right += int((given.vectors[found] @ query >= least - _SAME).sum())
+        right += int((data.vectors[found] @ query >= lowest - _TOLERANCE).sum())
     return 100.0 * right / (K * len(answers))
 
 
-def _median_ms(asked: Sequence[Callable[[], object]], clock: Clock) -> float:
+def _median_ms(searches: Sequence[Callable[[], object]], clock: Clock) -> float:
     with _one_thread():
         times = []
-        for ask in asked:
+        for search in searches:
             started = clock()
-            ask()
+            search()
             times.append(1000 * (clock() - started))
     return float(np.median(times))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """FAISS with one thread, and with as many as before in the end."""
+    """Let FAISS use one thread; restores the number of threads afterwards."""
     import faiss
 
     before = faiss.omp_get_max_threads()
@@ -292,7 +292,7 @@ def _one_thread() -> Iterator[None]:
 
 
 class _Faiss:
-    """An index of FAISS's factory, by inner product, put together in parts so that one can see how far it is."""
+    """An index of FAISS's factory, by inner product, filled in parts to report progress."""
 
     def __init__(self, kind: str, vectors: Float32Array, threads: int, on_progress: OnProgress) -> None:
         import faiss
@@ -309,11 +309,11 @@ class _Faiss:
         finally:
             faiss.omp_set_num_threads(before)
 
-    def effort(self, value: int) -> None:
+    def set_effort(self, value: int) -> None:
         if hasattr(self._faiss, "hnsw"):
             self._faiss.hnsw.efSearch = value
 
-    def asked(self, query: Float32Array) -> Callable[[], Sequence[int]]:
+    def search_call(self, query: Float32Array) -> Callable[[], Sequence[int]]:
         row = query.reshape(1, -1)
         return lambda: self._faiss.search(row, K)[1][0]
 
@@ -326,20 +326,20 @@ class _Faiss:
             nonlocal written
             written += len(part)
 
-        # Counted as it would be written: a file of two gigabytes would only be removed again.
+        # Counts what would be written, which spares a file of gigabytes.
         faiss.write_index(self._faiss, faiss.PyCallbackIOWriter(count, 1 << 20))  # type: ignore[attr-defined]
         return written
 
 
 class _Annoy:
-    """Annoy by angle, which orders unit vectors as the inner product does; it takes lists, one vector at a time."""
+    """Annoy by angle, which orders unit vectors as the inner product does; it takes one vector at a time, as a list."""
 
     def __init__(self, vectors: Float32Array, threads: int, on_progress: OnProgress) -> None:
         from annoy import AnnoyIndex
 
         self._annoy = AnnoyIndex(vectors.shape[1], "angular")
         self._annoy.set_seed(1)
-        # The trees take most of the time and tell nothing; half the way is as good a guess as any.
+        # Building the trees takes most of the time and reports nothing, so adding counts as half of the progress.
         for start in range(0, len(vectors), _CHUNK):
             for row, vector in enumerate(vectors[start : start + _CHUNK].tolist(), start):
                 self._annoy.add_item(row, vector)
@@ -348,25 +348,25 @@ class _Annoy:
         on_progress(2 * len(vectors), 2 * len(vectors))
         self._effort = -1
 
-    def effort(self, value: int) -> None:
+    def set_effort(self, value: int) -> None:
         self._effort = value
 
-    def asked(self, query: Float32Array) -> Callable[[], Sequence[int]]:
+    def search_call(self, query: Float32Array) -> Callable[[], Sequence[int]]:
         vector, effort = query.tolist(), self._effort
         return lambda: self._annoy.get_nns_by_vector(vector, K, search_k=effort)
 
     def size(self) -> int:
-        # Saving is the only way to learn it.
+        # Annoy reports its size only as a saved file.
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "annoy"
             self._annoy.save(str(file))
-            # It reads from its file from then on.
+            # After saving, the index is mapped from the file.
             self._annoy.unload()
             return file.stat().st_size
 
 
 def versions() -> dict[str, str]:
-    """What was measured with, by name."""
+    """Versions of the libraries that are compared, by name."""
     import faiss
 
     found = {"faiss": faiss.__version__, "numpy": np.__version__, "python": platform.python_version()}

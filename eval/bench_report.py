@@ -1,11 +1,10 @@
-"""What every bench reports: figures with their spread over repeats, the machine, and the versions."""
+"""What every benchmark reports: figures with their spread over repeats, the machine, and package versions."""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +17,7 @@ from service.errors import UsageError
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing that was measured, such as "decode alone" in "photographs/s"; `values` has one for each repeat."""
+    """One measurement, such as "decode alone" in "photographs/s"; `values` has one number per repeat."""
 
     name: str
     unit: str
@@ -26,7 +25,7 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The middle of the repeats: what is said where one number has to do."""
+        """The median of the repeats, used where one number has to do."""
         return median(self.values)
 
     @property
@@ -40,7 +39,7 @@ class Figure:
         return max(self.values)
 
     def as_json(self) -> dict[str, Any]:
-        """Name, unit, median, least, most and all values, to four digits that count."""
+        """Name, unit, median, least, most and all values, to four significant digits."""
         named: dict[str, Any] = {"name": self.name, "unit": self.unit}
         spread = {"median": self.median, "least": self.least, "most": self.most}
         return (
@@ -52,14 +51,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """All figures of a bench, and what they were made with.
+    """All figures of a benchmark and the conditions they were measured under.
 
     Attributes:
         bench: its name, as in `smysl bench NAME`.
-        settings: model, precision, runtime, sizes, repeats: what was asked for and what it came to.
-        notes: sentences about what the figures do not show.
-        machine: what `machine_facts` said when the bench began.
-        versions: what `versions_of` says of the packages that do the work.
+        settings: model, precision, runtime, sizes, repeats: what was requested and what was used.
+        notes: sentences about how to read the figures.
+        machine: the result of `machine_facts` before the benchmark began.
+        versions: the result of `versions_of` for the packages that do the work.
     """
 
     bench: str
@@ -84,8 +83,8 @@ class BenchReport:
 def machine_facts() -> dict[str, Any]:
     """Processor, cores that this process may use, memory in GB, system, Python, and how busy the machine is now.
 
-    `load` is the mean number of processes that computed or waited for a core during the last minute; None where the
-    system does not say. Ask before measuring: afterwards it is the bench's own.
+    `load` is the mean number of processes that ran or waited for a core during the last minute; None where the system
+    does not report it. Call this before measuring: afterwards the load is the benchmark's own.
     """
     return {
         "processor": processor(),
@@ -98,7 +97,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def versions_of(*packages: str) -> dict[str, str]:
-    """The installed versions by distribution name, smysl's own among them; what is not installed is left out."""
+    """Installed versions by distribution name, with smysl's own; packages that are not installed are left out."""
     found = {}
     for package in ("smysl", *packages):
         try:
@@ -108,12 +107,6 @@ def versions_of(*packages: str) -> dict[str, str]:
     return found
 
 
-def repeated(measure: Callable[[], float], repeats: int) -> tuple[float, ...]:
-    """What `measure` gives, `repeats` times one after the other; raises as `check_repeats` does."""
-    check_repeats(repeats)
-    return tuple(measure() for _ in range(repeats))
-
-
 def check_repeats(repeats: int) -> None:
     """Raise `UsageError` where nothing would be measured."""
     if repeats < 1:
@@ -121,7 +114,7 @@ def check_repeats(repeats: int) -> None:
 
 
 def processor() -> str:
-    """The processor by its name."""
+    """The processor's model name."""
     facts = Path("/proc/cpuinfo")
     if facts.is_file():
         for line in facts.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -138,7 +131,7 @@ def _memory_gb() -> float | None:
 
 
 def _rounded(value: float) -> float | int | None:
-    """To four digits that count, whole numbers whole; None, which JSON knows, for what is no number."""
+    """To four significant digits, numbers from 1,000 on to whole ones; None for NaN, which JSON does not have."""
     if math.isnan(value):
         return None
     if abs(value) >= 1000:

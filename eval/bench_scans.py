@@ -1,7 +1,7 @@
-"""From which size on which kind of scan: a library's own index, made of the same vectors in each of its two ways.
+"""From which size on which kind of scan is fastest: a library's index, built in each of its kinds on the same vectors.
 
-What `service.index.Limits` says comes from here. The vectors are drawn as `mini` gives them for photographs; asked
-are further ones of these, and texts, which lie far from all photographs and are the harder question to codes.
+The limits in `service.index.Limits` come from here. Vectors are synthetic, distributed like `mini`'s of photographs;
+queries are further ones of these, and texts, which lie far from all photographs and are harder for an index of codes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -18,8 +19,10 @@ import numpy as np
 
 from eval.bench_nearest import MOST_PHOTOGRAPHS, K
 from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
-from eval.query_texts import texts
+from eval.exact_search import kth_similarity
+from eval.query_texts import query_texts
 from eval.synthetic_vectors import MOST_QUERIES, draw_vectors, mini_bank
+from eval.timing import elapsed_s
 from service.errors import UsageError
 from service.index import Limits, VectorIndex
 from service.index.rows import decoded
@@ -34,17 +37,18 @@ KINDS = {
     "exact": Limits(coarse_from=_NEVER),
     "codes": Limits(coarse_from=1),
 }
-_AMONG = 100
-"""A filter leaves one in so many."""
+_FILTER_DIVISOR = 100
+"""A filter passes one photograph in so many."""
 _CHUNK = 20_000
-_SAME = 1e-6
+_TOLERANCE = 1e-6
+"""Similarities that differ by less count as equal."""
 
 Encode = Callable[[Sequence[str]], Float32Array]
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Queries (q, dimension) and the similarity of the tenth nearest to each (q,)."""
+class _QuerySet:
+    """Queries (q, dimension) and the similarity of the tenth nearest vector to each (q,)."""
 
     vectors: Float32Array
     tenth: Float32Array
@@ -59,17 +63,18 @@ def bench_scans(
     seed: int = 0,
     on_stage: OnStage = lambda what, done, total: None,
 ) -> BenchReport:
-    """Make and ask an index of each kind at each size; all kinds are asked in turn.
+    """Build and search an index of each kind at each size; the kinds take turns.
 
     Args:
-        encode: gives the unit vectors (n, dimension) of texts, of the model that the photographs are drawn after.
-        photographs: sizes, 1,000 to 10,000,000; none for SIZES. A million takes 4 GB of disk and of memory.
-        queries: photographs that are asked for 200 nearest, and as many texts.
-        repeats: how often all are asked.
-        seed: of what is drawn.
-        on_stage: follows what is done.
+        encode: returns the unit vectors (n, dimension) of texts by the model that the vectors are modelled on.
+        photographs: sizes, 1,000 to 10,000,000; empty for SIZES. A million takes 4 GB of disk and of memory.
+        queries: photographs, and as many texts, whose 200 nearest are searched.
+        repeats: how often all searches are timed.
+        seed: seed of the vectors and of the texts.
+        on_stage: follows the progress.
 
-    Raises `UsageError` for numbers that cannot be.
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_repeats(repeats)
     if not 1 <= queries <= MOST_QUERIES:
@@ -78,11 +83,11 @@ def bench_scans(
         if not LEAST_PHOTOGRAPHS <= size <= MOST_PHOTOGRAPHS:
             raise UsageError(f"--photos is {size:,}; it must be from {LEAST_PHOTOGRAPHS:,} to {MOST_PHOTOGRAPHS:,}.")
     machine = machine_facts()
-    asked = encode([*islice(texts(seed), queries)])
+    text_queries = encode([*islice(query_texts(seed), queries)])
     figures: list[Figure] = []
     names: dict[str, str] = {}
     for size in sorted(set(photographs or SIZES)):
-        found, kinds = _measured(size, asked, repeats, seed, on_stage)
+        found, kinds = _measure(size, text_queries, repeats, seed, on_stage)
         figures += [Figure(f"{size:,}: {each.name}", each.unit, each.values) for each in found]
         names |= {f"{name} at {size:,}": kind for name, kind in kinds.items()}
     settings = {"queries": queries, "repeats": repeats, "seed": seed} | names
@@ -90,43 +95,45 @@ def bench_scans(
 
 
 _NOTE = (
-    f"Milliseconds are of one query for {LEAST_CANDIDATES} nearest with their vectors, one after the other, median; "
-    f"recall@{K} is of a comparison with all vectors by NumPy."
+    f"Milliseconds are the median of single queries for the {LEAST_CANDIDATES} nearest with their vectors; recall@{K} "
+    "is against an exact scan in NumPy."
 )
 
 
-def _measured(
-    size: int, texts_: Float32Array, repeats: int, seed: int, on_stage: OnStage
+def _measure(
+    size: int, texts: Float32Array, repeats: int, seed: int, on_stage: OnStage
 ) -> tuple[list[Figure], dict[str, str]]:
-    rows, photographs = _drawn(size, len(texts_), seed, on_stage)
-    asked = {"photograph": photographs, "text": texts_}
-    told = {name: _Asked(vectors, _tenth(rows, vectors)) for name, vectors in asked.items()}
-    few = np.unique(np.random.default_rng(seed).integers(1, size + 1, size // _AMONG)).astype(np.int64)
+    rows, photographs = _vectors(size, len(texts), seed, on_stage)
+    query_sets = {
+        kind: _QuerySet(queries, kth_similarity(queries, _decoded_chunks(rows), K))
+        for kind, queries in (("photograph", photographs), ("text", texts))
+    }
+    few = np.unique(np.random.default_rng(seed).integers(1, size + 1, size // _FILTER_DIVISOR)).astype(np.int64)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         indexes: dict[str, VectorIndex] = {}
         for number, (name, limits) in enumerate(KINDS.items()):
-            on_stage(f"{size:,}: making", number, len(KINDS))
-            indexes[name], made = _made(Path(folder) / name, rows, limits)
-            figures += [Figure(f"{name}, {each.name}", each.unit, each.values) for each in made]
+            on_stage(f"{size:,}: building", number, len(KINDS))
+            indexes[name], built = _build(Path(folder) / name, rows, limits)
+            figures += [Figure(f"{name}, {each.name}", each.unit, each.values) for each in built]
         times: dict[str, list[float]] = {}
         for turn in range(repeats):
-            on_stage(f"{size:,}: asking", turn, repeats)
+            on_stage(f"{size:,}: searching", turn, repeats)
             for name, index in indexes.items():
-                for kind, each in told.items():
+                for kind, each in query_sets.items():
                     times.setdefault(f"{name}, a {kind}", []).append(_median_ms(index, each.vectors))
                 times.setdefault(f"{name}, among 1 %", []).append(_median_ms(index, photographs, few))
         figures += [Figure(what, "ms", tuple(values)) for what, values in times.items()]
         figures += [
             Figure(f"{name}, recall@{K} of a {kind}", "%", (_recall(index, rows, each),))
             for name, index in indexes.items()
-            for kind, each in told.items()
+            for kind, each in query_sets.items()
         ]
         return figures, {name: index.kind for name, index in indexes.items()}
 
 
-def _drawn(size: int, queries: int, seed: int, on_stage: OnStage) -> tuple[Float16Array, Float32Array]:
-    """Rows (size, dimension) and further ones to ask with (queries, dimension), in parts: fp32 would be twice that."""
+def _vectors(size: int, queries: int, seed: int, on_stage: OnStage) -> tuple[Float16Array, Float32Array]:
+    """Vectors (size, dimension) and further ones as queries (queries, dimension), in parts to spare memory for fp32."""
     bank = mini_bank()
     rows = np.empty((size, bank.vectors.shape[1]), np.float16)
     for start in range(0, size, _CHUNK):
@@ -136,8 +143,8 @@ def _drawn(size: int, queries: int, seed: int, on_stage: OnStage) -> tuple[Float
     return rows, draw_vectors(bank, queries, 0, seed=seed).vectors
 
 
-def _made(folder: Path, rows: Float16Array, limits: Limits) -> tuple[VectorIndex, list[Figure]]:
-    """An index as it is after it was made, saved and opened again."""
+def _build(folder: Path, rows: Float16Array, limits: Limits) -> tuple[VectorIndex, list[Figure]]:
+    """An index that was built, saved and opened again."""
     folder.mkdir()
 
     def read(catalog: Catalog, since: int) -> tuple[int, list[int], Iterator[tuple[Int64Array, Float16Array]]]:
@@ -150,37 +157,30 @@ def _made(folder: Path, rows: Float16Array, limits: Limits) -> tuple[VectorIndex
         catalog.write([])
         started = time.perf_counter()
         VectorIndex.open(folder, catalog, "drawn", rows.shape[1], read, limits).save(folder)
-        made = time.perf_counter()
+        built = time.perf_counter()
         index = VectorIndex.open(folder, catalog, "drawn", rows.shape[1], read, limits)
         opened = time.perf_counter()
     return index, [
-        Figure("made and saved", "s", (made - started,)),
-        Figure("opened", "s", (opened - made,)),
+        Figure("made and saved", "s", (built - started,)),
+        Figure("opened", "s", (opened - built,)),
         Figure("size", "bytes", (float(index.bytes),)),
     ]
 
 
-def _tenth(rows: Float16Array, queries: Float32Array) -> Float32Array:
-    best = np.full((len(queries), K), -np.inf, np.float32)
-    for start in range(0, len(rows), _CHUNK):
-        joined = np.concatenate([best, queries @ decoded(rows[start : start + _CHUNK]).T], axis=1)
-        best = np.partition(joined, joined.shape[1] - K, axis=1)[:, -K:]
-    tenth: Float32Array = best.min(axis=1)
-    return tenth
+def _decoded_chunks(rows: Float16Array) -> Iterator[Float32Array]:
+    return (decoded(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK))
 
 
-def _recall(index: VectorIndex, rows: Float16Array, asked: _Asked) -> float:
+def _recall(index: VectorIndex, rows: Float16Array, queries: _QuerySet) -> float:
+    """Percent of the `K` nearest that the index finds."""
     right = 0
-    for query, tenth in zip(asked.vectors, asked.tenth, strict=True):
+    for query, tenth in zip(queries.vectors, queries.tenth, strict=True):
         found = np.unique(index.candidates(query, LEAST_CANDIDATES)[1][:K])
-        right += int((decoded(rows[found - 1]) @ query >= tenth - _SAME).sum())
-    return 100.0 * right / (K * len(asked.vectors))
+        right += int((decoded(rows[found - 1]) @ query >= tenth - _TOLERANCE).sum())
+    return 100.0 * right / (K * len(queries.vectors))
 
 
 def _median_ms(index: VectorIndex, queries: Float32Array, among: Int64Array | None = None) -> float:
-    times = []
-    for query in queries:
-        started = time.perf_counter()
-        index.candidates(query, LEAST_CANDIDATES, among)
-        times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times))
+    return 1000 * float(
+        np.median([elapsed_s(partial(index.candidates, query, LEAST_CANDIDATES, among)) for query in queries])
+    )

@@ -1,14 +1,12 @@
-"""What a search takes beyond the text tower, and what the index loses: `Library.search` and `GET /search` by size.
+"""What a search takes beyond the text tower, and the recall of the index: `Library.search` and `GET /search` by size.
 
-All is measured in one run with the same texts, none of which was asked before: the text tower alone, then the library
-in this process, then a real service in a process of its own over a connection that is kept, so that what a search
-takes beyond the tower can be told text by text. The service is asked the same once more, when it remembers them.
+Everything is measured in one run with the same texts, none of which was searched before: the text tower alone, then the
+library in this process, then a real service in a process of its own over one open connection, so that the time beyond
+the tower is known text by text. The service is then searched once more with the same texts, which it has cached.
 """
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -20,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
-from eval.query_texts import texts
+from eval.exact_search import kth_similarity
+from eval.query_texts import query_texts
 from eval.service_process import ServiceClient, ServiceProcess, running_service
+from eval.timing import elapsed_s
 from service.errors import LibraryError, UsageError
 from service.search.query import Query
 from service.search.search import LEAST_CANDIDATES
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from service.store.catalog import Catalog
 
 SIZES = (7_000, 100_000)
-"""Photographs of the drawn libraries where nobody says another number."""
+"""Default sizes of the synthetic libraries, in photographs."""
 MOST_QUERIES = 1_000
-"""Texts of one repeat: the service remembers 1,024."""
+"""Texts of one repeat: the service caches 1,024."""
 WARM = 20
 K = 10
-_SAME = 1e-6
-"""Photographs whose similarities are so near to one another are of one place."""
+_TOLERANCE = 1e-6
+"""Similarities that differ by less count as equal."""
 
 
 def bench_search(
@@ -51,17 +51,19 @@ def bench_search(
     seed: int = 0,
     on_stage: OnStage = lambda what, done, total: None,
 ) -> BenchReport:
-    """Search drawn libraries of some sizes, or one that is there.
+    """Search synthetic libraries of some sizes, or an existing one.
 
     Args:
-        photographs: how many the drawn libraries hold, smallest first; none for SIZES. A million takes 6 GB of disk.
-        library: the folder of a library that is measured as it is, in the place of drawn ones.
-        queries: texts of each repeat, from 1 to 1,000, no text twice; and photographs that recall is measured with.
-        repeats: how often each is measured, recall once.
-        seed: of what is drawn.
-        on_stage: follows what is done.
+        photographs: sizes of the synthetic libraries, smallest first; empty for SIZES. A million takes 6 GB of disk.
+        library: folder of a library that is measured as it is, instead of synthetic ones.
+        queries: texts per repeat, from 1 to 1,000, no text twice; also the photographs that recall is measured with.
+        repeats: how often each time is measured; recall is measured once.
+        seed: seed of the synthetic libraries and of the texts.
+        on_stage: follows the progress.
 
-    Raises `UsageError` for numbers that cannot be, `LibraryError` for a library that is empty or not there.
+    Raises:
+        UsageError: an argument is out of range.
+        LibraryError: `library` is empty or does not exist.
     """
     from eval.synthetic_library import check_photographs
 
@@ -69,28 +71,30 @@ def bench_search(
     if not 1 <= queries <= MOST_QUERIES:
         raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MOST_QUERIES:,}.")
     if library is not None and photographs:
-        raise UsageError("A library has as many photographs as it has: leave out --photos, or leave out --library.")
+        raise UsageError("--photos is for synthetic libraries: leave out --photos or --library.")
     for each in photographs:
         check_photographs(each)
     machine = machine_facts()
-    run = _Run(queries, repeats, seed, on_stage)
+    bench = _SearchBench(queries, repeats, seed, on_stage)
     for size in [None] if library is not None else sorted(set(photographs or SIZES)):
-        with _folder(library, size, seed, on_stage) as folder:
-            run.measure(folder)
-    settings = {"queries": queries, "repeats": repeats, "seed": seed} | run.facts
+        with _library_folder(library, size, seed, on_stage) as folder:
+            bench.measure(folder)
+    settings = {"queries": queries, "repeats": repeats, "seed": seed} | bench.facts
     versions = versions_of("faiss-cpu", "numpy", "openvino", "torch", "fastapi", "uvicorn")
-    return BenchReport("search", run.figures, settings, _NOTES, machine, versions)
+    return BenchReport("search", bench.figures, settings, _NOTES, machine, versions)
 
 
 _NOTES = [
-    "One client, one text after the other, none asked before; the text tower, the library in this process and the "
-    "service are asked the same texts one after the other. Matches are part of a search.",
-    f"recall@{K} is of the candidates that matches are made for, against all vectors of the catalog one by one.",
+    "One client searches with one text after the other, each for the first time; the text tower, the library in this "
+    "process and the service get the same texts, one after the other. Searches include matches.",
+    f"recall@{K} is of the candidates that matches are computed for, against an exact scan of the catalog's vectors.",
 ]
 
 
 @dataclass
-class _Run:
+class _SearchBench:
+    """Figures of one library after the other."""
+
     queries: int
     repeats: int
     seed: int
@@ -99,7 +103,7 @@ class _Run:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._texts = texts(self.seed)
+        self._texts = query_texts(self.seed)
 
     def measure(self, folder: Path) -> None:
         """Add the figures of one library."""
@@ -119,13 +123,13 @@ class _Run:
 
     def _times(self, folder: Path, library: Library, encoder: Encoder, count: int) -> list[Figure]:
         self.on_stage(f"{count:,}: starting a service", 0, self.repeats)
-        rounds: list[_Round] = []
+        rounds: list[_RoundTimes] = []
         memory: list[dict[str, float]] = []
         with running_service(folder) as service, closing(ServiceClient(service.url)) as client:
             for turn in range(self.repeats):
                 self.on_stage(f"{count:,}: searching", turn, self.repeats)
-                warm, asked = ([*islice(self._texts, many)] for many in (WARM, self.queries))
-                rounds.append(_round(library, encoder, client, warm, asked))
+                warm, texts = ([*islice(self._texts, count)] for count in (WARM, self.queries))
+                rounds.append(_round(library, encoder, client, warm, texts))
                 memory.append(_memory(service))
             self.on_stage(f"{count:,}: searching", self.repeats, self.repeats)
         return _figures(rounds) + [
@@ -137,15 +141,15 @@ class _Run:
         index = library.check().index
         catalog, fingerprint = library.catalog, encoder.fingerprint
         some = np.random.default_rng(self.seed).integers(0, count, min(self.queries, count))
-        asked = {
+        queries = {
             "texts": np.concatenate([encoder.encode_texts([text]) for text in islice(self._texts, self.queries)]),
-            "photographs": _vectors_at(catalog, fingerprint, np.unique(some)),
+            "photographs": _vectors_in_rows(catalog, fingerprint, np.unique(some)),
         }
         figures = []
-        for kind, vectors in asked.items():
-            least = exact_least(catalog, fingerprint, vectors, K)
+        for kind, vectors in queries.items():
+            lowest = exact_lowest(catalog, fingerprint, vectors, K)
             shares = []
-            for vector, own in zip(vectors, least, strict=True):
+            for vector, own in zip(vectors, lowest, strict=True):
                 _, ids, _ = index.candidates(vector, LEAST_CANDIDATES)
                 shares.append(found_share(vector, ids[:K], catalog, fingerprint, float(own), min(K, count)))
             figures.append(Figure(f"recall@{K}, {kind}", "%", (100.0 * float(np.mean(shares)),)))
@@ -154,8 +158,8 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class _Round:
-    """Milliseconds for the same texts, (n,) each: tower alone, library, service, and service when it remembers."""
+class _RoundTimes:
+    """Milliseconds for the same texts, (n,) each: tower alone, library, service, and service with texts cached."""
 
     tower: Float64Array
     library: Float64Array
@@ -164,9 +168,9 @@ class _Round:
 
 
 def _round(
-    library: Library, encoder: Encoder, client: ServiceClient, warm: Sequence[str], asked: Sequence[str]
-) -> _Round:
-    """One way after the other, since two processes that compute at once would keep each other's cores."""
+    library: Library, encoder: Encoder, client: ServiceClient, warm: Sequence[str], texts: Sequence[str]
+) -> _RoundTimes:
+    """Time the four ways one after the other; processes that computed at once would compete for the cores."""
     ways: list[Callable[[str], object]] = [
         lambda text: encoder.encode_texts([text]),
         lambda text: library.search(Query(text=text)),
@@ -177,12 +181,12 @@ def _round(
     for way in ways:
         for text in warm:
             way(text)
-        times.append(np.array([_milliseconds(partial(way, text)) for text in asked]))
-    return _Round(*times)
+        times.append(np.array([1_000 * elapsed_s(partial(way, text)) for text in texts]))
+    return _RoundTimes(*times)
 
 
-def _figures(rounds: Sequence[_Round]) -> list[Figure]:
-    def figure(name: str, of: Callable[[_Round], Any]) -> Figure:
+def _figures(rounds: Sequence[_RoundTimes]) -> list[Figure]:
+    def figure(name: str, of: Callable[[_RoundTimes], Any]) -> Figure:
         return Figure(name, "ms", tuple(float(of(each)) for each in rounds))
 
     return [
@@ -198,36 +202,30 @@ def _figures(rounds: Sequence[_Round]) -> list[Figure]:
     ]
 
 
-def exact_least(catalog: Catalog, fingerprint: str, queries: Float32Array, k: int) -> Float32Array:
-    """The similarity (q,) of the `k`-th nearest photograph to each of `queries` (q, dimension), by looking at all.
+def exact_lowest(catalog: Catalog, fingerprint: str, queries: Float32Array, k: int) -> Float32Array:
+    """The similarity (q,) of the `k`-th nearest photograph to each of `queries` (q, dimension), by an exact scan.
 
-    The least of all where there are fewer. Reads the catalog's vectors of `fingerprint` in parts.
+    The lowest of all where there are fewer photographs. Reads the catalog's vectors of `fingerprint` in parts.
     """
     _, _, chunks = catalog.changes([fingerprint], 0)
-    best = np.empty((len(queries), 0), np.float32)
-    for _, (vectors,) in chunks:
-        both = np.concatenate([best, queries @ vectors.astype(np.float32).T], axis=1)
-        keep = min(k, both.shape[1])
-        best = np.partition(both, -keep, axis=1)[:, -keep:]
-    least: Float32Array = best.min(axis=1)
-    return least
+    return kth_similarity(queries, (vectors.astype(np.float32) for _, (vectors,) in chunks), k)
 
 
 def found_share(
-    query: Float32Array, found: Int64Array, catalog: Catalog, fingerprint: str, least: float, wanted: int
+    query: Float32Array, found: Int64Array, catalog: Catalog, fingerprint: str, lowest: float, wanted: int
 ) -> float:
-    """How many of the `wanted` nearest to `query` are among the ids `found` (n,), as a share of `wanted`.
+    """The share of the `wanted` nearest photographs of `query` that are among the ids `found` (n,).
 
-    `least` is the similarity of the last of those; equally near ones may stand for each other.
+    `lowest` is the similarity of the last of them; photographs that are as similar count as well.
     """
-    similar = [float(catalog.vector(int(identity), fingerprint) @ query) for identity in np.unique(found)]
-    return sum(each >= least - _SAME for each in similar) / wanted
+    similarities = [float(catalog.vector(int(identity), fingerprint) @ query) for identity in np.unique(found)]
+    return sum(each >= lowest - _TOLERANCE for each in similarities) / wanted
 
 
-def _vectors_at(catalog: Catalog, fingerprint: str, places: Int64Array) -> Float32Array:
-    """The vectors (n, dimension) of photographs at some places in the order of their ids."""
+def _vectors_in_rows(catalog: Catalog, fingerprint: str, rows: Int64Array) -> Float32Array:
+    """The vectors (n, dimension) of photographs in some rows (n,) of the list ordered by id."""
     ids = [row[0] for row in catalog.connection.execute("SELECT id FROM photograph ORDER BY id")]
-    return np.stack([catalog.vector(ids[int(place)], fingerprint) for place in places])
+    return np.stack([catalog.vector(ids[int(row)], fingerprint) for row in rows])
 
 
 def _memory(service: ServiceProcess) -> dict[str, float]:
@@ -235,27 +233,13 @@ def _memory(service: ServiceProcess) -> dict[str, float]:
     return {names[key]: value for key, value in service.memory_mb().items() if key in names}
 
 
-def _milliseconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return 1_000 * (time.perf_counter() - started)
-
-
 @contextmanager
-def _folder(library: Path | None, size: int | None, seed: int, on_stage: OnStage) -> Iterator[Path]:
-    """The library that was named, or a drawn one that goes afterwards."""
+def _library_folder(library: Path | None, size: int | None, seed: int, on_stage: OnStage) -> Iterator[Path]:
+    """The named library, or a synthetic one that is removed afterwards."""
     if library is not None or size is None:
         yield (library or Path()).expanduser()
         return
-    from eval.synthetic_library import make_synthetic_library
+    from eval.synthetic_library import temporary_library
 
-    with tempfile.TemporaryDirectory(prefix="smysl-") as parent:
-        folder = Path(parent) / "library"
-        make_synthetic_library(
-            folder,
-            size,
-            seed=seed,
-            thumbnails=False,
-            on_progress=lambda done, all_: on_stage(f"{size:,}: drawing", done, all_),
-        )
+    with temporary_library(size, seed=seed, on_progress=partial(on_stage, f"{size:,}: making the library")) as folder:
         yield folder

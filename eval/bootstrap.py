@@ -1,12 +1,12 @@
-"""Bootstrap over photographs: ratings of one photograph hang together, so photographs are what is drawn again."""
+"""Bootstrap over photographs: ratings of one photograph are correlated, so whole photographs are resampled."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from service.types import Int64Array
+from service.types import Float64Array, Int64Array
 
 Interval = tuple[float, float]
 
@@ -23,7 +23,7 @@ def resample_counts(photographs: int, resamples: int = RESAMPLES, seed: int = 0)
         yield np.bincount(generator.integers(0, photographs, photographs), minlength=photographs)
 
 
-def interval(values: list[float]) -> Interval:
-    """The 95 % percentile interval; draws in which a figure had nothing to be computed from (NaN) are left out."""
+def interval(values: Sequence[float] | Float64Array) -> Interval:
+    """The 95 % percentile interval; NaN, a draw on which the figure is not defined, is ignored."""
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)

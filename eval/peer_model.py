@@ -1,11 +1,11 @@
-"""One model with random weights for rclip and for smysl, since the weights that rclip brings need its hub.
+"""One model with random weights for rclip and for smysl; rclip's own weights would have to come from a model hub.
 
     python -m eval.peer_model OUT PACKAGES
 
-writes a ViT-B-32-256, the architecture of rclip 3.3, twice: OUT/model, a `local-dir` model, and OUT/rclip, what rclip
-finds in `RCLIP_DATADIR`: both towers as ONNX in fp32 as rclip has them, and the vocabulary. PACKAGES is the folder of
-Python packages of rclip's environment, from which `onnx` is taken: it is no part of smysl. How fast a model is does not
-depend on its weights.
+writes a ViT-B-32-256, the architecture of rclip 3.3, twice: OUT/model, a `local-dir` model for smysl, and OUT/rclip,
+what rclip expects in `RCLIP_DATADIR`: both towers as ONNX in fp32, and the vocabulary. PACKAGES is the folder of Python
+packages of rclip's environment, from which `onnx` is imported; smysl does not depend on it. The speed of a model does
+not depend on its weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SIDE, _TOKENS = 256, 77
 
 
 def write_models(out: Path) -> None:
-    """Write both; `onnx` must be importable."""
+    """Write both models; `onnx` must be importable."""
     from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
@@ -63,7 +63,7 @@ def _write_for_rclip(model: Any, folder: Path) -> None:
     import torch
 
     class PeerTower(torch.nn.Module):
-        """One tower; the model is a part of it, so that its weights are those of the file."""
+        """One tower as a module of its own; the model is its submodule, so that the weights are exported."""
 
         def __init__(self, method: str) -> None:
             super().__init__()
@@ -92,6 +92,6 @@ def _write_for_rclip(model: Any, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Behind our own: of the other environment only what is missing here is taken.
+    # Last on the path: only packages that are missing here come from the other environment.
     sys.path.append(sys.argv[2])
     write_models(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Texts as people search with, so many that none comes twice: what a service is asked when nothing may be cached."""
+"""Search texts that look like people's, in such number that none repeats, so that no cache answers them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _WHEN = ("", "at sunset", "early in the morning", "on a foggy day", "in summer",
 COUNT = len(_WHO) * len(_DOES) * len(_WHERE) * len(_WHEN)
 
 
-def texts(seed: int = 0) -> Iterator[str]:
-    """`COUNT` different texts of two to twenty words in an order drawn with `seed`, then the same with a number."""
+def query_texts(seed: int = 0) -> Iterator[str]:
+    """`COUNT` different texts of two to twenty words, shuffled with `seed`; then the same with a number, and so on."""
     parts = list(product(_WHO, _DOES, _WHERE, _WHEN))
     order = np.random.default_rng(seed).permutation(len(parts))
     round_ = 0
     while True:
-        for place in order:
-            words = [part for part in parts[int(place)] if part]
+        for number in order:
+            words = [part for part in parts[int(number)] if part]
             yield " ".join([*words, str(round_)] if round_ else words)
         round_ += 1

@@ -1,14 +1,16 @@
-"""Libraries of any size without a photograph: what a catalog and an index cost is measured on them.
+"""Libraries of any size without photograph files, for measuring what a catalog and an index cost.
 
-Everything but the photographs' files is there, written through the catalog as an index run writes it: facts, the
-vectors that `mini` would give photographs (`eval.synthetic_vectors`), features of the tower's width, and thumbnails that are
-JPEGs of pictures as photographs are, of different sizes in bytes.
+Everything but the files exists and is written through the catalog as indexing writes it: facts, vectors distributed
+like `mini`'s (`eval.synthetic_vectors`), features of the tower's width, and thumbnails, which are JPEGs that vary in
+bytes as those of photographs do.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,17 +31,17 @@ if TYPE_CHECKING:
     from service.index import VectorIndex
 
 DIMENSION = 512
-"""Of the vectors of `mini`."""
+"""Dimension of `mini`'s vectors."""
 FEATURES = 1280
-"""Width of what the tower of `mini` saw before its vector."""
+"""Width of the pooled features of `mini`'s image tower."""
 IN_A_FOLDER = 1_000
 IN_A_TRANSACTION = 5_000
 THUMBNAILS = 48
-MOST = 10_000_000
+MAX_PHOTOGRAPHS = 10_000_000
 DRAWN = "drawn"
-"""The setting that tells a drawn library from a real one: how many photographs have been drawn for it."""
+"""Catalog setting that marks a synthetic library: how many photographs have been made for it."""
 _SIZES = ((4032, 3024), (3024, 4032), (4000, 3000), (6000, 4000), (1920, 1080), (1280, 960))
-"""Width and height in pixels that the catalog is told."""
+"""Widths and heights in pixels that the catalog records."""
 _FIRST_NS = 1_500_000_000_000_000_000
 _DAY_NS = 86_400_000_000_000
 
@@ -52,10 +54,10 @@ def make_synthetic_library(
     thumbnails: bool = True,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Make a library of `mini` in `folder`, with its index; the same for the same seed.
+    """Make a library with `mini` as its model in `folder`, with its index; the same for the same seed.
 
-    Without `thumbnails` each is of two bytes, which makes a large library in a quarter of the time and of the disk.
-    Raises `UsageError` for a number of photographs that cannot be, and where there is a library already.
+    Without `thumbnails` each is two bytes, so that a large library takes a quarter of the time and disk space. Raises
+    `UsageError` for a number of photographs out of range and where `folder` has a library already.
     """
     check_photographs(photographs)
     if Library.is_in(folder):
@@ -66,10 +68,19 @@ def make_synthetic_library(
         save_index(folder, library.catalog)
 
 
+@contextmanager
+def temporary_library(photographs: int, *, seed: int, on_progress: OnProgress) -> Iterator[Path]:
+    """Yield the folder of a synthetic library without thumbnails, which is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="smysl-") as parent:
+        folder = Path(parent) / "library"
+        make_synthetic_library(folder, photographs, seed=seed, thumbnails=False, on_progress=on_progress)
+        yield folder
+
+
 def check_photographs(photographs: int) -> None:
-    """Raise `UsageError` for a number of photographs that cannot be."""
-    if not 1 <= photographs <= MOST:
-        raise UsageError(f"--photos is {photographs:,}; it must be from 1 to {MOST:,}.")
+    """Raise `UsageError` for a number of photographs out of range."""
+    if not 1 <= photographs <= MAX_PHOTOGRAPHS:
+        raise UsageError(f"--photos is {photographs:,}; it must be from 1 to {MAX_PHOTOGRAPHS:,}.")
 
 
 def open_index(folder: Path, catalog: Catalog) -> VectorIndex:
@@ -80,54 +91,56 @@ def open_index(folder: Path, catalog: Catalog) -> VectorIndex:
 
 
 def save_index(folder: Path, catalog: Catalog) -> None:
-    """Bring the index in `folder` up to date with the catalog and write it, as the end of an index run does."""
+    """Bring the index in `folder` up to date with the catalog and write it, as indexing does at its end."""
     open_index(folder, catalog).save(folder)
 
 
 @dataclass(frozen=True)
-class Model:
-    """What a catalog is told of its model, whose vectors have 512 dimensions: its name and what names both kinds of
-    rows. `features` is the same as `fingerprint` where the tower has none of its own."""
+class CatalogModel:
+    """What a catalog records of its model, which has vectors of 512 dimensions.
+
+    `fingerprint` is that of the vectors, `features` that of the pooled features: the same where there are none.
+    """
 
     name: str
     fingerprint: str
     features: str
 
     @classmethod
-    def mini(cls) -> Model:
-        """The built-in model, which is not loaded for it."""
+    def mini(cls) -> CatalogModel:
+        """The built-in model; does not load it."""
         fingerprint = mini_fingerprint()
         return cls(MINI, fingerprint, features_fingerprint(fingerprint))
 
 
 class SyntheticWriter:
-    """Adds drawn photographs to a catalog, in folders of a thousand below `root`, which need not be there.
+    """Adds synthetic photographs to a catalog, in folders of a thousand below `root`, which need not exist.
 
-    `writing_s` is how many seconds the catalog has taken for them; drawing is not among these.
+    `writing_s` is how many seconds the catalog has spent on writing them, without the time to make them.
     """
 
     def __init__(
-        self, catalog: Catalog, root: Path, *, seed: int = 0, thumbnails: bool = True, model: Model | None = None
+        self, catalog: Catalog, root: Path, *, seed: int = 0, thumbnails: bool = True, model: CatalogModel | None = None
     ) -> None:
-        """Make `model`, else `mini`, the model of a catalog that is empty, or go on where another has stopped.
+        """Make `model`, by default `mini`, the model of an empty catalog, or continue a synthetic library.
 
-        Raises `UsageError` for a catalog with photographs that were not drawn: nobody's own library is filled up.
+        Raises `UsageError` for a catalog of real photographs, which must not be filled with synthetic ones.
         """
-        drawn_before = catalog.setting(DRAWN)
-        if drawn_before is None and catalog.generation():
-            raise UsageError(f"{catalog.file} is of a library of real photographs; name a folder without one.")
+        made_before = catalog.setting(DRAWN)
+        if made_before is None and catalog.generation():
+            raise UsageError(f"{catalog.file} belongs to a library of real photographs; name another folder.")
         self._catalog, self._seed = catalog, seed
         self.writing_s = 0.0
         self._root = catalog.add_root(root.resolve())[0].id
-        self._heaps = VectorMixture(mini_bank())
-        model = model or Model.mini()
+        self._mixture = VectorMixture(mini_bank())
+        model = model or CatalogModel.mini()
         self._fingerprint, self._features = model.fingerprint, model.features
         catalog.remember(model=model.name, fingerprint=model.fingerprint, features=model.features)
         self._thumbnails = _thumbnails(seed) if thumbnails else [b"\xff\xd8"]
-        self._next = int(drawn_before or 0)
+        self._next = int(made_before or 0)
 
     def add(self, photographs: int, on_progress: OnProgress | None = None) -> list[int]:
-        """Add as many photographs, `IN_A_TRANSACTION` at a time; their ids."""
+        """Add so many photographs, `IN_A_TRANSACTION` at a time; returns their ids."""
         ids: list[int] = []
         while len(ids) < photographs:
             entries = list(self._entries(min(IN_A_TRANSACTION, photographs - len(ids))))
@@ -141,9 +154,9 @@ class SyntheticWriter:
 
     def _entries(self, count: int) -> Iterator[Entry]:
         start, self._next = self._next, self._next + count
-        # Of the first number, so that a library grows in steps of any size without drawing anything twice.
+        # Seeded with the first number, so that a library can grow in steps without repeating photographs.
         random = np.random.default_rng([self._seed, start])
-        vectors = self._heaps.draw(random, count).astype(np.float16)
+        vectors = self._mixture.draw(random, count).astype(np.float16)
         features = _unit(random.standard_normal((count, FEATURES), np.float32))
         for number, vector, feature in zip(range(start, start + count), vectors, features, strict=True):
             thumbnail = self._thumbnails[int(random.integers(len(self._thumbnails)))]
@@ -168,7 +181,7 @@ def _unit(rows: Float32Array) -> Float16Array:
 
 
 def _thumbnails(seed: int) -> list[bytes]:
-    """JPEGs as an index run keeps them, of pictures from smooth to busy: soft areas with detail of varied strength."""
+    """JPEGs as indexing stores them, from smooth to busy: soft areas overlaid with detail of varied strength."""
     from PIL import Image, ImageChops
 
     from service.photos.decode import thumbnail

@@ -1,7 +1,7 @@
-"""Photographs that nobody took: JPEGs of any size whose content costs as much to decode and to keep as real ones.
+"""Synthetic photographs: JPEGs of any size that cost as much to decode and to store as real ones.
 
-A few large pictures are drawn, soft areas with detail upon them; each photograph is a part of one of them, so that
-no two files are alike and hundreds of twelve megapixels take seconds.
+A few large images are generated, soft areas overlaid with detail; each photograph is a random crop of one of them, so
+that no two files are alike and hundreds of twelve megapixels take seconds.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 SMALL = (224, 224)
 LARGE = (4032, 3024)
-"""Twelve megapixels, as a telephone takes them."""
-_PICTURES = 5
+"""Twelve megapixels, as phones take them."""
+_SOURCES = 5
 _LAYERS = ((6, 70.0), (40, 28.0), (250, 14.0), (1400, 9.0))
-"""Cells across and standard deviation of their brightness (0 to 255), from soft to fine."""
+"""Cells across and the standard deviation of their brightness (0 to 255), from coarse to fine."""
 
 
 def draw_photographs(
@@ -37,28 +37,30 @@ def draw_photographs(
     from PIL import Image
 
     random = np.random.default_rng(seed)
-    # A part of the whole is smaller by a quarter at most: the detail stays as fine as it was drawn.
-    whole = (size[0] * 5 // 4, size[1] * 5 // 4)
-    pictures = [_picture(whole, random) for _ in range(min(_PICTURES, count))]
+    # Sources are larger by a quarter only, so that their detail keeps its scale in the crops.
+    width, height = size
+    source_size = (width * 5 // 4, height * 5 // 4)
+    sources = [_source(source_size, random) for _ in range(min(_SOURCES, count))]
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        left, top = int(random.integers(whole[0] - size[0] + 1)), int(random.integers(whole[1] - size[1] + 1))
-        part = pictures[number % len(pictures)].crop((left, top, left + size[0], top + size[1]))
+        left = int(random.integers(source_size[0] - width + 1))
+        top = int(random.integers(source_size[1] - height + 1))
+        crop = sources[number % len(sources)].crop((left, top, left + width, top + height))
         if random.integers(2):
-            part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        # Parts of small pictures may fall on one another; a mark of a few pixels tells them apart.
-        part.paste(tuple(int(each) for each in random.integers(0, 256, 3)), (0, 0, 8, 8))
-        part.save(folder / f"{number:05d}.jpg", "JPEG", quality=quality)
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        # Crops of small sources may coincide; a random mark of a few pixels makes each file unique.
+        crop.paste(tuple(int(each) for each in random.integers(0, 256, 3)), (0, 0, 8, 8))
+        crop.save(folder / f"{number:05d}.jpg", "JPEG", quality=quality)
         if on_progress is not None:
             on_progress(number + 1, count)
 
 
-def _picture(size: tuple[int, int], random: np.random.Generator) -> Image:
+def _source(size: tuple[int, int], random: np.random.Generator) -> Image:
     from PIL import Image, ImageChops
 
     made: Image.Image | None = None
     for cells, deviation in _LAYERS:
-        # Finer than two pixels a cell is no detail but noise, which JPEG takes twice the bytes for.
+        # Cells finer than two pixels would be noise, which JPEG takes twice the bytes for.
         across = min(cells, size[0] // 2)
         rows = max(1, across * size[1] // size[0])
         strength = deviation * across / cells

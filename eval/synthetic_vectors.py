@@ -1,9 +1,9 @@
-"""Vectors as a model gives them for photographs, in any number: what an index is measured on.
+"""Synthetic vectors in any number, distributed like a model's vectors of photographs: what indexes are measured on.
 
-Real photographs in millions are at nobody's hand, and random directions are no substitute: in 512 dimensions they
-are all equally far from one another, and every approximate index looks hopeless. Photographs lie in heaps of
-unequal size and density, in a few directions more than in the others. `mini` carries 128 centres of photographs'
-vectors and how many each stands for; a photograph is drawn around one of them.
+Millions of real photographs are seldom at hand, and random directions are no substitute: in 512 dimensions they are all
+equally far from one another, and every approximate index looks hopeless. Photographs form clusters of unequal size and
+density, and vary in some directions more than in others. `mini` comes with 128 cluster centres of photographs' vectors
+and the number of photographs of each; synthetic vectors are drawn around these.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 _NOISE = 0.8
-"""Mean squared length of what is added to a centre of length 1."""
+"""Mean squared length of the noise that is added to a centre of length 1."""
 _ALONG = 0.81
-"""Share of it in the directions in which the centres differ from one another."""
+"""Share of the noise in the directions in which the centres differ from one another."""
 _UNEVEN = 0.3
-"""Standard deviation of the logarithm of its length: some heaps are dense, some photographs lie by themselves."""
+"""Standard deviation of the logarithm of the noise's length: some clusters are dense, some vectors are outliers."""
 _CHUNK = 20_000
 DEFAULT_SIZE = 10_000
 MOST_QUERIES = 10_000
@@ -35,9 +35,9 @@ MOST_QUERIES = 10_000
 
 @dataclass(frozen=True)
 class VectorSet:
-    """`vectors` (n, dimension) to be searched and `queries` (q, dimension), none of which is among them; unit float32.
+    """Unit vectors, float32: `vectors` (n, dimension) to search and `queries` (q, dimension), which are not among them.
 
-    `source` says where they come from.
+    `source` says in words where they come from.
     """
 
     vectors: Float32Array
@@ -50,32 +50,34 @@ def draw_vectors(
 ) -> VectorSet:
     """Draw `count` vectors and `queries` further ones around the centres of `bank`; the same for the same seed.
 
-    A centre is chosen by the number that it stands for. Gaussian noise is added whose variance along each principal
-    direction of the centres is proportional to their standard deviation there, with a little in all other directions
-    alike, and whose length varies (log-normal); then the length is made 1. The three numbers above were set on
-    `mini`'s vectors of 6,640 photographs of Flickr8k, of which 600 asked 6,000, so that means and standard deviations
-    of the similarities agree:
+    A centre is chosen in proportion to its number of photographs. Gaussian noise is added whose variance along each
+    principal direction of the centres is proportional to their standard deviation there, with a small equal variance in
+    all other directions, and whose length varies (log-normal); then the vector is normalised. The three constants above
+    were fitted to `mini`'s vectors of 6,640 photographs of Flickr8k, of which 600 searched 6,000, so that means and
+    standard deviations of the similarities agree:
 
     |       | nearest     | tenth       | hundredth | local dimension |
     | real  | 0.72 ± 0.09 | 0.62 ± 0.09 | 0.45      | 16              |
     | drawn | 0.71 ± 0.09 | 0.63 ± 0.09 | 0.44      | 15              |
 
-    Local dimension is the estimate by maximum likelihood over 20 neighbours (Levina and Bickel 2004); how well an
-    approximate index does depends on it more than on the 512.
+    Local dimension is the maximum likelihood estimate over 20 neighbours (Levina and Bickel 2004); the recall of an
+    approximate index depends on it more than on the 512.
     """
     random = np.random.default_rng(seed)
-    heaps = VectorMixture(bank)
+    mixture = VectorMixture(bank)
     made = np.empty((count + queries, bank.vectors.shape[1]), np.float32)
     for start in range(0, len(made), _CHUNK):
         part = made[start : start + _CHUNK]
-        part[:] = heaps.draw(random, len(part))
+        part[:] = mixture.draw(random, len(part))
         if on_progress is not None:
             on_progress(min(start + _CHUNK, len(made)), len(made))
-    return VectorSet(made[:count], made[count:], f"drawn around {len(bank.counts)} centres of photographs, seed {seed}")
+    return VectorSet(
+        made[:count], made[count:], f"synthetic, around {len(bank.counts)} centres of photographs, seed {seed}"
+    )
 
 
 class VectorMixture:
-    """The centres of a bank with what is added to them, for drawing again and again; see `draw_vectors`."""
+    """The distribution that `draw_vectors` draws from: the centres of a bank with noise around each."""
 
     def __init__(self, bank: Bank) -> None:
         shares = (bank.counts / bank.counts.sum()).astype(np.float64)
@@ -95,9 +97,9 @@ class VectorMixture:
 def draw_or_read(
     photographs: Sequence[int], library: Path | None, queries: int, seed: int
 ) -> tuple[list[int], Callable[[int, OnProgress], VectorSet]]:
-    """The sizes to measure at, and what gives the vectors of a size: a library's own, or drawn ones of `mini`'s kind.
+    """The sizes to measure at, and a function that returns the vectors of a size: synthetic, or those of a library.
 
-    Raises `UsageError` for what cannot be, and what `library_vectors` raises.
+    Raises `UsageError` for an argument out of range and for sizes beside a library, and as `library_vectors` does.
     """
     if not 1 <= queries <= MOST_QUERIES:
         raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MOST_QUERIES:,}.")
@@ -107,18 +109,18 @@ def draw_or_read(
             bank, size, queries, seed=seed, on_progress=shown
         )
     if photographs:
-        raise UsageError("A library has as many photographs as it has: leave out --photos, or leave out --library.")
+        raise UsageError("--photos is for synthetic vectors: leave out --photos or --library.")
     own = library_vectors(library, queries, seed=seed)
     return [len(own.vectors)], lambda size, shown: own
 
 
 def _noise(bank: Bank) -> tuple[Float32Array, Float32Array]:
-    """All directions as rows (dimension, dimension), and the standard deviation along each (dimension,)."""
+    """Directions of the noise as rows (dimension, dimension), and the standard deviation along each (dimension,)."""
     dimension = bank.vectors.shape[1]
     shares = (bank.counts / bank.counts.sum()).astype(np.float32)
     apart = (bank.vectors - bank.centre) * np.sqrt(shares)[:, None]
     _, between, directions = np.linalg.svd(apart, full_matrices=True)
-    # As many centres as there are differ from their mean in one direction less.
+    # n centres differ from their mean in at most n - 1 directions.
     inside = min(len(between), len(shares) - 1, dimension)
     variances = np.zeros(dimension)
     variances[:inside] = _ALONG * between[:inside] / between[:inside].sum()
@@ -128,17 +130,17 @@ def _noise(bank: Bank) -> tuple[Float32Array, Float32Array]:
 
 
 def mini_bank() -> Bank:
-    """The centres of photographs in the match of `mini`, 128 of 512 dimensions."""
+    """The 128 centres of photographs in `mini`'s scorer, of 512 dimensions."""
     from service.encoder.models import mini_folder
     from service.match.artifact import ScorerArtifact
 
     interaction = ScorerArtifact.load(mini_folder(), mini_fingerprint()).text.interaction
-    assert interaction is not None  # noqa: S101 - the match of mini is made with banks
+    assert interaction is not None  # noqa: S101 - the scorer of mini has banks
     return interaction.banks[1]
 
 
 def mini_fingerprint() -> str:
-    """What names the vectors of `mini`, from its match; loads no model."""
+    """The fingerprint of `mini`, read from its scorer without loading the model."""
     import json
 
     from service.encoder.models import mini_folder
@@ -148,7 +150,7 @@ def mini_fingerprint() -> str:
 
 
 def library_vectors(folder: Path, queries: int, *, seed: int = 0) -> VectorSet:
-    """The vectors of a library, of which `queries` are drawn and taken out to ask for the others.
+    """The vectors of a library, of which `queries` random ones are held out as queries.
 
     Raises `LibraryError` where there is no library, or one with too few photographs.
     """
@@ -161,8 +163,8 @@ def library_vectors(folder: Path, queries: int, *, seed: int = 0) -> VectorSet:
     count = sum(map(len, parts))
     if count < 2 * queries:
         raise LibraryError(
-            f"The library {folder} holds {count:,} photographs, too few to take {queries:,} out as queries; ask "
-            "fewer with --queries, or leave out --library."
+            f"The library {folder} holds {count:,} photographs, too few to hold out {queries:,} as queries; lower "
+            "--queries, or leave out --library."
         )
     vectors = np.concatenate(parts)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What the bench of decoding reports, on a few photographs."""
+"""The benchmark of decoding, on a few photographs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_each_scale_is_measured_with_one_thread_and_with_all(report: BenchReport
     assert all(len(values) == 2 and min(values) > 0 for values in rates.values())
 
 
-def test_what_belongs_together_fits_together(report: BenchReport) -> None:
+def test_rates_times_and_ratios_are_consistent(report: BenchReport) -> None:
     found = {figure.name: figure.values for figure in report.figures}
     for rate, ms in zip(
         found["12 megapixels, reduced, 1 thread"], found["12 megapixels, reduced, one photograph"], strict=True
@@ -38,13 +38,13 @@ def test_what_belongs_together_fits_together(report: BenchReport) -> None:
     assert found["12 megapixels: reduced / full scale"] == tuple(one / other for one, other in faster)
 
 
-def test_the_reduced_scale_shows_nearly_the_same(report: BenchReport) -> None:
+def test_the_reduced_scale_is_nearly_the_same(report: BenchReport) -> None:
     difference = next(figure for figure in report.figures if figure.unit == "levels of 255")
     assert 0 < difference.most < 2
 
 
 @pytest.mark.parametrize("wrong", [{"repeats": 0}, {"small": 0}, {"large": -1}, {"side": 0}, {"threads": 0}])
-def test_numbers_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
+def test_options_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(UsageError, match=r"must be 1 or more"):
         bench_decode(**wrong)  # type: ignore[arg-type]
 
@@ -53,6 +53,6 @@ def test_the_command_prints_json(smysl: Callable[..., Finished], monkeypatch: py
     monkeypatch.setattr(eval.bench_decode, "LARGE", (1600, 1200))
     done = smysl("bench", "decode", "--small", 2, "--large", 2, "--repeats", 1, "--threads", 1, "--json")
     assert done.code == 0, done.err
-    said = json.loads(done.out)
-    assert said["bench"] == "decode"
-    assert said["settings"]["threads"] == 1
+    report = json.loads(done.out)
+    assert report["bench"] == "decode"
+    assert report["settings"]["threads"] == 1

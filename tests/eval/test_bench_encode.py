@@ -1,4 +1,4 @@
-"""What a benchmark counts and what it leaves out, by a clock that stands still unless an encoder is at work."""
+"""What the benchmark of encoding counts, by a clock that only advances while an encoder works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUERY_S, PHOTOGRAPH_S, PREPARATION_S, LOADING_S = 0.003, 0.018, 0.002, 1.5
 
 
 class TimedEncoder:
-    """Takes a known time for everything, and a thousand seconds for what it has not done before."""
+    """Takes a known time for each call, and a thousand seconds for first calls."""
 
     name, fingerprint, device, precision, text_precision = "timed", "f00d", "cpu", "fp32", "bf16"
     runtime = "clockwork"
@@ -33,7 +33,7 @@ class TimedEncoder:
         self.now = 0.0
         self.known: set[str] = set()
         self.prepared = self.batches = 0
-        self.asked: list[str] = []
+        self.encoded: list[str] = []
 
     def clock(self) -> float:
         return self.now
@@ -43,10 +43,10 @@ class TimedEncoder:
         return cast(Encoder, self)
 
     def encode_texts(self, texts: Sequence[str]) -> None:
-        assert len(texts) == 1, "a query is asked alone"
+        assert len(texts) == 1, "queries are encoded one at a time"
         self.now += QUERY_S if texts[0] in self.known else 1000
         self.known.add(texts[0])
-        self.asked += texts
+        self.encoded += texts
 
     def prepare(self, image: Image.Image) -> Float32Array:
         assert image.mode == "RGB"
@@ -74,7 +74,7 @@ def figures(report: BenchReport) -> dict[str, tuple[float, ...]]:
     return {figure.name: figure.values for figure in report.figures}
 
 
-def test_what_comes_first_is_not_counted(report: BenchReport) -> None:
+def test_first_calls_are_not_counted(report: BenchReport) -> None:
     found = figures(report)
     assert found["query"] == pytest.approx((3, 3))
     assert found["95 % of queries within"] == pytest.approx((3, 3))
@@ -82,7 +82,7 @@ def test_what_comes_first_is_not_counted(report: BenchReport) -> None:
     assert found["resizing"] == pytest.approx((2, 2))
 
 
-def test_a_scorer_is_timed_by_the_candidates_of_a_search(tiny: Encoder) -> None:
+def test_a_scorer_is_timed_on_the_candidates_of_a_search(tiny: Encoder) -> None:
     seen: list[int] = []
 
     class Counting:
@@ -100,17 +100,17 @@ def test_a_scorer_is_timed_by_the_candidates_of_a_search(tiny: Encoder) -> None:
     assert medians_by_name(without)["match_ms"] is None
 
 
-def test_loading_is_counted_by_itself_and_once(report: BenchReport) -> None:
+def test_loading_is_measured_separately_and_once(report: BenchReport) -> None:
     assert figures(report)["loading"] == pytest.approx((LOADING_S,))
     assert figures(report)["size"] == (2.5,)
 
 
-def test_as_much_is_asked_as_is_reported(timed: TimedEncoder, report: BenchReport) -> None:
+def test_the_settings_match_what_was_encoded(timed: TimedEncoder, report: BenchReport) -> None:
     assert [report.settings[name] for name in ("queries", "batches", "batch", "repeats")] == [50, 3, BATCH, 2]
     assert report.settings["runtime"] == "clockwork"
-    assert len(timed.asked) == len(QUERIES) + 2 * 50
+    assert len(timed.encoded) == len(QUERIES) + 2 * 50
     assert timed.batches == WARM_BATCHES + 2 * 3
-    assert set(timed.asked[len(QUERIES) :]) == set(QUERIES)
+    assert set(timed.encoded[len(QUERIES) :]) == set(QUERIES)
 
 
 def test_nothing_is_loaded_for_no_repeats(timed: TimedEncoder) -> None:
@@ -119,7 +119,7 @@ def test_nothing_is_loaded_for_no_repeats(timed: TimedEncoder) -> None:
     assert timed.now == 0
 
 
-def test_progress_ends_where_it_said(timed: TimedEncoder) -> None:
+def test_progress_ends_at_its_total(timed: TimedEncoder) -> None:
     seen: list[tuple[int, int]] = []
     bench_encoding(
         timed.load,
@@ -203,13 +203,13 @@ def test_the_command_prints_a_table(smysl: Callable[..., Any], tiny_folder: Path
     assert f"local-dir:{tiny_folder}" in rows["settings"]
 
 
-def test_no_repeats_get_a_sentence(smysl: Callable[..., Any], tiny_folder: Path) -> None:
+def test_zero_repeats_are_refused_with_a_sentence(smysl: Callable[..., Any], tiny_folder: Path) -> None:
     done = smysl("bench", "encode", "--model", f"local-dir:{tiny_folder}", "--repeats", "0")
     assert done.code == UsageError.exit_code
     assert "--repeats is 0; it must be 1 or more." in done.err
 
 
-def test_a_model_that_is_not_known_gets_a_sentence(smysl: Callable[..., Any]) -> None:
+def test_an_unknown_model_is_refused_with_a_sentence(smysl: Callable[..., Any]) -> None:
     done = smysl("bench", "encode", "--model", "nothing")
     assert done.code == UsageError.exit_code
     assert "nothing" in done.err

@@ -1,4 +1,4 @@
-"""The bench of the service: the real service and real clients, in a small library and for a moment."""
+"""The benchmark of the service: the real service and real clients, briefly on a small library."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Run = Callable[..., Finished]
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn") / "library"
+    folder = tmp_path_factory.mktemp("synthetic") / "library"
     make_synthetic_library(folder, 300, thumbnails=False)
     return folder
 
 
-def test_one_client_and_many_are_measured_beside_health(smysl: Run, library: Path) -> None:
+def test_one_client_and_many_are_measured_with_health(smysl: Run, library: Path) -> None:
     command = ("bench", "http", "--clients", 3, "--seconds", 0.5, "--repeats", 2, "--library", library)
     done = smysl(*command, "--json")
     assert done.code == 0, done.err
@@ -57,7 +57,7 @@ def test_one_client_and_many_are_measured_beside_health(smysl: Run, library: Pat
         (["--repeats", "0"], "--repeats is 0; it must be 1 or more."),
     ],
 )
-def test_nonsense_is_refused(smysl: Run, options: list[str], says: str) -> None:
+def test_options_out_of_range_are_refused(smysl: Run, options: list[str], says: str) -> None:
     done = smysl("bench", "http", *options)
     assert (done.code, done.out, done.err) == (2, "", f"smysl: {says}\n")
 
@@ -71,46 +71,46 @@ def test_an_empty_library_has_nothing_to_search(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["example.org", "192.0.2.1", "0.0.0.0"])  # noqa: S104 - never bound to
-def test_no_other_machine_is_ever_loaded(host: str) -> None:
+def test_other_machines_are_refused(host: str) -> None:
     with pytest.raises(UsageError, match="is not this machine"):
         Job(host, 80, clients=1, seconds=1)
 
 
 @pytest.mark.parametrize(("clients", "seconds"), [(0, 1.0), (257, 1.0), (1, 0.0), (1, 601.0), (1, float("nan"))])
-def test_a_job_has_an_end(clients: int, seconds: float) -> None:
+def test_jobs_without_end_are_refused(clients: int, seconds: float) -> None:
     with pytest.raises(UsageError, match="must be"):
         Job("127.0.0.1", 80, clients, seconds)
 
 
-def test_clients_ask_each_text_once_or_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_clients_search_each_text_once_or_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    requested: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             await reader.readuntil(b"\r\n\r\n")
-            asked.append(line.split()[1].decode())
+            requested.append(line.split()[1].decode())
             await asyncio.sleep(0.002)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()
         await writer.wait_closed()
 
-    async def run(same: int | None) -> tuple[list[str], int, int]:
-        asked.clear()
+    async def run(known_texts: int | None) -> tuple[list[str], int, int]:
+        requested.clear()
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            load = await drive(Job("127.0.0.1", port, clients=4, seconds=0.3, skip=10, same=same))
-        return [path for path in asked if path != "/health"], len(load.searches), len(load.health)
+            load = await drive(Job("127.0.0.1", port, clients=4, seconds=0.3, skip=10, known_texts=known_texts))
+        return [path for path in requested if path != "/health"], len(load.searches), len(load.health)
 
-    paths, searches, looks = asyncio.run(run(None))
+    paths, searches, health = asyncio.run(run(None))
     assert len(paths) == len(set(paths)) == searches > 4
-    assert looks == asked.count("/health") > 0
+    assert health == requested.count("/health") > 0
     paths, searches, _ = asyncio.run(run(3))
     assert len(set(paths)) == 3
     assert len(paths) == searches + 3
 
 
-def test_an_answer_that_is_none_ends_the_clients() -> None:
+def test_a_failing_service_ends_the_clients() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbusy")

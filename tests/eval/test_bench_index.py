@@ -1,4 +1,4 @@
-"""What the bench of an index run reports, on a few photographs and a random model."""
+"""The benchmark of indexing, on a few photographs and a random model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def report(few: None, tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> BenchReport:
-    monkeypatch.setattr(eval.bench_index._Bench, "_peak_mb", lambda self, photographs: 123.0)
+    monkeypatch.setattr(eval.bench_index._IndexBench, "_peak_mb", lambda self, photographs: 123.0)
     return bench_index(tiny, Settings(batch_size=4, decode_threads=2), small=10, large=5, repeats=2)
 
 
@@ -46,7 +46,7 @@ def test_the_three_rates_and_their_ratios_are_of_the_same_repeat(report: BenchRe
 
 
 @pytest.mark.parametrize("wrong", [{"repeats": 0}, {"small": 0, "large": 0}, {"small": -1}])
-def test_numbers_that_cannot_be_are_refused(tiny: Encoder, wrong: dict[str, int]) -> None:
+def test_options_out_of_range_are_refused(tiny: Encoder, wrong: dict[str, int]) -> None:
     with pytest.raises(UsageError, match=r"must be 1 or more"):
         bench_index(tiny, Settings(), **wrong)
 
@@ -57,8 +57,8 @@ def test_the_command_measures_memory_in_a_process_of_its_own(
     model = f"local-dir:{tiny_folder}"
     done = smysl("bench", "index", "--model", model, "--small", 4, "--large", 0, "--repeats", 1, "--json")
     assert done.code == 0, done.err
-    said = json.loads(done.out)
-    figures = {figure["name"]: figure["median"] for figure in said["figures"]}
+    report = json.loads(done.out)
+    figures = {figure["name"]: figure["median"] for figure in report["figures"]}
     assert figures["224 pixels: peak memory"] > 50
-    assert said["settings"]["large"] == 0
+    assert report["settings"]["large"] == 0
     assert not any(name.startswith("12 megapixels") for name in figures)

@@ -1,4 +1,4 @@
-"""What a bench of a growing library counts, on a library of a few photographs."""
+"""The benchmark of a growing library, on a few photographs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from eval import bench_library as bench
-from eval.bench_library import bench_library, exactly, sizes_up_to
+from eval.bench_library import bench_library, is_exact, sizes_up_to
 from eval.bench_report import BenchReport
-from eval.query_texts import COUNT, texts
+from eval.query_texts import COUNT, query_texts
 from service.errors import UsageError
 from service.library import Library
 from service.store.catalog import Catalog
@@ -35,7 +35,7 @@ def report(kept: Path) -> BenchReport:
         return bench_library(SIZES[1], keep=kept, queries=3, repeats=2)
 
 
-def test_every_size_has_every_figure_with_its_repeats(report: BenchReport) -> None:
+def test_every_size_has_every_figure_with_all_repeats(report: BenchReport) -> None:
     found = {figure.name: figure for figure in report.figures}
     for size in SIZES:
         once = [
@@ -62,7 +62,7 @@ def test_every_size_has_every_figure_with_its_repeats(report: BenchReport) -> No
     assert report.machine["cores"] >= 1
 
 
-def test_the_library_is_as_large_as_said_and_stays_where_asked(report: BenchReport, kept: Path) -> None:
+def test_the_kept_library_has_the_last_size(report: BenchReport, kept: Path) -> None:
     with Library.open(kept) as library:
         assert library.catalog.count() == report.settings["sizes"][-1]
 
@@ -79,7 +79,7 @@ def test_a_kept_library_is_measured_again_without_filling(
 
 
 @pytest.mark.parametrize(
-    ("photographs", "there", "sizes"),
+    ("photographs", "existing", "sizes"),
     [
         (1_000_000, 0, [1_000, 10_000, 100_000, 1_000_000]),
         (5_000, 0, [1_000, 5_000]),
@@ -89,23 +89,23 @@ def test_a_kept_library_is_measured_again_without_filling(
         (1_000_000, 1_000_000, [1_000_000]),
     ],
 )
-def test_sizes_are_powers_of_ten_and_the_last(photographs: int, there: int, sizes: list[int]) -> None:
-    assert sizes_up_to(photographs, there) == sizes
+def test_sizes_are_powers_of_ten_and_the_last(photographs: int, existing: int, sizes: list[int]) -> None:
+    assert sizes_up_to(photographs, existing) == sizes
 
 
-def test_an_exact_answer_is_told_from_one_that_is_not() -> None:
+def test_exact_results_differ_from_approximate_ones() -> None:
     random = np.random.default_rng(0)
     vectors = random.normal(size=(50, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = np.arange(100, 150, dtype=np.int64)
-    similar = vectors @ vectors[0]
-    order = np.argsort(-similar)[:10]
-    assert exactly(vectors[0], vectors, ids, (similar[order], ids[order]))
-    swapped = np.append(order[:9], np.argsort(-similar)[20])
-    assert not exactly(vectors[0], vectors, ids, (similar[swapped], ids[swapped]))
-    assert not exactly(vectors[0], vectors, ids, (similar[order[:9]], ids[order[:9]]))
-    assert not exactly(vectors[0], vectors, ids, (similar[order], np.full(10, ids[order[0]])))
-    assert not exactly(vectors[0], vectors, ids, (similar[order], ids[order] + 1000))
+    similarities = vectors @ vectors[0]
+    order = np.argsort(-similarities)[:10]
+    assert is_exact(vectors[0], vectors, ids, (similarities[order], ids[order]))
+    swapped = np.append(order[:9], np.argsort(-similarities)[20])
+    assert not is_exact(vectors[0], vectors, ids, (similarities[swapped], ids[swapped]))
+    assert not is_exact(vectors[0], vectors, ids, (similarities[order[:9]], ids[order[:9]]))
+    assert not is_exact(vectors[0], vectors, ids, (similarities[order], np.full(10, ids[order[0]])))
+    assert not is_exact(vectors[0], vectors, ids, (similarities[order], ids[order] + 1000))
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,15 @@ def test_an_exact_answer_is_told_from_one_that_is_not() -> None:
         (["--plot", "no/such/folder.svg"], "cannot be written"),
     ],
 )
-def test_what_cannot_be_gets_a_sentence(options: list[str], says: str, smysl: Callable[..., Any]) -> None:
+def test_options_out_of_range_are_refused_with_a_sentence(
+    options: list[str], says: str, smysl: Callable[..., Any]
+) -> None:
     done = smysl("bench", "library", *options)
     assert done.code == UsageError.exit_code
     assert says in done.err
 
 
-def test_a_persons_own_library_is_left_alone(tmp_path: Path, smysl: Callable[..., Any]) -> None:
+def test_a_library_of_real_photographs_is_left_alone(tmp_path: Path, smysl: Callable[..., Any]) -> None:
     catalog = Catalog(tmp_path / "catalog.sqlite")
     catalog.remove([1])
     catalog.close()
@@ -144,8 +146,8 @@ def test_the_command_prints_json_and_draws(
     assert plot.read_text().startswith("<svg")
 
 
-def test_no_text_comes_twice() -> None:
-    given = texts(1)
-    some = [next(given) for _ in range(COUNT + 100)]
+def test_no_text_repeats() -> None:
+    texts = query_texts(1)
+    some = [next(texts) for _ in range(COUNT + 100)]
     assert len(set(some)) == len(some)
     assert 15 < max(len(text.split()) for text in some) < 25

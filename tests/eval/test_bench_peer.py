@@ -1,4 +1,4 @@
-"""What a comparison with another program counts, without the other program."""
+"""The comparison with another program, without the other program."""
 
 from __future__ import annotations
 
@@ -13,45 +13,47 @@ import pytest
 from eval import bench_peer as bench
 from eval.bench_peer import MINI, RCLIP, SAME, bench_peer
 from eval.bench_report import BenchReport
-from eval.peer_commands import Peer, Ran, find_peer, ran
+from eval.peer_commands import FinishedCommand, Peer, find_peer, run_command
 from service.errors import UsageError
 
 START = {RCLIP: 2.0, SAME: 3.0, MINI: 1.0}
 EACH = {RCLIP: 0.1, SAME: 0.025, MINI: 0.01}
-"""Seconds to start, and for each photograph."""
+"""Seconds to start, and per photograph."""
 
 
 class Machine:
-    """Takes a known time for every command, and remembers their order."""
+    """Pretends to run commands, each in a known time, and records their order."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.commands: list[tuple[str, str]] = []
 
-    def ran(self, command: Sequence[str | Path], *, folder: Path, variables: Mapping[str, str]) -> Ran:
+    def run_command(
+        self, command: Sequence[str | Path], *, folder: Path, variables: Mapping[str, str]
+    ) -> FinishedCommand:
         words = list(map(str, command))
         if "eval.peer_model" in words:
             (Path(words[-2]) / "rclip").mkdir(parents=True)
-            return Ran(1, 1, "")
+            return FinishedCommand(1, 1, "")
         name = RCLIP if words[0] == "rclip" else SAME if any(each.startswith("local-dir:") for each in words) else MINI
-        if "ask" in words:
-            self.asked.append(("ask", words[1]))
-            return Ran(0.5, 100, "hit\n" * 10)
+        if "search" in words:
+            self.commands.append(("search", words[1]))
+            return FinishedCommand(0.5, 100, "hit\n" * 10)
         photographs = folder if name == RCLIP else Path(words[words.index("index") + 1])
         count = len(list(photographs.glob("*.jpg")))
-        self.asked.append((name, f"{count}"))
+        self.commands.append((name, f"{count}"))
         assert "SMYSL_CACHE" in variables
-        return Ran(START[name] + EACH[name] * count, 500.0 + count, "")
+        return FinishedCommand(START[name] + EACH[name] * count, 500.0 + count, "")
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(bench, "ran", machine.ran)
+    monkeypatch.setattr(bench, "run_command", machine.run_command)
     monkeypatch.setattr(bench, "LARGE", (64, 48))
     peer = Peer(Path("rclip"), Path("python"), Path("packages"), {"rclip": "3.3.0"})
     monkeypatch.setattr(bench, "find_peer", lambda path: peer)
-    commands = [(name, (["smysl", name, "ask"], Path())) for name in (RCLIP, SAME, MINI)]
-    monkeypatch.setattr(bench._Bench, "_askable", lambda self, searched: iter(commands))
+    commands = [(name, (["smysl", name, "search"], Path())) for name in (RCLIP, SAME, MINI)]
+    monkeypatch.setattr(bench._PeerBench, "_query_commands", lambda self, searched: iter(commands))
     return machine
 
 
@@ -60,7 +62,7 @@ def report(machine: Machine) -> BenchReport:
     return bench_peer(Path("rclip"), small=11, large=6, searched=20, queries=3, repeats=2)
 
 
-def test_photographs_a_second_are_without_start(report: BenchReport) -> None:
+def test_the_start_of_the_process_is_not_counted(report: BenchReport) -> None:
     found = {figure.name: figure for figure in report.figures}
     for kind in ("small", "12 megapixels"):
         for name in (RCLIP, SAME, MINI):
@@ -72,14 +74,14 @@ def test_photographs_a_second_are_without_start(report: BenchReport) -> None:
     assert found[f"peak memory of indexing 11 of small, {MINI}"].values == (511, 511)
 
 
-def test_all_take_turns(report: BenchReport, machine: Machine) -> None:
-    turns = [name for name, count in machine.asked if count == "11"]
+def test_the_programs_take_turns(report: BenchReport, machine: Machine) -> None:
+    turns = [name for name, count in machine.commands if count == "11"]
     assert turns == [RCLIP, SAME, MINI] * 2
-    asked = [name for kind, name in machine.asked if kind == "ask"]
-    assert asked == [RCLIP, SAME, MINI] * (3 + 1) * 2
+    searched = [name for kind, name in machine.commands if kind == "search"]
+    assert searched == [RCLIP, SAME, MINI] * (3 + 1) * 2
 
 
-def test_what_is_zero_is_left_out(machine: Machine) -> None:
+def test_sizes_of_zero_are_skipped(machine: Machine) -> None:
     report = bench_peer(Path("rclip"), small=0, large=0, searched=20, queries=1, repeats=1)
     assert not any("photographs/s" in figure.unit for figure in report.figures)
 
@@ -95,7 +97,7 @@ def test_what_is_zero_is_left_out(machine: Machine) -> None:
         ([], "There is no rclip at"),
     ],
 )
-def test_what_cannot_be_gets_a_sentence(
+def test_options_out_of_range_are_refused_with_a_sentence(
     options: list[str], says: str, tmp_path: Path, smysl: Callable[..., Any]
 ) -> None:
     done = smysl("bench", "peer", "--rclip", tmp_path, *options)
@@ -120,9 +122,9 @@ def test_an_environment_is_found_by_its_folder_or_its_command(tmp_path: Path) ->
     assert find_peer(folder).versions == {"rclip": "3.3.0"}
 
 
-def test_an_environment_without_a_package_says_how_to_make_one(tmp_path: Path) -> None:
+def test_a_missing_package_is_named_with_the_install_command(tmp_path: Path) -> None:
     folder = environment(tmp_path / "env", "echo 'No package metadata was found for onnx' >&2; exit 1")
-    with pytest.raises(UsageError, match=r"not complete .*onnx.*pip install rclip onnx"):
+    with pytest.raises(UsageError, match=r"incomplete .*onnx.*pip install rclip onnx"):
         find_peer(folder)
 
 
@@ -132,25 +134,25 @@ def test_an_environment_of_another_python_is_refused(tmp_path: Path) -> None:
         find_peer(folder)
 
 
-def test_a_command_is_timed_with_its_own_memory(tmp_path: Path) -> None:
-    script = "import os; held = b'1' * 200_000_000; print(os.environ['GIVEN'], os.getcwd())"
-    done = ran([sys.executable, "-c", script], folder=tmp_path, variables={"GIVEN": "given"})
+def test_a_command_is_timed_and_its_memory_measured(tmp_path: Path) -> None:
+    script = "import os; block = b'1' * 200_000_000; print(os.environ['GIVEN'], os.getcwd())"
+    done = run_command([sys.executable, "-c", script], folder=tmp_path, variables={"GIVEN": "given"})
     assert done.out.split() == ["given", str(tmp_path)]
     assert done.peak_mb > 200
-    small = ran([sys.executable, "-c", "pass"], folder=tmp_path, variables={})
+    small = run_command([sys.executable, "-c", "pass"], folder=tmp_path, variables={})
     assert small.peak_mb < 200
     assert small.seconds > 0
 
 
-def test_what_the_starting_process_holds_is_not_counted(tmp_path: Path) -> None:
-    held = bytearray(b"1") * 300_000_000
-    assert ran([sys.executable, "-c", "pass"], folder=tmp_path, variables={}).peak_mb < 100
-    assert held
+def test_the_memory_of_the_starting_process_is_not_counted(tmp_path: Path) -> None:
+    block = bytearray(b"1") * 300_000_000
+    assert run_command([sys.executable, "-c", "pass"], folder=tmp_path, variables={}).peak_mb < 100
+    assert block
 
 
-def test_a_command_that_fails_says_what_it_said(tmp_path: Path) -> None:
+def test_a_failing_command_is_reported_with_its_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="failed with 3: out of luck"):
-        ran(
+        run_command(
             [sys.executable, "-c", "import sys; sys.stderr.write('out of luck'); sys.exit(3)"],
             folder=tmp_path,
             variables={},

@@ -1,4 +1,4 @@
-"""The shape of every bench's figures."""
+"""The figures that every benchmark reports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 
 import pytest
 
-from eval.bench_report import BenchReport, Figure, machine_facts, repeated, versions_of
+from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
 from service.errors import UsageError
 
 
-def test_a_figure_knows_its_middle_and_its_ends() -> None:
+def test_a_figure_has_its_median_and_extremes() -> None:
     figure = Figure("index", "photographs/s", (30.0, 10.0, 20.0, 1000.0))
     assert (figure.median, figure.least, figure.most) == (25.0, 10.0, 1000.0)
 
@@ -41,12 +41,7 @@ def test_a_report_becomes_json_with_all_repeats() -> None:
     assert {"smysl", "numpy"} == set(printed["versions"])
 
 
-def test_what_is_repeated_comes_in_order() -> None:
-    given = iter([3.0, 1.0, 2.0])
-    assert repeated(lambda: next(given), 3) == (3.0, 1.0, 2.0)
-
-
 @pytest.mark.parametrize("repeats", [0, -1])
-def test_no_repeats_measure_nothing(repeats: int) -> None:
+def test_zero_repeats_are_refused(repeats: int) -> None:
     with pytest.raises(UsageError, match="--repeats"):
-        repeated(lambda: 1.0, repeats)
+        check_repeats(repeats)

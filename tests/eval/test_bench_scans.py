@@ -1,4 +1,4 @@
-"""What a bench of the kinds of scan reports, on few vectors."""
+"""The benchmark of the kinds of scan, on few vectors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from eval import bench_scans as bench
 from eval.bench_report import BenchReport
 from eval.bench_scans import KINDS, bench_scans
+from eval.exact_search import kth_similarity
 from service.errors import UsageError
 from service.types import Float32Array, Int64Array
 
@@ -37,15 +38,15 @@ def test_every_kind_is_measured_at_every_size(report: BenchReport) -> None:
     assert report.settings["exact at 1,000"] == "SQfp16"
 
 
-def test_an_index_that_finds_others_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, queries = bench._drawn(1_000, 4, 0, lambda *_: None)
-    asked = bench._Asked(queries, bench._tenth(rows, queries))
+def test_wrong_results_have_no_recall() -> None:
+    rows, vectors = bench._vectors(1_000, 4, 0, lambda *_: None)
+    queries = bench._QuerySet(vectors, kth_similarity(vectors, bench._decoded_chunks(rows), 10))
 
     class Wrong:
         def candidates(self, query: Float32Array, k: int) -> tuple[object, Int64Array]:
             return None, np.argsort(rows.astype(np.float32) @ query)[:k] + 1
 
-    assert bench._recall(Wrong(), rows, asked) == 0.0  # type: ignore[arg-type]
+    assert bench._recall(Wrong(), rows, queries) == 0.0  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,6 @@ def test_an_index_that_finds_others_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
         (lambda: bench_scans(encode, repeats=0), "--repeats"),
     ],
 )
-def test_numbers_that_cannot_be_get_a_sentence(wrong: Callable[[], object], says: str) -> None:
+def test_options_out_of_range_are_refused(wrong: Callable[[], object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         wrong()

@@ -1,4 +1,4 @@
-"""The bench of searches: what it reports, what it refuses, and that its recall is recall."""
+"""The benchmark of searches: its figures, what it refuses, and that its recall is recall."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.bench_search import MOST_QUERIES, bench_search, exact_least, found_share
+from eval.bench_search import MOST_QUERIES, bench_search, exact_lowest, found_share
 from eval.synthetic_library import make_synthetic_library
 from eval.synthetic_vectors import mini_fingerprint
 from service.errors import LibraryError, UsageError
@@ -51,32 +51,32 @@ def test_a_library_is_searched_in_all_ways(library: Path, smysl: Callable[..., F
     assert report["settings"][f"index at {COUNT}"]
 
 
-def test_without_a_library_some_are_drawn_and_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_libraries_are_removed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    told: list[str] = []
-    report = bench_search([25, 12, 25], queries=2, repeats=1, on_stage=lambda what, done, total: told.append(what))
+    stages: list[str] = []
+    report = bench_search([25, 12, 25], queries=2, repeats=1, on_stage=lambda what, done, total: stages.append(what))
     assert [each.name for each in report.figures if "GET /search beyond" in each.name] == [
         "12: GET /search beyond the text tower",
         "25: GET /search beyond the text tower",
     ]
-    assert "12: drawing" in told
+    assert "12: making the library" in stages
     assert not [each for each in tmp_path.iterdir() if each.name.startswith("smysl-")]
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "message"),
     [
         ({"repeats": 0}, "--repeats is 0"),
         ({"queries": 0}, "--queries is 0"),
         ({"queries": MOST_QUERIES + 1}, "--queries is 1,001"),
         ({"photographs": [0]}, "--photos is 0"),
-        ({"photographs": [7], "library": Path("somewhere")}, "leave out --photos, or leave out --library"),
+        ({"photographs": [7], "library": Path("somewhere")}, "leave out --photos or --library"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(given: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        bench_search(**given)  # type: ignore[arg-type]
+def test_options_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        bench_search(**options)  # type: ignore[arg-type]
 
 
 def test_an_empty_library_is_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -88,25 +88,25 @@ def test_an_empty_library_is_refused_with_a_sentence(tmp_path: Path) -> None:
         bench_search(library=tmp_path / "nothing", queries=1, repeats=1)
 
 
-def test_the_exact_scan_finds_the_similarity_of_the_last_that_counts(catalog: Catalog) -> None:
+def test_the_exact_scan_finds_the_lowest_similarity_that_counts(catalog: Catalog) -> None:
     fingerprint = mini_fingerprint()
     ids = [row[0] for row in catalog.connection.execute("SELECT id FROM photograph ORDER BY id")]
     vectors = np.stack([catalog.vector(identity, fingerprint) for identity in ids])
-    least = exact_least(catalog, fingerprint, vectors[:3], 5)
-    assert least == pytest.approx(np.sort(vectors[:3] @ vectors.T, axis=1)[:, -5], abs=1e-6)
-    everything = exact_least(catalog, fingerprint, vectors[:3], COUNT + 1)
+    lowest = exact_lowest(catalog, fingerprint, vectors[:3], 5)
+    assert lowest == pytest.approx(np.sort(vectors[:3] @ vectors.T, axis=1)[:, -5], abs=1e-6)
+    everything = exact_lowest(catalog, fingerprint, vectors[:3], COUNT + 1)
     assert everything == pytest.approx((vectors[:3] @ vectors.T).min(axis=1), abs=1e-6)
 
 
-def test_a_share_counts_what_is_among_the_nearest_once(catalog: Catalog) -> None:
+def test_a_found_photograph_counts_once(catalog: Catalog) -> None:
     fingerprint = mini_fingerprint()
     ids = np.array([row[0] for row in catalog.connection.execute("SELECT id FROM photograph ORDER BY id")])
     vectors = np.stack([catalog.vector(int(identity), fingerprint) for identity in ids])
     nearest = ids[np.argsort(-(vectors @ vectors[0]))]
-    least = float(np.sort(vectors @ vectors[0])[-10])
+    lowest = float(np.sort(vectors @ vectors[0])[-10])
 
     def share(found: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
-        return found_share(vectors[0], found, catalog, fingerprint, least, 10)
+        return found_share(vectors[0], found, catalog, fingerprint, lowest, 10)
 
     assert share(nearest[:10]) == 1.0
     assert share(nearest[:9]) == 0.9

@@ -11,8 +11,10 @@ import pytest
 from eval.peer_model import SUBFOLDER, VOCABULARY, write_models
 
 
-def test_both_get_the_same_weights_where_each_looks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As what ONNX files are made is seen instead of the files: the package that writes them is no part of smysl."""
+def test_both_programs_get_the_same_weights_where_they_expect_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records the towers that would be exported: the package that writes ONNX files is no dependency of smysl."""
     import torch
 
     written: dict[str, Any] = {}

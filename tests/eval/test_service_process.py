@@ -1,4 +1,4 @@
-"""A service that a bench starts, asks and ends."""
+"""A service that a benchmark starts, requests and stops."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_answers_and_is_gone_afterwards(library: Path) -> None:
+def test_it_answers_and_has_ended_afterwards(library: Path) -> None:
     with running_service(library) as service:
         assert service.started_s > 0
         client = ServiceClient(service.url)
@@ -36,15 +36,15 @@ def test_it_answers_and_is_gone_afterwards(library: Path) -> None:
     assert service.process.returncode is not None
 
 
-def test_a_service_that_does_not_start_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_a_service_that_does_not_start_is_reported_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="There is no library"), running_service(tmp_path / "nothing"):
         pass
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it in /proc")
-def test_memory_is_of_the_process_that_is_named() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports it in /proc")
+def test_memory_is_that_of_the_named_process() -> None:
     assert set(memory_of(os.getpid())) == {"peak", "own", "share"}
 
 
-def test_a_process_that_is_gone_has_no_memory() -> None:
+def test_a_process_that_has_ended_has_no_memory() -> None:
     assert memory_of(2**31 - 1) == {}

@@ -1,4 +1,4 @@
-"""A library without photographs that everything else takes for a real one."""
+"""A library without photographs that works like a real one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PHOTOGRAPHS = IN_A_FOLDER + 20
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn") / "library"
+    folder = tmp_path_factory.mktemp("synthetic") / "library"
     make_synthetic_library(folder, PHOTOGRAPHS)
     return folder
 
 
-def test_it_holds_what_an_index_run_keeps(made: Path) -> None:
+def test_it_holds_what_indexing_writes(made: Path) -> None:
     with Library.open(made) as library:
         status = library.status()
         catalog = library.catalog
@@ -50,7 +50,7 @@ def test_thumbnails_are_jpegs_of_many_sizes(made: Path) -> None:
     assert 8_000 < np.mean([len(jpeg) for jpeg in jpegs]) < 16_000
 
 
-def test_its_index_is_there_and_it_can_be_searched(made: Path) -> None:
+def test_it_has_an_index_and_can_be_searched(made: Path) -> None:
     written = {file.name for file in made.iterdir()}
     assert {"catalog.sqlite", "vectors.json"} <= written
     with Library.open(made) as library:
@@ -58,17 +58,17 @@ def test_its_index_is_there_and_it_can_be_searched(made: Path) -> None:
         assert len(found.hits) == 5
 
 
-def test_the_same_seed_draws_the_same_and_another_draws_others(tmp_path: Path) -> None:
-    drawn = {}
+def test_the_seed_decides_the_vectors(tmp_path: Path) -> None:
+    vectors = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         make_synthetic_library(tmp_path / name, 3, seed=seed, thumbnails=False)
         with sqlite3.connect(tmp_path / name / "catalog.sqlite") as connection:
-            drawn[name] = connection.execute("SELECT data FROM vector ORDER BY photograph_id, fingerprint").fetchall()
+            vectors[name] = connection.execute("SELECT data FROM vector ORDER BY photograph_id, fingerprint").fetchall()
         connection.close()
-    assert drawn["a"] == drawn["b"] != drawn["c"]
+    assert vectors["a"] == vectors["b"] != vectors["c"]
 
 
-def test_what_is_added_later_is_drawn_anew(tmp_path: Path) -> None:
+def test_photographs_added_later_are_different(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "catalog.sqlite")
     first = SyntheticWriter(catalog, tmp_path / "photographs", thumbnails=False).add(4)
     second = SyntheticWriter(catalog, tmp_path / "photographs", thumbnails=False).add(4)
@@ -80,7 +80,7 @@ def test_what_is_added_later_is_drawn_anew(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_progress_ends_where_it_said(tmp_path: Path) -> None:
+def test_progress_ends_at_its_total(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     make_synthetic_library(
         tmp_path / "library", 7, thumbnails=False, on_progress=lambda done, total: seen.append((done, total))
@@ -89,13 +89,13 @@ def test_progress_ends_where_it_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("photographs", [0, -1, 10_000_001])
-def test_a_number_that_cannot_be_gets_a_sentence(photographs: int, tmp_path: Path) -> None:
+def test_a_number_out_of_range_is_refused(photographs: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--photos"):
         make_synthetic_library(tmp_path / "library", photographs)
     assert not (tmp_path / "library").exists()
 
 
-def test_a_library_that_is_there_is_left_alone(made: Path) -> None:
+def test_an_existing_library_is_left_alone(made: Path) -> None:
     with pytest.raises(UsageError, match="already"):
         make_synthetic_library(made, 1)
 
@@ -109,7 +109,7 @@ def test_a_real_library_is_not_filled_up(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_names_are_never_drawn_twice_though_some_were_removed(tmp_path: Path) -> None:
+def test_names_are_not_reused_after_removals(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "catalog.sqlite")
     first = SyntheticWriter(catalog, tmp_path / "photographs", thumbnails=False).add(4)
     catalog.remove(first[:2])

@@ -1,4 +1,4 @@
-"""Photographs that nobody took."""
+"""Synthetic photographs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 from eval.synthetic_photographs import SMALL, draw_photographs
 
 
-def test_they_are_jpegs_of_their_size_and_no_two_are_alike(tmp_path: Path) -> None:
+def test_they_are_jpegs_of_their_size_and_all_different(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     draw_photographs(tmp_path, 40, SMALL, on_progress=lambda done, total: seen.append((done, total)))
     files = sorted(tmp_path.iterdir())
@@ -22,7 +22,7 @@ def test_they_are_jpegs_of_their_size_and_no_two_are_alike(tmp_path: Path) -> No
     assert seen[-1] == (40, 40)
 
 
-def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
+def test_the_seed_decides_the_photographs(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         draw_photographs(tmp_path / name, 2, (64, 48), seed=seed)
     first, same, other = ((tmp_path / name / "00001.jpg").read_bytes() for name in "abc")
