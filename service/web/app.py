@@ -41,8 +41,8 @@ _PAGE_HEADERS = {
     "cache-control": "no-cache",
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorOut, "description": "what is wrong with the request"},
-    "5XX": {"model": ErrorOut, "description": "what is wrong with the service"},
+    "4XX": {"model": ErrorOut, "description": "the request is wrong"},
+    "5XX": {"model": ErrorOut, "description": "the service failed"},
 }
 
 

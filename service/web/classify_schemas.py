@@ -1,4 +1,4 @@
-"""The shapes in which classified photographs go over HTTP and into `--json`: one line each."""
+"""Models of classified photographs, one line of JSON each over HTTP and in `--json`."""
 
 from __future__ import annotations
 
@@ -9,41 +9,43 @@ from service.web.schemas import ErrorDetail, PhotoOut
 
 
 class NeighbourOut(PhotoOut):
-    """A photograph of the library that voted, or that is recommended."""
+    """A photograph of the library that voted or is recommended."""
 
     kind: str
-    similarity: float = Field(ge=-1, le=1, description="cosine of the two photographs' vectors, or of a head's")
+    similarity: float = Field(
+        ge=-1, le=1, description="cosine of the two photographs' vectors, projected by the head if any"
+    )
 
     @classmethod
     def of_neighbour(cls, neighbour: Neighbour) -> NeighbourOut:
-        """From the library's own answer."""
+        """From a neighbour of the library."""
         facts = PhotoOut.of(neighbour.photograph).model_dump()
         return cls.model_validate(facts | {"kind": neighbour.kind, "similarity": neighbour.similarity})
 
 
 class ClassifiedOut(BaseModel):
-    """The kind of a photograph."""
+    """A classified photograph."""
 
-    file: str = Field(description="the name that the photograph came with")
-    kind: str = Field(description="what the nearest voted for, whether or not it is known")
+    file: str = Field(description="name or path of the photograph in the request")
+    kind: str = Field(description="the kind that the neighbours voted for, even where it counts as unknown")
     confidence: float = Field(ge=0, le=1, description="probability that the kind is right")
-    known: bool = Field(description="whether the confidence reaches the threshold; the kind is unknown where not")
-    in_library: bool = Field(description="whether the library holds this very file, which did not vote then")
+    known: bool = Field(description="whether the confidence reaches the threshold; if not, the kind counts as unknown")
+    in_library: bool = Field(description="whether the library holds the same file, which then did not vote")
     neighbours: list[NeighbourOut] = Field(description="the nearest photographs with a kind, nearest first")
     recommended: list[NeighbourOut] = Field(
-        description="as many, those of the kind before the others where it is known"
+        description="the same number of photographs; those of the kind come first where it is known"
     )
 
 
 class UnclassifiedOut(BaseModel):
-    """A photograph that could not be classified; without a name, the fault that ended the answer."""
+    """A photograph that could not be classified; with `file` null the error that ended the whole response."""
 
     file: str | None
     error: ErrorDetail
 
 
 def line_of(answer: Classification) -> str:
-    """An answer as one line of JSON."""
+    """A classification as one line of JSON."""
     if isinstance(answer, Classified):
         return ClassifiedOut(
             file=answer.file,

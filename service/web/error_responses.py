@@ -37,9 +37,9 @@ def add_error_handlers(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         known: SmyslError
         if error.status_code == 404:
-            known = NotFoundError("There is nothing at this address; /docs lists the addresses that there are.")
+            known = NotFoundError("There is nothing at this address; /docs lists all addresses.")
         elif error.status_code == 405:
-            known = UsageError(f"{request.method} is not answered at this address; /docs says what is.")
+            known = UsageError(f"This address does not answer {request.method}; /docs lists what it answers.")
         elif error.status_code == 413:
             known = TooLargeError(str(error.detail))
         else:
@@ -48,22 +48,22 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
-        return error_response(SmyslError("Something went wrong in the service; its log says what."))
+        return error_response(SmyslError("Something went wrong in the service; see its log."))
 
 
 def validation_message(fault: Mapping[str, Any]) -> str:
     """One sentence for one entry of pydantic's `errors()`."""
     where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "body", "path"))
     if fault["type"] == "json_invalid":
-        return f"The body is not JSON ({fault['ctx']['error']}, at character {where})."
+        return f"The body is not valid JSON ({fault['ctx']['error']} at character {where})."
     if not where:
         return 'The body must be JSON such as {"text": "a cat"}, sent with the content type application/json.'
     if fault["type"] == "missing":
-        return f"`{where}` is missing; /docs says what this address needs."
+        return f"`{where}` is missing; /docs lists what this address needs."
     if fault["type"] == "extra_forbidden":
-        return f"`{where}` is not known here; /docs lists what is."
+        return f"`{where}` is not a known field; /docs lists them."
     if "UploadFile" in fault["msg"]:
-        return f"`{where}` must be a file of the form."
+        return f"`{where}` must be a file."
     return f"`{where}`: {fault['msg']}."
 
 

@@ -1,4 +1,4 @@
-"""The shapes that go over HTTP and into `--json`; field names are the product's words."""
+"""Request and response models of the HTTP API; `--json` of the commands prints the same models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.store.records import Rating, Record
 
 
 class Links(BaseModel):
-    """Where else to look."""
+    """Paths of a photograph's metadata, file and thumbnail."""
 
     photo: str
     image: str
@@ -51,19 +51,19 @@ class PhotoOut(BaseModel):
 
 
 class HitOut(PhotoOut):
-    """A photograph that was found."""
+    """A photograph that a search found."""
 
-    match: float = Field(ge=0, le=1, description="how well it fits, the same scale for every query")
+    match: float = Field(ge=0, le=1, description="how well it fits; means the same for every query")
     similarity: float = Field(ge=-1, le=1, description="cosine of the query's and the photograph's vectors")
 
     @classmethod
     def of_hit(cls, hit: Hit) -> HitOut:
-        """From a hit of the search."""
+        """From a hit of a search."""
         return cls.model_validate({**_photograph(hit.photograph), "match": hit.match, "similarity": hit.similarity})
 
 
 class PartOut(BaseModel):
-    """A part of a photograph, in fractions of its upright width and height; x and y from the top left."""
+    """An area of a photograph in fractions of its upright width and height; x and y of its top left corner."""
 
     x: float = Field(ge=0, le=1)
     y: float = Field(ge=0, le=1)
@@ -72,7 +72,7 @@ class PartOut(BaseModel):
 
     @classmethod
     def of(cls, box: Box | None) -> PartOut | None:
-        """From a box, which may reach over the photograph by a rounding."""
+        """From a box, which rounding may have made a little larger than the photograph."""
         if box is None:
             return None
         names = ("x", "y", "width", "height")
@@ -80,27 +80,27 @@ class PartOut(BaseModel):
 
 
 class SearchOut(BaseModel):
-    """The answer to a search."""
+    """The result of a search."""
 
     hits: list[HitOut]
     took_ms: float
     model: str
-    head: str | None = Field(description="the head that photographs were compared by; null without one")
+    head: str | None = Field(description="the head that photographs were compared with; null without one")
     calibration: CalibrationSource = Field(description="where the match comes from")
-    min_match: float = Field(description="the cut that was applied: the one asked for, or the match's own")
+    min_match: float = Field(description="the threshold applied: that of the request, or the default of the match")
     answerable: bool = Field(
-        description="whether any photograph reached both this cut and the match's own; hits that did not are only the "
-        "nearest"
+        description="whether any photograph reached both this threshold and the default; if not, the hits are only "
+        "the nearest photographs"
     )
-    best_match: float | None = Field(description="the best match seen, shown or not; null in an empty library")
-    notice: str | None = Field(description="a sentence for the person, if there is something to say")
+    best_match: float | None = Field(description="the best match found, shown or not; null in an empty library")
+    notice: str | None = Field(description="a sentence to show to the user, or null")
     photographs: int = Field(description="photographs that were searched")
-    part: PartOut | None = Field(description="what was searched with of the query's photograph; null for all of it")
-    borders_left_out: bool = Field(description="whether that part is what the photograph's borders leave")
+    part: PartOut | None = Field(description="the area of the query photograph searched with; null for all of it")
+    borders_left_out: bool = Field(description="whether that area is what remained after cutting off borders")
 
     @classmethod
     def of(cls, result: SearchResult) -> SearchOut:
-        """From the search's own result."""
+        """From the result of the library."""
         return cls(
             hits=[HitOut.of_hit(hit) for hit in result.hits],
             took_ms=round(result.took_ms, 2),
@@ -118,7 +118,7 @@ class SearchOut(BaseModel):
 
 
 class SearchIn(BaseModel):
-    """A search by exactly one of `text` and `photo_id`."""
+    """A search by either `text` or `photo_id`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -126,17 +126,17 @@ class SearchIn(BaseModel):
     photo_id: int | None = Field(None, description="find photographs like this one of the library")
     k: int = Field(DEFAULT_K, json_schema_extra={"minimum": 1, "maximum": MOST_K})
     min_match: float | None = Field(
-        None, description="null: the match's own cut", json_schema_extra={"minimum": 0, "maximum": 1}
+        None, description="null: the default of the match", json_schema_extra={"minimum": 0, "maximum": 1}
     )
-    head: str | None = Field(None, description="compare photographs by this head of the library")
+    head: str | None = Field(None, description="compare photographs with this head of the library")
     box: str | None = Field(
         None,
-        description="search with this part of the photograph only: x,y,width,height in fractions of it, upright",
+        description="search with this area of the photograph only: x,y,width,height in fractions of it, upright",
         examples=["0.25,0.1,0.5,0.5"],
     )
 
     def query(self) -> Query:
-        """As the library takes it; raises `UsageError`."""
+        """As a query of the library; raises `UsageError`."""
         box = None if self.box is None else Box.parse(self.box)
         return Query(**self.model_dump(exclude={"box"}), box=box)
 
@@ -158,29 +158,32 @@ class ScoreOut(BaseModel):
 
     @classmethod
     def of(cls, score: Score) -> ScoreOut:
-        """From the library's own score."""
+        """From a score of the library."""
         return cls(match=score.match, similarity=score.similarity)
 
 
 class RatingIn(BaseModel):
-    """What somebody says of how well a text fits a photograph: exactly one of `grade` and `fits`."""
+    """A rating of how well a text fits a photograph: either `grade` or `fits`."""
 
     model_config = ConfigDict(extra="forbid")
 
     photo_id: int
     text: str = Field(examples=["two dogs play in the snow"])
-    # A yes is no grade of 1, and "3" no number.
+    # Strict: true is not a grade of 1, and "3" is not a number.
     grade: StrictInt | None = Field(
         None,
         description="1 does not describe the photograph, 2 minor parts of it, 3 almost, 4 describes it",
         json_schema_extra={"minimum": 1, "maximum": 4},
     )
     fits: StrictBool | None = Field(None, description="whether the text fits")
-    rater: str = Field(SOMEBODY, description="who says so; one rater has one rating of each kind for the two")
+    rater: str = Field(
+        SOMEBODY,
+        description="who rates; a new `grade` or `fits` replaces the rater's earlier one",
+    )
 
 
 class RatingOut(BaseModel):
-    """A rating; `grade` or `fits` is null, whichever was not given."""
+    """A stored rating; either `grade` or `fits` is null."""
 
     photo_id: int
     text: str
@@ -206,29 +209,29 @@ class RatingsOut(BaseModel):
     """Ratings in the order in which they were first given."""
 
     ratings: list[RatingOut]
-    total: int = Field(description="how many there are without limit and offset")
+    total: int = Field(description="number of ratings, ignoring limit and offset")
 
 
 class HeadOut(BaseModel):
-    """A head of the library, by which photographs of one kind are near each other."""
+    """A head of the library: a projection that brings photographs of one kind near each other."""
 
     name: str
-    candidate: str = Field(description="what was chosen among the ways that `smysl train similar` compares")
+    candidate: str = Field(description="the method that `smysl train similar` chose")
     trained_on: str
-    kinds: int = Field(description="kinds that it was fitted on")
-    models: list[str] = Field(description="the models at whose features it looks")
-    map10: float | None = Field(description="mean average precision among ten, in per cent, where it was measured")
-    photographs: int = Field(description="photographs that can be found with it")
-    fault: str | None = Field(description="why it cannot be used; null for a head that can")
+    kinds: int = Field(description="number of kinds that it was fitted on")
+    models: list[str] = Field(description="the models whose features it projects")
+    map10: float | None = Field(description="mean average precision at 10 in per cent; null where it was not measured")
+    photographs: int = Field(description="number of photographs that it can find")
+    fault: str | None = Field(description="why it cannot be used; null if it can")
 
     @classmethod
     def of(cls, facts: HeadFacts) -> HeadOut:
-        """From what the library knows."""
+        """From a head of the library."""
         return cls(**asdict(facts))
 
 
 class HeadsOut(BaseModel):
-    """The heads of the library, in the order of their names."""
+    """The heads of the library, sorted by name."""
 
     heads: list[HeadOut]
 
@@ -240,20 +243,20 @@ class ModelOut(BaseModel):
     fingerprint: str
     dimension: int
     device: str
-    runtime: str = Field(description="what computes the towers: openvino or torch")
-    precision: str = Field(description="of the photograph tower: fp32, bf16, fp16 or int8")
+    runtime: str = Field(description="runtime of the model: openvino or torch")
+    precision: str = Field(description="of the image tower: fp32, bf16, fp16 or int8")
     text_precision: str = Field(description="of the text tower")
-    notice: str | None = Field(description="why it is slower than it might be; null where it is not")
+    notice: str | None = Field(description="why it is slower than it could be, or null")
     languages: str | None
 
 
 class IndexOut(BaseModel):
     """The vector index in use."""
 
-    kind: str = Field(description="what FAISS calls the way in which it is searched, which depends on its size")
+    kind: str = Field(description="FAISS name of the index type, which depends on the size")
     photographs: int
     generation: int
-    bytes: int = Field(description="of vectors, ids and codes; what lies in a file is shared by all who map it")
+    bytes: int = Field(description="of vectors, ids and codes; processes that map the same file share its memory")
 
 
 class WriterOut(BaseModel):
@@ -266,19 +269,19 @@ class WriterOut(BaseModel):
 
     @classmethod
     def of(cls, writer: Writer | None) -> WriterOut | None:
-        """From the lock's own note."""
+        """From the content of the lock file."""
         if writer is None:
             return None
         return cls(pid=writer.pid, host=writer.host, doing=writer.doing, since=writer.since)
 
 
 class IndexingOut(BaseModel):
-    """How far this service's own index run is."""
+    """Progress of the index run of this service."""
 
     done: int
     total: int
     failed: int
-    error: str | None = Field(description="why the run ended before its end, if it did")
+    error: str | None = Field(description="why the run failed, or null")
 
 
 class StatusOut(BaseModel):
@@ -288,19 +291,19 @@ class StatusOut(BaseModel):
     photographs: int
     roots: list[str]
     bytes: int = Field(description="size of the library folder")
-    generation: int = Field(description="how many times the photographs have been changed")
+    generation: int = Field(description="number of changes to the photographs so far")
     model: ModelOut | None
-    additional_models: list[str] = Field(description="models whose features are kept beside those of `model`")
+    additional_models: list[str] = Field(description="models whose features are stored in addition to those of `model`")
     calibration: CalibrationSource | None = Field(description="where the match of texts comes from")
-    trained_on: str | None = Field(description="which ratings the match was fitted on; null without ratings")
-    min_match: float | None = Field(description="the cut that searches by text apply where none is asked for")
+    trained_on: str | None = Field(description="ratings that the match was fitted on; null without ratings")
+    min_match: float | None = Field(description="default threshold of searches by text")
     index: IndexOut | None
     writer: WriterOut | None
     indexing: IndexingOut | None = None
 
     @classmethod
     def of(cls, library: Library) -> StatusOut:
-        """Ask a library, its model and its index."""
+        """The status of a library, its model and its index."""
         status = library.status()
         model = index = calibration = trained_on = min_match = None
         if status.model is not None:
@@ -343,21 +346,21 @@ class StatusOut(BaseModel):
 
 
 class HealthOut(BaseModel):
-    """The service answers, and so do its model and its index."""
+    """The service, its model and its index work."""
 
     status: str = Field(examples=["ok", "empty"])
     photographs: int
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong, for a program and for a person."""
+    """What went wrong: a kind for programs and a message for people."""
 
     kind: str
     message: str
 
 
 class ErrorOut(BaseModel):
-    """Every answer that is not 2xx."""
+    """Body of every response that is not 2xx."""
 
     error: ErrorDetail
 

@@ -1,1 +1,1 @@
-"""The addresses of the service, one file for each group, each with an `APIRouter`."""
+"""The HTTP routes, one module with an `APIRouter` for each group."""

@@ -26,10 +26,19 @@ PATH = "/classify"
 _FILES = "photo"
 _MEDIA_TYPE = "application/x-ndjson"
 _FIELDS: dict[str, dict[str, Any]] = {
-    "head": {"type": "string", "description": "a head of the library by which photographs are compared"},
+    "head": {"type": "string", "description": "compare photographs with this head of the library"},
     "k": {"type": "integer", "minimum": 1, "maximum": MOST_K, "default": DEFAULT_K},
-    "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "below it: not known"},
-    "keep_borders": {"type": "boolean", "default": False, "description": "look at borders, too"},
+    "min_confidence": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "below it the kind is unknown",
+    },
+    "keep_borders": {
+        "type": "boolean",
+        "default": False,
+        "description": "do not cut off letterboxes, frames and screens",
+    },
 }
 _PHOTOGRAPHS = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "photographs"}
 _FORM = {"type": "object", "required": [_FILES], "properties": {_FILES: _PHOTOGRAPHS, **_FIELDS}}
@@ -42,11 +51,11 @@ _OPENAPI = {
 @router.post(
     PATH,
     response_class=StreamingResponse,
-    responses={200: {"content": {_MEDIA_TYPE: {}}, "description": "a line of JSON for each photograph"}},
+    responses={200: {"content": {_MEDIA_TYPE: {}}, "description": "one line of JSON per photograph"}},
     openapi_extra=_OPENAPI,
 )
 async def classify(request: Request, library: OpenLibrary) -> Response:
-    """Tell the kinds of uploaded photographs, one line of JSON each, as they are ready."""
+    """Classify uploaded photographs; one line of JSON per photograph, sent as soon as it is ready."""
     max_file_bytes = int(library.settings.upload_limit_mb * 1_000_000)
     try:
         form = await receive_form(request, files_in=_FILES, max_file_bytes=max_file_bytes)
@@ -66,7 +75,7 @@ def _classify(library: Library, form: UploadForm) -> Iterator[Classification]:
     """Answers for the files of a form; wrong fields and faults of the library raise before the first of them."""
     fields = form.fields
     if unknown := [name for name in fields if name not in _FIELDS]:
-        raise UsageError(f"`{unknown[0][:100]}` is not known here; the fields are {_FILES}, {', '.join(_FIELDS)}.")
+        raise UsageError(f"`{unknown[0][:100]}` is not a known field; the fields are {_FILES}, {', '.join(_FIELDS)}.")
     confidence = fields.get("min_confidence")
     return library.classify(
         form.files,

@@ -32,14 +32,14 @@ def _picture(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 @router.get("/photos/{photo_id}")
 def photograph(photo_id: int, library: OpenLibrary) -> PhotoOut:
-    """Facts about one photograph."""
+    """Metadata of one photograph."""
     return PhotoOut.of(library.photograph(photo_id))
 
 
 @router.head("/photos/{photo_id}/image", include_in_schema=False)
 @router.get("/photos/{photo_id}/image", response_class=Response, responses=_picture("image/*"))
 def image(photo_id: int, library: OpenLibrary) -> Response:
-    """The photograph itself; as JPEG where browsers do not show its format."""
+    """The file of the photograph, converted to JPEG where browsers cannot display its format."""
     record, path = library.photograph(photo_id), library.file_of(photo_id)
     media_type = _MEDIA_TYPES.get(record.format)
     headers = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'"}

@@ -16,7 +16,7 @@ router = APIRouter(tags=["ratings"])
 
 @router.post("/ratings", status_code=201, dependencies=[Depends(require_same_origin)])
 def rate(rating: RatingIn, library: OpenLibrary) -> RatingOut:
-    """Say how well a text fits a photograph; replaces what the same rater said before."""
+    """Rate how well a text fits a photograph; replaces the earlier rating by the same rater."""
     stored = library.rate(rating.photo_id, rating.text, grade=rating.grade, fits=rating.fits, rater=rating.rater)
     return RatingOut.of(stored)
 
@@ -24,11 +24,11 @@ def rate(rating: RatingIn, library: OpenLibrary) -> RatingOut:
 @router.get("/ratings")
 def ratings(
     library: OpenLibrary,
-    photo_id: Annotated[int | None, Query(description="only those of this photograph")] = None,
-    text: Annotated[str | None, Query(description="only those of this text")] = None,
+    photo_id: Annotated[int | None, Query(description="only ratings of this photograph")] = None,
+    text: Annotated[str | None, Query(description="only ratings of this text")] = None,
     limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": MOST_AT_ONCE})] = 100,
     offset: Annotated[int, Query(json_schema_extra={"minimum": 0})] = 0,
 ) -> RatingsOut:
-    """Ratings in the order in which they were first given: all, or those of a photograph or a text."""
+    """List ratings in the order in which they were first given: all, or those of one photograph or text."""
     found = library.ratings(photo_id, text, limit=limit, offset=offset)
     return RatingsOut(ratings=[RatingOut.of(rating) for rating in found], total=library.count_ratings(photo_id, text))

@@ -22,7 +22,7 @@ router = APIRouter(tags=["search"])
 
 _K_BOUNDS = {"minimum": 1, "maximum": MOST_K}
 _MATCH_BOUNDS = {"minimum": 0, "maximum": 1}
-_BOX = "search with this part only: x,y,width,height in fractions of the upright photograph"
+_BOX = "search with this area only: x,y,width,height in fractions of the upright photograph"
 _SCORE_FORM = {
     "type": "object",
     "required": ["photo", "text"],
@@ -42,20 +42,20 @@ _SCORE_BODY = {
 @router.get("/search")
 def search_by_text(
     library: OpenLibrary,
-    text: Annotated[str, Query(description="the scene", examples=["two dogs play in the snow"])],
-    k: Annotated[int, Query(description="hits", json_schema_extra=_K_BOUNDS)] = DEFAULT_K,
+    text: Annotated[str, Query(description="what the photographs should show", examples=["two dogs play in the snow"])],
+    k: Annotated[int, Query(description="number of hits", json_schema_extra=_K_BOUNDS)] = DEFAULT_K,
     min_match: Annotated[
         float | None,
-        Query(description="no hit below this match; without it the match's own cut", json_schema_extra=_MATCH_BOUNDS),
+        Query(description="least match of a hit; without it the default of the match", json_schema_extra=_MATCH_BOUNDS),
     ] = None,
 ) -> SearchOut:
-    """Find the photographs that show a scene."""
+    """Find photographs that show what a text describes."""
     return SearchOut.of(library.search(LibraryQuery(text=text, k=k, min_match=min_match)))
 
 
 @router.post("/search")
 def search(query: SearchIn, library: OpenLibrary) -> SearchOut:
-    """Find photographs by a text, or those like one of the library."""
+    """Find photographs by a text, or photographs similar to one of the library."""
     return SearchOut.of(library.search(query.query()))
 
 
@@ -65,11 +65,11 @@ def search_by_photograph(
     photo: Annotated[UploadFile, File(description="a photograph")],
     k: Annotated[int, Form(json_schema_extra=_K_BOUNDS)] = DEFAULT_K,
     min_match: Annotated[float | None, Form(json_schema_extra=_MATCH_BOUNDS)] = None,
-    head: Annotated[str | None, Form(description="compare photographs by this head of the library")] = None,
+    head: Annotated[str | None, Form(description="compare photographs with this head of the library")] = None,
     box: Annotated[str | None, Form(description=_BOX, examples=["0.25,0.1,0.5,0.5"])] = None,
-    keep_borders: Annotated[bool, Form(description="search with letterboxes, frames and screens too")] = False,
+    keep_borders: Annotated[bool, Form(description="do not cut off letterboxes, frames and screens")] = False,
 ) -> SearchOut:
-    """Find the photographs that are like an uploaded one, or like a part of it."""
+    """Find photographs similar to an uploaded one or to an area of it."""
     part = None if box is None else Box.parse(box)
     with prefixed_photograph_errors("The upload cannot be used as a photograph"):
         image = open_photograph(photo.file.read(), shorter_side=side_to_decode(part)).image
@@ -79,7 +79,7 @@ def search_by_photograph(
 
 @router.post("/score", openapi_extra=_SCORE_BODY)
 async def score(request: Request, library: OpenLibrary) -> ScoreOut:
-    """The match of one text and one photograph: of the library by its id (JSON), or uploaded (multipart)."""
+    """The match of a text and a photograph, given by its id (JSON) or uploaded (multipart)."""
     photograph: int | bytes
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         photograph, text = await _read_score_form(request)

@@ -12,19 +12,19 @@ router = APIRouter(tags=["state"])
 
 @router.get("/health")
 async def health(checker: Health) -> HealthOut:
-    """Ask the model for a vector and the index for its neighbour; 200 when both answer."""
+    """Check that the model encodes a text and the index finds a neighbour; 200 when both work."""
     return await checker.check()
 
 
 @router.get("/heads")
 def heads(library: OpenLibrary) -> HeadsOut:
-    """The heads by which photographs may be compared."""
+    """The heads that photographs can be compared with."""
     return HeadsOut(heads=[HeadOut.of(head) for head in library.heads()])
 
 
 @router.get("/status")
 def status(library: OpenLibrary, progress: Progress) -> StatusOut:
-    """Facts about the library, its model and its index."""
+    """Status of the library, its model and its index."""
     answer = StatusOut.of(library)
     answer.indexing = progress()
     return answer

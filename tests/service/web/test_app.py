@@ -72,7 +72,7 @@ async def get_raw_path(library: Library, path: str) -> tuple[int, bytes]:
 )
 def test_methods_that_are_not_allowed(client: TestClient, method: str, path: str) -> None:
     answer = client.request(method, path)
-    assert error_message(answer, 405, "usage") == f"{method} is not answered at this address; /docs says what is."
+    assert error_message(answer, 405, "usage") == f"This address does not answer {method}; /docs lists what it answers."
     assert method not in answer.headers["allow"]
 
 

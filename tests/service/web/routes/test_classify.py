@@ -113,7 +113,7 @@ def test_other_routes_keep_their_own_limit(client: TestClient) -> None:
         ({"min_confidence": "high"}, 400, "usage", "`min_confidence` is 'high'"),
         ({"min_confidence": "1.1"}, 400, "usage", "The least confidence is 1.1"),
         ({"keep_borders": "perhaps"}, 400, "usage", "must be true or false"),
-        ({"colour": "red"}, 400, "usage", "`colour` is not known here"),
+        ({"colour": "red"}, 400, "usage", "`colour` is not a known field"),
         ({"head": "none"}, 404, "not_found", "no head none"),
         ({"head": "x" * 20_000}, 400, "usage", "longer than 10,000 bytes"),
     ],

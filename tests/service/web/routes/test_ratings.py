@@ -79,7 +79,7 @@ def test_ratings_are_listed_by_photograph_by_text_and_in_pages(client: TestClien
         ({"grade": True}, 422, "usage", "`grade`"),
         ({"grade": 3.5}, 422, "usage", "`grade`"),
         ({"grade": None, "fits": 1}, 422, "usage", "`fits`"),
-        ({"stars": 5}, 422, "usage", "`stars` is not known here"),
+        ({"stars": 5}, 422, "usage", "`stars` is not a known field"),
         ({"text": None}, 422, "usage", "`text`"),
     ],
 )
