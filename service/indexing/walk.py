@@ -1,4 +1,4 @@
-"""What a walk through folders of photographs looks at, and what it passes over."""
+"""List the photographs in a folder and below it, and count the files that are skipped."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from service.photos.decode import is_photograph_name, is_unsupported_photograph_
 
 UNSUPPORTED = "RAW and JPEG XL photographs, which smysl cannot read yet"
 LINKS = "symbolic links, which are not followed"
-OTHER = "files that are no photographs by their names"
+OTHER = "files that are not photographs"
+"""What is skipped, as a person reads it."""
+
+NOT_UTF8 = "its name is not valid UTF-8"
+"""Why a file or folder fails whose name is not text."""
 
 
 @dataclass(slots=True)
 class Listing:
-    """What lies directly in a folder, by name: `files` to be tried as photographs, and `folders`, by their names.
+    """What is directly in a folder, sorted by name: `files` with a photograph's extension, and names of `folders`.
 
-    `not_utf8` are paths, made readable, of what has a name that is not valid UTF-8.
+    `not_utf8` are the paths, made readable, of entries whose names are not valid UTF-8.
     """
 
     files: list[os.DirEntry[str]] = field(default_factory=list)
@@ -26,40 +30,37 @@ class Listing:
     not_utf8: list[str] = field(default_factory=list)
 
 
-NOT_UTF8 = "its name is not valid UTF-8"
-
-
 def list_folder(folder: Path, skipped: Counter[str]) -> Listing:
-    """List a folder; hidden names are passed over, and what else is not tried is counted in `skipped`.
+    """List a folder. Hidden entries are ignored; other files that are not photographs are counted in `skipped`.
 
-    Raises `OSError` where the folder cannot be read.
+    Raises `OSError` if the folder cannot be read.
     """
-    found = Listing()
-    with os.scandir(folder) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
+    listing = Listing()
+    with os.scandir(folder) as scanned:
+        entries = sorted(scanned, key=lambda entry: entry.name)
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_symlink():
             skipped[LINKS] += 1
         elif not _is_text(entry.name):
-            found.not_utf8.append(os.fsencode(entry.path).decode("utf-8", "replace"))
+            listing.not_utf8.append(os.fsencode(entry.path).decode("utf-8", "replace"))
         elif entry.is_dir(follow_symlinks=False):
-            found.folders.append(entry.name)
+            listing.folders.append(entry.name)
         elif is_unsupported_photograph_name(entry.name):
             skipped[UNSUPPORTED] += 1
         elif not is_photograph_name(entry.name) or not entry.is_file(follow_symlinks=False):
             skipped[OTHER] += 1
         else:
-            found.files.append(entry)
-    return found
+            listing.files.append(entry)
+    return listing
 
 
 @dataclass(slots=True)
 class WalkResult:
-    """The photographs found in a folder and below it, in the order of their names, folders after files.
+    """The photographs in a folder and below it, sorted by name, each folder's files before its subfolders.
 
-    `failed` are folders and names that could not be read, with the reason; `skipped` counts what was passed over.
+    `failed` are path and reason of folders and names that could not be read; `skipped` counts other files by reason.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -68,20 +69,20 @@ class WalkResult:
 
 
 def walk(folder: Path) -> WalkResult:
-    """Look for photographs in a folder and all below it, as an index run does."""
-    walked = WalkResult()
+    """Find the photographs in a folder and below it, as an index run does."""
+    result = WalkResult()
     pending = [folder]
     while pending:
-        inner = pending.pop()
+        current = pending.pop()
         try:
-            listing = list_folder(inner, walked.skipped)
+            listing = list_folder(current, result.skipped)
         except OSError as error:
-            walked.failed.append((str(inner), f"the folder cannot be read ({error.strerror})"))
+            result.failed.append((str(current), f"the folder cannot be read ({error.strerror})"))
             continue
-        walked.files.extend(inner / entry.name for entry in listing.files)
-        walked.failed.extend((path, NOT_UTF8) for path in listing.not_utf8)
-        pending.extend(inner / name for name in reversed(listing.folders))
-    return walked
+        result.files.extend(current / entry.name for entry in listing.files)
+        result.failed.extend((path, NOT_UTF8) for path in listing.not_utf8)
+        pending.extend(current / name for name in reversed(listing.folders))
+    return result
 
 
 def _is_text(name: str) -> bool:

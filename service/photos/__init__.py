@@ -1,4 +1,4 @@
-"""A file to upright sRGB pixels, facts, metadata and a thumbnail. Every format and every bad file ends here.
+"""Photograph files: decoding to upright sRGB pixels, thumbnails, crops, borders, and keywords in metadata.
 
 May import `errors` and `types`.
 """

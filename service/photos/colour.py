@@ -1,4 +1,4 @@
-"""Pixels of every mode and colour space as eight bits of red, green and blue in sRGB."""
+"""Convert images of any mode and colour space to sRGB with eight bits a channel."""
 
 from __future__ import annotations
 
@@ -10,62 +10,62 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
-_PAPER = (255, 255, 255)
-"""What shows through where a photograph is transparent."""
+_BACKGROUND = (255, 255, 255)
+"""Colour behind transparent pixels."""
 
-_DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-"""Modes of more than eight bits, which Pillow would clip."""
+_HIGH_DEPTH_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's modes of more than eight bits, which it would clip when it converts them."""
 
-_STRIP = 1 << 22
-"""Pixels of a large picture that are converted at once, so that it is never in memory twice."""
+_STRIP_PIXELS = 1 << 22
+"""Pixels of a large image that are converted at once, so that it is never in memory twice."""
 
-_SAME = 2
-"""Levels, of 255, that a profile may move a colour by and is still sRGB's own."""
+_SRGB_TOLERANCE = 2
+"""A profile that changes no colour by more than this many levels, of 255, counts as sRGB."""
 
 
 def in_srgb(image: Image.Image, factor: int = 1) -> Image.Image:
-    """A loaded image as RGB in sRGB: transparency laid on white, its colour profile applied, nothing in `info`.
+    """Convert a loaded image to RGB in sRGB: transparency laid on white, colour profile applied, `info` empty.
 
-    With a `factor` of 2 or more it comes that many times smaller on each side, rounded up, each pixel the mean of a
-    square; little memory is needed then beside the image's own. The image given may be what is returned.
+    With a `factor` of 2 or more, each side becomes that many times smaller, rounded up, and each pixel the mean of a
+    square; this takes little memory besides the image's own. May change and return the image it was given.
     """
     from PIL import Image
 
-    top = _brightest(image) if image.mode == "F" else 65535.0
+    white = _brightest(image) if image.mode == "F" else 65535.0
     if factor == 1:
-        whole = _converted(image, top)
-        whole.info = {}
-        return whole
+        converted = _converted(image, white)
+        converted.info = {}
+        return converted
     small = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     for box in _strips(image, factor):
-        small.paste(_converted(image.crop(box), top).reduce(factor), (0, box[1] // factor))
+        small.paste(_converted(image.crop(box), white).reduce(factor), (0, box[1] // factor))
     return small
 
 
 def _strips(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes over the whole width, one below the other, whose heights `factor` divides."""
-    height = factor * max(1, _STRIP // (image.width * factor))
+    """Boxes of full width from top to bottom, with heights that are multiples of `factor` but for the last."""
+    height = factor * max(1, _STRIP_PIXELS // (image.width * factor))
     for upper in range(0, image.height, height):
         yield 0, upper, image.width, min(image.height, upper + height)
 
 
 def _brightest(image: Image.Image) -> float:
-    """The greatest value of floating point grey."""
+    """The greatest value of a floating-point grey image."""
     import numpy as np
 
     return max(1e-12, *(float(np.fmax.reduce(np.asarray(image.crop(box)), axis=None)) for box in _strips(image)))
 
 
-def _converted(image: Image.Image, top: float) -> Image.Image:
-    """Pixel for pixel as RGB in sRGB; `top` is what comes to 255 where values have more than eight bits."""
+def _converted(image: Image.Image, white: float) -> Image.Image:
+    """The image as RGB in sRGB; `white` is the value that becomes 255 in modes of more than eight bits."""
     from PIL import Image
 
     profile = image.info.get("icc_profile")
-    if image.mode in _DEEP:
-        image = _eight_bits(image, top)
+    if image.mode in _HIGH_DEPTH_MODES:
+        image = _eight_bits(image, white)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
-        image = Image.new("RGB", layered.size, _PAPER)
+        image = Image.new("RGB", layered.size, _BACKGROUND)
         image.paste(layered, mask=layered.getchannel("A"))
     elif image.mode not in ("RGB", "L", "CMYK", "LAB"):
         image = image.convert("RGB")
@@ -73,7 +73,7 @@ def _converted(image: Image.Image, top: float) -> Image.Image:
     if (transform := _transform_of(image)) is not None:
         from PIL import ImageCms
 
-        # A profile that does not fit its pixels is ignored, as browsers do.
+        # A profile that does not fit the pixels is ignored, as in browsers.
         try:
             converted = ImageCms.applyTransform(image, transform)
         except (ImageCms.PyCMSError, OSError, ValueError):
@@ -83,15 +83,15 @@ def _converted(image: Image.Image, top: float) -> Image.Image:
 
 
 def _transform_of(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
-    """What turns an image's colours into sRGB by its profile; None where there is nothing to do or nothing fits."""
+    """The transform from an image's colour profile to sRGB; None if it has none, is sRGB already, or does not fit."""
     profile = image.info.get("icc_profile")
     return _transform(profile, image.mode) if profile else None
 
 
-# A camera writes the same profile into all its files, and making a transform takes milliseconds.
+# All files of a camera have the same profile, and making a transform takes milliseconds.
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile's colours to sRGB; None for a profile that is broken or is sRGB itself."""
+    """The transform from a profile to sRGB; None for a profile that is broken or is sRGB itself."""
     from PIL import ImageCms
 
     try:
@@ -103,7 +103,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether colours all over a mode's space stay what they are."""
+    """Whether a grid of colours over the whole mode comes out unchanged."""
     import numpy as np
     from PIL import Image, ImageCms
 
@@ -113,14 +113,14 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     after = ImageCms.applyTransform(before, transform)
     if after is None:
         return False
-    moved = np.abs(np.asarray(after, np.int16) - np.asarray(before.convert("RGB"), np.int16))
-    return bool(moved.max() <= _SAME)
+    change = np.abs(np.asarray(after, np.int16) - np.asarray(before.convert("RGB"), np.int16))
+    return bool(change.max() <= _SRGB_TOLERANCE)
 
 
-def _eight_bits(image: Image.Image, top: float) -> Image.Image:
-    """Grey of more than eight bits, or floating point, with `top` scaled to 255."""
+def _eight_bits(image: Image.Image, white: float) -> Image.Image:
+    """A grey image of more than eight bits with `white` scaled to 255."""
     import numpy as np
     from PIL import Image
 
-    values = np.nan_to_num(np.asarray(image).astype(np.float32)) * (255.0 / top)
+    values = np.nan_to_num(np.asarray(image).astype(np.float32)) * (255.0 / white)
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))

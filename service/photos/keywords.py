@@ -1,4 +1,4 @@
-"""The keywords that programs write into photographs: IPTC's (dataset 2:25) and XMP's (dc:subject)."""
+"""Read the keywords in a photograph's metadata: IPTC (dataset 2:25) and XMP (dc:subject)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from service.photos.decode import opened_header
 _KEYWORDS = (2, 25)
 _CHARACTER_SET = (1, 90)
 _UTF8 = b"\x1b%G"
-"""What IPTC's dataset 1:90 holds where texts are UTF-8."""
+"""Value of IPTC's dataset 1:90 if texts are UTF-8."""
 
 _SUBJECT = "http://purl.org/dc/elements/1.1/ subject"
 _ITEM = "http://www.w3.org/1999/02/22-rdf-syntax-ns# li"
-_MOST_XMP_BYTES = 16 << 20
+_MAX_XMP_BYTES = 16 << 20
 
 
 def keywords_in(photograph: Path) -> list[str]:
-    """The keywords of a photograph's file, each once, those of IPTC first; no pixel is decoded.
+    """The distinct keywords of a photograph's file, those of IPTC first; decodes no pixels.
 
-    Metadata that is broken holds none. Raises `PhotographError` with the reason for a file that cannot be opened.
+    Broken metadata counts as none. Raises `PhotographError` with the reason for a file that cannot be opened.
     """
     with opened_header(photograph) as image:
         found = [*_of_iptc(image), *_of_xmp(image.info.get("xmp"))]
@@ -33,18 +33,18 @@ def _of_iptc(image: Any) -> list[str]:
     from PIL import IptcImagePlugin
 
     try:
-        facts = IptcImagePlugin.getiptcinfo(image) or {}
-    # Pillow's reader raises whatever broken metadata drives it to, and they say nothing about the pixels.
+        datasets = IptcImagePlugin.getiptcinfo(image) or {}
+    # Pillow's reader raises all kinds of errors on broken metadata, which does not make the file unusable.
     except Exception:  # noqa: BLE001
         return []
-    held = facts.get(_KEYWORDS, [])
-    certain = facts.get(_CHARACTER_SET) == _UTF8
-    return [_text(word, certain) for word in (held if isinstance(held, list) else [held])]
+    words = datasets.get(_KEYWORDS, [])
+    is_utf8 = datasets.get(_CHARACTER_SET) == _UTF8
+    return [_text(word, is_utf8) for word in (words if isinstance(words, list) else [words])]
 
 
-def _text(word: bytes, certain: bool) -> str:
+def _text(word: bytes, is_utf8: bool) -> str:
     try:
-        return word.decode("utf-8", "replace" if certain else "strict")
+        return word.decode("utf-8", "replace" if is_utf8 else "strict")
     except UnicodeDecodeError:
         return word.decode("latin-1")
 
@@ -52,11 +52,11 @@ def _text(word: bytes, certain: bool) -> str:
 def _of_xmp(packet: bytes | str | None) -> list[str]:
     """The items of dc:subject in an XMP packet.
 
-    A document type is refused before it is read, and with it entities: the only way in which a small packet of XML
-    grows large or names other files.
+    A document type is refused before it is read, because its entities are the only way for a small packet of XML to
+    grow large or to refer to other files.
     """
     content = packet.encode() if isinstance(packet, str) else packet
-    if not content or len(content) > _MOST_XMP_BYTES:
+    if not content or len(content) > _MAX_XMP_BYTES:
         return []
     reader = _Subject()
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -72,14 +72,14 @@ def _of_xmp(packet: bytes | str | None) -> list[str]:
 
 
 class _Subject:
-    """Gathers the items of dc:subject while a packet is read."""
+    """Collects the items of dc:subject while a packet is parsed."""
 
     def __init__(self) -> None:
         self.items: list[str] = []
         self._inside = False
         self._item: list[str] | None = None
 
-    def refuse(self, *declared: object) -> None:
+    def refuse(self, *declaration: object) -> None:
         raise PhotographError("its XMP has a document type")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -87,9 +87,9 @@ class _Subject:
         if self._inside and name == _ITEM:
             self._item = []
 
-    def text(self, said: str) -> None:
+    def text(self, part: str) -> None:
         if self._item is not None:
-            self._item.append(said)
+            self._item.append(part)
 
     def end(self, name: str) -> None:
         if name == _ITEM and self._item is not None:

@@ -1,9 +1,9 @@
-"""Where the picture is in an image with borders: letterboxes, pillarboxes, frames, the screen around a screenshot.
+"""Find the picture inside borders: letterboxes, pillarboxes, frames, the screen around a screenshot.
 
-A border is one colour up to the noise of JPEG, ends at a straight edge where the picture begins, and has a border of
-the same colour opposite. Skies, snow and studio backgrounds are one colour too, but what stands before them rarely
-fills a straight line on two opposite sides. In doubt nothing is found: a border that stays costs a search little, a
-sky that is cut off is gone.
+A border has one colour up to the noise of JPEG, ends at a straight edge where the picture begins, and has a border of
+the same colour on the opposite side. Skies, snow and studio backgrounds have one colour too, but what is in front of
+them rarely fills a straight line on two opposite sides. In doubt there is no border: one that stays costs a search
+little, whereas a sky that is cut off is lost.
 """
 
 from __future__ import annotations
@@ -23,50 +23,50 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Span = tuple[int, int]
-"""A first line and the line after a last."""
+"""First line, and the line after the last."""
 
-_SIDE = 384
-"""Pixels of the longer side, at most, of the copy that borders are looked for in."""
-_BLOCK = 8
-"""Pixels beside an edge that JPEG disturbs: one of its blocks."""
-_NEAR, _SAME, _FLAT = 16, 5, 12
-"""Levels (of 255) between a border's colour and its pixels beside an edge, and elsewhere; and the most between any two
-pixels of an image of one colour."""
-_CLEAR = 0.01
-"""Share of the pixels of a border's line that may be something else."""
-_EVEN = 0.9
-"""Share of a border's pixels that have its colour within `_SAME`."""
-_EDGE, _EQUAL_EDGE = 0.6, 0.3
-"""Share of the line where the picture begins that has another colour than the border; the second where the borders
-on both sides are equal, which no sky is to a beach."""
-_THINNEST, _STRICT_THINNEST = 0.008, 0.03
-"""Least width of a border, as a share of the image's side."""
-_STRICT_TOTAL = 0.15
-"""Least width of two opposite borders together, where they are written on or not equal."""
-_EQUAL = 0.03
-"""By how much the narrower of two equal borders may be narrower, as a share of the wider; one line always."""
-_BLANK, _LINE = 0.4, 0.12
-"""Share of a written border's lines that are blank, at least; and of the image's side that one text takes, at most."""
-_LEAST = 0.15
-"""Share of a side that the picture has at least."""
-_LAYERS = 3
-"""Frames inside frames that are taken off."""
+_SEARCH_SIDE = 384
+"""Most pixels on the longer side of the reduced copy in which borders are looked for."""
+_JPEG_BLOCK = 8
+"""Pixels beside an edge that JPEG disturbs: one block."""
+_COLOUR_TOLERANCE, _EVEN_TOLERANCE, _FLAT_RANGE = 16, 5, 12
+"""Levels (of 255): most between a border's colour and its pixels; most for pixels that count as even; and most between
+any two pixels of an image that is one colour."""
+_MAX_OTHER = 0.01
+"""Largest share of another colour in a line of a border."""
+_MIN_EVEN = 0.9
+"""Least share of a border's pixels that have its colour within `_EVEN_TOLERANCE`."""
+_MIN_EDGE, _MIN_EDGE_EQUAL = 0.6, 0.3
+"""Least share of another colour in the picture's first line, in general and if the borders on both sides are equally
+wide, which a sky and a beach rarely are."""
+_MIN_WIDTH, _MIN_WIDTH_UNEQUAL = 0.008, 0.03
+"""Least width of a border as a share of the image's side, in general and with text on it or unequal borders."""
+_MIN_TOTAL_UNEQUAL = 0.15
+"""Least width of two opposite borders together, with text on them or unequal."""
+_EQUAL_TOLERANCE = 0.03
+"""Largest difference of two equal borders as a share of the wider; one line is always allowed."""
+_MIN_BLANK, _MAX_TEXT = 0.4, 0.12
+"""Least share of blank lines in a border with text, and largest share of the image's side that one text takes."""
+_MIN_PICTURE = 0.15
+"""Least share of the image's side that the picture takes."""
+_MAX_FRAMES = 3
+"""Frames inside each other that are removed."""
 
 
 def box_inside_borders(image: Image.Image) -> Box | None:
-    """The part of an upright RGB image that its borders leave; None where it has none.
+    """The box of the picture inside the borders of an upright RGB image; None if it has no borders.
 
-    Takes frames inside frames off, three at most. Raises `UsageError` where nothing but one colour is left.
+    Removes up to three frames inside each other. Raises `UsageError` if only one colour would be left.
     """
     found = whole = (0, 0, *image.size)
-    for _ in range(_LAYERS):
-        inner = _without_outermost(image if found == whole else image.crop(found))
+    for _ in range(_MAX_FRAMES):
+        inner = _inside_outermost(image if found == whole else image.crop(found))
         if inner is None:
             break
         found = (found[0] + inner[0], found[1] + inner[1], found[0] + inner[2], found[1] + inner[3])
     if _is_one_colour(image if found == whole else image.crop(found)):
         raise UsageError(
-            "The photograph is all border: nothing but one colour is left of it. Choose another, or keep the borders "
+            "The photograph is all border: only one colour would be left of it. Choose another, or keep the borders "
             "(--keep-borders, keep_borders) to search with it as it is."
         )
     if found == whole:
@@ -76,68 +76,68 @@ def box_inside_borders(image: Image.Image) -> Box | None:
 
 
 def _is_one_colour(image: Image.Image) -> bool:
-    return bool(np.ptp(np.asarray(_reduced(image)[0]), axis=(0, 1)).max() <= _FLAT)
+    return bool(np.ptp(np.asarray(_reduced(image)[0]), axis=(0, 1)).max() <= _FLAT_RANGE)
 
 
-def _without_outermost(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """Left, top, right and bottom, in pixels, of what the outermost borders leave; None where there are none."""
+def _inside_outermost(image: Image.Image) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom, in pixels, of what is inside the outermost borders; None if there are none."""
     small, factor = _reduced(image)
-    # Channels first: NumPy is several times as quick where the longest axes come last.
+    # Channels first: NumPy is several times faster if the longest axes are last.
     pixels = np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1)).astype(np.int16)
-    for colour in _colours(pixels):
+    for colour in _candidate_colours(pixels):
         difference = _difference(pixels, colour)
         for first in (0, 1):
-            found = _picture(difference, first, disturbed=-(-_BLOCK // factor))
+            found = _find_picture(difference, first, disturbed=-(-_JPEG_BLOCK // factor))
             if found is None:
                 continue
-            left, top, right, bottom = _refined(image, colour, found, factor)
+            left, top, right, bottom = _refine(image, colour, found, factor)
             if min(right - left, bottom - top) >= MIN_SIDE:
                 return left, top, right, bottom
     return None
 
 
 def _reduced(image: Image.Image) -> tuple[Image.Image, int]:
-    """A copy whose pixels are means of squares of the image's, and the side of these squares."""
-    factor = -(-max(image.size) // _SIDE)
+    """A reduced copy, and its factor: the side of the squares whose means its pixels are."""
+    factor = -(-max(image.size) // _SEARCH_SIDE)
     return (image.reduce(factor) if factor > 1 else image), factor
 
 
 def _difference(pixels: Int16Array, colour: Int16Array) -> Int16Array:
-    """The greatest difference of the three channels of `pixels` (3, ...) from `colour` (3,), in levels (...)."""
+    """The largest difference (...) over the channels of `pixels` (3, ...) from `colour` (3,), in levels."""
     red, green, blue = (np.abs(channel - level) for channel, level in zip(pixels, colour, strict=True))
-    greatest: Int16Array = np.maximum(np.maximum(red, green), blue)
-    return greatest
+    largest: Int16Array = np.maximum(np.maximum(red, green), blue)
+    return largest
 
 
-def _colours(pixels: Int16Array) -> Iterator[Int16Array]:
-    """Colours (3,) that a border may have: of the four outermost lines, and of most lines that have only one."""
-    given: list[Int16Array] = []
+def _candidate_colours(pixels: Int16Array) -> Iterator[Int16Array]:
+    """Colours (3,) that a border may have: those of the outermost lines, and the commonest of lines of one colour."""
+    yielded: list[Int16Array] = []
     for lines in (pixels, pixels.swapaxes(1, 2)):
-        candidates = [colour for place in (0, -1) if (colour := _colour_of(lines[:, place])) is not None]
-        even = lines[:, ((lines.max(axis=2) - lines.min(axis=2)) <= _NEAR).all(axis=0)]
-        if even.size:
-            # The page of a screenshot begins below a status bar of a colour of its own.
-            colours, counts = np.unique(even.mean(axis=2).astype(np.int16), axis=1, return_counts=True)
+        candidates = [colour for line in (0, -1) if (colour := _single_colour(lines[:, line])) is not None]
+        single = lines[:, ((lines.max(axis=2) - lines.min(axis=2)) <= _COLOUR_TOLERANCE).all(axis=0)]
+        if single.size:
+            # In a screenshot, the page may begin below a status bar of another colour.
+            colours, counts = np.unique(single.mean(axis=2).astype(np.int16), axis=1, return_counts=True)
             candidates.append(colours[:, counts.argmax()])
         for colour in candidates:
-            if all(np.abs(colour - other).max() > 1 for other in given):
-                given.append(colour)
+            if all(np.abs(colour - other).max() > 1 for other in yielded):
+                yielded.append(colour)
                 yield colour
 
 
-def _colour_of(line: Int16Array) -> Int16Array | None:
-    """The one colour (3,) of a line (3, n); None where it has more."""
+def _single_colour(line: Int16Array) -> Int16Array | None:
+    """The colour (3,) of a line (3, n); None if it has more than one."""
     colour: Int16Array = np.median(line, axis=1).astype(np.int16)
-    return colour if (_difference(line, colour) > _NEAR).mean() <= _CLEAR else None
+    return colour if (_difference(line, colour) > _COLOUR_TOLERANCE).mean() <= _MAX_OTHER else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """What stands on one axis, in lines of the reduced copy: the picture at `span`, borders before and after it.
+    """Rows or columns of the reduced copy: the picture at `span`, and borders before and after it.
 
-    `edge` is the lesser of the two shares of other colour at the picture's ends, `blank` the share of the borders'
-    lines without text, `text` the most lines that one text takes, `even` the share of the blank lines' pixels that
-    have the border's colour.
+    `edge` is the smaller of the shares of another colour in the picture's first and last lines, `blank` the share of
+    the borders' lines without text, `text` the most lines that one text takes, `even` the share of the blank lines'
+    pixels that have the border's colour.
     """
 
     span: Span
@@ -152,95 +152,92 @@ class _Axis:
         """Lines before and after the picture."""
         return self.span[0], self.length - self.span[1]
 
-    def is_cut(self) -> bool:
+    def has_borders(self) -> bool:
         """Whether there is a border on both sides."""
         return min(self.borders) > 0
 
-    def is_sure(self, *, framed: bool) -> bool:
-        """Whether what stands beside the picture is a border; `framed` where the other axis has borders too."""
+    def is_certain(self, *, framed: bool) -> bool:
+        """Whether the picture certainly has borders here; `framed` if the other axis has borders too."""
         narrow, wide = sorted(self.borders)
-        equal = not self.text and wide - narrow <= max(1, _EQUAL * wide)
-        if self.even < _EVEN or self.edge < (_EQUAL_EDGE if equal else _EDGE):
+        equal = not self.text and wide - narrow <= max(1, _EQUAL_TOLERANCE * wide)
+        if self.even < _MIN_EVEN or self.edge < (_MIN_EDGE_EQUAL if equal else _MIN_EDGE):
             return False
         if equal or (framed and not self.text):
             return True
         return (
-            self.blank >= _BLANK
-            and self.text <= _LINE * self.length
-            and narrow >= _STRICT_THINNEST * self.length
-            and narrow + wide >= _STRICT_TOTAL * self.length
+            self.blank >= _MIN_BLANK
+            and self.text <= _MAX_TEXT * self.length
+            and narrow >= _MIN_WIDTH_UNEQUAL * self.length
+            and narrow + wide >= _MIN_TOTAL_UNEQUAL * self.length
         )
 
 
-def _picture(difference: Int16Array, first: int, disturbed: int) -> tuple[Span, Span] | None:
-    """Rows and columns of the picture in `difference` (height, width), the levels from the border's colour, or None.
+def _find_picture(difference: Int16Array, first: int, disturbed: int) -> tuple[Span, Span] | None:
+    """Rows and columns of the picture in `difference` (height, width), levels from the border's colour; None if unsure.
 
-    `first` is the axis that is looked at over the whole width, 0 for rows; `disturbed` lines beside an edge may
-    have the noise of JPEG.
+    `first` is the axis (0 for rows) whose borders have the image's full width, so that they are looked for first; up to
+    `disturbed` lines beside an edge may have the noise of JPEG.
     """
     turned = difference if first == 0 else difference.T
-    outer = _axis(turned, disturbed)
-    inner = outer and _axis(turned[slice(*outer.span)].T, disturbed)
-    if outer is None or inner is None or not (outer.is_cut() or inner.is_cut()):
+    outer = _find_axis(turned, disturbed)
+    inner = outer and _find_axis(turned[slice(*outer.span)].T, disturbed)
+    if outer is None or inner is None or not (outer.has_borders() or inner.has_borders()):
         return None
-    if inner.is_cut():
-        # Beside the picture its first line is border too.
+    if inner.has_borders():
+        # The picture's first line is only as wide as the picture, with borders beside it.
         edge = min(_edge(turned[line : line + 2, slice(*inner.span)]) for line in (outer.span[0], outer.span[1] - 2))
-        outer = replace(outer, edge=edge) if outer.is_cut() else outer
-    framed = outer.is_cut() and inner.is_cut()
-    if any(axis.is_cut() and not axis.is_sure(framed=framed) for axis in (outer, inner)):
+        outer = replace(outer, edge=edge) if outer.has_borders() else outer
+    framed = outer.has_borders() and inner.has_borders()
+    if any(axis.has_borders() and not axis.is_certain(framed=framed) for axis in (outer, inner)):
         return None
     return (outer.span, inner.span) if first == 0 else (inner.span, outer.span)
 
 
-def _axis(difference: Int16Array, disturbed: int) -> _Axis | None:
-    """The borders before and after the picture among the lines of `difference`; None where they cannot be ones."""
+def _find_axis(difference: Int16Array, disturbed: int) -> _Axis | None:
+    """Picture and borders along the lines of `difference` (lines, width); None if there cannot be borders."""
     length = len(difference)
-    shares: Float64Array = (difference > _NEAR).mean(axis=1)
-    runs = _runs(shares > _CLEAR)
+    shares: Float64Array = (difference > _COLOUR_TOLERANCE).mean(axis=1)
+    runs = _runs(shares > _MAX_OTHER)
     if not runs:
         return None
     start, stop = max(runs, key=lambda run: run[1] - run[0])
-    if stop - start < _LEAST * length:
+    if stop - start < _MIN_PICTURE * length:
         return None
-    thinnest = _THINNEST * length
-    sides = [start >= thinnest, length - stop >= thinnest]
-    if not any(sides):
+    wide_enough = [border >= _MIN_WIDTH * length for border in (start, length - stop)]
+    if not any(wide_enough):
         return _Axis((0, length), length, edge=1.0, blank=1.0, text=0, even=1.0)
-    if not all(sides):
+    if not all(wide_enough):
         return None
-    blank = shares <= _CLEAR
+    blank = shares <= _MAX_OTHER
     outside = np.r_[blank[:start], blank[stop:]]
     text = max((run[1] - run[0] for run in runs if run != (start, stop)), default=0)
     quiet = blank.copy()
     quiet[max(0, start - disturbed) : stop + disturbed] = False
-    even = float((difference[quiet] <= _SAME).mean()) if quiet.any() else 1.0
-    start += _disturbed(shares[start : start + disturbed + 1])
-    stop -= _disturbed(shares[max(start, stop - disturbed - 1) : stop][::-1])
+    even = float((difference[quiet] <= _EVEN_TOLERANCE).mean()) if quiet.any() else 1.0
+    start += _noisy(shares[start : start + disturbed + 1])
+    stop -= _noisy(shares[max(start, stop - disturbed - 1) : stop][::-1])
     edge = min(_edge(difference[start : start + 2]), _edge(difference[stop - 2 : stop]))
     return _Axis((start, stop), length, edge, float(outside.mean()), text, even)
 
 
 def _runs(holds: BoolArray) -> list[Span]:
-    """Where `holds` (n,) is true from one line to the next, as spans."""
+    """The spans in which `holds` (n,) is true without a gap."""
     changes = np.flatnonzero(np.diff(np.r_[False, holds, False]))
     return [(int(start), int(stop)) for start, stop in changes.reshape(-1, 2)]
 
 
-def _disturbed(shares: Float64Array) -> int:
-    """How many of these lines, from the border inwards, are only disturbed: less than half of what the fullest is."""
+def _noisy(shares: Float64Array) -> int:
+    """How many lines, from the border inwards, are only noise: less than half the largest share of another colour."""
     return int((shares >= shares.max() / 2).argmax())
 
 
 def _edge(difference: Int16Array) -> float:
-    """The share of other colour where the picture begins: in the better of its first lines (n, width)."""
-    return float((difference > _NEAR).mean(axis=1).max())
+    """The largest share of another colour in one of the picture's first lines (n, width)."""
+    return float((difference > _COLOUR_TOLERANCE).mean(axis=1).max())
 
 
-def _refined(
-    image: Image.Image, colour: Int16Array, found: tuple[Span, Span], factor: int
-) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the picture in pixels of `image`, from its rows and columns in a copy."""
+def _refine(image: Image.Image, colour: Int16Array, found: tuple[Span, Span], factor: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the picture in pixels of `image`, from rows and columns of the reduced copy."""
     (top, bottom), (left, right) = ((start * factor, stop * factor) for start, stop in found)
     right, bottom = min(right, image.width), min(bottom, image.height)
     if factor == 1:
@@ -248,15 +245,15 @@ def _refined(
 
     def shares_in(box: tuple[int, int, int, int], axis: int) -> Float64Array:
         pixels = np.asarray(image.crop(box)).astype(np.int16).transpose(2, 0, 1)
-        shares: Float64Array = (_difference(pixels, colour) > _NEAR).mean(axis=1 - axis)
+        shares: Float64Array = (_difference(pixels, colour) > _COLOUR_TOLERANCE).mean(axis=1 - axis)
         return shares
 
     reach = 2 * factor
     up, down = max(0, top - reach), min(image.height, bottom + reach)
     before, after = max(0, left - reach), min(image.width, right + reach)
     return (
-        before + _disturbed(shares_in((before, top, left + reach, bottom), 1)) if left else 0,
-        up + _disturbed(shares_in((left, up, right, top + reach), 0)) if top else 0,
-        after - _disturbed(shares_in((right - reach, top, after, bottom), 1)[::-1]) if right < image.width else right,
-        down - _disturbed(shares_in((left, bottom - reach, right, down), 0)[::-1]) if bottom < image.height else bottom,
+        before + _noisy(shares_in((before, top, left + reach, bottom), 1)) if left else 0,
+        up + _noisy(shares_in((left, up, right, top + reach), 0)) if top else 0,
+        after - _noisy(shares_in((right - reach, top, after, bottom), 1)[::-1]) if right < image.width else right,
+        down - _noisy(shares_in((left, bottom - reach, right, down), 0)[::-1]) if bottom < image.height else bottom,
     )

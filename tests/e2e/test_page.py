@@ -380,7 +380,7 @@ def test_a_part_can_be_given_in_numbers_with_the_keyboard_alone(tab: Page) -> No
     expect(tab.locator("#part-box")).to_be_visible()
     tab.fill("#part-width", "80")
     tab.press("#part-width", "Enter")
-    expect(tab.locator("#message-text")).to_contain_text("reaches out of the photograph")
+    expect(tab.locator("#message-text")).to_contain_text("extends beyond the photograph")
 
 
 def test_borders_of_an_upload_are_left_out_until_they_are_kept(tab: Page) -> None:

@@ -233,7 +233,7 @@ def test_search_in_a_library_of_an_empty_folder_says_how_to_fill_it(
         (["--image", "/no/such photo.jpg"], "There is no file /no/such photo.jpg"),
         (["a cat", "--device", "abacus"], "choose cuda, mps or cpu"),
         (["a cat", "--box", "0,0,0.5,0.5"], "a text has none"),
-        (["--image", "a.jpg", "--box", "0,0,2,2"], "reaches out of the photograph"),
+        (["--image", "a.jpg", "--box", "0,0,2,2"], "extends beyond the photograph"),
         (["--image", "a.jpg", "--box", "0,0,0,1"], "has no area"),
         (["--image", "a.jpg", "--box", "all of it"], "cannot be read"),
     ],

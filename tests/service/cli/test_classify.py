@@ -81,7 +81,7 @@ def test_writes_a_table_with_a_row_for_each_and_names_what_is_bad(
     assert done.code == 0
     assert done.out == f"{out} has 6 rows; unknown: 0, failed: 1.\n"
     assert f"cannot classify {new / 'broken.jpg'}: it is not a photograph" in done.err
-    assert "skipped files that are no photographs by their names: 1" in done.err
+    assert "skipped files that are not photographs: 1" in done.err
     with out.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["file"], row["kind"]) for row in rows] == [

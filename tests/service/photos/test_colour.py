@@ -29,7 +29,7 @@ def picture(mode: str, size: tuple[int, int] = (97, 83)) -> Image.Image:
 def test_strips_come_to_what_the_whole_comes_to(mode: str, factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image = picture(mode) if mode != "LA" else picture("RGBA").convert("LA")
     whole = in_srgb(image.copy()).reduce(factor)
-    monkeypatch.setattr(service.photos.colour, "_STRIP", 97 * 10)
+    monkeypatch.setattr(service.photos.colour, "_STRIP_PIXELS", 97 * 10)
     strips = in_srgb(image, factor)
     assert strips.mode == "RGB"
     assert strips.size == whole.size

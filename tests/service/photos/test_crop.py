@@ -23,13 +23,13 @@ def test_a_box_is_named_by_four_fractions() -> None:
         ("0.1,0.2,0.3", "The box “0.1,0.2,0.3” cannot be read"),
         ("0.1,0.2,0.3,0.4,0.5", "cannot be read"),
         ("left,0,1,1", "cannot be read"),
-        ("nan,0,1,1", "a number that is none"),
-        ("0,0,inf,1", "a number that is none"),
+        ("nan,0,1,1", "not a finite number"),
+        ("0,0,inf,1", "not a finite number"),
         ("0.5,0.5,0,0.2", "has no area"),
         ("0.5,0.5,0.2,-0.2", "has no area"),
-        ("0.5,0.5,0.6,0.2", "reaches out of the photograph"),
-        ("-0.1,0,0.5,0.5", "reaches out of the photograph"),
-        ("10,20,300,200", "reaches out of the photograph"),
+        ("0.5,0.5,0.6,0.2", "extends beyond the photograph"),
+        ("-0.1,0,0.5,0.5", "extends beyond the photograph"),
+        ("10,20,300,200", "extends beyond the photograph"),
     ],
 )
 def test_what_is_no_part_is_refused_with_an_example(text: str, says: str) -> None:

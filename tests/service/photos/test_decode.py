@@ -425,7 +425,7 @@ def test_random_damage_never_raises_anything_else() -> None:
 
 
 def test_a_missing_file_and_a_folder_are_named_as_such(tmp_path: Path) -> None:
-    with pytest.raises(PhotographError, match="not there"):
+    with pytest.raises(PhotographError, match="does not exist"):
         open_photograph(tmp_path / "gone.jpg")
     with pytest.raises(PhotographError, match="not a file"):
         open_photograph(tmp_path)

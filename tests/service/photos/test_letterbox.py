@@ -122,5 +122,5 @@ def test_starry_nights_are_photographs() -> None:
 @pytest.mark.parametrize("inner", ["black", "grey"])
 def test_a_photograph_that_is_all_border_is_refused_in_a_sentence(inner: str) -> None:
     image = as_jpeg(ImageOps.expand(Image.new("RGB", SIZE, inner), 50, "black"))
-    with pytest.raises(UsageError, match="all border: nothing but one colour is left"):
+    with pytest.raises(UsageError, match="all border: only one colour would be left"):
         box_inside_borders(image)

@@ -134,7 +134,7 @@ def test_bad_photographs_are_named_and_stop_nothing(library: Library, tmp_path: 
     assert [getattr(each, "kind", None) for each in answers] == [None, "poppy", None, None, None, "poppy"]
     faults = [each for each in answers if isinstance(each, Unclassified)]
     assert [each.error for each in faults] == ["photograph", "photograph", "usage", "too_large"]
-    assert faults[1].reason == "the file is not there"
+    assert faults[1].reason == "the file does not exist"
     assert "all border" in faults[2].reason
 
 

@@ -109,7 +109,7 @@ def test_borders_of_an_upload_are_left_out_unless_keep_borders(client: TestClien
 @pytest.mark.parametrize(
     ("box", "says"),
     [
-        ("0.5,0.5,0.6,0.1", "reaches out of the photograph"),
+        ("0.5,0.5,0.6,0.1", "extends beyond the photograph"),
         ("0.5,0.5,0,0.5", "has no area"),
         ("a,b,c,d", "cannot be read"),
         ("0.5,0.5,0.05,0.05", "is too small: 4 x 3 pixels"),
