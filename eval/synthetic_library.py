@@ -24,7 +24,7 @@ from service.errors import UsageError
 from service.library import Library
 from service.photos.decode import THUMBNAIL_SIDE
 from service.store.catalog import Catalog
-from service.store.records import Entry, Facts, Place
+from service.store.records import Entry, FileInfo, PhotographFacts
 from service.types import Float16Array, Float32Array, OnProgress
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class SyntheticWriter:
         self._mixture = VectorMixture(mini_bank())
         model = model or CatalogModel.mini()
         self._fingerprint, self._features = model.fingerprint, model.features
-        catalog.remember(model=model.name, fingerprint=model.fingerprint, features=model.features)
+        catalog.save_settings(model=model.name, fingerprint=model.fingerprint, features=model.features)
         self._thumbnails = _thumbnails(seed) if thumbnails else [b"\xff\xd8"]
         self._next = int(made_before or 0)
 
@@ -147,7 +147,7 @@ class SyntheticWriter:
             started = time.perf_counter()
             ids += self._catalog.write(entries)
             self.writing_s += time.perf_counter() - started
-            self._catalog.remember(**{DRAWN: str(self._next)})
+            self._catalog.save_settings(**{DRAWN: str(self._next)})
             if on_progress is not None:
                 on_progress(len(ids), photographs)
         return ids
@@ -162,17 +162,17 @@ class SyntheticWriter:
             thumbnail = self._thumbnails[int(random.integers(len(self._thumbnails)))]
             yield Entry(self._facts(number, random), {self._features: feature, self._fingerprint: vector}, thumbnail)
 
-    def _facts(self, number: int, random: np.random.Generator) -> Facts:
+    def _facts(self, number: int, random: np.random.Generator) -> PhotographFacts:
         width, height = _SIZES[number % len(_SIZES)]
         folder, name = divmod(number, IN_A_FOLDER)
-        place = Place(
+        place = FileInfo(
             self._root,
             f"{folder:05d}",
             f"IMG_{name:04d}.jpg",
             int(random.integers(width * height // 8, width * height // 3)),
             _FIRST_NS + number * _DAY_NS // 100,
         )
-        return Facts(place, random.bytes(16), width, height, "JPEG")
+        return PhotographFacts(place, random.bytes(16), width, height, "JPEG")
 
 
 def _unit(rows: Float32Array) -> Float16Array:

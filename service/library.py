@@ -35,7 +35,7 @@ from service.search.query_crop import crop_query
 from service.search.search import score, search
 from service.search.target import ModelTarget, SearchTarget
 from service.store.catalog import Catalog
-from service.store.lock import Writer, current_writer, writing
+from service.store.lock import Writer, current_writer, write_lock
 from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder, written_at
 from service.store.ratings import SOMEBODY, Ratings, make_rating
 from service.store.records import Rating, Record, Root
@@ -234,7 +234,7 @@ class Library:
         resolved = [resolve_folder(folder) for folder in folders]
         encoder = encoder or self.encoder_to_index()
         others = self.additional_to_index(encoder) if additional is None else additional
-        with writing(self.folder, "smysl index"):
+        with write_lock(self.folder, "smysl index"):
             yield from index_folders(
                 self.folder,
                 self.catalog,
@@ -268,7 +268,7 @@ class Library:
                 f"The head {heads[0]} of the library {self.folder} looks at {gone.name}; remove it first with `smysl "
                 f"head remove {heads[0]}`."
             )
-        with writing(self.folder, "smysl index --forget"):
+        with write_lock(self.folder, "smysl index --forget"):
             self._encoders.forget(gone)
 
     # -- search and score ---------------------------------------------------------------------------
@@ -316,14 +316,14 @@ class Library:
         taken, `ModelError` for a folder without a head that can be read, `MismatchError` where the library does not
         have its encoders, `BusyError` where another process is writing.
         """
-        with writing(self.folder, "smysl head add"):
+        with write_lock(self.folder, "smysl head add"):
             self._heads.add(name, folder.expanduser(), force=force)
         return self._heads.facts(name)
 
     def remove_head(self, name: str) -> None:
         """Remove the library's copy of a head; raises `UsageError`, `NotFoundError` and `BusyError`."""
         self._heads.folder_of(name)
-        with writing(self.folder, "smysl head remove"):
+        with write_lock(self.folder, "smysl head remove"):
             self._heads.remove(name)
 
     # -- kinds --------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.errors import SmyslError, UsageError
-from service.store.loopback import own_address
-from service.store.service_registry import CHOICES, HEADER, Serving, own_version, who_serves
+from service.store.loopback import local_address
+from service.store.service_registry import MODEL_SETTINGS, SERVICE_HEADER, RunningService, own_version, running_services
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -66,7 +66,7 @@ def ask_service(
     `question` is called where there is a service to ask. `tell` hears in a sentence who was asked, or why nobody was.
     Raises `UsageError` where the service refuses the question as the command itself would.
     """
-    serving = who_serves(folder)
+    serving = running_services(folder)
     if not serving:
         tell("No service serves this library, so the command searches by itself.")
     for token, service in serving:
@@ -85,18 +85,18 @@ def ask_service(
     return None
 
 
-def _check_alike(service: Serving, settings: Settings) -> None:
+def _check_alike(service: RunningService, settings: Settings) -> None:
     """Raise `ValueError` where the service might answer otherwise than the command itself."""
     if service.version != own_version():
         raise ValueError(f"it is smysl {service.version}, and this is {own_version()}")
-    for name in CHOICES:
+    for name in MODEL_SETTINGS:
         chosen, its = getattr(settings, name), getattr(service, name)
         if chosen is not None and chosen != its:
             raise ValueError(f"it was started with the {name} {its or 'that it chose'}, not with {chosen}")
 
 
-def _asked(service: Serving, token: str, question: Question) -> bytes:
-    host = own_address(service.address)
+def _asked(service: RunningService, token: str, question: Question) -> bytes:
+    host = local_address(service.address)
     if host is None:
         raise ValueError("it is not on this machine")
     connection = http.client.HTTPConnection(host, service.port, timeout=_TO_CONNECT_S)
@@ -106,7 +106,7 @@ def _asked(service: Serving, token: str, question: Question) -> bytes:
         headers = {"content-type": question.content_type, "connection": "close"}
         connection.request("POST", question.path, question.body, headers)
         answer = connection.getresponse()
-        if answer.getheader(HEADER) != token:
+        if answer.getheader(SERVICE_HEADER) != token:
             raise ValueError("another program answers there")
         body = answer.read(_MOST_BYTES + 1)
         if len(body) > _MOST_BYTES:

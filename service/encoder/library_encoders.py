@@ -17,7 +17,7 @@ from service.config import Settings
 from service.encoder.encoder import load_encoder
 from service.errors import LibraryError, MismatchError, ModelError, NotFoundError, UsageError
 from service.store.catalog import Catalog
-from service.store.lock import check_free
+from service.store.lock import check_unlocked
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -119,7 +119,7 @@ class LibraryEncoders:
         """
         from service.encoder.models import choose_first_model
 
-        check_free(self._folder)
+        check_unlocked(self._folder)
         name = self._settings.model or self._catalog.setting("model")
         if name is None:
             name = choose_first_model(timeout_s=self._settings.hub_timeout_s, on_progress=on_progress, say=say)
@@ -164,9 +164,9 @@ class LibraryEncoders:
         """Write down what an index run that begins has; features of weights that are no longer there are dropped."""
         own = self._catalog.setting("fingerprint")
         if own is None:
-            self._catalog.remember(model=main.name, fingerprint=main.fingerprint)
+            self._catalog.save_settings(model=main.name, fingerprint=main.fingerprint)
         if own in (None, main.fingerprint) and self._catalog.setting("features") != main.features_fingerprint:
-            self._catalog.remember(features=main.features_fingerprint)
+            self._catalog.save_settings(features=main.features_fingerprint)
         before = self._written()
         now = [EncoderRecord.of(encoder) for encoder in additional]
         names, prints = {each.name for each in now}, {each.fingerprint for each in now}
@@ -174,16 +174,16 @@ class LibraryEncoders:
         # One that becomes the main encoder is an additional one until its vectors are complete.
         kept = [each for each in before if each.name not in names and not own == main.fingerprint == each.fingerprint]
         if before != kept + now:
-            self._catalog.remember(additional_models=_as_json(kept + now))
+            self._catalog.save_settings(additional_models=_as_json(kept + now))
         for each in replaced:
-            self._catalog.drop(each.features)
+            self._catalog.drop_vectors(each.features)
         with self._loading:
             self._additional = {encoder.fingerprint: encoder for encoder in additional}
 
     def adopt(self, main: Encoder) -> None:
         """Make `main` the library's main encoder, whose vectors are complete; the additional ones stay."""
         kept = [each for each in self._written() if each.fingerprint != main.fingerprint]
-        self._catalog.adopt(
+        self._catalog.switch_model(
             main.name,
             main.fingerprint,
             {main.features_fingerprint, *(each.features for each in kept)},
@@ -215,7 +215,7 @@ class LibraryEncoders:
     def forget(self, gone: EncoderRecord) -> None:
         """Drop an additional encoder and its features."""
         kept = [each for each in self.additional() if each != gone]
-        self._catalog.drop(gone.features, additional_models=_as_json(kept))
+        self._catalog.drop_vectors(gone.features, additional_models=_as_json(kept))
         with self._loading:
             self._additional.pop(gone.fingerprint, None)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from service.errors import MismatchError, ModelError
 from service.kinds.knn_vote import Vote
 from service.match.artifact import Logistic
-from service.store.array_files import fault_of, read_arrays, write_arrays
+from service.store.array_files import describe_error, read_arrays, write_arrays
 from service.store.atomic import write_text
 from service.types import AnyArray, Float32Array
 
@@ -124,8 +124,8 @@ class Head:
                 return cls._of(facts, read_arrays(folder / ARRAYS, facts["checksum"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
-                f"The head {file} cannot be read ({fault_of(error)}). Restore {FACTS} and {ARRAYS} from a copy, or fit "
-                "it again with `smysl train similar`."
+                f"The head {file} cannot be read ({describe_error(error)}). Restore {FACTS} and {ARRAYS} from a copy, "
+                "or fit it again with `smysl train similar`."
             ) from None
         raise ModelError(
             f"The head {file} has version {version}, this smysl reads {VERSION}. Fit it again with `smysl train "

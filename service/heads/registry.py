@@ -117,7 +117,7 @@ class Heads:
         try:
             self._check(head)
             features = [self._encoders.features_fingerprint(fingerprint) for fingerprint in head.encoders]
-            photographs = self._catalog.count_with(features)
+            photographs = self._catalog.count_with_vectors(features)
         except SmyslError as error:
             fault = error.message
         map10 = head.figures.get("folds_map10")

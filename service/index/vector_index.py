@@ -220,7 +220,7 @@ class VectorIndex:
         It cannot where another catalog, or an older copy, is in the place of the one that it was made from, or where
         vectors went without their photographs.
         """
-        return catalog.stamp(state.generation) == state.stamp and state.generation >= catalog.dropped()
+        return catalog.stamp(state.generation) == state.stamp and state.generation >= catalog.vectors_dropped_at()
 
     def _joined(self, segments: Sequence[Segment]) -> tuple[Float16Array, Int64Array]:
         return spooled(lambda: chunks_of(segments), self.dimension, self._folder, self._limits.whole_until)

@@ -16,7 +16,7 @@ from service.compute.malloc import give_memory_back
 from service.errors import PhotographError
 from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail
 from service.store.catalog import Catalog
-from service.store.records import Facts, Known, Place, Root
+from service.store.records import FileInfo, KnownFile, PhotographFacts, Root
 from service.types import AnyArray, Float32Array
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class File:
     name: str
     size: int
     modified_ns: int
-    known: Known | None
+    known: KnownFile | None
 
     @property
     def path(self) -> Path:
@@ -103,7 +103,7 @@ class PreparedPhotograph:
     `inputs` are the preprocessed model inputs, by the index of the encoding task that needs them.
     """
 
-    facts: Facts
+    facts: PhotographFacts
     inputs: dict[int, AnyArray]
     thumbnail: bytes
     id: int | None
@@ -113,7 +113,7 @@ class PreparedPhotograph:
 class AlreadyIndexed:
     """A file whose content the catalog has with all required vectors; it was moved or its modification time changed."""
 
-    place: Place
+    place: FileInfo
     id: int
     moved: bool
 
@@ -188,7 +188,7 @@ class Decoder:
 
         content = read_file(file.path)
         content_hash = xxhash.xxh3_128_digest(content)
-        place = Place(file.root.id, file.folder, file.name, file.size, file.modified_ns)
+        place = FileInfo(file.root.id, file.folder, file.name, file.size, file.modified_ns)
         identity, same = self._recognise(file, content_hash)
         stored = self._catalog.fingerprints_of(identity) if identity is not None and same else set()
         if identity is not None and self._required <= stored:
@@ -200,7 +200,7 @@ class Decoder:
                 reserved.callback(give_memory_back)
 
         photograph = open_photograph(content, shorter_side=self._side, before_decoding=reserve)
-        facts = Facts(place, content_hash, photograph.width, photograph.height, photograph.format)
+        facts = PhotographFacts(place, content_hash, photograph.width, photograph.height, photograph.format)
         inputs = {
             number: task.encoder.prepare(photograph.image)
             for number, task in enumerate(self._tasks)
@@ -213,7 +213,7 @@ class Decoder:
 
         The content is the same if the file was only touched, or moved here from a path where it no longer is.
         """
-        for record in self._catalog.with_content(content_hash):
+        for record in self._catalog.records_with_content(content_hash):
             if file.known is not None and record.id == file.known.id:
                 return record.id, True
             if file.known is None and is_gone(record.path) and self._claim(record.id):

@@ -29,7 +29,7 @@ from service.indexing.decoder import (
 from service.indexing.pipeline import run_pipeline
 from service.indexing.walk import NOT_UTF8, list_folder
 from service.store.catalog import Catalog
-from service.store.records import Entry, Known, Root
+from service.store.records import Entry, KnownFile, Root
 from service.types import Float16Array
 
 
@@ -157,14 +157,14 @@ def _changed_files(run: _Run, root: Root, start: str) -> Iterator[File | Failure
             continue
         for path in listing.not_utf8:
             yield Failure(path, NOT_UTF8)
-        known = run.catalog.known_in(root.id, folder, run.required)
+        known = run.catalog.files_in(root.id, folder, run.required)
         for entry in listing.files:
             yield from _compare(run, root, folder, entry, known.get(entry.name))
         pending.extend(f"{folder}/{name}" if folder else name for name in reversed(listing.folders))
 
 
 def _compare(
-    run: _Run, root: Root, folder: str, entry: os.DirEntry[str], known: Known | None
+    run: _Run, root: Root, folder: str, entry: os.DirEntry[str], known: KnownFile | None
 ) -> Iterator[File | Failure]:
     try:
         stat = entry.stat(follow_symlinks=False)
@@ -203,7 +203,7 @@ def _store(run: _Run, batch: _Batch) -> list[Failure | int]:
     """Write a batch to the catalog; its failures, then the number of its files."""
     summary = run.summary
     for known in batch.already_indexed:
-        run.catalog.place(known.id, known.place)
+        run.catalog.update_file(known.id, known.place)
         run.found.add(known.id)
     if batch.entries:
         run.found.update(run.catalog.write(batch.entries))
@@ -222,7 +222,7 @@ def _sweep(run: _Run, folders: Sequence[tuple[Root, str]], prune: bool) -> None:
     gone = [
         identity
         for root, start in folders
-        for identity, folder in run.catalog.ids_under(root.id, start)
+        for identity, folder in run.catalog.photographs_under(root.id, start)
         if identity not in run.found and not _is_unreadable(run.summary, root.id, folder)
     ]
     if prune and gone:

@@ -81,7 +81,7 @@ def _takes_over(
         exchange(library, str(own), main.fingerprint)
         encoders.adopt(main)
     elif catalog.setting("model") != main.name:
-        catalog.remember(model=main.name)
+        catalog.save_settings(model=main.name)
     encoders.use_as_main(main)
     return True
 

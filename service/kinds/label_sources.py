@@ -199,7 +199,7 @@ def _ids_at(catalog: Catalog, files: Sequence[Path]) -> list[int | None]:
                 name: photograph.id
                 for root in roots
                 if real.parent.is_relative_to(root.path)
-                for name, photograph in catalog.known_in(root.id, _below(real.parent, root.path)).items()
+                for name, photograph in catalog.files_in(root.id, _below(real.parent, root.path)).items()
             }
         ids.append(known[real.parent].get(real.name))
     return ids

@@ -20,7 +20,7 @@ import numpy as np
 from service.errors import MismatchError, ModelError
 from service.match.features import BANKS, FEATURES, Bank, Everyday, side
 from service.match.query_features import OneText
-from service.store.array_files import fault_of, read_arrays, write_arrays
+from service.store.array_files import describe_error, read_arrays, write_arrays
 from service.store.atomic import write_text
 from service.types import AnyArray, Float32Array, Float64Array, Int8Array
 
@@ -170,8 +170,8 @@ class ScorerArtifact:
                 return cls._of(facts, folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"The match {file} cannot be read ({fault_of(error)}). Restore {FACTS} and {ARRAYS} from a copy, fit "
-                "the match again with `smysl train scorer`, or remove both files to use a match without ratings."
+                f"The match {file} cannot be read ({describe_error(error)}). Restore {FACTS} and {ARRAYS} from a copy, "
+                "fit the match again with `smysl train scorer`, or remove both files to use a match without ratings."
             ) from None
         if version != VERSION:
             raise ModelError(

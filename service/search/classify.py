@@ -149,7 +149,7 @@ class Classifier:
 
     def _classify_batch(self, batch: Sequence[_Opened | Unclassified]) -> Iterator[Classification]:
         opened = [each for each in batch if isinstance(each, _Opened)]
-        copies = [{record.id for record in self.catalog.with_content(each.content_hash)} for each in opened]
+        copies = [{record.id for record in self.catalog.records_with_content(each.content_hash)} for each in opened]
         depth = max(_DEPTH, self._voters_wanted) + max(map(len, copies), default=0)
         found = neighbours_of([each.image for each in opened], depth, self.target)
         answers = iter([self._classify(*each, depth=depth) for each in zip(opened, copies, found, strict=True)])

@@ -1,4 +1,4 @@
 """What is on the disk: the SQLite catalog, array files, locks, paths, atomic writes.
 
-May import `compute`, `config`, `errors` and `types`.
+May import `compute`, `config`, `errors`, `types` and `texts`.
 """

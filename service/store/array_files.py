@@ -41,8 +41,8 @@ def read_arrays(file: Path, checksum: str) -> dict[str, AnyArray]:
     return arrays
 
 
-def mapped_signed(file: Path) -> UInt8Array | None:
-    """What `write_signed` wrote, mapped from the file; None where there is no such file, or one that is not whole."""
+def map_checksummed(file: Path) -> UInt8Array | None:
+    """The content of a file of `write_checksummed`, memory-mapped; None if it is missing or damaged."""
     import xxhash
 
     try:
@@ -61,7 +61,7 @@ def mapped_signed(file: Path) -> UInt8Array | None:
     return content if sign.tobytes() == xxhash.xxh3_128_digest(content.data) else None
 
 
-def write_signed(file: Path, content: bytes) -> bool:
+def write_checksummed(file: Path, content: bytes) -> bool:
     """Write `content` behind its checksum, in one step; whether the disk took it, since it can be made again."""
     import xxhash
 
@@ -86,6 +86,6 @@ def checksum_of(file: Path) -> str:
     return digest.hexdigest()
 
 
-def fault_of(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What is wrong with a file's JSON, in a few words without a full stop."""
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")

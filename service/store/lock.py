@@ -37,7 +37,7 @@ class Writer:
 
 
 @contextmanager
-def writing(folder: Path, doing: str) -> Iterator[None]:
+def write_lock(folder: Path, doing: str) -> Iterator[None]:
     """Hold the library in `folder` for writing; raises `BusyError`, which says who holds it, at once."""
     from filelock import FileLock, Timeout
 
@@ -58,7 +58,7 @@ def writing(folder: Path, doing: str) -> Iterator[None]:
         lock.release()
 
 
-def check_free(folder: Path) -> None:
+def check_unlocked(folder: Path) -> None:
     """Raise `BusyError` where somebody writes to the library: better before a model is loaded than after."""
     if (writer := current_writer(folder)) is not None:
         raise _busy(folder, writer)

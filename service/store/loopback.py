@@ -13,7 +13,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def own_address(host: str) -> str | None:
+def local_address(host: str) -> str | None:
     """Where this machine reaches, without leaving itself, a service that listens on `host`; None for any other.
 
     A service that listens on every address is asked at loopback.

@@ -56,7 +56,7 @@ def photograph_at(catalog: Catalog, file: Path) -> Record | None:
         for root in catalog.roots():
             if real.parent.is_relative_to(root.path):
                 folder = real.parent.relative_to(root.path).as_posix()
-                known = catalog.known_in(root.id, "" if folder == "." else folder).get(real.name)
+                known = catalog.files_in(root.id, "" if folder == "." else folder).get(real.name)
                 if known is not None:
                     return catalog.record(known.id)
     return None

@@ -1,4 +1,4 @@
-"""What goes into the catalog and what comes out of it, as typed rows."""
+"""Typed rows of the catalog: what is written to it and read from it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from service.types import Float16Array
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder that the library was pointed at; `path` is absolute and resolved."""
+    """A folder that was given to the library to index; `path` is absolute and resolved."""
 
     id: int
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the catalog knows of a file, for the comparison with what is on the disk.
+class KnownFile:
+    """A photograph's file as it was when last indexed, to be compared with the file on the disk.
 
-    `complete` says whether the photograph has every vector that was asked for.
+    `complete`: the photograph has a vector of each requested fingerprint.
     """
 
     id: int
@@ -33,8 +33,8 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a file is and how it looks from outside; `folder` is relative to its root, "" for the root."""
+class FileInfo:
+    """A file's location, size in bytes and modification time; `folder` is relative to its root, "" for the root."""
 
     root_id: int
     folder: str
@@ -44,10 +44,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the catalog says about a photograph; `content_hash` is XXH3, 128 bits, of the file."""
+class PhotographFacts:
+    """A photograph's file, content hash (XXH3, 128 bits, of the file), size in pixels and format."""
 
-    place: Place
+    file: FileInfo
     content_hash: bytes
     width: int
     height: int
@@ -56,13 +56,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A photograph ready to be written; `id` is that of the row it replaces, None for a new one.
+    """A photograph to be written to the catalog; `id` is that of the row it replaces, None for a new one.
 
-    `vectors` are (dimension,) float16 of unit length by the fingerprint of what made them: an encoder's own, and
-    the features that its tower saw before. `thumbnail` is a JPEG.
+    `vectors` maps a fingerprint to a vector (dimension,) float16: an encoder's embedding, which has unit length, and
+    its pooled features. `thumbnail` is a JPEG.
     """
 
-    facts: Facts
+    facts: PhotographFacts
     vectors: Mapping[str, Float16Array]
     thumbnail: bytes
     id: int | None = None
@@ -70,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A photograph of the catalog."""
+    """A photograph as read from the catalog; `root` is the path of its root, `folder` is relative to it."""
 
     id: int
     root: Path
@@ -89,21 +89,21 @@ class Record:
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Absolute path of the file."""
         return self.root / self.folder / self.name
 
 
 Scale = Literal["expert", "crowd"]
-"""How a rating is given: a grade from 1 to 4, or yes and no."""
+"""The scale of a rating: a grade from 1 to 4, or yes or no."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What one person said of how well a text fits a photograph.
+    """One person's judgement of how well a text describes a photograph.
 
-    `value` is, on the scale "expert", 1 (does not describe the photograph), 2 (minor parts of it), 3 (almost,
-    with small mistakes) or 4 (describes it); on the scale "crowd" 1 for yes and 0 for no. `time` is UTC, in
-    whole seconds.
+    `value` on the scale "expert" is 1 (does not describe the photograph), 2 (minor parts of it), 3 (almost, with
+    small mistakes) or 4 (describes it); on the scale "crowd" it is 1 for yes and 0 for no. `time` is UTC, in whole
+    seconds.
     """
 
     photograph_id: int

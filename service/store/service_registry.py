@@ -19,24 +19,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.store.loopback import own_address
+from service.store.loopback import local_address
 
 if TYPE_CHECKING:
     from service.config import Settings
 
-HEADER = "smysl-service"
+SERVICE_HEADER = "smysl-service"
 """The header of every answer of a service; its value is the token of the service's note."""
 
 _NAME = re.compile(r"serving-([0-9a-f]{16})\.json")
 _MOST_NOTES = 8
 _MOST_BYTES = 4096
 _PORTS = range(1, 65536)
-CHOICES = ("model", "device", "precision", "runtime")
+MODEL_SETTINGS = ("model", "device", "precision", "runtime")
 """Settings on which vectors and matches depend."""
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class RunningService:
     """A service: which process of which machine, where it listens, and with which choices it was started.
 
     `machine` is the machine's own name, `address` what was listened on (perhaps all addresses), `since` local time in
@@ -57,7 +57,7 @@ class Serving:
     @property
     def url(self) -> str:
         """The address for a person."""
-        host = own_address(self.address) or self.address
+        host = local_address(self.address) or self.address
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
@@ -72,8 +72,10 @@ class Note:
     def write(self, port: int) -> None:
         """Say that the service answers at `port`. Where the folder cannot be written to, nobody finds it."""
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        choices = {name: getattr(self._settings, name) for name in CHOICES}
-        note = Serving(os.getpid(), socket.gethostname(), self._settings.host, port, own_version(), since, **choices)
+        choices = {name: getattr(self._settings, name) for name in MODEL_SETTINGS}
+        note = RunningService(
+            os.getpid(), socket.gethostname(), self._settings.host, port, own_version(), since, **choices
+        )
         with suppress(OSError):
             (self._folder / f"serving-{self.token}.json").write_text(json.dumps(asdict(note)), encoding="utf-8")
 
@@ -83,7 +85,7 @@ class Note:
 
 
 @contextmanager
-def noting(folder: Path, settings: Settings) -> Iterator[Note]:
+def announced(folder: Path, settings: Settings) -> Iterator[Note]:
     """A note to write into the library in `folder`, held alive and taken away in the end.
 
     Notes that killed services left are taken away as well.
@@ -104,12 +106,12 @@ def noting(folder: Path, settings: Settings) -> Iterator[Note]:
         note.close()
 
 
-def who_serves(folder: Path) -> list[tuple[str, Serving]]:
+def running_services(folder: Path) -> list[tuple[str, RunningService]]:
     """Token and note of each service of this machine that serves the library in `folder` now, the latest first."""
     notes = [
         (token, note)
         for token, note in _notes(folder)
-        if note.machine == socket.gethostname() and own_address(note.address) is not None and _held(folder, token)
+        if note.machine == socket.gethostname() and local_address(note.address) is not None and _held(folder, token)
     ]
     return sorted(notes, key=lambda each: each[1].since, reverse=True)
 
@@ -122,7 +124,7 @@ def own_version() -> str:
         return "unknown"
 
 
-def _notes(folder: Path) -> list[tuple[str, Serving]]:
+def _notes(folder: Path) -> list[tuple[str, RunningService]]:
     """The notes in a folder that can be read; somebody else may have written what is there."""
     try:
         names = sorted(name[1] for file in folder.iterdir() if (name := _NAME.fullmatch(file.name)))
@@ -136,17 +138,17 @@ def _notes(folder: Path) -> list[tuple[str, Serving]]:
     return found
 
 
-def _read(file: Path) -> Serving | None:
+def _read(file: Path) -> RunningService | None:
     try:
         # A pipe would keep its reader waiting.
         if not file.is_file() or file.stat().st_size > _MOST_BYTES:
             return None
         values = json.loads(file.read_text(encoding="utf-8"))
-        note = Serving(**values)
+        note = RunningService(**values)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     words = (note.machine, note.address, note.version, note.since)
-    choices = (getattr(note, name) for name in CHOICES)
+    choices = (getattr(note, name) for name in MODEL_SETTINGS)
     sound = all(isinstance(word, str) for word in words) and all(isinstance(each, str | None) for each in choices)
     return note if sound and type(note.port) is int and note.port in _PORTS else None
 

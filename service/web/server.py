@@ -12,7 +12,7 @@ from service.errors import UsageError
 from service.library import Library
 from service.store.loopback import is_loopback
 from service.store.paths import resolve_folder
-from service.store.service_registry import HEADER, noting
+from service.store.service_registry import SERVICE_HEADER, announced
 from service.types import Say
 
 
@@ -31,13 +31,13 @@ def run(library: Library, folders: Sequence[Path], say: Say) -> None:
             f"Warning: listening on {host}, so everybody who can reach this machine can search and see the "
             "photographs; smysl has no password."
         )
-    with closing(listening), suppress(KeyboardInterrupt), noting(library.folder, library.settings) as note:
+    with closing(listening), suppress(KeyboardInterrupt), announced(library.folder, library.settings) as note:
 
         def announce() -> None:
             note.write(port)
             say(f"smysl is at http://{_browser_host(host)}:{port}  (stop it with Ctrl-C)")
 
-        headers = [(HEADER, note.token)]
+        headers = [(SERVICE_HEADER, note.token)]
         if library.settings.workers == 1:
             _run_in_this_process(library, folders, listening, headers, announce, note.close)
             return

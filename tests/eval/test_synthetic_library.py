@@ -33,8 +33,8 @@ def test_it_holds_what_indexing_writes(made: Path) -> None:
         catalog = library.catalog
         fingerprint = mini_fingerprint()
         assert (status.photographs, status.model, status.fingerprint) == (PHOTOGRAPHS, "mini", fingerprint)
-        assert catalog.count_with([fingerprint, f"{fingerprint}.features"]) == PHOTOGRAPHS
-        last = max(identity for identity, _ in catalog.ids_under(status.roots[0].id, ""))
+        assert catalog.count_with_vectors([fingerprint, f"{fingerprint}.features"]) == PHOTOGRAPHS
+        last = max(identity for identity, _ in catalog.photographs_under(status.roots[0].id, ""))
         assert catalog.record(last).relative == "00001/IMG_0019.jpg"
         assert np.linalg.norm(catalog.vector(last, fingerprint)) == pytest.approx(1, abs=1e-3)
         assert catalog.vector(last, fingerprint).shape == (DIMENSION,)

@@ -9,7 +9,7 @@ import pytest
 
 from service.index import Limits, VectorIndex
 from service.store.catalog import Catalog
-from service.store.records import Entry, Facts, Place
+from service.store.records import Entry, FileInfo, PhotographFacts
 from service.types import Float16Array, Float32Array, Int64Array
 
 DIMENSION = 16
@@ -38,8 +38,8 @@ class Shelf:
     def entry(self, identity: int | None = None, fingerprint: str = MODEL) -> Entry:
         self.made += 1
         name = f"{identity or f'new-{self.made}'}.jpg"
-        place = Place(self.root.id, "", name, 1, self.made)
-        facts = Facts(place, self.made.to_bytes(16, "big"), 10, 10, "JPEG")
+        place = FileInfo(self.root.id, "", name, 1, self.made)
+        facts = PhotographFacts(place, self.made.to_bytes(16, "big"), 10, 10, "JPEG")
         return Entry(facts, {fingerprint: self.vector()}, b"jpeg", identity)
 
     def add(self, count: int, fingerprint: str = MODEL) -> list[int]:

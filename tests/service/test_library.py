@@ -31,7 +31,7 @@ from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
 from service.match.scorer import artifact_of
 from service.search.query import Query
-from service.store.lock import writing
+from service.store.lock import write_lock
 from service.store.paths import resolve_folder
 from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of
 from tests.service.matches import a_match
@@ -543,5 +543,5 @@ def test_many_threads_may_search_while_one_indexes(library: Library, photographs
 
 def test_writing_elsewhere_does_not_stop_reading(library: Library, photographs: Path) -> None:
     index(library, photographs)
-    with writing(library.folder, "another run"):
+    with write_lock(library.folder, "another run"):
         assert found(library, "red")[0] == "red.png"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from service.compute.cores import compute_threads
-from service.store.array_files import mapped_signed, write_signed
+from service.store.array_files import map_checksummed, write_checksummed
 from service.types import AnyArray, Float32Array, Int64Array, UInt8Array
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -115,7 +115,7 @@ class _CompiledGraph:
         """The compiled graph, from the cached file where that is intact, else compiled now and cached."""
         if self._cached is None:
             return compile_graph(self._read(), self._precision)
-        blob = mapped_signed(self._cached)
+        blob = map_checksummed(self._cached)
         if blob is not None:
             try:
                 return openvino().Core().import_model(openvino().Tensor(blob), "CPU", _options(self._precision))
@@ -123,7 +123,7 @@ class _CompiledGraph:
             except RuntimeError:
                 self._cached.unlink(missing_ok=True)
         graph = compile_graph(self._read(), self._precision)
-        write_signed(self._cached, graph.export_model().getvalue())
+        write_checksummed(self._cached, graph.export_model().getvalue())
         return graph
 
 

@@ -107,8 +107,8 @@ def test_index_with_a_wrong_model(empty_shelf: Shelf, smysl: Run, model: str, co
 
 def test_index_where_another_process_writes(shelf: Shelf, smysl: Run) -> None:
     script = (
-        "import sys, pathlib; from service.store.lock import writing\n"
-        "with writing(pathlib.Path(sys.argv[1]), 'smysl index'): print('held', flush=True); sys.stdin.read()"
+        "import sys, pathlib; from service.store.lock import write_lock\n"
+        "with write_lock(pathlib.Path(sys.argv[1]), 'smysl index'): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", script, str(shelf.library)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

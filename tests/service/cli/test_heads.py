@@ -94,7 +94,7 @@ def test_what_cannot_be_done_with_heads_is_one_sentence(shelf: Shelf, smysl: Run
 
 def test_a_library_without_features_is_told_to_make_them(shelf: Shelf, smysl: Run, head: Path, tiny: Encoder) -> None:
     with shelf.open() as library:
-        library.catalog.drop(tiny.features_fingerprint)
+        library.catalog.drop_vectors(tiny.features_fingerprint)
     added = smysl("head", "add", "flowers", head, "--library", shelf.library)
     assert "finds 0 photographs" in added.out
     assert f"5 photographs have no features of {shelf.model} yet" in added.err

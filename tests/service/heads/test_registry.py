@@ -25,7 +25,7 @@ from service.errors import (
 from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
 from service.search.query import Query
-from service.store.lock import writing
+from service.store.lock import write_lock
 from tests.service.colours import ColourEncoder, paint, vectors_of
 from tests.service.heads_by_hand import a_head, a_part
 
@@ -241,10 +241,10 @@ def test_a_copy_that_cannot_be_written_leaves_what_was_there(
 
 
 def test_nothing_is_added_while_somebody_writes(library: Library, plain: Path) -> None:
-    with writing(library.folder, "a test"), pytest.raises(BusyError):
+    with write_lock(library.folder, "a test"), pytest.raises(BusyError):
         library.add_head("flowers", plain)
     library.add_head("flowers", plain)
-    with writing(library.folder, "a test"):
+    with write_lock(library.folder, "a test"):
         with pytest.raises(BusyError):
             library.remove_head("flowers")
         assert found(library, "flowers", 250, 0, 0)[0] == "red", "searching goes on"

@@ -346,7 +346,7 @@ def test_an_index_from_before_vectors_were_dropped_is_read_anew(shelf: Shelf) ->
     ids = shelf.add(6)
     index = shelf.open()
     index.save(shelf.folder)
-    shelf.catalog.drop(MODEL)
+    shelf.catalog.drop_vectors(MODEL)
     entry = replace(shelf.entry(ids[0]), id=ids[0])
     shelf.catalog.write([entry])
     shelf.truth = {ids[0]: entry.vectors[MODEL]}

@@ -16,7 +16,7 @@ from service.kinds.label_sources import kinds_from_keywords, kinds_from_table
 from service.kinds.labels import Kinds, kind_named, kind_of_folder
 from service.photos.keywords import keywords_in
 from service.store.catalog import Catalog
-from service.store.records import Entry, Facts, Place
+from service.store.records import Entry, FileInfo, PhotographFacts
 
 
 class Shelf:
@@ -33,7 +33,7 @@ class Shelf:
         entries = []
         for name in names:
             folder, _, file = name.rpartition("/")
-            facts = Facts(Place(self.root.id, folder, file, 1, 1), name.encode(), 40, 40, "JPEG")
+            facts = PhotographFacts(FileInfo(self.root.id, folder, file, 1, 1), name.encode(), 40, 40, "JPEG")
             entries.append(Entry(facts, {"x": np.ones(2, np.float16)}, b"jpeg"))
         return self.catalog.write(entries)
 
@@ -53,7 +53,7 @@ def test_kinds_are_the_names_of_folders_at_once_and_by_themselves(shelf: Shelf) 
     assert shelf.kinds.of([rose, daisy, deep, loose, unsorted]) == {rose: "rose", daisy: "daisy", deep: "rose"}
     assert shelf.kinds.counts() == {"daisy": 1, "rose": 2}
     assert shelf.kinds.ids().tolist() == [rose, daisy, deep]
-    shelf.catalog.place(loose, Place(shelf.root.id, "lily", "3.jpg", 1, 1))
+    shelf.catalog.update_file(loose, FileInfo(shelf.root.id, "lily", "3.jpg", 1, 1))
     assert shelf.kinds.of([loose]) == {loose: "lily"}
 
 

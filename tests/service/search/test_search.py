@@ -20,7 +20,7 @@ from service.search.query import MOST_K, Query
 from service.search.search import LEAST_CANDIDATES, search
 from service.search.target import QueryItem
 from service.store.catalog import Catalog
-from service.store.records import Entry, Facts, Place
+from service.store.records import Entry, FileInfo, PhotographFacts
 from service.texts import MOST_CHARACTERS
 from service.types import Float32Array
 from tests.service.colours import ColourEncoder
@@ -147,6 +147,10 @@ class Shelf:
         return search(query, self if scorer is None else replace(self, scorer=scorer), self.catalog)
 
 
+def facts_of(root_id: int, name: str, content_hash: bytes) -> PhotographFacts:
+    return PhotographFacts(FileInfo(root_id, "", name, 1, 1), content_hash, 10, 10, "JPEG")
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Iterator[Shelf]:
     catalog = Catalog(tmp_path / "catalog.sqlite")
@@ -154,7 +158,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     angles = np.radians(np.arange(0, 100, 10))
     entries = [
         Entry(
-            Facts(Place(root.id, "", f"{degrees * 10}.jpg", 1, 1), bytes([degrees]), 10, 10, "JPEG"),
+            facts_of(root.id, f"{degrees * 10}.jpg", bytes([degrees])),
             {"angles": np.array([np.cos(angle), np.sin(angle)], np.float16)},
             b"",
         )
@@ -242,7 +246,7 @@ def test_more_candidates_are_scored_than_are_asked_for(shelf: Shelf, k: int, can
     vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)).astype(np.float16)
     shelf.catalog.write(
         [
-            Entry(Facts(Place(root.id, "", f"many {number}.jpg", 1, 1), b"m", 10, 10, "JPEG"), {"angles": vector}, b"")
+            Entry(facts_of(root.id, f"many {number}.jpg", b"m"), {"angles": vector}, b"")
             for number, vector in enumerate(vectors)
         ]
     )
@@ -269,10 +273,7 @@ def test_it_is_left_out_even_where_its_copies_come_before_it(shelf: Shelf) -> No
     """Copies have the same vector, so the photograph itself need not be the first candidate, nor one at all."""
     root, _ = shelf.catalog.add_root(Path("/copies"))
     vector = shelf.catalog.vector(shelf.ids[0], "angles").astype(np.float16)
-    copies = [
-        Entry(Facts(Place(root.id, "", f"copy {number}.jpg", 1, 1), b"c", 10, 10, "JPEG"), {"angles": vector}, b"")
-        for number in range(5)
-    ]
+    copies = [Entry(facts_of(root.id, f"copy {number}.jpg", b"c"), {"angles": vector}, b"") for number in range(5)]
     added = shelf.catalog.write(copies)
     shelf.index.catch_up(shelf.catalog)
     for identity in (shelf.ids[0], *added):

@@ -14,7 +14,7 @@ import pytest
 from service.errors import LibraryError, NotFoundError
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
-from service.store.records import Entry, Facts, Place
+from service.store.records import Entry, FileInfo, PhotographFacts
 from tests.service.colours import vectors_of
 
 MODEL = "model"
@@ -31,10 +31,10 @@ def entry(
     catalog: Catalog, name: str, content: int = 0, identity: int | None = None, of: Sequence[str] = (MODEL,)
 ) -> Entry:
     root, folder = catalog.add_root(Path("/photographs/all"))
-    place = Place(root.id, folder, name, 100, 1_700_000_000_123_456_789)
+    place = FileInfo(root.id, folder, name, 100, 1_700_000_000_123_456_789)
     vector = np.zeros(4, np.float16)
     vector[content % 4] = 1
-    facts = Facts(place, content.to_bytes(16, "big"), 640, 480, "JPEG")
+    facts = PhotographFacts(place, content.to_bytes(16, "big"), 640, 480, "JPEG")
     return Entry(facts, dict.fromkeys(of, vector), b"thumbnail", identity)
 
 
@@ -54,7 +54,7 @@ def test_what_is_written_is_read_as_it_was(catalog: Catalog) -> None:
 def test_it_is_still_there_when_opened_again(tmp_path: Path) -> None:
     first = Catalog(tmp_path / "catalog.sqlite")
     (identity,) = first.write([entry(first, "a.jpg", 1)])
-    first.remember(model="mini")
+    first.save_settings(model="mini")
     first.close()
     second = Catalog(tmp_path / "catalog.sqlite")
     assert second.record(identity).name == "a.jpg"
@@ -69,8 +69,8 @@ def test_each_change_makes_one_generation(catalog: Catalog) -> None:
     assert catalog.generation() == 1
     catalog.remove(ids[:1])
     assert catalog.generation() == 2
-    catalog.remember(anything="x")
-    catalog.place(ids[1], Place(1, "", "c.jpg", 1, 1))
+    catalog.save_settings(anything="x")
+    catalog.update_file(ids[1], FileInfo(1, "", "c.jpg", 1, 1))
     assert catalog.generation() == 2, "nothing that can be found has changed"
 
 
@@ -150,10 +150,10 @@ def test_new_content_drops_the_vectors_of_every_model(catalog: Catalog) -> None:
     assert catalog.fingerprints_of(identity) == {"other"}
 
 
-def test_adoption_drops_the_vectors_of_other_models(catalog: Catalog) -> None:
+def test_switching_the_model_drops_the_vectors_of_other_models(catalog: Catalog) -> None:
     (identity,) = catalog.write([entry(catalog, "a.jpg", 1)])
     catalog.write([entry(catalog, "a.jpg", 1, identity, ["other"])])
-    catalog.adopt("new model", "other")
+    catalog.switch_model("new model", "other")
     assert vectors_of(catalog) == {"other": 1}
     assert (catalog.setting("model"), catalog.setting("fingerprint")) == ("new model", "other")
 
@@ -163,11 +163,11 @@ def test_a_folder_does_not_hold_what_only_looks_like_it(catalog: Catalog) -> Non
     root, _ = catalog.add_root(Path("/r"))
     folders = ["Trip", "Trip/x", "trip/x", "Trip2/x", "tr%/x", "tr_p/x", "", "Тест/x", "тест/x", "it's/x"]
     for number, folder in enumerate(folders):
-        facts = Facts(Place(root.id, folder, "a.jpg", 1, 1), bytes([number]), 9, 9, "JPEG")
+        facts = PhotographFacts(FileInfo(root.id, folder, "a.jpg", 1, 1), bytes([number]), 9, 9, "JPEG")
         catalog.write([Entry(facts, {MODEL: np.zeros(4, np.float16)}, b"")])
 
     def under(folder: str) -> list[str]:
-        return [found for _, found in catalog.ids_under(root.id, folder)]
+        return [found for _, found in catalog.photographs_under(root.id, folder)]
 
     assert under("Trip") == ["Trip", "Trip/x"]
     assert under("tr%") == ["tr%/x"]
@@ -196,7 +196,7 @@ def test_a_folder_around_roots_takes_their_photographs_over(catalog: Catalog) ->
     for root in ("/a/one", "/a/two/deep", "/ab"):
         known, _ = catalog.add_root(Path(root))
         for folder in ("", "x"):
-            facts = Facts(Place(known.id, folder, "p.jpg", 1, 1), root.encode(), 9, 9, "JPEG")
+            facts = PhotographFacts(FileInfo(known.id, folder, "p.jpg", 1, 1), root.encode(), 9, 9, "JPEG")
             catalog.write([Entry(facts, {MODEL: np.zeros(4, np.float16)}, b"")])
     outer, _ = catalog.add_root(Path("/a"))
     assert {root.path for root in catalog.roots()} == {Path("/a"), Path("/ab")}
@@ -322,10 +322,10 @@ def test_a_catalog_that_somebody_holds_is_not_waited_for_for_ever(catalog: Catal
     holder = sqlite3.connect(catalog.file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(LibraryError, match=r"cannot be written .*; nothing was lost"):
-        catalog.remember(model="x")
+        catalog.save_settings(model="x")
     holder.execute("ROLLBACK")
     holder.close()
-    catalog.remember(model="x")
+    catalog.save_settings(model="x")
     assert catalog.setting("model") == "x"
 
 
@@ -353,8 +353,8 @@ def test_vectors_of_several_fingerprints_are_read_together(catalog: Catalog) -> 
         ids[2]: [[0, 0, 0, 1], [0, 0, 0, 1]],
     }
     assert read(catalog, ["features", MODEL])[ids[0]] == [[0] * 4, [1] * 4], "in the order asked for"
-    assert catalog.count_with([MODEL]) == 3
-    assert catalog.count_with(BOTH) == 2
+    assert catalog.count_with_vectors([MODEL]) == 3
+    assert catalog.count_with_vectors(BOTH) == 2
 
 
 @pytest.mark.parametrize("late", BOTH)
@@ -370,24 +370,24 @@ def test_a_photograph_is_complete_with_every_vector_that_is_asked_for(catalog: C
     root = catalog.roots()[0].id
 
     def complete(*fingerprints: str) -> set[str]:
-        return {name for name, known in catalog.known_in(root, "", fingerprints).items() if known.complete}
+        return {name for name, known in catalog.files_in(root, "", fingerprints).items() if known.complete}
 
     assert complete() == complete(MODEL) == {"a.jpg", "b.jpg"}
     assert complete(*BOTH) == {"a.jpg"}
     assert complete("unheard of") == set()
 
 
-def test_adoption_keeps_what_it_is_told_to(catalog: Catalog) -> None:
+def test_switching_the_model_keeps_the_fingerprints_to_keep(catalog: Catalog) -> None:
     catalog.write([entry(catalog, "a.jpg", 1, of=["old", "new", "new.features", "additional"])])
-    catalog.adopt("new model", "new", {"new.features", "additional"}, features="new.features")
+    catalog.switch_model("new model", "new", {"new.features", "additional"}, features="new.features")
     assert vectors_of(catalog) == {"new": 1, "new.features": 1, "additional": 1}
     assert (catalog.setting("model"), catalog.setting("features")) == ("new model", "new.features")
 
 
 def test_dropped_vectors_make_a_generation_of_their_own(catalog: Catalog) -> None:
     catalog.write([entry(catalog, "a.jpg", 1, of=BOTH)])
-    assert catalog.dropped() == 0
-    catalog.drop("features", additional_models="[]")
+    assert catalog.vectors_dropped_at() == 0
+    catalog.drop_vectors("features", additional_models="[]")
     assert vectors_of(catalog) == {MODEL: 1}
-    assert catalog.dropped() == catalog.generation() == 2
+    assert catalog.vectors_dropped_at() == catalog.generation() == 2
     assert catalog.setting("additional_models") == "[]"

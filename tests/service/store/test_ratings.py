@@ -18,7 +18,7 @@ from service.library import Library
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
 from service.store.ratings import MOST_NAME_CHARACTERS, SOMEBODY, Ratings, make_rating
-from service.store.records import Entry, Facts, Place
+from service.store.records import Entry, FileInfo, PhotographFacts
 from service.texts import MOST_CHARACTERS
 from tests.service.colours import paint
 
@@ -31,8 +31,8 @@ def fill(catalog: Catalog, folder: Path, *names: str) -> dict[str, int]:
     entries = []
     for number, name in enumerate(names):
         file = paint(folder / name, (number, 0, 0))
-        place = Place(root.id, below, name, file.stat().st_size, 1)
-        facts = Facts(place, number.to_bytes(16, "big"), 48, 32, "PNG")
+        place = FileInfo(root.id, below, name, file.stat().st_size, 1)
+        facts = PhotographFacts(place, number.to_bytes(16, "big"), 48, 32, "PNG")
         entries.append(Entry(facts, {FINGERPRINT: np.full(4, 0.5, np.float16)}, b"thumbnail"))
     return dict(zip(names, catalog.write(entries), strict=True))
 
@@ -189,7 +189,7 @@ def test_a_catalog_from_before_ratings_keeps_its_photographs_and_vectors(
     folder = tmp_path / "library"
     folder.mkdir()
     with monkeypatch.context() as earlier:
-        earlier.setattr("service.store.catalog.MIGRATIONS", MIGRATIONS[:1])
+        earlier.setattr("service.store.database.MIGRATIONS", MIGRATIONS[:1])
         old = Catalog(folder / "catalog.sqlite")
         ids = fill(old, photographs, "a.png", "b.png")
         old.close()

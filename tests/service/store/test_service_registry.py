@@ -20,8 +20,8 @@ from filelock import FileLock
 
 from service.cli.search_output import SearchOutput
 from service.config import Settings
-from service.store.loopback import own_address
-from service.store.service_registry import HEADER, noting, own_version, who_serves
+from service.store.loopback import local_address
+from service.store.service_registry import SERVICE_HEADER, announced, own_version, running_services
 from tests.conftest import ROOT, Finished
 from tests.service.conftest import Shelf
 
@@ -38,36 +38,36 @@ def a_note(folder: Path, token: str, **facts: Any) -> None:
 
 def test_a_note_is_there_while_the_service_answers_and_gone_afterwards(tmp_path: Path) -> None:
     settings = Settings(library=tmp_path, host="0.0.0.0", device="cpu")  # noqa: S104 - never bound to
-    with noting(tmp_path, settings) as note:
-        assert who_serves(tmp_path) == []
+    with announced(tmp_path, settings) as note:
+        assert running_services(tmp_path) == []
         note.write(8123)
-        ((token, found),) = who_serves(tmp_path)
+        ((token, found),) = running_services(tmp_path)
         assert (token, found.pid, found.url) == (note.token, os.getpid(), "http://127.0.0.1:8123")
         assert (found.model, found.device, found.precision) == (None, "cpu", "fp32")
-        with noting(tmp_path, settings) as second:
+        with announced(tmp_path, settings) as second:
             second.write(8124)
-            assert {each.port for _, each in who_serves(tmp_path)} == {8123, 8124}
-        assert [each.port for _, each in who_serves(tmp_path)] == [8123]
+            assert {each.port for _, each in running_services(tmp_path)} == {8123, 8124}
+        assert [each.port for _, each in running_services(tmp_path)] == [8123]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_note_of_a_killed_service_is_not_believed_and_goes_with_the_next(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom service.config import Settings\n"
-        "from service.store.service_registry import noting\nfolder = Path(sys.argv[1])\n"
-        "with noting(folder, Settings(library=folder)) as note:\n"
+        "from service.store.service_registry import announced\nfolder = Path(sys.argv[1])\n"
+        "with announced(folder, Settings(library=folder)) as note:\n"
         "    note.write(8123)\n    print('there', flush=True)\n    time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:
         assert process.stdout.readline() == "there\n"
-        assert len(who_serves(tmp_path)) == 1
+        assert len(running_services(tmp_path)) == 1
         process.send_signal(signal.SIGKILL)
         process.wait(30)
     assert len(list(tmp_path.glob("serving-*.json"))) == 1
-    assert who_serves(tmp_path) == []
-    with noting(tmp_path, Settings(library=tmp_path)):
+    assert running_services(tmp_path) == []
+    with announced(tmp_path, Settings(library=tmp_path)):
         assert list(tmp_path.glob("serving-*.json")) == []
 
 
@@ -89,9 +89,9 @@ def test_a_note_that_leads_away_or_makes_no_sense_is_not_followed(tmp_path: Path
     token = TOKEN
     a_note(tmp_path, token)
     with FileLock(tmp_path / f"serving-{token}.lock"):
-        assert len(who_serves(tmp_path)) == 1
+        assert len(running_services(tmp_path)) == 1
         a_note(tmp_path, token, **facts)
-        assert who_serves(tmp_path) == []
+        assert running_services(tmp_path) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -99,15 +99,15 @@ def test_notes_that_are_no_files_or_no_json_are_passed_over(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "serving-0123456789abcdef.json")
     (tmp_path / "serving-0123456789abcdee.json").write_text("[" * 4000)
     (tmp_path / "serving-0123456789abcded.json").write_bytes(b"\xff")
-    assert who_serves(tmp_path) == []
-    assert who_serves(tmp_path / "not there") == []
+    assert running_services(tmp_path) == []
+    assert running_services(tmp_path / "not there") == []
 
 
 def test_addresses_of_this_machine() -> None:
-    assert [own_address(host) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost", "0.0.0.0", "::")] == [  # noqa: S104
+    assert [local_address(host) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost", "0.0.0.0", "::")] == [  # noqa: S104
         *("127.0.0.1", "127.1.2.3", "::1", "localhost", "127.0.0.1", "::1")
     ]
-    assert [own_address(host) for host in ("192.168.0.1", "localhost.example.org", "", "127.0.0.1@example.org")] == [
+    assert [local_address(host) for host in ("192.168.0.1", "localhost.example.org", "", "127.0.0.1@example.org")] == [
         None
     ] * 4
 
@@ -122,7 +122,7 @@ def answering(folder: Path, status: int, body: bytes, *, signed: bool = True) ->
         def do_POST(self) -> None:
             received.append(self.rfile.read(int(self.headers["content-length"])))
             self.send_response(status)
-            self.send_header(HEADER, token if signed else "another")
+            self.send_header(SERVICE_HEADER, token if signed else "another")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -25,7 +25,7 @@ from service.encoder.runtimes.convert import ConversionError, with_precise_layer
 from service.encoder.runtimes.model_cache import MANIFEST
 from service.encoder.runtimes.probes import COUNT, synthetic_photographs
 from service.errors import ModelError, UsageError
-from service.store.array_files import write_signed
+from service.store.array_files import write_checksummed
 
 TEXTS = ["a cat", "two dogs play in the snow", "собака"]
 Load = Callable[..., Encoder]
@@ -383,7 +383,7 @@ def test_compiled_graphs_are_kept_and_made_anew_where_they_are_not_whole(
     elif harm == "empty":
         content.clear()
     if harm == "of another version":
-        assert write_signed(blob, b"something that OpenVINO does not know")
+        assert write_checksummed(blob, b"something that OpenVINO does not know")
     else:
         blob.write_bytes(bytes(content))
     real, made = openvino_towers.compile_graph, []
