@@ -27,7 +27,7 @@ from data.kinds import KindFolder, LeftOut, copies, read_kinds
 from eval.bootstrap import Interval, interval, resample_counts
 from service.errors import DataError, MismatchError
 from service.heads.projection import Head, unit
-from service.kinds.knn_vote import Vote, count_votes
+from service.kinds.knn_vote import KnnVote, count_votes
 from service.types import BoolArray, Float32Array, Float64Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def search_gallery(
     gallery: Float32Array,
     gallery_kinds: Int64Array,
     exclude: Int64Array | None = None,
-    vote: Vote | None = None,
+    vote: KnnVote | None = None,
 ) -> GalleryResults:
     """What photographs (n, d) of kinds (n,) find in a gallery (m, d) of kinds (m,) by the inner product.
 

@@ -33,16 +33,16 @@ from eval.bootstrap import Interval, interval, resample_counts
 from service.compute.cores import usable_cores
 from service.errors import DataError, LibraryError, PhotographError
 from service.heads.projection import Head
-from service.kinds.knn_vote import Vote, count_votes
+from service.kinds.knn_vote import KnnVote, count_votes
 from service.kinds.vote_calibration import (
-    MOST_ASKED,
+    CALIBRATION_SAMPLE,
     NEIGHBOURS,
     UNKNOWN_SHARE,
-    Chunk,
+    LabelledVectors,
     auroc,
     calibrate,
     calibration_error,
-    nearest_others,
+    held_out_neighbours,
 )
 from service.photos.decode import is_photograph_name, open_photograph
 from service.search.classify import DEFAULT_K
@@ -196,7 +196,7 @@ class _Measurement:
     refit: Refit | None
     on_progress: OnStage
     asked: Int64Array = field(init=False)
-    vote: Vote = field(init=False)
+    vote: KnnVote = field(init=False)
 
     def figures(self) -> tuple[dict[str, float], dict[str, Interval], dict[str, float]]:
         """The figures, their intervals, and AUROC by the kind that was left out."""
@@ -268,7 +268,7 @@ def _auroc(judged: Judged, of_kind: BoolArray) -> float:
     return auroc(judged.confidence[~of_kind], judged.confidence[of_kind])
 
 
-def _votes(vote: Vote, vectors: Float32Array, own: Int64Array, voting: Float32Array, kinds: Int64Array) -> Judged:
+def _votes(vote: KnnVote, vectors: Float32Array, own: Int64Array, voting: Float32Array, kinds: Int64Array) -> Judged:
     """What `voting` (m, d) of `kinds` (m,) say of photographs (n, d) of the kinds `own` (n,)."""
     depth = min(_DEPTH, len(voting))
     similarities, found = [], []
@@ -293,16 +293,16 @@ def _votes(vote: Vote, vectors: Float32Array, own: Int64Array, voting: Float32Ar
     )
 
 
-def _calibrated(vectors: Float32Array, kinds: Int64Array) -> Vote:
+def _calibrated(vectors: Float32Array, kinds: Int64Array) -> KnnVote:
     """The vote that a library of these photographs would make for itself."""
     ids = np.arange(len(kinds))
-    asked = np.sort(np.random.default_rng(0).permutation(ids)[:MOST_ASKED])
+    asked = np.sort(np.random.default_rng(0).permutation(ids)[:CALIBRATION_SAMPLE])
     chunks = [
-        Chunk(ids[first : first + 4096], vectors[first : first + 4096], kinds[first : first + 4096])
+        LabelledVectors(ids[first : first + 4096], vectors[first : first + 4096], kinds[first : first + 4096])
         for first in range(0, len(ids), 4096)
     ]
     itself = [frozenset([int(row)]) for row in asked]
-    return calibrate(nearest_others(vectors[asked], kinds[asked], chunks, itself, NEIGHBOURS)).vote
+    return calibrate(held_out_neighbours(vectors[asked], kinds[asked], chunks, itself, NEIGHBOURS)).vote
 
 
 def _splits(photographs: _Photographs) -> Iterator[tuple[Int64Array, Int64Array]]:

@@ -20,11 +20,11 @@ from service.config import Settings
 from service.encoder.library_encoders import LibraryEncoders
 from service.encoder.text_batcher import TextBatcher
 from service.errors import LibraryError, NotFoundError, UsageError
-from service.heads.registry import HeadFacts, Heads
+from service.heads.registry import HeadRegistry, HeadSummary
 from service.index import VectorIndex
 from service.index.latest import Latest
 from service.kinds.labels import Kinds
-from service.kinds.vote_cache import Votes, check_kinds
+from service.kinds.vote_cache import VoteCache, check_kinds
 from service.match.artifact import FACTS
 from service.match.scorer import load_scorer
 from service.photos.decode import open_photograph
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
     from service.encoder.models import DownloadProgress
     from service.indexing.indexer import Event
-    from service.kinds.knn_vote import Vote
+    from service.kinds.knn_vote import KnnVote
     from service.match.ratings_export import Export
     from service.search.classify import Classification, PhotographSource
 
@@ -86,14 +86,14 @@ class Library:
         self.catalog = catalog
         self.settings = settings
         self._encoders = LibraryEncoders(folder, catalog, self.settings, say)
-        self._heads = Heads(folder, catalog, self._encoders)
+        self._heads = HeadRegistry(folder, catalog, self._encoders)
         self._texts = TextBatcher()
         self._latest = Latest(self._refresh, self._is_far_behind)
         # More threads than cores get no more done, and keep whoever answers from getting hold of the interpreter.
         self._turns = threading.BoundedSemaphore(compute_threads())
         self._ratings = Ratings(catalog)
         self.kinds = Kinds(catalog)
-        self._votes = Votes(folder, catalog, self.kinds)
+        self._votes = VoteCache(folder, catalog, self.kinds)
 
     @classmethod
     def open(
@@ -242,7 +242,7 @@ class Library:
                 encoder,
                 others,
                 resolved,
-                features_required=bool(self._heads.looking_at(encoder.fingerprint)),
+                features_required=bool(self._heads.using_encoder(encoder.fingerprint)),
                 save=partial(self._save, encoder),
                 prune=prune,
                 batch_size=self.settings.batch_size,
@@ -263,7 +263,7 @@ class Library:
         library does not have, `BusyError` where another process is writing.
         """
         gone = self._encoders.find_additional(name)
-        if heads := self._heads.looking_at(gone.fingerprint):
+        if heads := self._heads.using_encoder(gone.fingerprint):
             raise UsageError(
                 f"The head {heads[0]} of the library {self.folder} looks at {gone.name}; remove it first with `smysl "
                 f"head remove {heads[0]}`."
@@ -305,11 +305,11 @@ class Library:
 
     # -- heads --------------------------------------------------------------------------------------
 
-    def heads(self) -> list[HeadFacts]:
+    def heads(self) -> list[HeadSummary]:
         """What is known of the library's heads, in the order of their names."""
-        return [self._heads.facts(name) for name in self._heads.names()]
+        return [self._heads.summary(name) for name in self._heads.names()]
 
-    def add_head(self, name: str, folder: Path, *, force: bool = False) -> HeadFacts:
+    def add_head(self, name: str, folder: Path, *, force: bool = False) -> HeadSummary:
         """Copy the head that `smysl train similar` wrote to `folder` into the library, and make its index.
 
         With `force` it takes the place of one of the same name. Raises `UsageError` for a name that cannot be or is
@@ -318,7 +318,7 @@ class Library:
         """
         with write_lock(self.folder, "smysl head add"):
             self._heads.add(name, folder.expanduser(), force=force)
-        return self._heads.facts(name)
+        return self._heads.summary(name)
 
     def remove_head(self, name: str) -> None:
         """Remove the library's copy of a head; raises `UsageError`, `NotFoundError` and `BusyError`."""
@@ -334,7 +334,7 @@ class Library:
 
         return read_kinds(self.kinds, self.catalog, source, on_progress)
 
-    def vote(self, head: str | None = None, on_progress: OnProgress = lambda done, total: None) -> Vote:
+    def vote(self, head: str | None = None, on_progress: OnProgress = lambda done, total: None) -> KnnVote:
         """How neighbours vote on a kind: as a head was fitted to, or else as the library's own photographs show.
 
         Args:
@@ -348,7 +348,7 @@ class Library:
         if head is None:
             return self._votes.current(self.encoder.fingerprint, on_progress).vote
         target = self._heads.open(head)
-        check_kinds(self.kinds.counts(), least=1)
+        check_kinds(self.kinds.counts(), at_least=1)
         return target.head.vote
 
     def classify(

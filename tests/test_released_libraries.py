@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from service.config import Settings
-from service.kinds.knn_vote import Vote
+from service.kinds.knn_vote import KnnVote
 from service.library import Library
 from service.search.hits import SearchResult
 from service.search.query import Query
@@ -110,7 +110,7 @@ def test_what_people_said_is_kept(released: Released) -> None:
 def test_its_vote_is_read_from_its_file(released: Released) -> None:
     before = (released.folder / "vote.json").read_bytes()
     with released.open() as library:
-        assert library.vote() == Vote.of(json.loads(before)["vote"])
+        assert library.vote() == KnnVote.of(json.loads(before)["vote"])
     assert (released.folder / "vote.json").read_bytes() == before
 
 

@@ -1,8 +1,7 @@
-"""Head: pooled features of one encoder or several -> one unit vector in which photographs of a kind are near.
+"""Head: a fitted linear projection of pooled image features in which photographs of one kind are close together.
 
-`smysl train similar` fits one on photographs sorted by kind. It is a folder of two files, `head.json` and
-`head.safetensors`, bound to the fingerprints of its encoders; nothing is unpickled. Fitting and choosing are in
-`training/similar.py`.
+`smysl train similar` (`training/similar`) fits it on photographs sorted by kind. On disk it is a folder with
+`head.json` and `head.safetensors`, bound to the fingerprints of its encoders; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import MismatchError, ModelError
-from service.kinds.knn_vote import Vote
+from service.kinds.knn_vote import KnnVote
 from service.match.artifact import Logistic
 from service.store.array_files import describe_error, read_arrays, write_arrays
 from service.store.atomic import write_text
@@ -31,78 +30,88 @@ ARRAYS = "head.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """One linear look at the features of one encoder.
+    """A linear projection of one encoder's features, scaled to unit length.
 
-    Features (n, features) less `center` (features,) times `projection` (features, width), with `constant` as one more
-    number where it is not 0, brought to length 1; `projection` None takes features as they are. A photograph near
-    the centre, which looks like no kind that the part knows, is by its constant about as near to all others,
-    instead of having a direction made of chance. `weight`, above 0, is the share of this part's cosine in the
-    similarity of two photographs; the weights of a head's parts sum to 1. `model` and `fingerprint` are name and
-    fingerprint of the encoder.
+    Attributes:
+        model: name of the encoder.
+        fingerprint: of the encoder.
+        weight: share of this projection's cosine in the similarity of two photographs, above 0; the weights of a
+            head's projections sum to 1.
+        center: subtracted from the features, (features,).
+        matrix: multiplies the centred features, (features, width); None for the identity.
+        constant: appended to the projected features where it is not 0. It makes photographs near the centre, which
+            resemble no fitted kind, about equally similar to all others; without it their direction is noise.
     """
 
     model: str
     fingerprint: str
     weight: float
     center: Float32Array
-    projection: Float32Array | None = None
+    matrix: Float32Array | None = None
     constant: float = 0.0
 
     @property
     def dimension(self) -> int:
-        """Numbers that this part adds to a vector of the head."""
-        width = len(self.center) if self.projection is None else int(self.projection.shape[1])
+        """Length of the projected vectors."""
+        width = len(self.center) if self.matrix is None else int(self.matrix.shape[1])
         return width + (self.constant != 0.0)
 
     def __call__(self, features: Float32Array) -> Float32Array:
-        """Unit vectors (n, dimension), float32, of features (n, features) of this part's encoder."""
-        seen = features.astype(np.float32) - self.center
-        if self.projection is not None:
-            seen = seen @ self.projection
+        """Unit vectors (n, dimension), float32, of the encoder's features (n, features)."""
+        projected = features.astype(np.float32) - self.center
+        if self.matrix is not None:
+            projected = projected @ self.matrix
         if self.constant:
-            seen = np.concatenate([seen, np.full((len(seen), 1), self.constant, np.float32)], axis=1)
-        return unit(seen)
+            column = np.full((len(projected), 1), self.constant, np.float32)
+            projected = np.concatenate([projected, column], axis=1)
+        return unit(projected)
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What `smysl train similar` fitted. The inner product of two of its vectors is their similarity, -1 to 1.
+    """A weighted sum of projections; the inner product of two of its vectors is their similarity, -1 to 1.
 
-    `same_kind` maps a similarity to the probability that two photographs are of one kind, `vote` what the nearest
-    of a photograph say of its kind; both were fitted on photographs that the head's parts had not seen. `kinds`
-    are the names of the kinds, `candidate` the name of what won, `trained_on` says what it was fitted on, in words.
+    Attributes:
+        projections: at least one.
+        same_kind: similarity to the probability that two photographs are of one kind.
+        vote: k-NN vote on the kind of a photograph; like `same_kind` calibrated on photographs that the projections
+            were not fitted on.
+        kinds: names of the kinds that it was fitted on.
+        candidate: name of the method that was chosen.
+        trained_on: what it was fitted on, in words.
+        figures: what was measured when it was fitted.
+        fingerprint: of projections and weights; empty until the head is saved or loaded.
     """
 
-    parts: tuple[Projection, ...]
+    projections: tuple[Projection, ...]
     same_kind: Logistic
-    vote: Vote
+    vote: KnnVote
     kinds: tuple[str, ...]
     candidate: str
     trained_on: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
-    """Names parts and weights; known once the head has been saved or loaded."""
 
     @property
     def encoders(self) -> dict[str, str]:
-        """Names of the encoders that a photograph must have gone through, by fingerprint."""
-        return {part.fingerprint: part.model for part in self.parts}
+        """Names of the encoders whose features it needs, by fingerprint."""
+        return {projection.fingerprint: projection.model for projection in self.projections}
 
     @property
     def dimension(self) -> int:
         """Length of the head's vectors."""
-        return sum(part.dimension for part in self.parts)
+        return sum(projection.dimension for projection in self.projections)
 
     def project(self, features: Mapping[str, Float32Array]) -> Float32Array:
-        """Unit vectors (n, dimension), float32, of pooled features (n, width) by their encoder's fingerprint."""
+        """Unit vectors (n, dimension), float32, of pooled features (n, width) by the fingerprint of their encoder."""
         return np.concatenate(
-            [np.sqrt(np.float32(part.weight)) * part(features[part.fingerprint]) for part in self.parts], axis=1
+            [np.sqrt(np.float32(each.weight)) * each(features[each.fingerprint]) for each in self.projections], axis=1
         )
 
     def check_encoders(self, known: Sequence[str], where: str) -> None:
-        """Raise `MismatchError` where one of the head's encoders is not among the fingerprints `known`.
+        """Raise `MismatchError` unless the fingerprints of all its encoders are among `known`.
 
-        `where` ends the sentence “… is not in”, such as “the library DIR”.
+        `where` says whose encoders these are, for example “the library DIR”.
         """
         for fingerprint, model in self.encoders.items():
             if fingerprint not in known:
@@ -113,7 +122,7 @@ class Head:
 
     @classmethod
     def load(cls, folder: Path) -> Head:
-        """Read the head in `folder`; `ModelError` where there is none, or a broken one, or one of another version."""
+        """Read a head; raises `ModelError` where `folder` has none, or a damaged one, or one of another version."""
         file = folder / FACTS
         if not file.is_file():
             raise ModelError(f"There is no head in {folder}: it has no {FACTS}. `smysl train similar` makes one.")
@@ -121,7 +130,7 @@ class Head:
             facts = json.loads(file.read_text(encoding="utf-8"))
             version = facts["version"]
             if version == VERSION:
-                return cls._of(facts, read_arrays(folder / ARRAYS, facts["checksum"]))
+                return cls._from_files(facts, read_arrays(folder / ARRAYS, facts["checksum"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"The head {file} cannot be read ({describe_error(error)}). Restore {FACTS} and {ARRAYS} from a copy, "
@@ -133,14 +142,14 @@ class Head:
         )
 
     @classmethod
-    def _of(cls, facts: dict[str, Any], arrays: dict[str, AnyArray]) -> Head:
-        parts = tuple(_part(part, number, arrays) for number, part in enumerate(facts["parts"]))
-        if not parts or not math.isclose(sum(part.weight for part in parts), 1.0, abs_tol=1e-6):
-            raise ValueError("the weights of its parts do not sum to 1")
+    def _from_files(cls, facts: dict[str, Any], arrays: dict[str, AnyArray]) -> Head:
+        projections = tuple(_projection(part, number, arrays) for number, part in enumerate(facts["parts"]))
+        if not projections or not math.isclose(sum(each.weight for each in projections), 1.0, abs_tol=1e-6):
+            raise ValueError("the weights of its projections do not sum to 1")
         return cls(
-            parts=parts,
+            projections=projections,
             same_kind=Logistic.of(facts["same_kind"]),
-            vote=Vote.of(facts["vote"]),
+            vote=KnnVote.of(facts["vote"]),
             kinds=tuple(str(kind) for kind in facts["kinds"]),
             candidate=str(facts["candidate"]),
             trained_on=str(facts["trained_on"]),
@@ -149,26 +158,24 @@ class Head:
         )
 
     def save(self, folder: Path) -> Head:
-        """Write both files, the arrays first, so that a crash leaves what `load` refuses; the head as it is read."""
+        """Write both files and return the head as it is read from them.
+
+        The arrays are written first: `load` refuses what a crash leaves between the two, since the checksum differs.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, AnyArray] = {}
-        for number, part in enumerate(self.parts):
-            arrays[f"{number} center"] = part.center.astype(np.float32)
-            if part.projection is not None:
-                arrays[f"{number} projection"] = part.projection.astype(np.float32)
+        for number, projection in enumerate(self.projections):
+            arrays[f"{number} center"] = projection.center.astype(np.float32)
+            if projection.matrix is not None:
+                arrays[f"{number} projection"] = projection.matrix.astype(np.float32)
         facts = {
             "version": VERSION,
             "candidate": self.candidate,
             "trained_on": self.trained_on,
             "kinds": list(self.kinds),
             "parts": [
-                {
-                    "model": part.model,
-                    "fingerprint": part.fingerprint,
-                    "weight": part.weight,
-                    "constant": part.constant,
-                }
-                for part in self.parts
+                {name: getattr(projection, name) for name in ("model", "fingerprint", "weight", "constant")}
+                for projection in self.projections
             ],
             "same_kind": self.same_kind.facts(),
             "vote": self.vote.facts(),
@@ -180,26 +187,26 @@ class Head:
 
 
 def unit(vectors: NDArray[np.floating[Any]]) -> Float32Array:
-    """Vectors (n, dimension) brought to length 1; one without length stays as it is."""
+    """Vectors (n, dimension) scaled to unit length, float32; zero vectors stay as they are."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: Float32Array = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
     return scaled
 
 
-def _part(facts: dict[str, Any], number: int, arrays: dict[str, AnyArray]) -> Projection:
+def _projection(facts: dict[str, Any], number: int, arrays: dict[str, AnyArray]) -> Projection:
     weight, constant = float(facts["weight"]), float(facts["constant"])
-    center, projection = arrays[f"{number} center"], arrays.get(f"{number} projection")
+    center, matrix = arrays[f"{number} center"], arrays.get(f"{number} projection")
     if not 0.0 < weight <= 1.0:
-        raise ValueError(f"the weight {weight} of a part is not from 0 to 1")
+        raise ValueError(f"the weight {weight} of a projection is not between 0 and 1")
     if not math.isfinite(constant):
-        raise ValueError(f"the constant {constant} of a part is no number")
-    if center.ndim != 1 or (projection is not None and (projection.ndim != 2 or len(projection) != len(center))):
-        raise ValueError("the arrays of a part do not fit together")
-    return Projection(str(facts["model"]), str(facts["fingerprint"]), weight, center, projection, constant)
+        raise ValueError(f"the constant {constant} of a projection is not a number")
+    if center.ndim != 1 or (matrix is not None and (matrix.ndim != 2 or len(matrix) != len(center))):
+        raise ValueError("the arrays of a projection do not fit together")
+    return Projection(str(facts["model"]), str(facts["fingerprint"]), weight, center, matrix, constant)
 
 
 def _fingerprint(facts: dict[str, Any]) -> str:
-    """32 hexadecimal digits (XXH3, 128 bits) over all that makes a vector of a head what it is."""
+    """32 hexadecimal digits (XXH3, 128 bits) over everything that determines the head's vectors."""
     import xxhash
 
     return xxhash.xxh3_128(json.dumps([facts["parts"], facts["checksum"]], sort_keys=True).encode()).hexdigest()

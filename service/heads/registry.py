@@ -1,8 +1,7 @@
-"""The heads of a library: added, listed, removed, and the index of each.
+"""The heads of a library: add, list, remove, open.
 
-A head is a copy of what `smysl train similar` wrote, in the folder `heads/NAME` of the library, with an index beside
-it that is derived from the features in the catalog as the library's own index is from its vectors: nothing is
-encoded for it, and it can be rebuilt at any time.
+A library has a copy of each head in its folder `heads/NAME`, with an index beside it that is derived from the image
+features in the catalog. Nothing is encoded for that, and it can be rebuilt at any time.
 """
 
 from __future__ import annotations
@@ -29,12 +28,18 @@ _NAME = re.compile(r"[^\W_][\w.-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
-class HeadFacts:
-    """What is known of one of a library's heads.
+class HeadSummary:
+    """One of a library's heads, for listing.
 
-    `models` are the names of its encoders, `kinds` how many kinds it was fitted on, `map10` its mean average precision
-    among ten, in per cent and out of fold, where it was measured. `photographs` are those that can be found with it.
-    `fault` is the sentence that says why it cannot be used, None for a head that can.
+    Attributes:
+        name: its name in the library.
+        candidate: name of the method that was chosen when it was fitted.
+        trained_on: what it was fitted on, in words.
+        kinds: how many kinds it was fitted on.
+        models: names of its encoders.
+        map10: cross-validated mean average precision at 10 (MAP@10) in per cent; None where it was not measured.
+        photographs: how many photographs have the features that it needs.
+        fault: a sentence that says why it cannot be used; None for a head that can.
     """
 
     name: str
@@ -47,48 +52,49 @@ class HeadFacts:
     fault: str | None = None
 
 
-class Heads:
-    """The heads in a library's folder. Safe to use from several threads; writing needs the writer's lock."""
+class HeadRegistry:
+    """The heads in a library's folder. Safe to use from several threads; hold the write lock to change them."""
 
     def __init__(self, library: Path, catalog: Catalog, encoders: LibraryEncoders) -> None:
         self._library = library
         self._folder = library / FOLDER
         self._catalog = catalog
         self._encoders = encoders
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         self._latest: dict[str, Latest[HeadTarget]] = {}
 
     def names(self) -> list[str]:
-        """The names of the heads, in the order of the alphabet."""
+        """The names of the heads in alphabetical order."""
         if not self._folder.is_dir():
             return []
         return sorted(folder.name for folder in self._folder.iterdir() if _NAME.fullmatch(folder.name))
 
     def folder_of(self, name: str) -> Path:
-        """The folder of a head; `UsageError` for a name that none can have, `NotFoundError` where there is none."""
+        """The folder of a head; raises `UsageError` for an invalid name, `NotFoundError` for an unknown one."""
         folder = self._folder / checked_name(name)
         if not folder.is_dir():
-            there = ", ".join(self.names())
-            known = f"it has {there}" if there else "add one with `smysl head add NAME DIR`"
-            raise NotFoundError(f"The library {self._library} has no head {name}; {known}.")
+            names = ", ".join(self.names())
+            hint = f"it has {names}" if names else "add one with `smysl head add NAME DIR`"
+            raise NotFoundError(f"The library {self._library} has no head {name}; {hint}.")
         return folder
 
     def open(self, name: str) -> HeadTarget:
-        """A head that can be searched, with its index up to date, or as it was while another thread updates it.
+        """A head with its index, to search with.
 
-        It is loaded again where its files have changed.
+        The index is up to date, or the last one while another thread updates it. A head whose files have changed is
+        loaded again.
 
         Raises:
-            UsageError: no head can have this name.
-            NotFoundError: the library has no head of this name.
-            ModelError: the head's files cannot be read.
-            MismatchError: the library does not have its encoders.
+            UsageError: the name is invalid.
+            NotFoundError: the library has no such head.
+            ModelError: the head's files cannot be read, or its encoders have features of another width.
+            MismatchError: the library does not have all of its encoders.
         """
         self.folder_of(name)
         return self._latest_of(name).get()
 
     def _latest_of(self, name: str) -> Latest[HeadTarget]:
-        with self._guard:
+        with self._lock:
             if name not in self._latest:
                 self._latest[name] = Latest(partial(self._refresh, name), self._is_far_behind)
             return self._latest[name]
@@ -107,12 +113,12 @@ class Heads:
         last.index.catch_up(self._catalog)
         return last
 
-    def facts(self, name: str) -> HeadFacts:
-        """What is known of a head; one that cannot be used says why."""
+    def summary(self, name: str) -> HeadSummary:
+        """A head for listing; where it cannot be used, with the reason."""
         try:
             head = Head.load(self.folder_of(name))
         except SmyslError as error:
-            return HeadFacts(name, fault=error.message)
+            return HeadSummary(name, fault=error.message)
         fault, photographs = None, 0
         try:
             self._check(head)
@@ -121,7 +127,7 @@ class Heads:
         except SmyslError as error:
             fault = error.message
         map10 = head.figures.get("folds_map10")
-        return HeadFacts(
+        return HeadSummary(
             name=name,
             candidate=head.candidate,
             trained_on=head.trained_on,
@@ -132,8 +138,8 @@ class Heads:
             fault=fault,
         )
 
-    def looking_at(self, fingerprint: str) -> list[str]:
-        """The names of the heads that look at the features of an encoder; one that cannot be read looks at nothing."""
+    def using_encoder(self, fingerprint: str) -> list[str]:
+        """The names of the heads that need the features of an encoder; heads that cannot be read are left out."""
         found = []
         for name in self.names():
             with suppress(ModelError):
@@ -142,70 +148,79 @@ class Heads:
         return found
 
     def add(self, name: str, source: Path, *, force: bool) -> None:
-        """Copy the head in `source` into the library under a name and make its index; whole or not at all.
+        """Copy a head into the library and build its index; where that fails, nothing changes.
 
-        Raises `ModelError` and `MismatchError` as `open` does, `UsageError` for a name that is taken without `force`.
+        Args:
+            name: for the head in the library.
+            source: folder of the head.
+            force: replace a head of the same name.
+
+        Raises:
+            UsageError: the name is invalid, or taken and not to be replaced.
+            ModelError: the head's files cannot be read, or its encoders have features of another width.
+            MismatchError: the library does not have all of its encoders.
+            LibraryError: the library is empty, or its folder cannot be written to.
         """
         target = self._folder / checked_name(name)
         self._check(Head.load(source))
         if target.exists() and not force:
             raise UsageError(
-                f"The library {self._library} has a head {name} already. Choose another name, or put the new one in "
-                "its place with --force."
+                f"The library {self._library} has a head {name} already. Choose another name, or replace it with "
+                "--force."
             )
-        part, old = self._folder / f".{name}.part", self._folder / f".{name}.old"
+        new, old = self._folder / f".{name}.part", self._folder / f".{name}.old"
         try:
-            for left in (part, old):
-                shutil.rmtree(left, ignore_errors=True)
-            part.mkdir(parents=True)
+            for leftover in (new, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+            new.mkdir(parents=True)
             for file in (ARRAYS, FACTS):
-                shutil.copyfile(source / file, part / file)
-            # What is kept is what is checked, though the source may have been changed meanwhile.
-            head = Head.load(part)
+                shutil.copyfile(source / file, new / file)
+            # The copy is checked again, since the source may have changed in the meantime.
+            head = Head.load(new)
             self._check(head)
-            HeadTarget.open(name, head, part, self._catalog, self._encoders).index.save(part)
+            HeadTarget.open(name, head, new, self._catalog, self._encoders).index.save(new)
             if target.exists():
                 target.rename(old)
-            part.rename(target)
+            new.rename(target)
         except OSError as error:
             if old.exists() and not target.exists():
                 old.rename(target)
             raise LibraryError(f"The head {name} cannot be written to {self._folder} ({error.strerror}).") from None
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
 
     def remove(self, name: str) -> None:
         """Remove the library's copy of a head and its index."""
         folder = self.folder_of(name)
-        gone = self._folder / f".{name}.old"
+        old = self._folder / f".{name}.old"
         try:
-            shutil.rmtree(gone, ignore_errors=True)
-            # In one step, so that nobody finds half a head.
-            folder.rename(gone)
+            shutil.rmtree(old, ignore_errors=True)
+            # Renamed first, so that no reader finds a head with only some of its files.
+            folder.rename(old)
         except OSError as error:
             raise LibraryError(f"The head {folder} cannot be removed ({error.strerror}).") from None
-        shutil.rmtree(gone, ignore_errors=True)
-        with self._guard:
+        shutil.rmtree(old, ignore_errors=True)
+        with self._lock:
             self._latest.pop(name, None)
 
     def save(self, name: str) -> None:
-        """Bring the index of a head up to date and write it; searches use the last one meanwhile."""
+        """Update the index of a head and write it; searches use the last one in the meantime."""
         self.folder_of(name)
         latest = self._latest_of(name)
         with latest.turn() as last:
             self._refresh(name, last).index.save(self._folder / name)
 
     def save_all(self) -> None:
-        """Bring the indexes of all heads that can be used up to date and write them."""
+        """Update and write the indexes of all heads that can be used."""
         for name in self.names():
-            if self.facts(name).fault is None:
+            if self.summary(name).fault is None:
                 self.save(name)
 
     @contextmanager
     def closing(self) -> Iterator[None]:
-        """Wait until no head is brought up to date, and keep others from it meanwhile."""
-        with self._guard, ExitStack() as stack:
+        """Wait until no index of a head is being updated, and let none be updated while the block runs."""
+        with self._lock, ExitStack() as stack:
             for latest in self._latest.values():
                 stack.enter_context(latest.turn())
             yield
@@ -222,10 +237,10 @@ class Heads:
 
 
 def checked_name(name: str) -> str:
-    """A name that a head may have; raises `UsageError` for any other."""
+    """The name, where a head may have it; raises `UsageError` otherwise."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"“{name[:100]}” cannot be the name of a head: take letters, digits, “-”, “_” and “.”, at most 40, with a "
-            "letter or a digit first."
+            f"“{name[:100]}” cannot be the name of a head: use letters, digits, “-”, “_” and “.”, at most 40, beginning "
+            "with a letter or a digit."
         )
     return name

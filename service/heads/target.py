@@ -150,7 +150,7 @@ class HeadTarget:
 
 def _project(name: str, head: Head, features: Mapping[str, Float16Array | Float32Array]) -> Float32Array:
     """Unit vectors (n, dimension) of pooled features (n, width) by the fingerprints of their encoders."""
-    for projection in head.parts:
+    for projection in head.projections:
         width = features[projection.fingerprint].shape[1]
         if len(projection.center) != width:
             raise ModelError(

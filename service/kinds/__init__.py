@@ -1,4 +1,4 @@
-"""Kinds (class labels) of photographs: where labels come from, the k-nearest-neighbour vote and its calibration.
+"""Kinds (class labels) of photographs: where they come from, the k-nearest-neighbour vote and its calibration.
 
-May import `store` and what is below it.
+May import `encoder`, `photos`, `store` and what is below them.
 """

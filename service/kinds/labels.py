@@ -1,8 +1,8 @@
-"""Kinds: what the photographs of a library are of, such as daisy or tulip, and where that is known from.
+"""Kinds (class labels) of the photographs of a library, such as daisy or tulip.
 
-A kind comes from the folder that a photograph lies in, which is the default and always current, or from keywords or
-a table, which are read once by `service.kinds.label_sources` and kept in the catalog. A photograph right in a folder that
-was indexed has no kind from its folder: what a person calls the whole collection says nothing of one photograph.
+By default the kind of a photograph is the name of its folder, and follows moves at once. Otherwise kinds are read from
+keywords or a table by `service.kinds.label_sources` and stored in the catalog. A photograph directly in a root has no
+kind from its folder: the name of a whole collection says nothing about one photograph.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from service.types import Int64Array
 
 FOLDERS, KEYWORDS, TABLE = "folders", "keywords", "table"
 UNKNOWN = "unknown"
-"""What a photograph is called whose kind nobody knows; never the name of a kind."""
+"""Shown for a photograph of an unknown kind; never the name of a kind."""
 
 MOST_KIND_CHARACTERS = 200
-_AT_ONCE = 500
+_SQL_BATCH = 500
 
 
 class Kinds:
     """The kinds of a catalog's photographs. A photograph has one kind or none.
 
-    Making other kinds current makes no new generation, since it changes nothing that can be found; `stamp` changes
-    with it.
+    Replacing the kinds changes `stamp` but not the catalog's generation, since it does not affect searches.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -43,15 +42,15 @@ class Kinds:
 
     @property
     def stamp(self) -> str:
-        """Another one whenever kinds have been read anew, from the same source or another."""
+        """A random string, another one each time that kinds have been read."""
         return self._catalog.setting("kinds_stamp") or ""
 
     def use_folders(self) -> None:
-        """Take kinds from folders again; what was read from keywords or a table is dropped."""
+        """Use the names of folders, and delete kinds that were read from keywords or a table."""
         self._replace(FOLDERS, {})
 
     def use(self, source: str, kinds: Mapping[int, str]) -> None:
-        """Make kinds by photographs' ids, which were read from `source`, the library's only ones."""
+        """Replace all kinds by these, by photograph id, which were read from `source`: "keywords" or "table"."""
         self._replace(source, kinds)
 
     def _replace(self, source: str, kinds: Mapping[int, str]) -> None:
@@ -69,23 +68,22 @@ class Kinds:
         """The kinds of photographs by id; those without one are left out."""
         found: dict[int, str] = {}
         by_folder = self.source == FOLDERS
-        asked = (
-            "SELECT id, folder FROM photograph WHERE id IN"
+        select = (
+            "SELECT id, folder FROM photograph WHERE id"
             if by_folder
-            else "SELECT photograph_id, name FROM kind WHERE photograph_id IN"
+            else "SELECT photograph_id, name FROM kind WHERE photograph_id"
         )
-        for start in range(0, len(ids), _AT_ONCE):
-            some = [int(identity) for identity in ids[start : start + _AT_ONCE]]
-            marks = ",".join("?" * len(some))
-            rows = self._catalog.connection.execute(f"{asked} ({marks})", some)
-            for identity, said in rows:
-                kind = kind_of_folder(said) if by_folder else said
+        for start in range(0, len(ids), _SQL_BATCH):
+            batch = [int(identity) for identity in ids[start : start + _SQL_BATCH]]
+            marks = ",".join("?" * len(batch))
+            for identity, name in self._catalog.connection.execute(f"{select} IN ({marks})", batch):
+                kind = kind_of_folder(name) if by_folder else name
                 if kind is not None:
                     found[identity] = kind
         return found
 
     def counts(self) -> dict[str, int]:
-        """How many photographs there are of each kind, by name in alphabetical order."""
+        """The number of photographs of each kind, in alphabetical order."""
         if self.source != FOLDERS:
             rows = self._catalog.connection.execute("SELECT name, COUNT(*) FROM kind GROUP BY name")
             return dict(sorted(rows))
@@ -98,7 +96,7 @@ class Kinds:
         return dict(sorted(counts.items()))
 
     def ids(self) -> Int64Array:
-        """The ids (n,) of all photographs that have a kind, rising."""
+        """The ids (n,) of all photographs that have a kind, in ascending order."""
         if self.source != FOLDERS:
             rows = self._catalog.connection.execute("SELECT photograph_id FROM kind ORDER BY photograph_id")
             return np.fromiter((row[0] for row in rows), np.int64)
@@ -107,24 +105,24 @@ class Kinds:
 
 
 def kind_of_folder(folder: str) -> str | None:
-    """The kind of what lies in a folder below its root, by the folder's own name; None in the root itself.
+    """The kind of photographs in `folder`, a path relative to its root: the folder's name.
 
-    Neither has a folder called “unknown” a kind.
+    None in the root itself and in a folder called “unknown”.
     """
-    # One system writes é as one character, another as two.
+    # Some systems write é as one character, others as two.
     name = unicodedata.normalize("NFC", folder.rpartition("/")[2]).strip()
     return name if name and name.casefold() != UNKNOWN else None
 
 
 def kind_named(name: str) -> str:
-    """The name of a kind with its white space made single spaces; raises `UsageError` for what cannot be one."""
+    """Check and normalise the name of a kind: single spaces, NFC; raises `UsageError` for what cannot be one."""
     kind = " ".join(unicodedata.normalize("NFC", name).split())
     if not kind:
         raise UsageError("The kind is empty; name it, or leave the photograph out.")
     if len(kind) > MOST_KIND_CHARACTERS:
-        raise UsageError(f"The kind has {len(kind):,} characters, and at most {MOST_KIND_CHARACTERS} are a name.")
+        raise UsageError(f"The kind has {len(kind):,} characters, and a name has at most {MOST_KIND_CHARACTERS}.")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in kind):
-        raise UsageError("The kind holds characters that are no text (control characters).")
+        raise UsageError("The kind has control characters; take them out.")
     if kind.casefold() == UNKNOWN:
-        raise UsageError(f"“{kind}” is no kind: it is what photographs without one are called.")
+        raise UsageError(f"“{kind}” cannot be a kind: it stands for photographs without one. Choose another name.")
     return kind

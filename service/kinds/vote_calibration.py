@@ -1,263 +1,273 @@
-"""How far the vote of a library's neighbours can be trusted, learnt from the library's own photographs.
+"""Calibration of a k-NN vote on the photographs of the library that it is for.
 
-Each of some photographs is asked about as if it were new: itself and its copies are left out, and the others vote.
-Then it is asked once more with all of its kind left out, which is what a photograph of an unknown kind looks like.
-A head brings the calibration that it was fitted with; the cosine of an encoder has seen no kind, so here nothing is
-judged by what it was fitted on but the vote itself, and that is judged out of fold.
+Held-out photographs are classified as if they were new: each without itself and its copies among the neighbours
+(leave-one-out), and once more without all photographs of its kind, which is what a photograph of an unknown kind looks
+like. The figures (accuracy, ECE, AUROC) come from nested cross-validation. No other data is needed, since an encoder's
+cosine was not fitted on these kinds; a head brings a calibration of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from service.errors import LibraryError
-from service.kinds.knn_vote import Vote, count_votes, fit_vote
+from service.kinds.knn_vote import KnnVote, count_votes, fit_vote
 from service.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 NEIGHBOURS = 10
-"""Photographs that vote at most."""
-MOST_ASKED = 2_000
-"""Photographs that are asked about at most."""
-LEAST_PHOTOGRAPHS = 10
+"""Neighbours that vote, at most (k)."""
+CALIBRATION_SAMPLE = 2_000
+"""Photographs of a library that are held out for its calibration, at most."""
+MIN_PHOTOGRAPHS = 10
 TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.2)
 UNKNOWN_SHARE = 0.1
-"""What unknown kinds count for in the calibration, against what known ones do."""
+"""Weight of photographs of unknown kinds in the calibration; those of known kinds have the rest."""
 FOLDS = 5
-_LEAST_PROBABILITY = 1e-6
+_MIN_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some of the photographs that vote: `ids` (c,), unit `vectors` (c, dimension) float32, `kinds` (c,) as numbers."""
+class LabelledVectors:
+    """Photographs that vote: `ids` (c,), unit `vectors` (c, dimension) float32 and `labels` (c,)."""
 
     ids: Int64Array
     vectors: Float32Array
-    kinds: Int64Array
+    labels: Int64Array
 
 
 @dataclass(frozen=True, eq=False)
 class TopNeighbours:
-    """The nearest of each photograph that was asked about, best first: `similarities` and `kinds` (n, neighbours).
+    """The nearest neighbours of n photographs, best first: `similarities` and `labels`, (n, k).
 
-    Where there are fewer, the similarity is -inf and the kind -1.
+    Missing neighbours have the similarity -inf and the label -1.
     """
 
     similarities: Float32Array
-    kinds: Int64Array
+    labels: Int64Array
 
     @classmethod
-    def none(cls, photographs: int, neighbours: int) -> TopNeighbours:
-        """Nobody yet."""
+    def empty(cls, photographs: int, neighbours: int) -> TopNeighbours:
+        """No neighbours yet."""
         shape = (photographs, neighbours)
         return cls(np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64))
 
-    def joined(self, similarities: Float32Array, kinds: Int64Array) -> TopNeighbours:
-        """The nearest of these and of further photographs with `similarities` (n, c) and `kinds` (c,)."""
+    def merged(self, similarities: Float32Array, labels: Int64Array) -> TopNeighbours:
+        """The top k of these neighbours and c more photographs: `similarities` (n, c), `labels` (c,)."""
         depth = self.similarities.shape[1]
         if similarities.shape[1] > depth:
             best = np.argpartition(-similarities, depth - 1, axis=1)[:, :depth]
-            similarities, further = np.take_along_axis(similarities, best, axis=1), kinds[best]
+            similarities, new_labels = np.take_along_axis(similarities, best, axis=1), labels[best]
         else:
-            further = np.broadcast_to(kinds, similarities.shape)
+            new_labels = np.broadcast_to(labels, similarities.shape)
         all_similarities = np.concatenate([self.similarities, similarities], axis=1)
-        all_kinds = np.concatenate([self.kinds, further], axis=1)
+        all_labels = np.concatenate([self.labels, new_labels], axis=1)
         order = np.argsort(-all_similarities, axis=1, kind="stable")[:, :depth]
-        kept = np.take_along_axis(all_similarities, order, axis=1)
-        named = np.take_along_axis(all_kinds, order, axis=1)
-        return TopNeighbours(kept, np.where(np.isfinite(kept), named, -1))
+        top = np.take_along_axis(all_similarities, order, axis=1)
+        top_labels = np.take_along_axis(all_labels, order, axis=1)
+        return TopNeighbours(top, np.where(np.isfinite(top), top_labels, -1))
 
     @property
     def counts(self) -> Int64Array:
-        """How many neighbours each has, (n,)."""
+        """How many neighbours each photograph has, (n,)."""
         return np.asarray(np.isfinite(self.similarities).sum(axis=1), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOutNeighbours:
-    """Photographs (n,) that were asked about as if they were new: their kinds `own`, and their nearest of the others.
+    """n held-out photographs and their nearest neighbours.
 
-    `known` are the nearest of any kind, `unknown` those of other kinds; `company` says whether another has their kind.
+    Attributes:
+        labels: of the held-out photographs, (n,).
+        any_kind: their nearest neighbours.
+        other_kinds: their nearest neighbours of other kinds.
+        has_same_label: whether another photograph shares the label, (n,).
     """
 
-    own: Int64Array
-    known: TopNeighbours
-    unknown: TopNeighbours
-    company: BoolArray
+    labels: Int64Array
+    any_kind: TopNeighbours
+    other_kinds: TopNeighbours
+    has_same_label: BoolArray
 
 
-def nearest_others(
+def held_out_neighbours(
     vectors: Float32Array,
-    own: Int64Array,
-    chunks: Iterable[Chunk],
-    left_out: Sequence[frozenset[int]],
+    labels: Int64Array,
+    chunks: Iterable[LabelledVectors],
+    excluded: Sequence[frozenset[int]],
     neighbours: int = NEIGHBOURS,
 ) -> HeldOutNeighbours:
-    """Ask about photographs with unit `vectors` (n, dimension) and kinds `own` (n,).
+    """Find the exact nearest neighbours of held-out photographs in one pass over those that vote.
 
-    `left_out` (n) are ids that do not vote on a photograph, such as its own. One pass over `chunks`, whose size bounds
-    the memory, so that the nearest of other kinds are exact however deep they lie.
+    Args:
+        vectors: unit vectors of the held-out photographs, (n, dimension).
+        labels: of the held-out photographs, (n,).
+        chunks: the photographs that vote; the size of a chunk bounds the memory.
+        excluded: for each held-out photograph the ids that do not vote on it, its own among them.
+        neighbours: how many to find.
     """
-    asked: dict[int, list[int]] = {}
-    for row, ids in enumerate(left_out):
+    excluded_from: dict[int, list[int]] = {}
+    for row, ids in enumerate(excluded):
         for identity in ids:
-            asked.setdefault(identity, []).append(row)
-    known, unknown = TopNeighbours.none(len(own), neighbours), TopNeighbours.none(len(own), neighbours)
-    company = np.zeros(len(own), bool)
+            excluded_from.setdefault(identity, []).append(row)
+    any_kind = TopNeighbours.empty(len(labels), neighbours)
+    other_kinds = TopNeighbours.empty(len(labels), neighbours)
+    has_same_label = np.zeros(len(labels), bool)
     for chunk in chunks:
         similarities = np.clip(vectors @ chunk.vectors.T, -1.0, 1.0).astype(np.float32)
-        for column in np.flatnonzero(np.isin(chunk.ids, list(asked))):
-            similarities[asked[int(chunk.ids[column])], column] = -np.inf
-        known = known.joined(similarities, chunk.kinds)
-        same = own[:, None] == chunk.kinds[None, :]
-        company |= (same & np.isfinite(similarities)).any(axis=1)
+        for column in np.flatnonzero(np.isin(chunk.ids, list(excluded_from))):
+            similarities[excluded_from[int(chunk.ids[column])], column] = -np.inf
+        any_kind = any_kind.merged(similarities, chunk.labels)
+        same = labels[:, None] == chunk.labels[None, :]
+        has_same_label |= (same & np.isfinite(similarities)).any(axis=1)
         similarities[same] = -np.inf
-        unknown = unknown.joined(similarities, chunk.kinds)
-    return HeldOutNeighbours(own, known, unknown, company)
+        other_kinds = other_kinds.merged(similarities, chunk.labels)
+    return HeldOutNeighbours(labels, any_kind, other_kinds, has_same_label)
 
 
 @dataclass(frozen=True)
 class VoteCalibration:
-    """A vote, and what it was worth on photographs that it was not fitted on.
+    """A calibrated vote, and cross-validated figures of it.
 
-    `accuracy` is the share of right votes among photographs whose kind the others have, `ece` the mean distance of
-    confidence from that share in ten bins, `unknown_auroc` how well confidence tells these from photographs whose
-    kind was left out (0.5 is chance; None where nothing could be left out). `photographs` were asked about.
+    Attributes:
+        vote: the vote, fitted on all held-out photographs.
+        accuracy: share of correct votes among photographs whose kind another one has.
+        ece: expected calibration error on the same photographs.
+        unknown_auroc: AUROC of confidence, which tells these photographs from those of unknown kinds; None where there
+            are none of unknown kinds.
+        photographs: how many photographs the accuracy is of.
     """
 
-    vote: Vote
+    vote: KnnVote
     accuracy: float
     ece: float
     unknown_auroc: float | None
     photographs: int
 
     def figures(self) -> dict[str, float | int | None]:
-        """All but the vote."""
-        return {
-            "accuracy": self.accuracy,
-            "ece": self.ece,
-            "unknown_auroc": self.unknown_auroc,
-            "photographs": self.photographs,
-        }
+        """Everything but the vote, for JSON."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "vote"}
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
-    """Votes that were held: (n, neighbours) of `similarities` and `kinds`, (n,) of the rest.
+class _HeldOutVotes:
+    """What votes on held-out photographs are counted from: `similarities` and `labels` (n, k), the rest (n,).
 
-    `fold` keeps the two votes on one photograph together; `known` says whether its kind could have been voted for.
+    `is_known` says whether the true label is among those that could be voted for, `weight` how much a vote counts.
+    Two votes on one photograph are in the same `fold`.
     """
 
     similarities: Float32Array
-    kinds: Int64Array
-    own: Int64Array
-    known: BoolArray
+    labels: Int64Array
+    true_labels: Int64Array
+    is_known: BoolArray
     fold: Int64Array
     weight: Float64Array
 
-    def some(self, which: BoolArray) -> _Rows:
-        return _Rows(
-            similarities=self.similarities[which],
-            kinds=self.kinds[which],
-            own=self.own[which],
-            known=self.known[which],
-            fold=self.fold[which],
-            weight=self.weight[which],
-        )
+    def subset(self, rows: BoolArray) -> _HeldOutVotes:
+        return _HeldOutVotes(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def fit(self, temperature: float) -> Vote:
-        return fit_vote(self.similarities, self.kinds, self.own, temperature=temperature, weights=self.weight)
+    def fit(self, temperature: float) -> KnnVote:
+        return fit_vote(self.similarities, self.labels, self.true_labels, temperature=temperature, weights=self.weight)
 
-    def judged(self, vote: Vote) -> tuple[Float64Array, BoolArray]:
-        """Confidence and whether the vote was right, (n,)."""
-        winners, measures = count_votes(self.similarities, self.kinds, vote.temperature)
-        return vote.confidence(measures), winners == self.own
+    def apply(self, vote: KnnVote) -> tuple[Float64Array, BoolArray]:
+        """The confidence of `vote`, and whether it is correct, (n,)."""
+        winners, measures = count_votes(self.similarities, self.labels, vote.temperature)
+        return vote.confidence(measures), winners == self.true_labels
 
 
-def calibrate(asked: HeldOutNeighbours, *, seed: int = 0) -> VoteCalibration:
-    """Fit a vote on what `nearest_others` found.
+def calibrate(held_out: HeldOutNeighbours, *, seed: int = 0) -> VoteCalibration:
+    """Fit a vote on held-out photographs and measure it by nested cross-validation.
 
-    Unknown kinds count for a tenth of all. The temperature is the one of `TEMPERATURES` with the least log loss out of
-    fold. The figures come from votes whose temperature, too, was chosen without the photographs that they judge.
-    Photographs that are alone of their kind are asked about only as unknown ones. Raises `LibraryError` where too few
-    photographs are left.
+    The temperature is the one of `TEMPERATURES` with the least log loss in cross-validation; for the figures it is
+    chosen anew in each fold, without the photographs that are measured. A photograph that is alone of its kind serves
+    as one of an unknown kind only.
+
+    Raises:
+        LibraryError: fewer than `MIN_PHOTOGRAPHS` photographs share their kind with another.
     """
-    rows = _rows(asked, seed)
-    confidence, right = np.empty(len(rows.own)), np.empty(len(rows.own), bool)
+    votes = _held_out_votes(held_out, seed)
+    confidence, correct = np.empty(len(votes.fold)), np.empty(len(votes.fold), bool)
     for fold in range(FOLDS):
-        held = rows.fold == fold
-        rest = rows.some(~held)
-        confidence[held], right[held] = rows.some(held).judged(rest.fit(_temperature(rest)))
-    of_known, of_unknown = confidence[rows.known], confidence[~rows.known]
+        test = votes.fold == fold
+        training = votes.subset(~test)
+        confidence[test], correct[test] = votes.subset(test).apply(training.fit(_best_temperature(training)))
+    known, unknown = confidence[votes.is_known], confidence[~votes.is_known]
+    correct = correct[votes.is_known]
     return VoteCalibration(
-        vote=rows.fit(_temperature(rows)),
-        accuracy=float(right[rows.known].mean()),
-        ece=calibration_error(of_known, right[rows.known]),
-        unknown_auroc=auroc(of_known, of_unknown) if len(of_unknown) else None,
-        photographs=int(rows.known.sum()),
+        vote=votes.fit(_best_temperature(votes)),
+        accuracy=float(correct.mean()),
+        ece=calibration_error(known, correct),
+        unknown_auroc=auroc(known, unknown) if len(unknown) else None,
+        photographs=len(known),
     )
 
 
 def calibration_error(
-    confidence: Float64Array,
-    right: BoolArray,
-    weight: Float64Array | None = None,
-    bins: int = 10,
+    confidence: Float64Array, correct: BoolArray, weight: Float64Array | None = None, bins: int = 10
 ) -> float:
-    """Expected calibration error in bins of equal width (Guo et al. 2017): mean distance of confidence (n,), 0 to 1,
-    from the share of `right` (n,), weighted by how much a bin holds; `weight` (n,) is how much each row counts."""
+    """Expected calibration error (ECE) in bins of equal width (Guo et al. 2017).
+
+    It is the distance of the mean confidence from the share of correct answers, averaged over bins by their weight.
+
+    Args:
+        confidence: of the answers, (n,), 0 to 1.
+        correct: whether the answers are correct, (n,).
+        weight: of the answers, (n,); all 1 by default.
+        bins: how many.
+    """
     weight = np.ones(len(confidence)) if weight is None else weight
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    apart = np.bincount(place, weight * (confidence - right), bins)
-    return float(np.abs(apart).sum() / weight.sum())
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(bin_of, weight * (confidence - correct), bins)
+    return float(np.abs(gap).sum() / weight.sum())
 
 
-def auroc(higher: Float64Array, lower: Float64Array) -> float:
-    """The probability that one drawn from `higher` (n,) is above one drawn from `lower` (m,); ties count half."""
-    ordered = np.sort(lower)
-    below = np.searchsorted(ordered, higher, "left") + np.searchsorted(ordered, higher, "right")
+def auroc(positives: Float64Array, negatives: Float64Array) -> float:
+    """Area under the ROC curve: how often one of `positives` (n,) is above one of `negatives` (m,); ties count half."""
+    ordered = np.sort(negatives)
+    below = np.searchsorted(ordered, positives, "left") + np.searchsorted(ordered, positives, "right")
     return float(below.mean() / (2 * len(ordered)))
 
 
-def _rows(asked: HeldOutNeighbours, seed: int) -> _Rows:
-    known, unknown, own = asked.known, asked.unknown, asked.own
-    first = np.flatnonzero(asked.company)
-    if len(first) < LEAST_PHOTOGRAPHS:
+def _held_out_votes(held_out: HeldOutNeighbours, seed: int) -> _HeldOutVotes:
+    any_kind, other_kinds, labels = held_out.any_kind, held_out.other_kinds, held_out.labels
+    known = np.flatnonzero(held_out.has_same_label)
+    if len(known) < MIN_PHOTOGRAPHS:
         raise LibraryError(
-            f"Too few photographs have a kind that another one has, too: {len(first)}, where confidence needs at least "
-            f"{LEAST_PHOTOGRAPHS}. Add photographs of known kinds, or use a head with --head."
+            f"Too few photographs share their kind with another: {len(known)}, and the confidence needs at least "
+            f"{MIN_PHOTOGRAPHS}. Add photographs of known kinds, or use a head with --head."
         )
-    neighbours = int(known.counts[first].min())
-    second = np.flatnonzero(unknown.counts >= neighbours)
-    total = len(first) + len(second)
-    fold = np.random.default_rng(seed).permutation(len(own)) % FOLDS
-    counts = (len(first), 1.0 - UNKNOWN_SHARE), (len(second), UNKNOWN_SHARE)
-    return _Rows(
-        similarities=np.concatenate([known.similarities[first], unknown.similarities[second]])[:, :neighbours],
-        kinds=np.concatenate([known.kinds[first], unknown.kinds[second]])[:, :neighbours],
-        own=np.concatenate([own[first], own[second]]),
-        known=np.arange(total) < len(first),
-        fold=np.concatenate([fold[first], fold[second]]),
-        weight=np.concatenate([np.full(count, share * total / max(count, 1)) for count, share in counts]),
+    neighbours = int(any_kind.counts[known].min())
+    unknown = np.flatnonzero(other_kinds.counts >= neighbours)
+    total = len(known) + len(unknown)
+    fold = np.random.default_rng(seed).permutation(len(labels)) % FOLDS
+    shares = (len(known), 1.0 - UNKNOWN_SHARE), (len(unknown), UNKNOWN_SHARE)
+    return _HeldOutVotes(
+        similarities=np.concatenate([any_kind.similarities[known], other_kinds.similarities[unknown]])[:, :neighbours],
+        labels=np.concatenate([any_kind.labels[known], other_kinds.labels[unknown]])[:, :neighbours],
+        true_labels=np.concatenate([labels[known], labels[unknown]]),
+        is_known=np.arange(total) < len(known),
+        fold=np.concatenate([fold[known], fold[unknown]]),
+        weight=np.concatenate([np.full(count, share * total / max(count, 1)) for count, share in shares]),
     )
 
 
-def _temperature(rows: _Rows) -> float:
+def _best_temperature(votes: _HeldOutVotes) -> float:
     losses = []
     for temperature in TEMPERATURES:
         loss = 0.0
         for fold in range(FOLDS):
-            held = rows.fold == fold
-            if held.any() and not held.all():
-                part = rows.some(held)
-                confidence, right = part.judged(rows.some(~held).fit(temperature))
-                loss += _log_loss(confidence, right, part.weight)
+            test = votes.fold == fold
+            if test.any() and not test.all():
+                tested = votes.subset(test)
+                confidence, correct = tested.apply(votes.subset(~test).fit(temperature))
+                loss += _log_loss(confidence, correct, tested.weight)
         losses.append(loss)
     return TEMPERATURES[int(np.argmin(losses))]
 
 
-def _log_loss(confidence: Float64Array, right: BoolArray, weight: Float64Array) -> float:
-    bounded = np.clip(confidence, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY)
-    return float(-(weight * np.where(right, np.log(bounded), np.log(1.0 - bounded))).sum())
+def _log_loss(confidence: Float64Array, correct: BoolArray, weight: Float64Array) -> float:
+    bounded = np.clip(confidence, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
+    return float(-(weight * np.where(correct, np.log(bounded), np.log(1.0 - bounded))).sum())

@@ -14,7 +14,7 @@ import numpy as np
 from service.compute.cores import usable_cores
 from service.config import USUAL_BATCH
 from service.errors import PhotographError, SmyslError, UsageError
-from service.kinds.knn_vote import Vote
+from service.kinds.knn_vote import KnnVote
 from service.kinds.labels import Kinds
 from service.photos.crop import QUERY_SIDE, crop
 from service.photos.decode import open_photograph, read_file
@@ -119,7 +119,7 @@ class Classifier:
     target: SearchTarget
     catalog: Catalog
     kinds: Kinds
-    vote: Vote
+    vote: KnnVote
     k: int
     min_confidence: float
     keep_borders: bool = False

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
-from service.heads.registry import HeadFacts
+from service.heads.registry import HeadSummary
 from service.library import Library
 from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
@@ -225,9 +225,9 @@ class HeadOut(BaseModel):
     fault: str | None = Field(description="why it cannot be used; null if it can")
 
     @classmethod
-    def of(cls, facts: HeadFacts) -> HeadOut:
+    def of(cls, summary: HeadSummary) -> HeadOut:
         """From a head of the library."""
-        return cls(**asdict(facts))
+        return cls(**asdict(summary))
 
 
 class HeadsOut(BaseModel):

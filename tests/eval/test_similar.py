@@ -13,13 +13,13 @@ from eval.similar import GalleryResults, eval_similar, figures_of, search_galler
 from service.encoder.encoder import Encoder
 from service.errors import DataError, MismatchError
 from service.heads.projection import Head, Projection
-from service.kinds.knn_vote import Vote
+from service.kinds.knn_vote import KnnVote
 from service.match.artifact import Logistic
 
-VOTE = Vote(neighbours=3, temperature=0.1, of_share=1.0, of_similarity=0.0, intercept=0.0, min_confidence=0.0)
+VOTE = KnnVote(neighbours=3, temperature=0.1, of_share=1.0, of_similarity=0.0, intercept=0.0, min_confidence=0.0)
 
 
-def line(similarities: list[float], kinds: list[int], own: int = 0, vote: Vote | None = None) -> GalleryResults:
+def line(similarities: list[float], kinds: list[int], own: int = 0, vote: KnnVote | None = None) -> GalleryResults:
     """One photograph of the kind `own` that has these similarities to a gallery of these kinds."""
     gallery = np.array(similarities, np.float32)[:, None]
     return search_gallery(np.ones((1, 1), np.float32), np.array([own]), gallery, np.array(kinds), vote=vote)
@@ -75,7 +75,7 @@ def test_the_vote_of_a_head_is_its_own() -> None:
 
 
 def test_more_neighbours_than_ten_may_vote() -> None:
-    many = Vote(15, 10.0, 1.0, 0.0, 0.0, 0.0)
+    many = KnnVote(15, 10.0, 1.0, 0.0, 0.0, 0.0)
     similarities, kinds = [1.0 - 0.01 * place for place in range(15)], [0] * 7 + [1] * 8
     found = line(similarities, kinds, vote=many)
     assert found.voted[0] == 1
@@ -222,7 +222,7 @@ def test_a_head_is_what_looks(folder: Path, tiny: Encoder) -> None:
 
 def test_a_head_of_another_encoder_is_refused(folder: Path, tiny: Encoder) -> None:
     whole = head_of(tiny)
-    other = Projection("another", "0" * 32, 0.5, whole.parts[0].center)
+    other = Projection("another", "0" * 32, 0.5, whole.projections[0].center)
     with pytest.raises(MismatchError, match="fitted on another"):
         eval_similar(folder, [tiny], Head((other,), whole.same_kind, VOTE, (), "cosine", "nothing"))
     with pytest.raises(MismatchError, match="was not fitted on local-dir"):

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from service.heads.projection import Head, Projection
-from service.kinds.knn_vote import Vote
+from service.kinds.knn_vote import KnnVote
 from service.match.artifact import Logistic
 from service.types import Float32Array
 
-VOTE = Vote(10, 0.1, 1.0, 1.0, 0.0, 0.5)
+VOTE = KnnVote(10, 0.1, 1.0, 1.0, 0.0, 0.5)
 
 
 def a_part(

@@ -43,7 +43,7 @@ def vote(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> V
     Queries of kinds left out of the fit search a gallery without their own kind, as a photograph of an unknown kind
     does. Raises LibraryError where too few photographs share their kind with another.
     """
-    known, unknown = TopNeighbours.none(len(kinds), NEIGHBOURS), TopNeighbours.none(len(kinds), NEIGHBOURS)
+    known, unknown = TopNeighbours.empty(len(kinds), NEIGHBOURS), TopNeighbours.empty(len(kinds), NEIGHBOURS)
     for split in splits:
         queries, vectors = vectors_of(split)
         gallery, self_index, into = split.gallery, split.self_index, known
@@ -53,7 +53,7 @@ def vote(splits: Sequence[Split], kinds: Int64Array, vectors_of: VectorsOf) -> V
         nearest = top_k(queries, vectors, self_index, NEIGHBOURS)
         depth = nearest.rows.shape[1]
         into.similarities[split.queries, :depth] = nearest.similarities
-        into.kinds[split.queries, :depth] = kinds[gallery][nearest.rows]
+        into.labels[split.queries, :depth] = kinds[gallery][nearest.rows]
     return calibrate(HeldOutNeighbours(kinds, known, unknown, known.counts > 0))
 
 

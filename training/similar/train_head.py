@@ -15,7 +15,7 @@ import numpy as np
 from data.kinds import content_hash, copies, read_kinds
 from service.errors import DataError, UsageError
 from service.heads.projection import FACTS, Head, Projection
-from service.kinds.vote_calibration import LEAST_PHOTOGRAPHS, VoteCalibration
+from service.kinds.vote_calibration import MIN_PHOTOGRAPHS, VoteCalibration
 from service.photos.decode import is_photograph_name
 from service.types import Int64Array, OnStage
 from training.similar import head_calibration
@@ -151,7 +151,7 @@ def train_similar(
     vectors_of = partial(ensemble.vectors.of, weights=ensemble.weights)
     vote = head_calibration.vote(splits, kinds, vectors_of)
     head = Head(
-        parts=tuple(parts),
+        projections=tuple(parts),
         same_kind=head_calibration.same_kind(splits, kinds, vectors_of),
         vote=vote.vote,
         kinds=tuple(photographs.names[kind] for kind in np.unique(kinds)),
@@ -186,7 +186,7 @@ def refit(
         similarity = candidate.fit(FitData(source.features[rows], photographs.kinds[rows], int(head.figures["seed"])))
         assert isinstance(similarity, LinearSimilarity)  # noqa: S101 - a head holds no other
         parts = bound_to(similarity.parts, encoder.name, encoder.fingerprint)
-        return replace(head, parts=parts, kinds=tuple(kinds))
+        return replace(head, projections=parts, kinds=tuple(kinds))
 
     return fit
 
@@ -213,9 +213,9 @@ def _read_photographs(data: Path) -> tuple[_LabelledPhotographs, list[str]]:
 def _check_enough(kinds: Int64Array) -> None:
     """Raise DataError where a head could be fitted but not calibrated."""
     found = int((np.bincount(kinds)[kinds] > 1).sum())
-    if 0 < found < LEAST_PHOTOGRAPHS:
+    if 0 < found < MIN_PHOTOGRAPHS:
         raise DataError(
-            f"Only {found} photographs share their kind with another, and a head takes at least {LEAST_PHOTOGRAPHS}. "
+            f"Only {found} photographs share their kind with another, and a head takes at least {MIN_PHOTOGRAPHS}. "
             "Add photographs to the kinds."
         )
 

@@ -89,8 +89,8 @@ def test_other_kinds_replace_those_before_and_go_with_their_photographs(shelf: S
         ("", "is empty"),
         (" \t", "is empty"),
         ("x" * 201, "201 characters"),
-        ("a\x07b", "no text"),
-        ("UNKNOWN", "no kind"),
+        ("a\x07b", "control characters"),
+        ("UNKNOWN", "cannot be a kind"),
     ],
 )
 def test_what_is_no_name_of_a_kind_gets_a_sentence(name: str, said: str) -> None:
@@ -137,7 +137,7 @@ def test_what_a_table_names_beside_the_library_is_counted(shelf: Shelf, table: C
     [
         (["1.jpg\trose", "1.jpg\tdaisy"], "image\tkind", "row 3, column kind: '1.jpg' is daisy here and rose in row 2"),
         (["1.jpg\t "], "image\tkind", "row 2, column kind: The kind is empty"),
-        (["1.jpg\tunknown"], "image\tkind", "row 2, column kind: “unknown” is no kind"),
+        (["1.jpg\tunknown"], "image\tkind", "row 2, column kind: “unknown” cannot be a kind"),
         (["\trose"], "image\tkind", "row 2, column image: '' names no file"),
         (["1.jpg\trose\tx"], "image\tkind", "row 2: 3 cells where the header has 2"),
         (['"1.jpg\trose'], "image\tkind", "check the quotes"),
@@ -255,5 +255,5 @@ def test_keywords_give_kinds_and_what_is_unclear_is_left_out(shelf: Shelf) -> No
 def test_a_library_without_such_keywords_says_so(shelf: Shelf) -> None:
     shelf.add("none.jpg")
     with_xmp(shelf.photographs / "none.jpg", xmp("rose"))
-    with pytest.raises(SmyslError, match="No photograph of the library has one kind among its keywords"):
+    with pytest.raises(SmyslError, match="No photograph of the library has exactly one kind among its keywords"):
         kinds_from_keywords(shelf.catalog, lambda done, total: None)

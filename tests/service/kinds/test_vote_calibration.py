@@ -8,7 +8,14 @@ import pytest
 from service.errors import LibraryError
 from service.heads.projection import unit
 from service.kinds.knn_vote import count_votes
-from service.kinds.vote_calibration import Chunk, HeldOutNeighbours, auroc, calibrate, calibration_error, nearest_others
+from service.kinds.vote_calibration import (
+    HeldOutNeighbours,
+    LabelledVectors,
+    auroc,
+    calibrate,
+    calibration_error,
+    held_out_neighbours,
+)
 
 
 def heaps(kinds: int, each: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,9 +31,10 @@ def asked(
 ) -> HeldOutNeighbours:
     ids = np.arange(len(own)) + 100
     chunks = [
-        Chunk(ids[at : at + size], vectors[at : at + size], own[at : at + size]) for at in range(0, len(ids), size)
+        LabelledVectors(ids[at : at + size], vectors[at : at + size], own[at : at + size])
+        for at in range(0, len(ids), size)
     ]
-    return nearest_others(vectors, own, chunks, left_out or [frozenset([int(each)]) for each in ids])
+    return held_out_neighbours(vectors, own, chunks, left_out or [frozenset([int(each)]) for each in ids])
 
 
 def test_the_nearest_of_any_and_of_other_kinds_are_exact_however_the_photographs_come() -> None:
@@ -34,20 +42,20 @@ def test_the_nearest_of_any_and_of_other_kinds_are_exact_however_the_photographs
     found = asked(vectors, own)
     similarities = vectors @ vectors.T
     np.fill_diagonal(similarities, -np.inf)
-    np.testing.assert_allclose(found.known.similarities, -np.sort(-similarities)[:, :10], atol=1e-6)
+    np.testing.assert_allclose(found.any_kind.similarities, -np.sort(-similarities)[:, :10], atol=1e-6)
     similarities[own[:, None] == own] = -np.inf
     order = np.argsort(-similarities)[:, :10]
-    np.testing.assert_array_equal(found.unknown.kinds, own[order])
-    assert found.company.all()
+    np.testing.assert_array_equal(found.other_kinds.labels, own[order])
+    assert found.has_same_label.all()
 
 
 def test_copies_do_not_vote_and_are_no_company() -> None:
     vectors = unit(np.eye(3, 4, dtype=np.float32)[[0, 0, 1, 2]])
     copies = [frozenset([100, 101]), frozenset([100, 101]), frozenset([102]), frozenset([103])]
     found = asked(vectors, np.array([0, 0, 1, 1]), left_out=copies)
-    assert found.known.counts.tolist() == [2, 2, 3, 3]
-    assert found.known.kinds[0].tolist()[:3] == [1, 1, -1]
-    assert found.company.tolist() == [False, False, True, True]
+    assert found.any_kind.counts.tolist() == [2, 2, 3, 3]
+    assert found.any_kind.labels[0].tolist()[:3] == [1, 1, -1]
+    assert found.has_same_label.tolist() == [False, False, True, True]
 
 
 def test_kinds_that_lie_apart_are_told_and_unknown_ones_are_found() -> None:
@@ -89,9 +97,9 @@ def test_kinds_of_one_photograph_are_unknown_ones_only() -> None:
 
 
 def test_too_few_photographs_get_a_sentence() -> None:
-    with pytest.raises(LibraryError, match="Too few photographs have a kind that another one has, too: 8"):
+    with pytest.raises(LibraryError, match="Too few photographs share their kind with another: 8"):
         calibrate(asked(*heaps(2, 4, 0.2)))
-    with pytest.raises(LibraryError, match="another one has, too: 0"):
+    with pytest.raises(LibraryError, match="share their kind with another: 0"):
         calibrate(asked(*heaps(12, 1, 0.2)))
 
 

@@ -211,7 +211,7 @@ def test_a_library_without_kinds_says_how_to_get_some(library: Library, tmp_path
 
 def test_a_library_of_one_kind_has_nothing_to_vote_on(library: Library) -> None:
     library.kinds.use("table", {1: "fern", 2: "fern"})
-    with pytest.raises(LibraryError, match="are of one, fern"):
+    with pytest.raises(LibraryError, match="are of the same one, fern"):
         library.classify([])
 
 

@@ -32,8 +32,8 @@ def test_whitened_components_have_deviation_one_and_are_uncorrelated(
     features, kinds = labelled
     rows = features[:, 0]
     part = projections.whitening(Statistics(rows, kinds, 10)).parts[0]
-    assert part.projection is not None
-    projected = (rows - part.center) @ part.projection
+    assert part.matrix is not None
+    projected = (rows - part.center) @ part.matrix
     assert np.allclose(projected.T @ projected / len(rows), np.eye(10), atol=1e-3)
 
 
@@ -43,8 +43,8 @@ def test_within_kind_whitening_gives_equal_deviation_in_every_direction(
     features, kinds = labelled
     monkeypatch.setattr(projections, "SHRINKAGE", 0.0)
     part = projections.within_kind_whitening(Statistics(features[:, 0], kinds, 20)).parts[0]
-    assert part.projection is not None
-    projected = (features[:, 0] - part.center) @ part.projection
+    assert part.matrix is not None
+    projected = (features[:, 0] - part.center) @ part.matrix
     inner = projected - np.stack([projected[kinds == kind].mean(axis=0) for kind in range(5)])[kinds]
     assert np.allclose(inner.T @ inner / len(inner), np.eye(20), atol=1e-2)
 
@@ -57,13 +57,13 @@ def test_discriminants_span_the_space_of_scikit_learn(
     features, kinds = labelled
     monkeypatch.setattr(projections, "SHRINKAGE", 0.0)
     part = projections.lda(Statistics(features[:, 0], kinds, 40)).parts[0]
-    assert part.projection is not None
-    ours = (features[:, 0] - part.center) @ part.projection
+    assert part.matrix is not None
+    ours = (features[:, 0] - part.center) @ part.matrix
     theirs = LinearDiscriminantAnalysis(solver="eigen").fit_transform(features[:, 0], kinds)
     theirs -= theirs.mean(axis=0)
     # The same subspace: each of theirs is a linear combination of ours.
     rest = theirs - ours @ np.linalg.lstsq(ours, theirs, rcond=None)[0]
-    assert part.projection.shape == (40, 4)
+    assert part.matrix.shape == (40, 4)
     assert np.abs(rest).max() < 0.05 * np.abs(theirs).max()
 
 

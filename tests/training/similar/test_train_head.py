@@ -153,7 +153,7 @@ def test_a_head_is_refitted_without_a_kind(data: Path, tiny: Encoder, tmp_path: 
     fit = train_head.refit(head, data, tiny, tmp_path / "cache", silent)
     assert fit is not None
     same, fewer = fit(head.kinds), fit(head.kinds[1:])
-    features = np.random.default_rng(0).normal(size=(3, len(head.parts[0].center))).astype(np.float32)
+    features = np.random.default_rng(0).normal(size=(3, len(head.projections[0].center))).astype(np.float32)
     of = {tiny.fingerprint: features}
     assert np.allclose(same.project(of), head.project(of), atol=1e-6)
     assert fewer.kinds == head.kinds[1:]
