@@ -240,7 +240,7 @@ def checked_name(name: str) -> str:
     """The name, where a head may have it; raises `UsageError` otherwise."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"“{name[:100]}” cannot be the name of a head: use letters, digits, “-”, “_” and “.”, at most 40, and begin with a "
-            "letter or a digit."
+            f"“{name[:100]}” cannot be the name of a head: use letters, digits, “-”, “_” and “.”, at most 40, and "
+            "begin with a letter or a digit."
         )
     return name
