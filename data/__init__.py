@@ -1,1 +1,1 @@
-"""Readers and checkers of captions and ratings; the sample photographs of the demo."""
+"""Reads and checks captions, ratings and folders of kinds; downloads Flickr8k; has the demo's sample photographs."""

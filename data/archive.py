@@ -1,4 +1,4 @@
-"""Reading a zip that somebody else made: nothing leaves its folder, nothing grows beyond what was said."""
+"""Reads an untrusted zip: no path leaves its folder, and no file unpacks to more than its limit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from service.errors import DataError
 
 
 class Archive:
-    """The files of a zip by their bare names, whatever folder of it they lie in.
+    """The files of a zip by their bare names, whatever folder they are in.
 
-    What a Mac adds (`__MACOSX`, names that begin with a dot) is left out. Nothing is ever written under a path that
-    the zip names: who reads a file decides where its bytes go.
+    What macOS adds (`__MACOSX`, names that begin with a dot) is skipped. Nothing is ever written to a path from the
+    zip: the caller decides where the bytes go.
     """
 
     def __init__(self, opened: zipfile.ZipFile, most_bytes: int) -> None:
@@ -31,23 +31,23 @@ class Archive:
         """The bytes of a file, checked by its CRC.
 
         Raises:
-            DataError: there is no such file, it is larger than allowed, or it is damaged.
+            DataError: the file is missing, larger than allowed, or damaged.
         """
         info = self._info(name)
-        # zipfile unpacks no more than the size that is said here.
+        # zipfile never unpacks more than this size.
         if info.file_size > self._most_bytes:
             raise DataError(
-                f"{name} of {self.path} would have {info.file_size:,} bytes, and {self._most_bytes:,} are the most "
-                "that it can have; it is not the published file."
+                f"{name} in {self.path} would have {info.file_size:,} bytes, more than the {self._most_bytes:,} it can "
+                "have; it is not the published file."
             )
         try:
             return self._opened.read(info)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            # RuntimeError is how zipfile refuses members that are encrypted or packed in an unknown way.
+            # zipfile raises RuntimeError for members that are encrypted or use an unknown compression.
             raise _damaged(self.path, error) from error
 
     def is_unpacked(self, name: str, to: Path) -> bool:
-        """Whether a file lies at `to` already, by its size and CRC."""
+        """Whether the file is already at `to`, by size and CRC."""
         info = self._info(name)
         if not to.is_file() or to.stat().st_size != info.file_size:
             return False
@@ -55,7 +55,7 @@ class Archive:
 
     def _info(self, name: str) -> zipfile.ZipInfo:
         if name not in self._members:
-            raise DataError(f"{self.path} does not hold {name}; it is not the published file.")
+            raise DataError(f"{self.path} does not contain {name}; it is not the published file.")
         return self._members[name]
 
     def _plain_members(self) -> dict[str, zipfile.ZipInfo]:
@@ -63,18 +63,18 @@ class Archive:
         for info in self._opened.infolist():
             path = PurePosixPath(info.filename.replace("\\", "/"))
             if path.is_absolute() or ".." in path.parts or ":" in info.filename:
-                raise DataError(f"{self.path} holds {info.filename!r}, which leaves its folder; nothing is unpacked.")
+                raise DataError(f"{self.path} has {info.filename!r}, which leaves its folder; nothing is unpacked.")
             if info.is_dir() or "__MACOSX" in path.parts or path.name.startswith("."):
                 continue
             if path.name in members:
-                raise DataError(f"{self.path} holds {path.name} twice; it is not the published file.")
+                raise DataError(f"{self.path} contains {path.name} twice; it is not the published file.")
             members[path.name] = info
         return members
 
 
 @contextmanager
 def open_archive(path: Path, most_bytes: int) -> Iterator[Archive]:
-    """Open a zip of which no file may have more than `most_bytes`; DataError where it is none or leaves its folder."""
+    """Open a zip whose files may have `most_bytes` each; DataError if it is not a zip or a path leaves its folder."""
     try:
         opened = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, EOFError) as error:
@@ -84,4 +84,4 @@ def open_archive(path: Path, most_bytes: int) -> Iterator[Archive]:
 
 
 def _damaged(path: Path | str | None, error: Exception) -> DataError:
-    return DataError(f"{path} is damaged ({str(error).rstrip('.')}); run the command again to download it anew.")
+    return DataError(f"{path} is damaged ({str(error).rstrip('.')}); run the command again to download it again.")

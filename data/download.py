@@ -1,8 +1,8 @@
-"""Bringing one large file over HTTP: gone on with where it was cut off, and checked before it has its name.
+"""Downloads one large file over HTTP, resuming where it was cut off; its checksum is verified before it gets its name.
 
-What has come lies in `NAME.part`, and beside it `NAME.part.json` says of which answer it is the beginning: the
-server's ETag and the size. A later request asks for the rest (`Range`, and `If-Range` so that a changed file
-comes whole). A server that does not do ranges, or whose file is another one by now, starts the file anew.
+Received bytes are kept in `NAME.part`; `NAME.part.json` beside it holds the ETag and size of the response that they
+are the beginning of. A later request asks for the rest (`Range`, with `If-Range` so that a changed file is sent
+whole). Where the server does not support ranges, or the file has changed, the download starts over.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 
 TRIES = 5
-"""Connections in one run. Each goes on where the one before was cut; one that brings nothing is the last."""
+"""Connections in one run. Each resumes where the last was cut; one that receives nothing is the last."""
 
 PAUSE_S = 1.0
-"""Seconds before a cut connection is opened again."""
+"""Seconds before reconnecting."""
 
 TIMEOUT_S = 30.0
-"""Seconds without a byte after which a connection counts as cut."""
+"""Seconds without a byte after which a connection counts as cut off."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file somewhere else.
+    """A file on a server.
 
     Attributes:
         url: its address, http or https.
-        md5: its published checksum, 32 hexadecimal digits. MD5 tells a damaged or exchanged file from the known
-            one; against somebody who makes two files of one checksum on purpose it does not help.
-        most_bytes: what it can have at most; a longer answer is refused.
+        md5: its published checksum, 32 hexadecimal digits. MD5 detects a damaged or replaced file, but not one forged
+            to have the same checksum.
+        most_bytes: its size at most; a longer response is refused.
     """
 
     url: str
@@ -49,12 +49,14 @@ class RemoteFile:
     most_bytes: int
 
 
-def download(file: RemoteFile, to: Path, on_bytes: OnProgress, *, pause_s: float = PAUSE_S) -> None:
-    """Bring a file to `to`, whose folder is there; nothing is asked for where the right file is there already.
+def download(file: RemoteFile, to: Path, on_progress: OnProgress, *, pause_s: float = PAUSE_S) -> None:
+    """Download a file to `to`, whose folder exists; makes no request where the right file is already there.
+
+    `on_progress` is called with the bytes received and the size.
 
     Raises:
-        DataError: the server cannot be reached, does not have the file, cuts it off again and again or sends
-            another one, or it cannot be stored. Bytes that may be right are kept for the next run.
+        DataError: the server cannot be reached, does not have the file, keeps cutting it off or sends another one, or
+            it cannot be stored. Bytes that may be right are kept for the next run.
     """
     import httpx2
 
@@ -65,7 +67,7 @@ def download(file: RemoteFile, to: Path, on_bytes: OnProgress, *, pause_s: float
         for _ in range(TRIES):
             before = part.received
             try:
-                if part.is_whole() or _receive(client, file, part, on_bytes):
+                if part.is_whole() or _receive(client, file, part, on_progress):
                     break
             except httpx2.TransportError as error:
                 if part.received == before:
@@ -77,8 +79,8 @@ def download(file: RemoteFile, to: Path, on_bytes: OnProgress, *, pause_s: float
             time.sleep(pause_s)
         else:
             raise DataError(
-                f"{file.url} was cut off {TRIES} times, at last after {part.size:,} bytes; run the "
-                "command again to go on from there."
+                f"{file.url} was cut off {TRIES} times, the last time after {part.size:,} bytes; run the command again "
+                "to resume from there."
             )
     part.finish(file, to)
 
@@ -90,13 +92,13 @@ def md5_of(path: Path) -> str:
 
 
 class _PartialFile:
-    """The beginning of a file and the note beside it."""
+    """The received beginning of a file, and the note beside it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.note = path.with_name(f"{path.name}.json")
         self.received = 0
-        """Bytes that came in this run, over all connections."""
+        """Bytes received in this run, over all connections."""
         self.etag, self.total = self._read_note()
 
     def _read_note(self) -> tuple[str, int]:
@@ -108,44 +110,44 @@ class _PartialFile:
 
     @property
     def size(self) -> int:
-        """Bytes that are there and can be gone on with: none without a note of what they belong to."""
+        """Bytes that can be resumed from; none without a note of the response they belong to."""
         if not self.etag and not self.total:
             return 0
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def is_whole(self) -> bool:
-        """Whether all bytes are there, so that there is nothing to ask for."""
+        """Whether all bytes have been received."""
         return 0 < self.total == self.size
 
     def begin(self, etag: str, total: int) -> None:
-        """Start anew, as the beginning of the file that the server now has."""
+        """Start over, with the file that the server has now."""
         self.path.write_bytes(b"")
         self.etag, self.total = etag, total
         self.note.write_text(json.dumps({"etag": etag, "total": total}), encoding="utf-8")
 
     def forget(self) -> None:
-        """Remove what has come."""
+        """Remove what was received."""
         self.path.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
         self.etag, self.total = "", 0
 
     def finish(self, file: RemoteFile, to: Path) -> None:
-        """Check the whole file and give it its name; one with another checksum is removed."""
+        """Verify the checksum and give the file its name; with a wrong checksum it is removed."""
         found = md5_of(self.path)
         if found != file.md5:
             self.forget()
             raise DataError(
                 f"{file.url} is not the published file (its MD5 is {found}, not {file.md5}) and was removed; try "
-                "again, and if it stays so, name another address with --from."
+                "again, and if this repeats, name another address with --from."
             )
         self.path.replace(to)
         self.note.unlink(missing_ok=True)
 
 
-def _receive(client: httpx2.Client, file: RemoteFile, part: _PartialFile, on_bytes: OnProgress) -> bool:
-    """Ask for what is missing and write it; False where what was there does not fit and it has to be asked anew."""
-    with client.stream("GET", file.url, headers=_wanted(part)) as answer:
-        if answer.status_code == 416 or (answer.status_code == 206 and not _goes_on(answer, part)):
+def _receive(client: httpx2.Client, file: RemoteFile, part: _PartialFile, on_progress: OnProgress) -> bool:
+    """Request and write what is missing; False where it does not continue the part, which then starts over."""
+    with client.stream("GET", file.url, headers=_range_headers(part)) as answer:
+        if answer.status_code == 416 or (answer.status_code == 206 and not _continues(answer, part)):
             part.forget()
             return False
         if answer.status_code not in {200, 206}:
@@ -156,21 +158,21 @@ def _receive(client: httpx2.Client, file: RemoteFile, part: _PartialFile, on_byt
         if answer.status_code == 200:
             part.begin(answer.headers.get("ETag", ""), int(answer.headers.get("Content-Length", "0")))
         _check_size(file, part)
-        _write(answer, file, part, on_bytes)
+        _write(answer, file, part, on_progress)
     return True
 
 
-def _wanted(part: _PartialFile) -> dict[str, str]:
-    """The headers that ask for the bytes that are not there yet."""
+def _range_headers(part: _PartialFile) -> dict[str, str]:
+    """The headers that request the missing bytes."""
     if not part.size:
         return {}
-    # A weak ETag stands for files that are alike, not the same, and may not be used for ranges (RFC 9110, 13.1.5).
+    # A weak ETag identifies equivalent files, not equal ones, and may not be used for ranges (RFC 9110, 13.1.5).
     unchanged = {"If-Range": part.etag} if part.etag and not part.etag.startswith("W/") else {}
     return {"Range": f"bytes={part.size}-", **unchanged}
 
 
-def _goes_on(answer: httpx2.Response, part: _PartialFile) -> bool:
-    """Whether a partial answer is the rest of what is there: not every server looks at If-Range."""
+def _continues(answer: httpx2.Response, part: _PartialFile) -> bool:
+    """Whether a partial response continues the part; not every server honours If-Range."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
     same = answer.headers.get("ETag", part.etag) == part.etag
     if found is None or not same or not part.size:
@@ -192,9 +194,9 @@ def _check_size(file: RemoteFile, part: _PartialFile) -> None:
         )
 
 
-def _write(answer: httpx2.Response, file: RemoteFile, part: _PartialFile, on_bytes: OnProgress) -> None:
+def _write(answer: httpx2.Response, file: RemoteFile, part: _PartialFile, on_progress: OnProgress) -> None:
     done = part.path.stat().st_size
-    on_bytes(done, part.total)
+    on_progress(done, part.total)
     with part.path.open("ab") as stream:
         for piece in answer.iter_raw():
             done += len(piece)
@@ -203,7 +205,7 @@ def _write(answer: httpx2.Response, file: RemoteFile, part: _PartialFile, on_byt
                 raise _too_long(file, done)
             stream.write(piece)
             part.received += len(piece)
-            on_bytes(done, part.total)
+            on_progress(done, part.total)
 
 
 def _too_long(file: RemoteFile, found: int) -> DataError:
@@ -215,7 +217,7 @@ def _too_long(file: RemoteFile, found: int) -> DataError:
 
 def _unreachable(file: RemoteFile, part: _PartialFile, error: Exception) -> DataError:
     reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error).strip()).splitlines()
-    kept = f" What has come is kept in {part.path}." if part.size else ""
+    kept = f" The received bytes are kept in {part.path}." if part.size else ""
     return DataError(
         f"{file.url} cannot be reached ({reason[0].rstrip('.') if reason else type(error).__name__}); check the "
         f"network and run the command again.{kept}"
@@ -225,5 +227,5 @@ def _unreachable(file: RemoteFile, part: _PartialFile, error: Exception) -> Data
 def _unwritable(part: _PartialFile, error: OSError) -> DataError:
     return DataError(
         f"{part.path} cannot be written ({error.strerror}); make room or name another folder, and run the command "
-        "again: it goes on with what is there."
+        "again: it resumes."
     )

@@ -1,20 +1,20 @@
-"""The public Flickr8k data set, brought into the layout that `data/captions.py` reads.
+"""Downloads the public Flickr8k data set into the layout that `data/captions.py` reads.
 
-M. Hodosh, P. Young, J. Hockenmaier, *Framing Image Description as a Ranking Task*, JAIR 47 (2013). The address at
-the University of Illinois from which it was once given out is gone; the two archives are kept as a release of
-github.com/jbrownlee/Datasets, without a checksum. The MD5s below are those that other projects check the same
-addresses against (the R package mlverse/torchvision, and CMake builds); no stronger one was found. Besides, the CRC
-of every file that is unpacked is checked, and the counts of the finished tables.
+M. Hodosh, P. Young, J. Hockenmaier, *Framing Image Description as a Ranking Task*, JAIR 47 (2013). The original
+address at the University of Illinois is gone; the two archives are kept as a release of github.com/jbrownlee/Datasets,
+without a checksum. The MD5s below are those that other projects check the same addresses against (the R package
+mlverse/torchvision, and CMake builds); no stronger one was found. The CRC of every unpacked file and the row counts of
+the finished tables are checked too.
 
-What the archives hold: `Flickr8k.token.txt` (five captions a photograph), three lists of photographs
+The archives contain `Flickr8k.token.txt` (five captions per photograph), three lists of photographs
 (`Flickr_8k.trainImages.txt`, `.devImages.txt`, `.testImages.txt`), `ExpertAnnotations.txt`,
-`CrowdFlowerAnnotations.txt`, and a folder of photographs. What is left out of the finished folder:
+`CrowdFlowerAnnotations.txt`, and a folder of photographs. Left out of the finished folder are:
 
-- photographs that stand in none of the three lists, with their captions (91, by the usual descriptions);
-- captions of a name that has no photograph (`2258277193_586949ec62.jpg.1`, five);
+- photographs in none of the three lists, with their captions (91, by the usual descriptions);
+- captions of a name without a photograph (`2258277193_586949ec62.jpg.1`, five);
 - the crowd's share of yes, which follows from its counts; the lemmatised captions.
 
-The photographs of the list `dev` become the split `validation`. Photographs are kept byte for byte.
+The list `dev` becomes the split `validation`. Photographs are kept byte for byte.
 """
 
 from __future__ import annotations
@@ -33,32 +33,33 @@ from data.archive import Archive, open_archive
 from data.captions import read_captions, read_crowd_ratings, read_expert_ratings
 from data.download import RemoteFile, download
 from service.errors import BusyError, DataError, UsageError
+from service.store.atomic import put_in_place, replacing, write_text
 from service.store.rating_tables import CAPTIONS, COLUMNS, CROWD_RATINGS, EXPERT_RATINGS, IMAGES, write_table
 from service.types import OnProgress
 
 SOURCE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
-"""The address under which both archives lie."""
+"""The address of the folder with both archives."""
 
 TERMS = """\
 Flickr8k: 8,000 photographs, five captions each, and people's judgements of how well a caption fits a photograph.
 
-- The photographs belong to their authors on Flickr. To have them here gives no right to publish them.
+- The photographs belong to their authors on Flickr. Having them here gives no right to publish them.
 - Captions and judgements are for research, not for commercial use.
-- Who publishes results cites: M. Hodosh, P. Young, J. Hockenmaier, "Framing Image Description as a Ranking Task:
+- If you publish results, cite: M. Hodosh, P. Young, J. Hockenmaier, "Framing Image Description as a Ranking Task:
   Data, Models and Evaluation Metrics", Journal of Artificial Intelligence Research 47 (2013), 853-899.
 """
 
 TERMS_FILE = "TERMS.txt"
 
 WORK = ".download"
-"""Folder inside the finished one for archives and tables that are not ready; removed in the end."""
+"""Folder inside the finished one for archives and unfinished tables; removed at the end."""
 
 LISTS = {
     "train": "Flickr_8k.trainImages.txt",
     "validation": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
-"""Which file of the texts lists the photographs of a split."""
+"""The list of each split's photographs in the archive of texts."""
 
 CAPTIONS_EACH = 5
 
@@ -68,19 +69,19 @@ _CROWD = "CrowdFlowerAnnotations.txt"
 
 _MEGABYTE = 1_000_000
 _TABLES = (EXPERT_RATINGS, CROWD_RATINGS, CAPTIONS)
-"""In the order in which they are put in place: whoever reads the captions finds all else."""
+"""In the order in which they are moved into place: once the captions are there, everything is."""
 
 
-class Stage(Protocol):
-    """Opens a stretch of work; what it gives is called with what is done and what there is, steps or bytes."""
+class OpenProgress(Protocol):
+    """Opens a progress display for one stage of the work, counted in steps or in bytes."""
 
-    def __call__(self, what: str, *, of_bytes: bool) -> AbstractContextManager[OnProgress]:
-        """The stretch of work called `what`."""
+    def __call__(self, stage: str, /, *, of_bytes: bool) -> AbstractContextManager[OnProgress]:
+        """The display of `stage`."""
 
 
 @dataclass(frozen=True)
 class Zip:
-    """An archive by its file name, with its MD5, its size at most and the size of a member at most, in bytes."""
+    """An archive: file name, MD5, and the most bytes that it and each of its members may have."""
 
     name: str
     md5: str
@@ -90,14 +91,14 @@ class Zip:
 
 @dataclass(frozen=True)
 class Edition:
-    """What a whole data set is.
+    """What the complete data set consists of.
 
     Attributes:
         texts: the archive of captions, lists and judgements.
         photographs: the archive of photographs.
-        splits: how many photographs a split has.
-        experts: rows of the experts' judgements.
-        crowd: rows of the crowd's judgements.
+        splits: how many photographs each split has.
+        experts: how many rows of expert judgements there are.
+        crowd: how many rows of crowd judgements there are.
     """
 
     texts: Zip
@@ -123,14 +124,14 @@ PUBLISHED = Edition(
 
 @dataclass
 class Texts:
-    """What the archive of texts says.
+    """The content of the archive of texts.
 
     Attributes:
         splits: the split of each photograph.
         captions: rows of captions.tsv.
         experts: rows of expert_ratings.tsv.
         crowd: rows of crowd_ratings.tsv.
-        unlisted: how many captions there are of each name that no list has.
+        unlisted: how many captions each name has that is in no list.
     """
 
     splits: dict[str, str]
@@ -141,7 +142,7 @@ class Texts:
 
 
 def why_incomplete(out: Path, edition: Edition = PUBLISHED) -> str:
-    """What a folder lacks to be the whole data set, as a sentence; "" where it lacks nothing."""
+    """Why a folder is not the complete data set, as a sentence; "" where it is complete."""
     try:
         found = Counter(photograph.split for photograph in read_captions(out))
         rows = {EXPERT_RATINGS: len(read_expert_ratings(out)), CROWD_RATINGS: len(read_crowd_ratings(out))}
@@ -161,25 +162,25 @@ def fetch_flickr8k(
     source: str = SOURCE,
     *,
     edition: Edition = PUBLISHED,
-    stage: Stage = lambda what, *, of_bytes: nullcontext(lambda done, total: None),
+    open_progress: OpenProgress = lambda stage, *, of_bytes: nullcontext(lambda done, total: None),
 ) -> list[str]:
-    """Bring the data set into a folder; an unfinished run in it goes on, and a whole one asks for nothing.
+    """Download the data set into a folder; resumes an unfinished run, and does nothing where it is complete.
 
-    The terms (`TERMS`) are for the caller to show. Two gigabytes of room are needed while it runs, and 1.1 GB stay.
+    The caller shows the terms (`TERMS`). It needs 2 GB of disk space while it runs, of which 1.1 GB stay in use.
 
     Args:
-        out: the folder; made where it is missing. Photographs come one by one, each whole; the tables last.
-        source: address under which both archives lie, http or https.
-        edition: what is expected; for anything but tests, the published one.
-        stage: shows progress.
+        out: the folder, which is created if needed. Photographs are written one by one, the tables last.
+        source: address of the folder with both archives, http or https.
+        edition: what is expected; other than the published one only in tests.
+        open_progress: shows progress.
 
     Returns:
         What was left out and why, a sentence each.
 
     Raises:
-        UsageError: `source` is no address, or the folder holds other data.
-        BusyError: another process is at work in the folder.
-        DataError: an archive cannot be downloaded, is damaged or another one, or the folder cannot be written.
+        UsageError: `source` is not an address, or the folder holds other data.
+        BusyError: another process is downloading into the folder.
+        DataError: an archive cannot be downloaded, is damaged or another one, or the folder cannot be written to.
     """
     from filelock import FileLock, Timeout
 
@@ -187,51 +188,53 @@ def fetch_flickr8k(
     if address.scheme not in {"http", "https"} or not address.hostname:
         raise UsageError(f"--from is {source!r}; it must be an address that begins with http:// or https://.")
     work = out / WORK
-    lacks = why_incomplete(out, edition)
-    if lacks and not work.is_dir() and any((out / name).exists() for name in (IMAGES, *_TABLES)):
-        raise UsageError(f"{out} holds data that is not the whole Flickr8k ({lacks.rstrip('.')}); name another folder.")
+    missing = why_incomplete(out, edition)
+    if missing and not work.is_dir() and any((out / name).exists() for name in (IMAGES, *_TABLES)):
+        raise UsageError(
+            f"{out} holds data other than the whole Flickr8k ({missing.rstrip('.')}); name another folder."
+        )
     with _storing(out):
-        if not lacks:
+        if not missing:
             if work.is_dir():
                 shutil.rmtree(work)
             return []
         work.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(work / "lock", timeout=0):
-                left_out = _fetch(out, source.rstrip("/"), edition, stage)
+                left_out = _fetch(out, source.rstrip("/"), edition, open_progress)
         except Timeout:
-            raise BusyError(f"Another process is bringing data to {out}; wait until it is done.") from None
+            raise BusyError(f"Another process is downloading data into {out}; wait until it is done.") from None
         shutil.rmtree(work)
     return left_out
 
 
-def _fetch(out: Path, source: str, edition: Edition, stage: Stage) -> list[str]:
+def _fetch(out: Path, source: str, edition: Edition, open_progress: OpenProgress) -> list[str]:
     work = out / WORK
 
-    def bring(wanted: Zip) -> Path:
-        file = RemoteFile(f"{source}/{wanted.name}", wanted.md5, wanted.most_bytes)
-        with stage(f"Downloading {wanted.name}", of_bytes=True) as shown:
-            download(file, work / wanted.name, shown)
-        return work / wanted.name
+    def downloaded(archive: Zip) -> Path:
+        file = RemoteFile(f"{source}/{archive.name}", archive.md5, archive.most_bytes)
+        with open_progress(f"Downloading {archive.name}", of_bytes=True) as on_progress:
+            download(file, work / archive.name, on_progress)
+        return work / archive.name
 
-    # The small archive first: whatever is wrong with it is known before the large one is downloaded.
-    with open_archive(bring(edition.texts), edition.texts.most_member_bytes) as archive:
+    # The small archive comes first, so that its faults are known before the large one is downloaded.
+    with open_archive(downloaded(edition.texts), edition.texts.most_member_bytes) as archive:
         texts = read_texts(archive, edition)
     for table, rows in ((CAPTIONS, texts.captions), (EXPERT_RATINGS, texts.experts), (CROWD_RATINGS, texts.crowd)):
         write_table(work / table, COLUMNS[table], rows)
     _check_ratings(work, texts, edition)
-    with open_archive(bring(edition.photographs), edition.photographs.most_member_bytes) as archive:
-        with stage("Unpacking photographs", of_bytes=False) as shown:
-            _unpack(archive, sorted(texts.splits), out / IMAGES, shown)
+    with open_archive(downloaded(edition.photographs), edition.photographs.most_member_bytes) as archive:
+        with open_progress("Unpacking photographs", of_bytes=False) as on_progress:
+            _unpack(archive, sorted(texts.splits), out / IMAGES, on_progress)
         left_out = _left_out(texts, archive)
-    (out / TERMS_FILE).write_text("\n".join([TERMS, *left_out, ""]), encoding="utf-8")
+    write_text(out / TERMS_FILE, "\n".join([TERMS, *left_out, ""]))
     for table in _TABLES:
-        (work / table).replace(out / table)
+        put_in_place(work / table, out / table)
     return left_out
 
 
 def read_texts(archive: Archive, edition: Edition) -> Texts:
-    """Read captions, lists and judgements; DataError where they are not what the edition says."""
+    """Read captions, lists and judgements; DataError where they differ from the edition."""
     texts = Texts(_read_lists(archive, edition))
     each: Counter[str] = Counter()
     for caption_id, caption in _cells(archive, _TOKENS, 2):
@@ -256,9 +259,11 @@ def _read_lists(archive: Archive, edition: Edition) -> dict[str, str]:
     for split, wanted in edition.splits.items():
         names = [line.strip() for line in _lines(archive, LISTS[split])]
         for name in names:
-            # A file of this name will be written.
+            # The photograph will be written to a file with this name.
             if not re.fullmatch(r"\w[\w-]*\.jpg", name, flags=re.ASCII):
-                raise DataError(f"{LISTS[split]} of {archive.path} lists {name!r}, which is no photograph's name.")
+                raise DataError(
+                    f"{LISTS[split]} of {archive.path} lists {name!r}, which is not the name of a photograph."
+                )
         _count(archive, LISTS[split], len(set(names) - splits.keys()), wanted, "photographs of its own")
         splits |= dict.fromkeys(names, split)
     return splits
@@ -267,7 +272,7 @@ def _read_lists(archive: Archive, edition: Edition) -> dict[str, str]:
 def _lines(archive: Archive, name: str) -> list[str]:
     """The lines of a file that are not blank."""
     try:
-        # Not splitlines: it would break a caption at characters that are no ends of lines.
+        # Not splitlines: it also breaks at characters that captions may contain.
         lines = archive.read(name).decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{name} of {archive.path} is not UTF-8; it is not the published file.") from error
@@ -280,8 +285,8 @@ def _cells(archive: Archive, name: str, wanted: int) -> Iterator[list[str]]:
         cells = line.split("\t")
         if len(cells) != wanted or not all(cell.strip() for cell in cells):
             raise DataError(
-                f"{name} of {archive.path} has the line {line[:80]!r} instead of {wanted} cells with something in "
-                "them; it is not the published file."
+                f"{name} of {archive.path} has the line {line[:80]!r} instead of {wanted} cells that are not "
+                "empty; it is not the published file."
             )
         yield cells
 
@@ -294,7 +299,7 @@ def _count(archive: Archive, file: str, found: int, wanted: int, what: str) -> N
 
 
 def _check_ratings(work: Path, texts: Texts, edition: Edition) -> None:
-    """Check that every judgement is on its scale and about a photograph and a caption of the split test."""
+    """Check that each judgement is on its scale, and about a photograph and a caption of the split test."""
     captions = {row[1]: row[2] for row in texts.captions}
     if len(captions) != len(texts.captions):
         raise DataError(f"{edition.texts.name}: a caption's number is used twice; it is not the published file.")
@@ -308,28 +313,28 @@ def _check_ratings(work: Path, texts: Texts, edition: Edition) -> None:
             )
 
 
-def _unpack(archive: Archive, names: Sequence[str], images: Path, on_step: OnProgress) -> None:
-    """Write the named photographs, each whole or not at all; those that are there and right are left alone."""
+def _unpack(archive: Archive, names: Sequence[str], images: Path, on_progress: OnProgress) -> None:
+    """Write the named photographs; those that are already there, with the right CRC, are skipped."""
     images.mkdir(exist_ok=True)
     for number, name in enumerate(names, start=1):
         target = images / name
         if not archive.is_unpacked(name, target):
-            beside = images / f".{name}.part"
-            beside.write_bytes(archive.read(name))
-            beside.replace(target)
-        on_step(number, len(names))
+            # No sync for each of 8,000 files: one that a power failure damages fails its CRC in the next run.
+            with replacing(target, sync=False) as temporary:
+                temporary.write_bytes(archive.read(name))
+        on_progress(number, len(names))
 
 
 def _left_out(texts: Texts, archive: Archive) -> list[str]:
     unlisted = [count for name, count in texts.unlisted.items() if name in archive]
     sentences = [
-        f"Left out: {count} captions of {name}, since there is no photograph of this name."
+        f"Left out: {count} captions of {name}, because there is no photograph with this name."
         for name, count in texts.unlisted.items()
         if name not in archive
     ]
     if unlisted:
         sentences.append(
-            f"Left out: {len(unlisted):,} photographs with {sum(unlisted):,} captions, since they stand in none of the "
+            f"Left out: {len(unlisted):,} photographs with {sum(unlisted):,} captions, because they are in none of the "
             f"lists of {', '.join(LISTS)}."
         )
     return sentences
@@ -337,11 +342,11 @@ def _left_out(texts: Texts, archive: Archive) -> list[str]:
 
 @contextmanager
 def _storing(out: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a sentence."""
+    """Turn an OSError into a DataError that says what to do."""
     try:
         yield
     except OSError as error:
         raise DataError(
             f"{out} cannot be written ({error.strerror}); make room or name another folder, and run the command again: "
-            "it goes on with what is there."
+            "it resumes."
         ) from error

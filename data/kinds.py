@@ -1,7 +1,7 @@
-"""Photographs sorted into folders by kind, read and checked.
+"""Reads and checks photographs sorted into folders by kind.
 
-Either `train/KIND/*` and `test/KIND/*`, or `KIND/*` where nothing is set apart. As in an index run, links are not
-followed and hidden names are passed over; what lies beside the photographs is counted.
+Either `train/KIND/*` and `test/KIND/*`, or `KIND/*` where there is no test set. As in an index run, links are not
+followed and hidden names are skipped; other files beside the photographs are counted.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ IsPhotograph = Callable[[str], bool]
 
 TRAIN, TEST = "train", "test"
 _NAMED = 5
-"""Kinds that a sentence names at most."""
+"""Kinds that an error message names at most."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A photograph that does not count, and why: words that may end a sentence, without a full stop."""
+    """A photograph that is left out, and the reason as the end of a sentence, without a full stop."""
 
     file: Path
     reason: str
@@ -34,11 +34,11 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class KindFolder:
-    """Photographs (n,) and their kinds: `kind` (n,) int64 are places in the sorted `names`, (k,).
+    """Photographs (n,) and their kinds: `kind` (n,) int64 are indices into the sorted `names` (k,).
 
-    `test` (n,) bool marks the photographs under `test/`; none are where the folder sets none apart. Those of `train/`
-    come first, each part by kind and by name. `skipped` counts files and folders that are no photographs, and
-    files whose names are not valid UTF-8.
+    `test` (n,) bool marks the photographs under `test/`, if any. Those of `train/` come first, and within each part
+    photographs are sorted by kind and by name. `skipped` counts files and folders that are not photographs, and files
+    whose names are not valid UTF-8.
     """
 
     folder: Path
@@ -50,31 +50,32 @@ class KindFolder:
 
     @property
     def split(self) -> bool:
-        """Whether photographs are set apart for testing."""
+        """Whether there is a test set."""
         return bool(self.test.any())
 
     @property
     def lone(self) -> Int64Array:
-        """Photographs (m,) that are the only one of their kind in the whole folder."""
+        """Indices (m,) of photographs that are the only one of their kind in the whole folder."""
         return np.flatnonzero(np.bincount(self.kind, minlength=len(self.names))[self.kind] == 1)
 
 
 def read_kinds(folder: Path, is_photograph: IsPhotograph) -> KindFolder:
-    """Read a folder of kinds; `is_photograph` says of a file's name whether it is worth trying.
+    """Read a folder of kinds; `is_photograph` tells from a file's name whether it may be a photograph.
 
-    `train/` and `test/` are taken for the two parts where they hold folders, else for kinds like any other; `train/`
-    may stand alone. Nothing is opened: whether a file is a photograph is found out by who decodes it.
+    `train/` and `test/` are the two parts where they contain folders, else kinds like any other; `test/` is optional.
+    No file is opened, so files that cannot be decoded are included.
 
-    Raises DataError for a folder that is not there or holds no kinds, `test/` without `train/`, a kind without a
-    photograph, and a kind of `test/` that `train/` does not have.
+    Raises:
+        DataError: the folder is missing or has no kinds, there is `test/` without `train/`, a kind has no photograph,
+            or a kind of `test/` is not in `train/`.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}. Name one that holds a folder for each kind.")
     parts = [part for part in (TRAIN, TEST) if (folder / part).is_dir() and _folders(folder / part)]
     if parts == [TEST]:
         raise DataError(
-            f"{folder} has {TEST}/ but no {TRAIN}/ with folders of kinds. Put the photographs that are searched into "
-            f"{TRAIN}/, or the kinds side by side into one folder."
+            f"{folder} has {TEST}/ but no {TRAIN}/ with folders of kinds. Put the photographs to search in into "
+            f"{TRAIN}/, or the folders of kinds directly into one folder."
         )
     if TRAIN in parts and (folder / TEST).is_dir() and TEST not in parts:
         raise _no_kinds(folder / TEST)
@@ -82,28 +83,28 @@ def read_kinds(folder: Path, is_photograph: IsPhotograph) -> KindFolder:
 
 
 def copies(files: Sequence[Path]) -> dict[int, int]:
-    """Places of files that hold the same bytes as an earlier one, each with the place of the first such.
+    """Indices of files with the same bytes as an earlier file, each with the index of the first such file.
 
-    Only files of equal length are read. One that cannot be read is nobody's copy.
+    Only files of equal length are read. A file that cannot be read is not a copy.
     """
     by_size: dict[int, list[int]] = defaultdict(list)
-    for place, file in enumerate(files):
+    for index, file in enumerate(files):
         try:
-            by_size[file.stat().st_size].append(place)
+            by_size[file.stat().st_size].append(index)
         except OSError:
             continue
     same: dict[int, int] = {}
-    for places in by_size.values():
+    for indices in by_size.values():
         first: dict[str, int] = {}
-        for place in places if len(places) > 1 else ():
-            content = content_hash(files[place])
-            if content is not None and (earlier := first.setdefault(content, place)) != place:
-                same[place] = earlier
+        for index in indices if len(indices) > 1 else ():
+            content = content_hash(files[index])
+            if content is not None and (earlier := first.setdefault(content, index)) != index:
+                same[index] = earlier
     return dict(sorted(same.items()))
 
 
 def content_hash(file: Path) -> str | None:
-    """32 hexadecimal digits (XXH3, 128 bits) of a file's bytes; None where it cannot be read."""
+    """32 hexadecimal digits (XXH3, 128 bits) of a file's content; None where it cannot be read."""
     import xxhash
 
     digest = xxhash.xxh3_128()
@@ -118,7 +119,7 @@ def content_hash(file: Path) -> str | None:
 
 @dataclass(frozen=True)
 class _KindsPart:
-    """The photographs of each kind of one folder, by the kind's name, sorted."""
+    """The sorted photographs of each kind of one folder, by the kind's name."""
 
     photographs: dict[str, list[Path]]
     skipped: int
@@ -141,8 +142,8 @@ def _read_part(folder: Path, is_photograph: IsPhotograph) -> _KindsPart:
     empty = [name for name, files in photographs.items() if not files]
     if empty:
         raise DataError(
-            f"{_kinds(empty)} in {folder} {'has' if len(empty) == 1 else 'have'} no photograph. Put some in, or take "
-            "the empty folder away; folders inside a kind are not looked into."
+            f"{_kinds(empty)} in {folder} {'has' if len(empty) == 1 else 'have'} no photograph. Add some, or remove "
+            "the empty folder; folders inside a kind are not read."
         )
     beside = sum(1 for each in _visible(folder) if not each.is_dir(follow_symlinks=False))
     return _KindsPart(photographs, skipped + beside)
@@ -154,11 +155,11 @@ def _joined(folder: Path, names: Sequence[str], parts: Sequence[_KindsPart]) -> 
     if unknown:
         raise DataError(
             f"{_kinds(unknown)} in {folder / TEST} {'is' if len(unknown) == 1 else 'are'} not in {folder / TRAIN}, so "
-            f"nothing of the kind can be found. Add photographs of the kind to {TRAIN}/, or take it out of {TEST}/."
+            f"nothing of the kind can be found. Add photographs of the kind to {TRAIN}/, or remove it from {TEST}/."
         )
-    place = {kind: number for number, kind in enumerate(known)}
+    index = {kind: number for number, kind in enumerate(known)}
     rows = [
-        (file, place[kind], number == names.index(TEST) if TEST in names else False)
+        (file, index[kind], number == names.index(TEST) if TEST in names else False)
         for number, part in enumerate(parts)
         for kind, files in part.photographs.items()
         for file in files
@@ -176,7 +177,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _is_text(name: str) -> bool:
-    """Whether a file system's name is valid UTF-8; others reach Python with stand-ins that cannot be written."""
+    """Whether a file name is valid UTF-8; Python represents other bytes by lone surrogates, which cannot be encoded."""
     return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -189,7 +190,7 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _no_kinds(folder: Path) -> DataError:
-    return DataError(f"{folder} holds no kinds. Put the photographs of each kind into a folder that is named after it.")
+    return DataError(f"{folder} holds no kinds. Put the photographs of each kind into a folder named after it.")
 
 
 def _kinds(names: Sequence[str]) -> str:

@@ -1,8 +1,7 @@
-"""All ratings of a folder of data as arrays: which photograph, which text, and what people said of the two.
+"""All ratings of a folder of data as arrays: the photograph, the text, and how people rated the pair.
 
-Experts and crowd were asked different things in different units, so their rows stay apart and a pair that
-both rated has two rows. What is here only reads and checks; how the two are joined is the business of what
-is fitted on them.
+Experts and crowd answered different questions on different scales, so their rows are kept apart, and a pair that both
+rated has two rows. `training.joint_logistic` fits both together.
 """
 
 from __future__ import annotations
@@ -42,14 +41,13 @@ class RatedPairs:
 
     A pair that both rated has two rows.
 
-    - `photographs`: the rated photographs, sorted by name; one that no caption was written for has none, and
-      an empty split.
+    - `photographs`: the rated photographs, sorted by name; one without a caption has an empty split.
     - `texts`: the rated texts, one for each rated caption_id, in the order of their caption_ids.
-    - `text_owner` (t,): row in `photographs` of the photograph that a text was written for; −1 where that
-      photograph was never rated, and for a text that was written for none.
+    - `text_owner` (t,): row in `photographs` of the photograph that a text was written for; −1 where it was written
+      for none, or for one that was never rated.
     - `photograph` (n,), `text` (n,): rows in `photographs` and `texts`.
     - `own` (n,): the text was written for this very photograph.
-    - `grades` (n, 3): the experts' scores, 1 to 4; NaN in crowd rows and where a judge is missing.
+    - `grades` (n, 3): the experts' scores, 1 to 4; NaN in crowd rows and for missing judges.
     - `yes`, `no` (n,): the crowd's votes; 0 in expert rows.
     """
 
@@ -80,10 +78,10 @@ class RatedPairs:
     @property
     def grade(self) -> Float64Array:
         """Mean expert grade mapped to [0, 1] as (mean − 1) / 3, (n,); NaN in crowd rows."""
-        given = np.isfinite(self.grades)
-        count = given.sum(axis=1)
+        present = np.isfinite(self.grades)
+        count = present.sum(axis=1)
         mean = np.divide(
-            np.where(given, self.grades, 0.0).sum(axis=1), count, out=np.full(len(self), np.nan), where=count > 0
+            np.where(present, self.grades, 0.0).sum(axis=1), count, out=np.full(len(self), np.nan), where=count > 0
         )
         mapped: Float64Array = (mean - LOWEST_GRADE) / (HIGHEST_GRADE - LOWEST_GRADE)
         return mapped
@@ -99,18 +97,19 @@ class RatedPairs:
 def read_rated_pairs(folder: Path) -> RatedPairs:
     """Read `captions.tsv` with `expert_ratings.tsv`, `crowd_ratings.tsv`, or both.
 
-    Ratings may be of photographs and captions of any split, of photographs in `images/` without a caption, and
-    of texts that were written for no photograph. Raises DataError where both tables of ratings are missing or
-    neither has a row, and, with file, row and column, for what the readers of `data.captions` refuse, a
-    photograph that is not there, a caption_id that `captions.tsv` does not have, and a pair that stands twice
-    in one table.
+    Photographs and captions of any split can be rated, as can photographs in `images/` without a caption and texts
+    without a photograph.
+
+    Raises:
+        DataError: neither table has a row; or, with file, row and column: whatever the readers of `data.captions`
+            refuse, a photograph that is missing, a caption_id that is not in `captions.tsv`, or a pair that is twice in
+            one table.
     """
     experts = read_expert_ratings(folder) if (folder / EXPERT_RATINGS).is_file() else []
     crowd = read_crowd_ratings(folder) if (folder / CROWD_RATINGS).is_file() else []
     if not experts and not crowd:
         raise DataError(
-            f"{folder} has no ratings: neither {EXPERT_RATINGS} nor {CROWD_RATINGS} is there with a row; "
-            "at least one is needed."
+            f"{folder} has no ratings: neither {EXPERT_RATINGS} nor {CROWD_RATINGS} has a row; at least one is needed."
         )
     texts = read_texts(folder)
     _check(folder, folder / EXPERT_RATINGS, experts, texts)
@@ -151,7 +150,7 @@ def _pairs(folder: Path, texts: dict[str, str], experts: list[ExpertRating], cro
 
 
 def _check(folder: Path, file: Path, ratings: Iterable[ExpertRating | CrowdRating], texts: Collection[str]) -> None:
-    """Refuse a rating of something unknown and a second rating of the same pair."""
+    """Raise DataError for a rating of an unknown photograph or text, and for a second rating of a pair."""
     first_row: dict[tuple[str, str], int] = {}
     for row, rating in enumerate(ratings, start=2):
         check_photograph(folder, file, row, rating.image)

@@ -1,9 +1,9 @@
-"""Sample photographs: the real ones that scikit-image and scikit-learn carry in their wheels.
+"""Sample photographs: the real photographs in the packages scikit-image and scikit-learn.
 
     python -m data.samples DIR
 
-writes them into DIR under names that say what they show. Nothing is downloaded. Drawings, test charts,
-silhouettes and computed images of the packages are left out.
+writes them into DIR under names that say what they show. Nothing is downloaded. The packages' drawings, test charts,
+silhouettes and computed images are left out.
 
 | file | in the package | whose, and under what licence |
 | --- | --- | --- |
@@ -32,15 +32,14 @@ from __future__ import annotations
 
 import argparse
 import filecmp
-import os
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from service.errors import NotFoundError, SmyslError, UsageError
+from service.store.atomic import replacing
 
 _SCIKIT_IMAGE = {
     "astronaut.png": "astronaut.png",
@@ -67,13 +66,7 @@ _SCIKIT_LEARN = {"chinese-temple.jpg": "china.jpg", "flower.jpg": "flower.jpg"}
 
 @dataclass(frozen=True)
 class SamplePhotograph:
-    """A photograph inside an installed package.
-
-    Attributes:
-        name: a file name that says what it shows.
-        source: the file in the package.
-        package: the package's name.
-    """
+    """A photograph in an installed package: a file name that says what it shows, the file, and the package."""
 
     name: str
     source: Path
@@ -81,11 +74,7 @@ class SamplePhotograph:
 
 
 def sample_photographs() -> list[SamplePhotograph]:
-    """All sample photographs, by name.
-
-    Raises:
-        NotFoundError: scikit-image or scikit-learn is not installed, or carries other files.
-    """
+    """All sample photographs, sorted by name; NotFoundError where a package or one of its files is missing."""
     found = [
         *_in_package("scikit-image", "skimage", "data", _SCIKIT_IMAGE),
         *_in_package("scikit-learn", "sklearn", "datasets/images", _SCIKIT_LEARN),
@@ -94,16 +83,13 @@ def sample_photographs() -> list[SamplePhotograph]:
 
 
 def copy_samples(to: Path) -> list[Path]:
-    """Copy the sample photographs into a folder and return where they are.
+    """Copy the sample photographs into a folder, which is created if needed, and return their paths.
 
-    A photograph that is there already is left alone, with its time, so that an index need not look again.
-
-    Args:
-        to: the folder; made where it is missing.
+    A photograph that is already there is not touched, so that an index run does not read it again.
 
     Raises:
-        NotFoundError: the packages that carry the photographs are not installed.
-        UsageError: the folder holds another file under a sample's name, or cannot be written.
+        NotFoundError: the packages with the photographs are not installed.
+        UsageError: the folder has another file with a sample's name, or cannot be written to.
     """
     samples = sample_photographs()
     try:
@@ -116,7 +102,7 @@ def copy_samples(to: Path) -> list[Path]:
 
 
 def _in_package(package: str, module: str, folder: str, files: dict[str, str]) -> list[SamplePhotograph]:
-    # Asked for its place and not imported: importing either package takes seconds.
+    # Located but not imported: importing either package takes seconds.
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise NotFoundError(
@@ -126,7 +112,7 @@ def _in_package(package: str, module: str, folder: str, files: dict[str, str]) -
     missing = [source.name for source in sources.values() if not source.is_file()]
     if missing:
         raise NotFoundError(
-            f"The installed {package} does not carry {', '.join(missing)}; run pip install --upgrade 'smysl[demo]'."
+            f"The installed {package} does not contain {', '.join(missing)}; run pip install --upgrade 'smysl[demo]'."
         )
     return [SamplePhotograph(name, source, package) for name, source in sources.items()]
 
@@ -136,20 +122,13 @@ def _copy(sample: SamplePhotograph, target: Path) -> Path:
         if filecmp.cmp(sample.source, target, shallow=False):
             return target
         raise UsageError(f"{target} is there already and is not the sample photograph; name an empty folder.")
-    # Beside its place first, so that a run that is stopped leaves no half photograph under a sample's name.
-    descriptor, beside = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    os.close(descriptor)
-    try:
-        shutil.copyfile(sample.source, beside)
-        Path(beside).chmod(0o644)
-        Path(beside).replace(target)
-    finally:
-        Path(beside).unlink(missing_ok=True)
+    with replacing(target) as temporary:
+        shutil.copyfile(sample.source, temporary)
     return target
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command `python -m data.samples DIR`; returns its exit code."""
+    """Run the command `python -m data.samples DIR` and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m data.samples", description="Write sample photographs.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="where to write them")
     folder: Path = parser.parse_args(arguments).folder

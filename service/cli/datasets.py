@@ -43,7 +43,7 @@ def flickr8k(
     else:
         say(f"Flickr8k is in {out} already; nothing was downloaded.")
     try:
-        left_out = fetch_flickr8k(out, source or SOURCE, stage=partial(steps, errors_console()))
+        left_out = fetch_flickr8k(out, source or SOURCE, open_progress=partial(steps, errors_console()))
     except KeyboardInterrupt:
         say("Stopped. What has come is kept; run the command again to go on.")
         raise typer.Exit(INTERRUPTED) from None

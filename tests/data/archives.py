@@ -1,4 +1,4 @@
-"""Small archives with the structure of Flickr8k's, and a server on localhost that gives them out or misbehaves."""
+"""Small archives structured like Flickr8k's, and a server on localhost that serves them, or misbehaves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIST_FILES = {"train": "trainImages", "validation": "devImages", "test": "testIm
 
 
 def photograph(name: str) -> bytes:
-    """Bytes that stand for a photograph; some hundred kilobytes that do not pack."""
+    """Bytes in place of a photograph: 128 kB that do not compress."""
     return b"\xff\xd8" + b"".join(hashlib.sha256(f"{name}{number}".encode()).digest() for number in range(4_000))
 
 
@@ -41,7 +41,7 @@ def texts() -> dict[str, bytes]:
 
 
 def photographs() -> dict[str, bytes]:
-    """The files of Flickr8k_Dataset.zip, with what a Mac adds."""
+    """The files of Flickr8k_Dataset.zip, including what macOS adds."""
     names = [*LISTED_NAMES, UNLISTED]
     files = {f"Flicker8k_Dataset/{name}": photograph(name) for name in names}
     return {**files, "__MACOSX/Flicker8k_Dataset/._1_a.jpg": b"shadow"}
@@ -63,20 +63,20 @@ def md5(content: bytes) -> str:
 
 @dataclass
 class Mirror:
-    """Files behind an address, and how the server misbehaves.
+    """A server with some files, and how it misbehaves.
 
     Attributes:
         files: what is served, by name.
-        ranges: whether it answers a request for a range with the range.
-        looks_at_if_range: whether it sends a file whole whose ETag is not the one asked for.
-        etags: whether it says which file it is sending.
-        cuts: how many answers end after half of their bytes.
+        ranges: whether it supports range requests.
+        honours_if_range: whether it sends the whole file where If-Range names another ETag.
+        etags: whether it sends ETags.
+        cuts: how many responses end after half of their bytes.
         requests: file and range of each request, in order.
     """
 
     files: dict[str, bytes]
     ranges: bool = True
-    looks_at_if_range: bool = True
+    honours_if_range: bool = True
     etags: bool = True
     cuts: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -94,11 +94,11 @@ class Mirror:
 
     @property
     def address(self) -> str:
-        """What --from is set to."""
+        """The value for --from."""
         return f"http://127.0.0.1:{self._server.server_port}/Flickr8k"
 
     def edition(self, **changes: Any) -> Edition:
-        """What has to come from here."""
+        """The edition that this server has."""
         small, large = self.files["Flickr8k_text.zip"], self.files["Flickr8k_Dataset.zip"]
         expected: dict[str, Any] = {
             "texts": Zip("Flickr8k_text.zip", md5(small), 1_000_000, 1_000_000),
@@ -110,8 +110,8 @@ class Mirror:
         return Edition(**{**expected, **changes})
 
     def ranges_of(self, name: str) -> list[str]:
-        """The ranges in which a file was asked for; "" for the whole."""
-        return [asked for file, asked in self.requests if file == name]
+        """The ranges in which a file was requested; "" for the whole file."""
+        return [requested for file, requested in self.requests if file == name]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -124,22 +124,22 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None: ...
 
     def handle(self) -> None:
-        # Whoever does not want the rest of an answer hangs up.
+        # A client that does not want the rest of a response closes the connection.
         with suppress(ConnectionError):
             super().handle()
 
     def do_GET(self) -> None:
         name = self.path.rpartition("/")[2]
-        asked = self.headers.get("Range", "")
-        self.mirror.requests.append((name, asked))
+        requested = self.headers.get("Range", "")
+        self.mirror.requests.append((name, requested))
         content = self.mirror.files.get(name)
         if content is None:
             self._send(404, b"", {})
             return
         tag = f'"{md5(content)}"'
         headers = {"ETag": tag} if self.mirror.etags else {}
-        found = re.fullmatch(r"bytes=(\d+)-", asked)
-        changed = self.mirror.looks_at_if_range and self.headers.get("If-Range", tag) != tag
+        found = re.fullmatch(r"bytes=(\d+)-", requested)
+        changed = self.mirror.honours_if_range and self.headers.get("If-Range", tag) != tag
         if found is None or not self.mirror.ranges or changed:
             self._send(200, content, headers)
             return

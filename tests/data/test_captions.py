@@ -1,4 +1,4 @@
-"""Reading captions and ratings: what is read, and the sentence for each fault."""
+"""Reading captions and ratings: what is read, and the error for each fault."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_text_without_a_photograph_is_read_as_a_text_only(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (" \ta#0\ttrain\tA dog\n", "row 2, column image: the cell is empty"),
         ("\t\ttrain\tA dog\n", "row 2, column caption_id: the cell is empty"),
@@ -62,10 +62,10 @@ def test_a_text_without_a_photograph_is_read_as_a_text_only(tmp_path: Path) -> N
         ('a.jpg\ta#0\ttrain\t"A dog\n', "captions.tsv, after row 1"),
     ],
 )
-def test_names_file_row_and_column_of_a_fault(tmp_path: Path, rows: str, said: str) -> None:
+def test_a_fault_names_file_row_and_column(tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         read_captions(make_folder(tmp_path, rows))
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert "captions.tsv" in caught.value.message
 
 
@@ -86,7 +86,7 @@ def test_names_the_existing_splits(tmp_path: Path) -> None:
         read_captions(folder, "tset")
 
 
-def test_says_that_a_table_is_not_utf8(tmp_path: Path) -> None:
+def test_a_table_that_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "")
     (folder / "captions.tsv").write_bytes(HEADER.encode() + b"a.jpg\ta#0\ttrain\tcaf\xe9\n")
     with pytest.raises(DataError, match="not UTF-8"):
@@ -100,14 +100,14 @@ def test_crowd_ratings_become_shares(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("votes", "said"),
+    ("votes", "message"),
     [("0\t0", "nobody voted"), ("-1\t3", "column yes: '-1' is not a whole number"), ("1\tx", "column no: 'x'")],
 )
-def test_invalid_crowd_votes_are_a_fault(tmp_path: Path, votes: str, said: str) -> None:
+def test_invalid_crowd_votes_are_a_fault(tmp_path: Path, votes: str, message: str) -> None:
     (tmp_path / "crowd_ratings.tsv").write_text(f"image\tcaption_id\tyes\tno\na.jpg\tb#2\t{votes}\n")
     with pytest.raises(DataError) as caught:
         read_crowd_ratings(tmp_path)
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 def test_expert_ratings_are_from_one_to_four(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Flickr8k from a server on localhost: whole, cut off, changed, damaged, hostile, refused."""
+"""Downloading Flickr8k from a server on localhost: complete, cut off, changed, damaged, hostile, refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def assert_no_tables(out: Path) -> None:
     assert not [name for name in TABLES if (out / name).exists()]
 
 
-def test_brings_all_into_the_layout_that_is_read(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_download_ends_in_the_layout_that_is_read(mirror: Mirror, tmp_path: Path) -> None:
     out = tmp_path / "new" / "flickr8k"
     left_out = fetch(mirror, out)
     assert_whole(mirror, out)
@@ -80,15 +80,15 @@ def test_brings_all_into_the_layout_that_is_read(mirror: Mirror, tmp_path: Path)
         ("5_e.jpg", "6_f.jpg#2", 1, 3),
     ]
     assert left_out == [
-        f"Left out: 5 captions of {WITHOUT_PHOTOGRAPH}, since there is no photograph of this name.",
-        "Left out: 1 photographs with 5 captions, since they stand in none of the lists of train, validation, test.",
+        f"Left out: 5 captions of {WITHOUT_PHOTOGRAPH}, because there is no photograph with this name.",
+        "Left out: 1 photographs with 5 captions, because they are in none of the lists of train, validation, test.",
     ]
     assert not (out / "images" / UNLISTED).exists()
     assert (out / "TERMS.txt").read_text(encoding="utf-8").startswith(TERMS)
 
 
-def test_real_tables_come_out_as_they_are_shared(shared_data: Path, tmp_path: Path) -> None:
-    """The published judgements in the form of the archive become, byte for byte, the tables made from it before."""
+def test_the_real_tables_are_reproduced_byte_for_byte(shared_data: Path, tmp_path: Path) -> None:
+    """The published judgements, put back into the form of the archive, give the same tables again."""
     real = shared_data / "flickr8k"
     read = read_captions(real)
     lists = {split: [found.name for found in read if found.split == split] for split in ("train", "test")}
@@ -120,7 +120,7 @@ def test_real_tables_come_out_as_they_are_shared(shared_data: Path, tmp_path: Pa
     assert b"".join(made[:-5]) == (real / "captions.tsv").read_bytes()
 
 
-def test_goes_on_where_a_connection_was_cut(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_cut_connection_is_resumed(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = 2
     fetch(mirror, tmp_path)
     assert_whole(mirror, tmp_path)
@@ -128,10 +128,10 @@ def test_goes_on_where_a_connection_was_cut(mirror: Mirror, tmp_path: Path) -> N
     assert mirror.ranges_of(LARGE) == ["", f"bytes={whole // 2}-", f"bytes={whole // 2 + (whole - whole // 2) // 2}-"]
 
 
-def test_goes_on_in_the_next_run(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_run_resumes(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.cuts = 1
     monkeypatch.setattr(download, "TRIES", 1)
-    with pytest.raises(DataError, match=rf"{LARGE} was cut off 1 times, at last after [\d,]+ bytes; run the command"):
+    with pytest.raises(DataError, match=rf"{LARGE} was cut off 1 times, the last time after [\d,]+ bytes; run the"):
         fetch(mirror, tmp_path)
     assert_no_tables(tmp_path)
     assert (tmp_path / ".download" / f"{LARGE}.part").stat().st_size == len(mirror.files[LARGE]) // 2
@@ -141,7 +141,7 @@ def test_goes_on_in_the_next_run(mirror: Mirror, tmp_path: Path, monkeypatch: py
     assert mirror.ranges_of(SMALL) == [""]
 
 
-def test_starts_anew_at_a_server_without_ranges(mirror: Mirror, tmp_path: Path) -> None:
+def test_without_ranges_the_download_starts_over(mirror: Mirror, tmp_path: Path) -> None:
     mirror.ranges = False
     mirror.cuts = 1
     fetch(mirror, tmp_path)
@@ -150,20 +150,20 @@ def test_starts_anew_at_a_server_without_ranges(mirror: Mirror, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("looks_at_if_range", "etags", "longer"), [(True, True, 0), (False, True, 0), (False, False, 9), (True, False, 9)]
+    ("honours_if_range", "etags", "longer"), [(True, True, 0), (False, True, 0), (False, False, 9), (True, False, 9)]
 )
-def test_starts_anew_where_the_file_has_changed(
+def test_a_changed_file_starts_over(
     mirror: Mirror,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    looks_at_if_range: bool,
+    honours_if_range: bool,
     etags: bool,
     longer: int,
 ) -> None:
-    """A server tells by If-Range, by its ETag alone, or by nothing but the length."""
+    """The change shows by If-Range, by the ETag alone, or by the length only."""
     new = mirror.files[LARGE]
     mirror.files[LARGE] = b"x" * (len(new) + longer)
-    mirror.cuts, mirror.looks_at_if_range, mirror.etags = 1, looks_at_if_range, etags
+    mirror.cuts, mirror.honours_if_range, mirror.etags = 1, honours_if_range, etags
     with monkeypatch.context() as once:
         once.setattr(download, "TRIES", 1)
         with pytest.raises(DataError, match="was cut off"):
@@ -173,7 +173,7 @@ def test_starts_anew_where_the_file_has_changed(
     assert_whole(mirror, tmp_path)
 
 
-def test_a_note_that_cannot_be_read_starts_anew(
+def test_with_a_broken_note_the_download_starts_over(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.cuts = 1
@@ -190,13 +190,13 @@ def test_a_note_that_cannot_be_read_starts_anew(
 def test_second_run_does_nothing(mirror: Mirror, tmp_path: Path) -> None:
     fetch(mirror, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    asked = len(mirror.requests)
+    requests = len(mirror.requests)
     assert fetch(mirror, tmp_path) == []
-    assert len(mirror.requests) == asked
+    assert len(mirror.requests) == requests
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_archives_that_were_not_removed_in_the_end_are_in_the_next_run(mirror: Mirror, tmp_path: Path) -> None:
+def test_archives_left_by_an_interrupted_run_are_removed_by_the_next(mirror: Mirror, tmp_path: Path) -> None:
     fetch(mirror, tmp_path)
     (tmp_path / ".download").mkdir()
     (tmp_path / ".download" / LARGE).write_bytes(mirror.files[LARGE])
@@ -205,19 +205,24 @@ def test_archives_that_were_not_removed_in_the_end_are_in_the_next_run(mirror: M
     assert len(mirror.requests) == 2
 
 
-def test_unpacking_that_was_stopped_goes_on(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_unpacking_resumes(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(done: int, total: int) -> None:
         if (done, total) == (3, 6):
             raise KeyboardInterrupt
 
-    class Stopping:
+    class StopAfterThree:
         def __enter__(self) -> OnProgress:
             return stop
 
         def __exit__(self, *exception: object) -> None: ...
 
     with pytest.raises(KeyboardInterrupt):
-        fetch_flickr8k(tmp_path, mirror.address, edition=mirror.edition(), stage=lambda what, *, of_bytes: Stopping())
+        fetch_flickr8k(
+            tmp_path,
+            mirror.address,
+            edition=mirror.edition(),
+            open_progress=lambda stage, *, of_bytes: StopAfterThree(),
+        )
     assert_no_tables(tmp_path)
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == NAMES[:3]
     (tmp_path / "images" / NAMES[0]).write_bytes(bytes(len(photograph(NAMES[0]))))
@@ -229,7 +234,7 @@ def test_unpacking_that_was_stopped_goes_on(mirror: Mirror, tmp_path: Path, monk
     assert len(mirror.requests) == 2
 
 
-def test_another_archive_than_the_published_one_is_refused(mirror: Mirror, tmp_path: Path) -> None:
+def test_an_archive_with_another_checksum_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     edition = mirror.edition()
     mirror.files[LARGE] = mirror.files[LARGE][:-1] + b"x"
     with pytest.raises(DataError, match=rf"{LARGE} is not the published file \(its MD5 is {md5(mirror.files[LARGE])}"):
@@ -239,7 +244,7 @@ def test_another_archive_than_the_published_one_is_refused(mirror: Mirror, tmp_p
     assert not list((tmp_path / ".download").glob(f"{LARGE}*"))
 
 
-def test_damaged_member_is_found_by_its_crc(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_damaged_member_is_detected_by_its_crc(mirror: Mirror, tmp_path: Path) -> None:
     content = bytearray(mirror.files[LARGE])
     content[200_000] ^= 1
     mirror.files[LARGE] = bytes(content)
@@ -249,7 +254,7 @@ def test_damaged_member_is_found_by_its_crc(mirror: Mirror, tmp_path: Path) -> N
     assert not list((tmp_path / "images").glob(".*"))
 
 
-def test_what_is_no_zip_is_told(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     mirror.files[SMALL] = b"<html>not found</html>"
     with pytest.raises(DataError, match=rf"{SMALL} is damaged \(File is not a zip file\)"):
         fetch(mirror, tmp_path)
@@ -268,13 +273,15 @@ def test_a_member_that_leaves_the_folder_is_refused(mirror: Mirror, tmp_path: Pa
 
 def test_a_listed_name_that_is_a_path_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     mirror.files[SMALL] = zipped({**texts(), "Flickr_8k.devImages.txt": b"../4_d.jpg"})
-    with pytest.raises(DataError, match=r"devImages\.txt of .* lists '\.\./4_d\.jpg', which is no photograph's name"):
+    with pytest.raises(
+        DataError, match=r"devImages\.txt of .* lists '\.\./4_d\.jpg', which is not the name of a photograph"
+    ):
         fetch(mirror, tmp_path)
 
 
 def test_a_member_or_an_archive_beyond_its_size_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     large = Zip(LARGE, md5(mirror.files[LARGE]), 10_000_000, 100_000)
-    with pytest.raises(DataError, match=r"1_a\.jpg of .* would have 128,002 bytes, and 100,000 are the most"):
+    with pytest.raises(DataError, match=r"1_a\.jpg in .* would have 128,002 bytes, more than the 100,000 it"):
         fetch(mirror, tmp_path / "member", photographs=large)
     with pytest.raises(DataError, match=r"bytes or more and should have 100,000 at most, so it is another file"):
         fetch(mirror, tmp_path / "archive", photographs=Zip(LARGE, large.md5, 100_000, 1_000_000))
@@ -293,7 +300,7 @@ def test_a_member_or_an_archive_beyond_its_size_is_refused(mirror: Mirror, tmp_p
         ({"crowd": 1}, "CrowdFlowerAnnotations.txt of .* has 2 rows instead of 1; it is not the published file"),
     ],
 )
-def test_wrong_counts_are_told_before_the_large_archive(
+def test_wrong_counts_are_found_before_the_large_archive(
     mirror: Mirror, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
@@ -321,7 +328,7 @@ def test_wrong_counts_are_told_before_the_large_archive(
         ),
     ],
 )
-def test_changed_texts_are_told(mirror: Mirror, tmp_path: Path, file: str, content: bytes, message: str) -> None:
+def test_changed_texts_are_refused(mirror: Mirror, tmp_path: Path, file: str, content: bytes, message: str) -> None:
     mirror.files[SMALL] = zipped({**texts(), file: content})
     with pytest.raises(DataError, match=message):
         fetch(mirror, tmp_path)
@@ -329,17 +336,17 @@ def test_changed_texts_are_told(mirror: Mirror, tmp_path: Path, file: str, conte
 
 
 @pytest.mark.parametrize("kind", ["photograph", "list"])
-def test_what_the_archive_does_not_hold_is_named(mirror: Mirror, tmp_path: Path, kind: str) -> None:
+def test_a_missing_member_is_named(mirror: Mirror, tmp_path: Path, kind: str) -> None:
     if kind == "list":
         mirror.files[SMALL] = zipped({name: content for name, content in texts().items() if "dev" not in name})
     else:
         mirror.files[LARGE] = zipped({name: content for name, content in photographs().items() if "4_d" not in name})
-    with pytest.raises(DataError, match=r"does not hold (4_d\.jpg|Flickr_8k\.devImages\.txt)"):
+    with pytest.raises(DataError, match=r"does not contain (4_d\.jpg|Flickr_8k\.devImages\.txt)"):
         fetch(mirror, tmp_path)
     assert_no_tables(tmp_path)
 
 
-def test_missing_archive_and_missing_server_are_told(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_missing_archive_and_a_missing_server_are_reported(mirror: Mirror, tmp_path: Path) -> None:
     edition = mirror.edition()
     del mirror.files[LARGE]
     with pytest.raises(DataError, match=rf"{LARGE} cannot be downloaded \(the server answered 404 Not Found\)"):
@@ -351,7 +358,7 @@ def test_missing_archive_and_missing_server_are_told(mirror: Mirror, tmp_path: P
     assert_no_tables(tmp_path)
 
 
-def test_full_disk_is_told_and_what_has_come_is_kept(
+def test_a_full_disk_is_reported_and_received_bytes_are_kept(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.disk_usage(tmp_path)
@@ -372,11 +379,9 @@ def test_full_disk_is_told_and_what_has_come_is_kept(
     assert mirror.ranges_of(SMALL) == [""]
 
 
-def test_somebody_elses_data_is_left_alone(mirror: Mirror, tmp_path: Path) -> None:
+def test_other_data_in_the_folder_is_not_touched(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "captions.tsv").write_text("mine")
-    with pytest.raises(
-        UsageError, match=r"holds data that is not the whole Flickr8k \(.+ is missing.*\); name another"
-    ):
+    with pytest.raises(UsageError, match=r"holds data other than the whole Flickr8k \(.+ is missing.*\); name another"):
         fetch(mirror, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["captions.tsv"]
     assert not mirror.requests
@@ -396,7 +401,7 @@ def test_other_addresses_than_http_are_refused(tmp_path: Path, source: str) -> N
     assert not (tmp_path / "out").exists()
 
 
-def test_folder_that_is_a_file_is_told(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="cannot be written"):
         fetch(mirror, tmp_path / "file")
@@ -404,7 +409,7 @@ def test_folder_that_is_a_file_is_told(mirror: Mirror, tmp_path: Path) -> None:
 
 @pytest.fixture
 def command(mirror: Mirror, monkeypatch: pytest.MonkeyPatch, smysl: Callable[..., Finished]) -> Callable[..., Finished]:
-    """`smysl data flickr8k`, expecting what the mirror holds."""
+    """`smysl data flickr8k`, with the mirror's edition as the published one."""
     edition = mirror.edition()
     monkeypatch.setattr(flickr8k, "PUBLISHED", edition)
     monkeypatch.setattr(
@@ -414,7 +419,7 @@ def command(mirror: Mirror, monkeypatch: pytest.MonkeyPatch, smysl: Callable[...
     return lambda *arguments: smysl("data", "flickr8k", "--from", mirror.address, *arguments)
 
 
-def test_command_shows_the_terms_and_brings_the_data_once(
+def test_the_command_shows_the_terms_and_downloads_once(
     mirror: Mirror, tmp_path: Path, command: Callable[..., Finished]
 ) -> None:
     out = tmp_path / "flickr8k"
@@ -425,17 +430,17 @@ def test_command_shows_the_terms_and_brings_the_data_once(
     assert "6 (train 3, validation 1, test 2)" in done.out
     assert "2 by experts, 2 by a crowd" in done.out
     assert_whole(mirror, out)
-    asked = len(mirror.requests)
+    requests = len(mirror.requests)
     again = command("--out", out)
     assert (again.code, again.out, again.err) == (
         0,
         done.out,
         f"Flickr8k is in {out} already; nothing was downloaded.\n",
     )
-    assert len(mirror.requests) == asked
+    assert len(mirror.requests) == requests
 
 
-def test_in_a_pipe_terms_have_to_be_accepted_by_flag(
+def test_in_a_pipe_the_terms_are_accepted_by_a_flag_only(
     mirror: Mirror, tmp_path: Path, command: Callable[..., Finished]
 ) -> None:
     done = command("--out", tmp_path / "flickr8k")
@@ -447,7 +452,7 @@ def test_in_a_pipe_terms_have_to_be_accepted_by_flag(
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("\n", 2), ("", 130)])
-def test_on_a_terminal_it_asks(
+def test_on_a_terminal_the_terms_are_accepted_by_answering(
     mirror: Mirror,
     tmp_path: Path,
     command: Callable[..., Finished],
@@ -466,7 +471,7 @@ def test_on_a_terminal_it_asks(
     assert bool(mirror.requests) is (code == 0)
 
 
-def test_published_edition_is_the_one_that_papers_count() -> None:
+def test_the_published_edition_has_the_counts_of_the_papers() -> None:
     assert PUBLISHED.splits == {"train": 6_000, "validation": 1_000, "test": 1_000}
     assert (PUBLISHED.experts, PUBLISHED.crowd, PUBLISHED.captions) == (5_822, 47_830, 40_000)
     assert SOURCE.startswith("https://")

@@ -1,4 +1,4 @@
-"""Folders of kinds: what is read, in which order, and what is said of a folder that cannot be used."""
+"""Folders of kinds: what is read, in which order, and the error for each unusable folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read(folder: Path) -> KindFolder:
     return read_kinds(folder, is_photograph_name)
 
 
-def test_train_and_test_are_told_apart_and_kinds_are_sorted(tmp_path: Path) -> None:
+def test_train_and_test_are_separated_and_kinds_sorted(tmp_path: Path) -> None:
     write(tmp_path, "train/tulip/2.jpg", "train/tulip/10.JPG", "train/rose/1.png", "test/tulip/3.jpg")
     kinds = read(tmp_path)
     assert kinds.names == ("rose", "tulip")
@@ -40,7 +40,7 @@ def test_train_and_test_are_told_apart_and_kinds_are_sorted(tmp_path: Path) -> N
     assert kinds.skipped == 0
 
 
-def test_kinds_side_by_side_set_nothing_apart(tmp_path: Path) -> None:
+def test_kinds_without_train_and_test_have_no_test_set(tmp_path: Path) -> None:
     write(tmp_path, "b/1.jpg", "a/1.jpg", "a/2.jpg")
     kinds = read(tmp_path)
     assert kinds.names == ("a", "b")
@@ -49,7 +49,7 @@ def test_kinds_side_by_side_set_nothing_apart(tmp_path: Path) -> None:
     assert kinds.lone.tolist() == [2]
 
 
-def test_train_alone_sets_nothing_apart(tmp_path: Path) -> None:
+def test_train_alone_has_no_test_set(tmp_path: Path) -> None:
     write(tmp_path, "train/a/1.jpg", "train/b/1.jpg")
     kinds = read(tmp_path)
     assert kinds.names == ("a", "b")
@@ -61,7 +61,7 @@ def test_kinds_may_be_called_train_and_test(tmp_path: Path) -> None:
     assert read(tmp_path).names == ("bus", "test", "train")
 
 
-def test_what_is_hidden_or_linked_is_passed_over_and_other_files_are_counted(tmp_path: Path) -> None:
+def test_hidden_files_and_links_are_skipped_and_other_files_counted(tmp_path: Path) -> None:
     write(tmp_path, "a/1.jpg", "a/.2.jpg", ".git/3.jpg", "a/notes.txt", "README.md", "a/more/4.jpg", "far/5.jpg")
     (tmp_path / "a/6.jpg").symlink_to(tmp_path / "a/1.jpg")
     (tmp_path / "link").symlink_to(tmp_path / "a")
@@ -72,7 +72,7 @@ def test_what_is_hidden_or_linked_is_passed_over_and_other_files_are_counted(tmp
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         (["1.jpg"], "holds no kinds"),
         (["a/1.jpg", "b/notes.txt"], "The kind b in .* has no photograph"),
@@ -82,13 +82,13 @@ def test_what_is_hidden_or_linked_is_passed_over_and_other_files_are_counted(tmp
         (["train/a/1.jpg", "test/a/1.jpg", "test/b/1.jpg"], "The kind b in .*test is not in .*train"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(tmp_path: Path, files: list[str], said: str) -> None:
+def test_an_unusable_folder_is_refused(tmp_path: Path, files: list[str], message: str) -> None:
     write(tmp_path, *files)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no folder"):
         read(tmp_path / "nowhere")
 
@@ -105,7 +105,7 @@ def test_names_that_are_not_utf8_are_counted_or_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_sentence_names_a_few_kinds_only(tmp_path: Path) -> None:
+def test_a_message_names_five_kinds_at_most(tmp_path: Path) -> None:
     for number in range(8):
         (tmp_path / f"kind{number}").mkdir()
     with pytest.raises(DataError, match="The kinds kind0, kind1, kind2, kind3, kind4 and 3 more in"):
@@ -122,7 +122,7 @@ def test_ten_thousand_kinds_are_read(tmp_path: Path) -> None:
     assert np.array_equal(kinds.kind, np.arange(10_000))
 
 
-def test_copies_are_found_by_what_is_in_them(tmp_path: Path) -> None:
+def test_copies_are_found_by_content(tmp_path: Path) -> None:
     contents = {"a": b"one", "b": b"two", "c": b"one", "d": b"three", "e": b"one"}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)

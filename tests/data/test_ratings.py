@@ -1,4 +1,4 @@
-"""Rated pairs as arrays: what stands where, and the sentence for each fault."""
+"""Rated pairs as arrays: their order and content, and the error for each fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_folder(folder: Path, experts: str | None = None, crowd: str | None = No
     return folder
 
 
-def test_expert_rows_stand_before_crowd_rows_of_any_split(tmp_path: Path) -> None:
+def test_expert_rows_come_before_crowd_rows_of_any_split(tmp_path: Path) -> None:
     folder = make_folder(
         tmp_path,
         experts="b.jpg\tb.jpg#1\t4\t4\t3\na.jpg\tc.jpg#0\t1\t1\t2\n",
@@ -60,7 +60,7 @@ def test_one_of_the_two_tables_is_enough(tmp_path: Path, table: dict[str, str]) 
     assert pairs.expert.all() == ("experts" in table)
 
 
-def test_texts_of_no_photograph_and_photographs_without_a_caption_are_rated_too(tmp_path: Path) -> None:
+def test_texts_without_a_photograph_and_photographs_without_a_caption_can_be_rated(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, experts="7-d.jpg\ttext-1\t4\t\t\na.jpg\ttext-1\t1\t2\t\n")
     (folder / "images" / "7-d.jpg").write_bytes(b"not opened by the reader")
     with (folder / "captions.tsv").open("a") as stream:
@@ -74,7 +74,7 @@ def test_texts_of_no_photograph_and_photographs_without_a_caption_are_rated_too(
 
 
 @pytest.mark.parametrize("tables", [{}, {"experts": "", "crowd": ""}])
-def test_without_a_rating_there_is_nothing_to_read(tmp_path: Path, tables: dict[str, str]) -> None:
+def test_tables_without_ratings_are_refused(tmp_path: Path, tables: dict[str, str]) -> None:
     with pytest.raises(DataError, match=r"no ratings: neither expert_ratings\.tsv nor crowd_ratings\.tsv"):
         read_rated_pairs(make_folder(tmp_path, **tables))
 
@@ -83,7 +83,7 @@ GOOD = "a.jpg\ta.jpg#0\t"
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ("z.jpg\ta.jpg#0\t1\t1\t1\n", "row 2, column image: there is no photograph 'z.jpg'"),
         (f"{GOOD}1\t1\t1\na.jpg\tz#0\t1\t1\t1\n", "row 3, column caption_id: captions.tsv has no caption 'z#0'"),
@@ -95,15 +95,15 @@ GOOD = "a.jpg\ta.jpg#0\t"
         (f"{GOOD}1\tnan\t1\n", "row 2, column expert2: 'nan'"),
     ],
 )
-def test_names_file_row_and_column_of_an_expert_fault(tmp_path: Path, rows: str, said: str) -> None:
+def test_names_file_row_and_column_of_an_expert_fault(tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         read_rated_pairs(make_folder(tmp_path, experts=rows, crowd=f"{GOOD}1\t0\n"))
     assert "expert_ratings.tsv" in caught.value.message
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ("z.jpg\ta.jpg#0\t1\t1\n", "row 2, column image: there is no photograph 'z.jpg'"),
         (f"{GOOD}1\t1\nb.jpg\tz#0\t1\t1\n", "row 3, column caption_id: captions.tsv has no caption 'z#0'"),
@@ -112,11 +112,11 @@ def test_names_file_row_and_column_of_an_expert_fault(tmp_path: Path, rows: str,
         (f"{GOOD}0\t0\n", "row 2, column yes: nobody voted"),
     ],
 )
-def test_names_file_row_and_column_of_a_crowd_fault(tmp_path: Path, rows: str, said: str) -> None:
+def test_names_file_row_and_column_of_a_crowd_fault(tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         read_rated_pairs(make_folder(tmp_path, experts=f"{GOOD}1\t1\t1\n", crowd=rows))
     assert "crowd_ratings.tsv" in caught.value.message
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 def test_reads_the_public_ratings(shared_data: Path) -> None:
