@@ -37,7 +37,7 @@ from service.search.target import ModelTarget, SearchTarget
 from service.store.catalog import Catalog
 from service.store.lock import Writer, current_writer, write_lock
 from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder, written_at
-from service.store.ratings import SOMEBODY, Ratings, make_rating
+from service.store.ratings import DEFAULT_RATER, Ratings, make_rating
 from service.store.records import Rating, Record, Root
 from service.texts import check_text
 from service.types import OnProgress
@@ -396,7 +396,7 @@ class Library:
         *,
         grade: int | None = None,
         fits: bool | None = None,
-        rater: str = SOMEBODY,
+        rater: str = DEFAULT_RATER,
     ) -> Rating:
         """Say how well a text fits a photograph: a grade from 1 to 4, or whether it fits.
 

@@ -33,7 +33,7 @@ def rate(
 
     Replaces what the same person said of the two before. A grade and a yes or no stand beside each other.
     """
-    from service.store.ratings import SOMEBODY
+    from service.store.ratings import DEFAULT_RATER
 
     if (grade is not None) + yes + no != 1:
         raise UsageError('Say one of --grade N, --yes and --no: smysl rate PHOTO "a red flower" --yes.')
@@ -41,7 +41,7 @@ def rate(
         # No photograph's file is named by digits alone.
         identity = int(photograph) if photograph.isdecimal() else opened.photograph_at(Path(photograph)).id
         fits = None if grade is not None else yes
-        given = opened.rate(identity, text, grade=grade, fits=fits, rater=SOMEBODY if by is None else by)
+        given = opened.rate(identity, text, grade=grade, fits=fits, rater=DEFAULT_RATER if by is None else by)
         print_line(_described(given, str(opened.photograph(identity).path)))
 
 

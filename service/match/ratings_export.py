@@ -68,7 +68,8 @@ def export_ratings(catalog: Catalog, folder: Path, *, force: bool = False, on_pr
     ratings = Ratings(catalog).select()
     if not ratings:
         raise LibraryError(
-            f'The library {catalog.file.parent} has no ratings yet. Give some with `smysl rate PHOTO "a red flower" --yes`.'
+            f"The library {catalog.file.parent} has no ratings yet. Give some with "
+            '`smysl rate PHOTO "a red flower" --yes`.'
         )
     _check_folder(catalog, folder, force)
     records = catalog.records(sorted({rating.photograph_id for rating in ratings}))

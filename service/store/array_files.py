@@ -1,4 +1,7 @@
-"""Arrays beside a JSON: written so that they are refused where they are not those that the JSON was written with."""
+"""Files of arrays and bytes with a checksum, so that damaged or mismatched files are refused.
+
+A JSON file that belongs to an array file holds its checksum.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,23 @@ import numpy as np
 from service.store.atomic import replacing, write_bytes
 from service.types import AnyArray, UInt8Array
 
-_SIGN = 16
-"""Bytes of the checksum before what is signed."""
+_CHECKSUM_BYTES = 16
+"""Length of the checksum at the start of a file of `write_checksummed`."""
 
 
 def write_arrays(file: Path, arrays: dict[str, AnyArray]) -> str:
-    """Write named arrays as safetensors; returns the checksum of the file."""
+    """Writes named arrays as safetensors; returns the checksum of the file."""
     import xxhash
     from safetensors.numpy import save
 
-    # Not its own `save_file`, which keeps the file from everybody but its owner.
+    # Not `save_file`, whose files only their owner can read.
     content = save(arrays)
     write_bytes(file, content)
     return str(xxhash.xxh3_128_hexdigest(content))
 
 
 def read_arrays(file: Path, checksum: str) -> dict[str, AnyArray]:
-    """The arrays of a file; raises `ValueError` where it is another file, damaged, or holds what is no number."""
+    """The arrays of such a file; raises `ValueError` for another checksum or numbers that are not finite."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -47,22 +50,22 @@ def map_checksummed(file: Path) -> UInt8Array | None:
 
     try:
         with file.open("rb") as stream:
-            # All pages at once, where the system can: one by one they cost more than all that is done with them.
+            # Loads all pages at once if the system can: page faults would cost more than all work on the content.
             if hasattr(mmap, "MAP_POPULATE"):
                 flags = mmap.MAP_PRIVATE | mmap.MAP_POPULATE
                 whole = mmap.mmap(stream.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
             else:
                 whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    # A file of no bytes cannot be mapped.
+    # An empty file cannot be mapped.
     except (OSError, ValueError):
         return None
     content = np.frombuffer(whole, np.uint8)
-    sign, content = content[:_SIGN], content[_SIGN:]
-    return content if sign.tobytes() == xxhash.xxh3_128_digest(content.data) else None
+    checksum, content = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+    return content if checksum.tobytes() == xxhash.xxh3_128_digest(content.data) else None
 
 
 def write_checksummed(file: Path, content: bytes) -> bool:
-    """Write `content` behind its checksum, in one step; whether the disk took it, since it can be made again."""
+    """Writes a checksum and `content`, which can be remade, atomically; returns whether that was possible."""
     import xxhash
 
     try:
@@ -76,7 +79,7 @@ def write_checksummed(file: Path, content: bytes) -> bool:
 
 
 def checksum_of(file: Path) -> str:
-    """32 hexadecimal digits (XXH3, 128 bits) of a file's bytes."""
+    """Checksum of a file: 32 hexadecimal digits (XXH3, 128 bits)."""
     import xxhash
 
     digest = xxhash.xxh3_128()
@@ -87,5 +90,5 @@ def checksum_of(file: Path) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """What is wrong with a file's JSON, in a few words without a full stop."""
+    """What is wrong with a JSON file, in a few words without a full stop, from the error of reading it."""
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")

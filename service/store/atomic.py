@@ -1,7 +1,7 @@
-"""Files that are replaced whole or not at all, also when the power fails.
+"""Atomic writes: a file is replaced as a whole or not at all, even when the power fails.
 
-What is written goes to a temporary file in the same folder; it is synced, takes the place of the old file in one
-step, and the folder is synced, so that after a crash either the old content is there or the new.
+Content is written to a temporary file in the same folder and synced, the file is renamed over the old one, and the
+folder is synced, so after a crash the file has either its old or its new content.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(file: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `file`; what the block writes there takes the place of `file` when it ends.
+    """Yields a temporary path beside `file`, with its suffix, which replaces `file` when the block ends.
 
-    The path keeps the suffix of `file`. Where the block raises, `file` stays as it was. Without `sync` readers still
-    see the old file or the new one, but a power failure may leave neither. Raises `OSError` where the folder cannot
-    be written to.
+    If the block raises, `file` stays as it was. Without `sync` readers still see the old file or the new one, but a
+    power failure may leave neither. Raises `OSError` if the folder cannot be written to.
     """
     temporary = temporary_beside(file)
     try:
@@ -34,41 +33,41 @@ def replacing(file: Path, *, sync: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def replacing_all(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """As `replacing`, for files that belong together: none is replaced before all are written."""
+    """Like `replacing`, for files that belong together: none is replaced before all are written."""
     with ExitStack() as stack:
         yield [stack.enter_context(replacing(file)) for file in files]
 
 
 def temporary_beside(file: Path) -> Path:
-    """A hidden path in the folder of `file` that nobody else uses, with the same suffix."""
+    """A new hidden path in the folder of `file`, with the same suffix."""
     return file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part{file.suffix}")
 
 
 def put_in_place(temporary: Path, file: Path) -> None:
-    """Replace `file` with `temporary`, which is closed and in the same folder; raises `OSError`."""
+    """Syncs `temporary`, a closed file in the same folder, and replaces `file` with it; raises `OSError`."""
     sync_file(temporary)
     temporary.replace(file)
     sync_folder(file.parent)
 
 
 def write_bytes(file: Path, content: bytes) -> None:
-    """Replace `file` with `content`; raises `OSError`."""
+    """Replaces `file` with `content`; raises `OSError`."""
     with replacing(file) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(file: Path, text: str) -> None:
-    """Replace `file` with `text` in UTF-8, line ends as they are; raises `OSError`."""
+    """Replaces `file` with `text` in UTF-8 without translating line ends; raises `OSError`."""
     write_bytes(file, text.encode("utf-8"))
 
 
 def sync_file(file: Path) -> None:
-    """Have the content of a closed file on the disk; raises `OSError`."""
+    """Writes the content of a closed file through to the disk (fsync); raises `OSError`."""
     _sync(file, os.O_RDWR)
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk; on systems where a folder cannot be opened nothing happens."""
+    """Writes the names in a folder through to the disk; does nothing on Windows, which cannot open a folder."""
     if os.name == "nt":
         return
     _sync(folder, os.O_RDONLY)

@@ -1,7 +1,7 @@
-"""One writer, many readers: the lock of a library, and who holds it.
+"""One writer, many readers: the lock of a library, and which process holds it.
 
-The operating system's file lock goes away with the process that holds it, however it ends; the JSON
-beside it only says who that is.
+The operating system releases the file lock when the process ends, in whatever way; the JSON file beside it only says
+which process that is.
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from service.errors import BusyError, LibraryError
 
 _LOCK = "writer.lock"
-_WHO = "writer.json"
-_PATIENCE_S = 0.3
-"""Seconds; a reader that looks who writes holds the lock for an instant."""
+_WRITER = "writer.json"
+_TIMEOUT_S = 0.3
+"""Seconds; `current_writer` holds the lock for an instant."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(strict=True, extra="forbid"))
 class Writer:
-    """Who writes to a library; `since` is local time in ISO 8601 with its offset."""
+    """The process that writes to a library; `since` is local time in ISO 8601 with its offset."""
 
     pid: int
     host: str
@@ -38,44 +41,44 @@ class Writer:
 
 @contextmanager
 def write_lock(folder: Path, doing: str) -> Iterator[None]:
-    """Hold the library in `folder` for writing; raises `BusyError`, which says who holds it, at once."""
+    """Holds the write lock of the library in `folder`; raises `BusyError`, naming the holder, if it is taken."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / _LOCK, timeout=_PATIENCE_S)
+    lock = FileLock(folder / _LOCK, timeout=_TIMEOUT_S)
     try:
         lock.acquire()
     except Timeout:
-        raise _busy(folder, _who(folder)) from None
+        raise _busy(folder, _read_writer(folder)) from None
     except OSError as error:
         raise LibraryError(f"The library {folder} cannot be written to ({error.strerror or error}).") from None
     try:
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         writer = Writer(os.getpid(), socket.gethostname(), doing, since)
-        (folder / _WHO).write_text(json.dumps(asdict(writer)), encoding="utf-8")
+        (folder / _WRITER).write_text(json.dumps(asdict(writer)), encoding="utf-8")
         yield
     finally:
-        (folder / _WHO).unlink(missing_ok=True)
+        (folder / _WRITER).unlink(missing_ok=True)
         lock.release()
 
 
 def check_unlocked(folder: Path) -> None:
-    """Raise `BusyError` where somebody writes to the library: better before a model is loaded than after."""
+    """Raises `BusyError` if another process writes to the library, before time is spent on loading a model."""
     if (writer := current_writer(folder)) is not None:
         raise _busy(folder, writer)
 
 
 def current_writer(folder: Path) -> Writer | None:
-    """Who is writing to the library now, or None."""
+    """The process that is writing to the library, or None."""
     from filelock import FileLock, Timeout
 
-    if not (folder / _WHO).exists():
+    if not (folder / _WRITER).exists():
         return None
     try:
         with FileLock(folder / _LOCK, timeout=0):
-            # The writer was killed: its note stayed, its lock did not.
+            # The writer was killed: its file is still there, but the lock is free.
             return None
     except Timeout:
-        return _who(folder)
+        return _read_writer(folder)
     except OSError:
         return None
 
@@ -87,8 +90,8 @@ def _busy(folder: Path, writer: Writer | None) -> BusyError:
     )
 
 
-def _who(folder: Path) -> Writer | None:
+def _read_writer(folder: Path) -> Writer | None:
     try:
-        return Writer(**json.loads((folder / _WHO).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return TypeAdapter(Writer).validate_json((folder / _WRITER).read_bytes())
+    except (OSError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""Which addresses only this machine reaches."""
+"""Addresses that only this machine can reach."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether only this machine can reach an address or host name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -14,9 +14,6 @@ def is_loopback(host: str) -> bool:
 
 
 def local_address(host: str) -> str | None:
-    """Where this machine reaches, without leaving itself, a service that listens on `host`; None for any other.
-
-    A service that listens on every address is asked at loopback.
-    """
-    every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, never bound to
-    return every.get(host) or (host if is_loopback(host) else None)
+    """The loopback address of a service that listens on `host` or on all addresses; None for any other host."""
+    all_addresses = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, never bound to
+    return all_addresses.get(host) or (host if is_loopback(host) else None)

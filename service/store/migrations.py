@@ -1,4 +1,4 @@
-"""The schema of the catalog, as numbered steps from an empty file to the newest version."""
+"""The schema of the catalog, as numbered migrations from an empty file to the newest version."""
 
 from __future__ import annotations
 
@@ -59,4 +59,4 @@ MIGRATIONS = (
     CREATE INDEX kind_name ON kind (name);
     """,
 )
-"""Numbered steps; each runs in one transaction together with the record that it ran (`user_version`)."""
+"""Each runs in one transaction together with the update of `user_version`, the number of migrations that ran."""

@@ -1,4 +1,4 @@
-"""Folders that a person names, and where the files of a library's photographs are."""
+"""Paths: folders that a person names, and the files of a library's photographs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.store.records import Record
 
 
 def resolve_folder(folder: Path) -> Path:
-    """An existing folder as an absolute path without links; raises `NotFoundError` or `UsageError`."""
+    """Resolves an existing folder to an absolute path without links; raises `NotFoundError` or `UsageError`."""
     try:
         real = folder.expanduser().resolve(strict=True)
     except (OSError, RuntimeError):
@@ -30,27 +30,27 @@ def resolve_folder(folder: Path) -> Path:
 
 
 def bytes_in(folder: Path) -> int:
-    """Size of the files directly in a folder."""
+    """Total size of the files directly in a folder."""
     size = 0
     for file in folder.iterdir():
-        # A writer's note and the halves of an index come and go.
+        # Other processes create and delete files meanwhile.
         with suppress(FileNotFoundError):
             size += file.stat().st_size if file.is_file() else 0
     return size
 
 
 def written_at(file: Path) -> tuple[int, int] | None:
-    """When a file was written and which file it is; None where there is none."""
+    """Modification time (ns) and inode of a file, which tell whether it was replaced; None if there is no file."""
     try:
-        facts = file.stat()
+        stat = file.stat()
     except OSError:
         return None
-    return facts.st_mtime_ns, facts.st_ino
+    return stat.st_mtime_ns, stat.st_ino
 
 
 def photograph_at(catalog: Catalog, file: Path) -> Record | None:
-    """The photograph whose file this is or was when it was indexed; None where there is none."""
-    # A name that cannot be resolved, or not be written in UTF-8, is none that was ever indexed.
+    """The photograph indexed from this path, even if the file is gone; None if there is none."""
+    # A path that cannot be resolved, or not be written in UTF-8, was never indexed.
     with suppress(OSError, RuntimeError, ValueError):
         real = file.expanduser().resolve()
         for root in catalog.roots():
@@ -63,10 +63,11 @@ def photograph_at(catalog: Catalog, file: Path) -> Record | None:
 
 
 def file_of(record: Record) -> Path:
-    """Where a photograph's file really is, for reading it.
+    """The resolved path of a photograph's file, for reading it.
 
-    Raises `NotFoundError` where its file is gone, `ForbiddenError` where the path has come to lead out of the folder
-    that the library was pointed at.
+    Raises:
+        NotFoundError: the file is gone.
+        ForbiddenError: the path now leads out of the photograph's root, through a link.
     """
     try:
         real = record.path.resolve(strict=True)

@@ -1,8 +1,7 @@
-"""Ratings: what people say of how well a text fits a photograph; the rules for one, and its rows in the catalog.
+"""Ratings: people's judgements of how well a text describes a photograph; their validation and their table.
 
-A rating changes nothing that can be found, so it makes no new generation, and it may be given while another
-process indexes. It belongs to the photograph under its id: it stays when the file is moved or edited, and goes
-where the photograph leaves the library.
+A rating does not change search results, so it creates no generation and may be written while another process indexes.
+It belongs to a photograph's id: it stays when the file is moved or edited, and is deleted with the photograph.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from service.store.catalog import Catalog
 from service.store.records import Rating, Scale
 from service.texts import check_text
 
-SOMEBODY = "me"
-"""Who rates where no name is given: the one person whose library it is."""
+DEFAULT_RATER = "me"
+"""The rater if no name is given: the one person who uses the library."""
 
 MOST_NAME_CHARACTERS = 100
 MOST_AT_ONCE = 1000
@@ -24,15 +23,15 @@ _MOST_OFFSET = 1 << 62
 
 
 class Ratings:
-    """The ratings of a catalog. One rater has one rating for a photograph, a text and a scale."""
+    """The ratings in a catalog; each rater has at most one for a photograph, a text and a scale."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
     def add(self, rating: Rating) -> None:
-        """Write a rating; what its rater said before of this photograph and text on this scale is replaced.
+        """Writes a rating, replacing the rater's previous one for the same photograph, text and scale.
 
-        Raises `NotFoundError` where there is no such photograph.
+        Raises `NotFoundError` if there is no such photograph.
         """
         with self._catalog.transaction() as connection:
             self._catalog.record(rating.photograph_id)
@@ -47,10 +46,10 @@ class Ratings:
     def select(
         self, photograph_id: int | None = None, text: str | None = None, *, limit: int | None = None, offset: int = 0
     ) -> list[Rating]:
-        """Ratings in the order in which they were first given: all, or those of a photograph, a text, or both.
+        """Ratings in the order in which they were first given, of a photograph, a text, both, or all.
 
-        At most `limit` (1 to 1,000; None is all) after the first `offset`. Raises `NotFoundError` for a
-        photograph that is not there, `UsageError` for a limit or an offset that cannot be.
+        At most `limit` (1 to 1,000; None is all) after the first `offset`. Raises `NotFoundError` for an unknown
+        photograph, `UsageError` for an invalid limit or offset.
         """
         if limit is not None and not 1 <= limit <= MOST_AT_ONCE:
             raise UsageError(f"The limit is {limit}; it must be from 1 to {MOST_AT_ONCE:,}.")
@@ -68,29 +67,28 @@ class Ratings:
         ]
 
     def count(self, photograph_id: int | None = None, text: str | None = None) -> int:
-        """How many ratings there are, in all or of a photograph and a text; raises as `select` does."""
+        """The number of ratings that `select` would return without a limit; raises as `select` does."""
         condition, values = self._condition(photograph_id, text)
         query = f"SELECT COUNT(*) FROM rating WHERE {condition}"  # noqa: S608
         (count,) = self._catalog.connection.execute(query, values).fetchone()
         return int(count)
 
     def _condition(self, photograph_id: int | None, text: str | None) -> tuple[str, tuple[object, ...]]:
-        asked: dict[str, object] = {}
+        values: dict[str, object] = {}
         if photograph_id is not None:
-            asked["photograph_id"] = self._catalog.record(photograph_id).id
+            values["photograph_id"] = self._catalog.record(photograph_id).id
         if text is not None:
-            asked["text"] = _rated_text(text)
-        return " AND ".join(f"{column} = ?" for column in asked) or "TRUE", tuple(asked.values())
+            values["text"] = _rated_text(text)
+        return " AND ".join(f"{column} = ?" for column in values) or "TRUE", tuple(values.values())
 
 
 def make_rating(
-    photograph_id: int, text: str, *, grade: int | None = None, fits: bool | None = None, rater: str = SOMEBODY
+    photograph_id: int, text: str, *, grade: int | None = None, fits: bool | None = None, rater: str = DEFAULT_RATER
 ) -> Rating:
-    """A rating given now: a `grade` from 1 to 4, or whether the text `fits`, by `rater`.
+    """A rating given now by `rater`: either a `grade` from 1 to 4, or whether the text `fits`.
 
-    White space in text and name is made single spaces, so that the same words are the same text. Raises
-    `UsageError` where there is not exactly one of grade and fits, for a grade outside the scale, an empty or
-    overlong text, and a name that is no name.
+    White space in text and name is normalised, so that the same words are the same text. Raises `UsageError` unless
+    exactly one of grade and fits is given, and for a grade outside the scale, an invalid text or an invalid name.
     """
     if (grade is None) == (fits is None):
         raise UsageError("A rating needs one of the two: a grade from 1 to 4, or whether the text fits (yes or no).")
@@ -123,6 +121,6 @@ def _name(rater: str) -> str:
 
 
 def _check_line(line: str, what: str) -> None:
-    """Refuse what cannot be written into a table or would command a terminal."""
+    """Refuses control characters, which would break a table or control a terminal."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in line):
         raise UsageError(f"The {what} holds characters that are no text (control characters); type it again.")

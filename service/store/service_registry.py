@@ -1,7 +1,7 @@
-"""Who serves a library: the note that a service leaves in the library's folder while it answers.
+"""Which services serve a library: each leaves a note in the library's folder, by which commands find it.
 
-A note is a JSON of a name of its own, so that several services may serve one library, and a lock file beside it. The
-operating system's lock goes away with the service, however it ends, and tells a note that was left behind.
+A note is a JSON file with a lock file beside it. Each service has its own, so several may serve one library. The
+operating system releases the lock when the service ends in whatever way, so a note without a locked file is stale.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from service.store.loopback import local_address
 
@@ -25,28 +28,28 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 SERVICE_HEADER = "smysl-service"
-"""The header of every answer of a service; its value is the token of the service's note."""
+"""The header of each response of a service; its value is the token in the name of the service's note."""
 
-_NAME = re.compile(r"serving-([0-9a-f]{16})\.json")
-_MOST_NOTES = 8
-_MOST_BYTES = 4096
-_PORTS = range(1, 65536)
 MODEL_SETTINGS = ("model", "device", "precision", "runtime")
 """Settings on which vectors and matches depend."""
 
+_NOTE_NAME = re.compile(r"serving-([0-9a-f]{16})\.json")
+_MOST_NOTES = 8
+_MOST_BYTES = 4096
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, config=ConfigDict(strict=True, extra="forbid"))
 class RunningService:
-    """A service: which process of which machine, where it listens, and with which choices it was started.
+    """The content of a note: the process, its machine, where it listens, and the settings it was started with.
 
-    `machine` is the machine's own name, `address` what was listened on (perhaps all addresses), `since` local time in
-    ISO 8601 with its offset; `model`, `device`, `precision` and `runtime` are None where they were not chosen.
+    `machine` is the host name, `address` what the service listens on (perhaps all addresses), `since` local time in
+    ISO 8601 with its offset. `model`, `device`, `precision` and `runtime` are None if they were not set.
     """
 
     pid: int
     machine: str
     address: str
-    port: int
+    port: Annotated[int, Field(ge=1, le=65535)]
     version: str
     since: str
     model: str | None
@@ -56,13 +59,13 @@ class RunningService:
 
     @property
     def url(self) -> str:
-        """The address for a person."""
+        """The URL to show to a person."""
         host = local_address(self.address) or self.address
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-class Note:
-    """The note of one service, which `write` writes and `close` takes away; made by `noting`."""
+class ServiceNote:
+    """The note of this service, made by `announced`."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.token = secrets.token_hex(8)
@@ -70,35 +73,34 @@ class Note:
         self._settings = settings
 
     def write(self, port: int) -> None:
-        """Say that the service answers at `port`. Where the folder cannot be written to, nobody finds it."""
+        """Writes that the service answers at `port`; if the folder is not writable, no command finds the service."""
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        choices = {name: getattr(self._settings, name) for name in MODEL_SETTINGS}
-        note = RunningService(
-            os.getpid(), socket.gethostname(), self._settings.host, port, own_version(), since, **choices
-        )
+        chosen = {name: getattr(self._settings, name) for name in MODEL_SETTINGS}
+        host = self._settings.host
+        service = RunningService(os.getpid(), socket.gethostname(), host, port, own_version(), since, **chosen)
         with suppress(OSError):
-            (self._folder / f"serving-{self.token}.json").write_text(json.dumps(asdict(note)), encoding="utf-8")
+            _note_file(self._folder, self.token).write_text(json.dumps(asdict(service)), encoding="utf-8")
 
     def close(self) -> None:
-        """Take the note away; to be called before the process ends, which signals may do as soon as it has stopped."""
-        _remove(self._folder, self.token)
+        """Deletes the note; called as soon as the service stops, since a signal may end the process right after."""
+        _delete(self._folder, self.token)
 
 
 @contextmanager
-def announced(folder: Path, settings: Settings) -> Iterator[Note]:
-    """A note to write into the library in `folder`, held alive and taken away in the end.
+def announced(folder: Path, settings: Settings) -> Iterator[ServiceNote]:
+    """A note of this service in the library's `folder`, locked inside the block and deleted after it.
 
-    Notes that killed services left are taken away as well.
+    Also deletes the notes of services that were killed.
     """
     from filelock import FileLock, Timeout
 
-    note = Note(folder, settings)
-    lock = FileLock(_lock_of(folder, note.token), timeout=0)
+    note = ServiceNote(folder, settings)
+    lock = FileLock(_lock_file(folder, note.token), timeout=0)
     with suppress(OSError, Timeout):
         lock.acquire()
-    for token, left in _notes(folder):
-        if token != note.token and left.machine == socket.gethostname() and not _held(folder, token):
-            _remove(folder, token)
+    for token, other in _read_notes(folder):
+        if token != note.token and other.machine == socket.gethostname() and not _is_running(folder, token):
+            _delete(folder, token)
     try:
         yield note
     finally:
@@ -107,13 +109,15 @@ def announced(folder: Path, settings: Settings) -> Iterator[Note]:
 
 
 def running_services(folder: Path) -> list[tuple[str, RunningService]]:
-    """Token and note of each service of this machine that serves the library in `folder` now, the latest first."""
+    """Token and note of each service on this machine that serves the library in `folder`, the latest first."""
     notes = [
-        (token, note)
-        for token, note in _notes(folder)
-        if note.machine == socket.gethostname() and local_address(note.address) is not None and _held(folder, token)
+        (token, service)
+        for token, service in _read_notes(folder)
+        if service.machine == socket.gethostname()
+        and local_address(service.address) is not None
+        and _is_running(folder, token)
     ]
-    return sorted(notes, key=lambda each: each[1].since, reverse=True)
+    return sorted(notes, key=lambda note: note[1].since, reverse=True)
 
 
 def own_version() -> str:
@@ -124,40 +128,31 @@ def own_version() -> str:
         return "unknown"
 
 
-def _notes(folder: Path) -> list[tuple[str, RunningService]]:
-    """The notes in a folder that can be read; somebody else may have written what is there."""
+def _read_notes(folder: Path) -> list[tuple[str, RunningService]]:
+    """Token and content of each valid note; the folder may hold anything that matches the name."""
     try:
-        names = sorted(name[1] for file in folder.iterdir() if (name := _NAME.fullmatch(file.name)))
+        tokens = sorted(name[1] for file in folder.iterdir() if (name := _NOTE_NAME.fullmatch(file.name)))
     except OSError:
         return []
-    found = []
-    for token in names[:_MOST_NOTES]:
-        note = _read(folder / f"serving-{token}.json")
-        if note is not None:
-            found.append((token, note))
-    return found
+    services = {token: _read_note(_note_file(folder, token)) for token in tokens[:_MOST_NOTES]}
+    return [(token, service) for token, service in services.items() if service is not None]
 
 
-def _read(file: Path) -> RunningService | None:
+def _read_note(file: Path) -> RunningService | None:
     try:
-        # A pipe would keep its reader waiting.
+        # Reading a named pipe would block.
         if not file.is_file() or file.stat().st_size > _MOST_BYTES:
             return None
-        values = json.loads(file.read_text(encoding="utf-8"))
-        note = RunningService(**values)
-    except (OSError, ValueError, TypeError, RecursionError):
+        return TypeAdapter(RunningService).validate_json(file.read_bytes())
+    except (OSError, ValueError):
         return None
-    words = (note.machine, note.address, note.version, note.since)
-    choices = (getattr(note, name) for name in MODEL_SETTINGS)
-    sound = all(isinstance(word, str) for word in words) and all(isinstance(each, str | None) for each in choices)
-    return note if sound and type(note.port) is int and note.port in _PORTS else None
 
 
-def _held(folder: Path, token: str) -> bool:
-    """Whether the service that left a note is there: whether somebody holds its lock."""
+def _is_running(folder: Path, token: str) -> bool:
+    """Whether the service of a note still runs, that is, holds its lock."""
     from filelock import FileLock, Timeout
 
-    file = _lock_of(folder, token)
+    file = _lock_file(folder, token)
     if not file.is_file():
         return False
     try:
@@ -169,11 +164,15 @@ def _held(folder: Path, token: str) -> bool:
         return False
 
 
-def _lock_of(folder: Path, token: str) -> Path:
+def _note_file(folder: Path, token: str) -> Path:
+    return folder / f"serving-{token}.json"
+
+
+def _lock_file(folder: Path, token: str) -> Path:
     return folder / f"serving-{token}.lock"
 
 
-def _remove(folder: Path, token: str) -> None:
-    for file in (folder / f"serving-{token}.json", _lock_of(folder, token)):
+def _delete(folder: Path, token: str) -> None:
+    for file in (_note_file(folder, token), _lock_file(folder, token)):
         with suppress(OSError):
             file.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from service.photos.crop import Box
 from service.search.hits import Hit, Score, SearchResult
 from service.search.query import DEFAULT_K, MOST_K, Query
 from service.store.lock import Writer
-from service.store.ratings import SOMEBODY
+from service.store.ratings import DEFAULT_RATER
 from service.store.records import Rating, Record
 
 
@@ -177,7 +177,7 @@ class RatingIn(BaseModel):
     )
     fits: StrictBool | None = Field(None, description="whether the text fits")
     rater: str = Field(
-        SOMEBODY,
+        DEFAULT_RATER,
         description="who rates; a new `grade` or `fits` replaces the rater's earlier one",
     )
 

@@ -17,7 +17,7 @@ from service.errors import LibraryError, NotFoundError, UsageError
 from service.library import Library
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
-from service.store.ratings import MOST_NAME_CHARACTERS, SOMEBODY, Ratings, make_rating
+from service.store.ratings import DEFAULT_RATER, MOST_NAME_CHARACTERS, Ratings, make_rating
 from service.store.records import Entry, FileInfo, PhotographFacts
 from service.texts import MOST_CHARACTERS
 from tests.service.colours import paint
@@ -72,7 +72,7 @@ def test_it_is_still_there_when_the_library_is_opened_again(library: Library, id
     given = library.rate(ids["a.png"], "a red flower", fits=False)
     with Library.open(library.folder) as again:
         assert again.ratings() == [given]
-        assert (given.grade, given.fits, given.rater) == (None, False, SOMEBODY)
+        assert (given.grade, given.fits, given.rater) == (None, False, DEFAULT_RATER)
 
 
 def test_rating_again_replaces_what_the_same_person_said(library: Library, ids: dict[str, int]) -> None:
