@@ -1,1 +1,1 @@
-"""What this process may use of the machine: cores, BLAS threads, memory. Imports nothing of smysl."""
+"""How much of the machine a process uses: cores, BLAS threads, memory. Imports nothing else of smysl."""

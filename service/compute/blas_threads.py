@@ -1,9 +1,9 @@
-"""Keeps what numpy multiplies and FAISS compares to the thread that asks for it.
+"""Limit numpy's products and FAISS's searches to the calling thread.
 
-The threads of numpy's OpenBLAS look out for more to do for some 25 milliseconds after each product, those of FAISS
-(OpenMP) for some after each search, and both let the thread that asks wait for one that has no core. Between two
-queries that takes cores from the text tower, which has threads of its own: on two cores a text of 4.4 ms took 10.7,
-and the match after it 5 instead of 2. A search is too little arithmetic to be worth that.
+The threads of numpy's OpenBLAS spin for some 25 ms after each product, those of FAISS (OpenMP) for a few after each
+search, and the calling thread has to wait for any of them that gets no core. Between two queries this takes cores from
+the text tower, which has threads of its own: on two cores a text took 10.7 ms instead of 4.4, and the match after it 5
+instead of 2. A search is too little arithmetic for several threads to pay off.
 """
 
 from __future__ import annotations
@@ -18,55 +18,55 @@ from importlib.util import find_spec
 from types import TracebackType
 
 _PREFIXES, _SUFFIXES = ("scipy_", ""), ("64_", "", "_64")
-"""What builds of OpenBLAS put around the names of its functions; the first of each is that of numpy's wheels."""
+"""Prefixes and suffixes of function names in builds of OpenBLAS; those of numpy's wheels come first."""
 
 
 @cache
 def one_thread() -> OneThread:
-    """The context of this process, whose threads are what it limits."""
+    """The one `OneThread` of this process."""
     return OneThread()
 
 
-class _OfFaiss(threading.local):
-    """How often a thread is inside, and how many threads FAISS had for it outside; FAISS keeps that for each thread."""
+class _FaissLimit(threading.local):
+    """How often a thread has entered, and the number of FAISS threads before, which FAISS keeps for each thread."""
 
-    inside = 0
-    outside = 1
+    entered = 0
+    before = 1
 
     def enter(self) -> None:
-        # What is not loaded yet has no threads that could be in the way.
-        if self.inside == 0 and "faiss" not in sys.modules:
+        # If FAISS is not loaded, it has no threads yet.
+        if self.entered == 0 and "faiss" not in sys.modules:
             return
-        self.inside += 1
-        if self.inside == 1:
+        self.entered += 1
+        if self.entered == 1:
             import faiss
 
-            self.outside = faiss.omp_get_max_threads()
+            self.before = faiss.omp_get_max_threads()
             faiss.omp_set_num_threads(1)
 
     def leave(self) -> None:
-        if self.inside == 0:
+        if self.entered == 0:
             return
-        self.inside -= 1
-        if self.inside == 0:
+        self.entered -= 1
+        if self.entered == 0:
             import faiss
 
-            faiss.omp_set_num_threads(self.outside)
+            faiss.omp_set_num_threads(self.before)
 
 
 class OneThread:
-    """A context in which numpy multiplies on one thread, and FAISS searches on the one that has entered.
+    """A context in which numpy and FAISS compute on one thread.
 
-    Entered by several threads at once, it ends for numpy with the last. Where numpy multiplies with another library
-    than OpenBLAS nothing changes for it.
+    FAISS is limited for the thread that has entered. numpy is limited for the whole process, until the last of several
+    threads leaves, and only if it uses OpenBLAS.
     """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._faiss = _OfFaiss()
+        self._faiss = _FaissLimit()
         self._functions = _thread_functions()
-        self._inside = 0
-        self._outside = 1
+        self._entered = 0
+        self._before = 1
 
     def __enter__(self) -> None:
         self._faiss.enter()
@@ -74,9 +74,9 @@ class OneThread:
             return
         count, limit = self._functions
         with self._guard:
-            self._inside += 1
-            if self._inside == 1:
-                self._outside = count()
+            self._entered += 1
+            if self._entered == 1:
+                self._before = count()
                 limit(1)
 
     def __exit__(
@@ -86,17 +86,16 @@ class OneThread:
         if self._functions is None:
             return
         with self._guard:
-            self._inside -= 1
-            if self._inside == 0:
-                self._functions[1](self._outside)
+            self._entered -= 1
+            if self._entered == 0:
+                self._functions[1](self._before)
 
 
 def _thread_functions() -> tuple[Callable[[], int], Callable[[int], object]] | None:
-    """How many threads the OpenBLAS of numpy uses, and the function that changes that; None for another library.
+    """Functions that get and set the number of OpenBLAS threads of numpy; None if it uses another library.
 
-    numpy says nothing of the library that it is linked with, but the loader finds the names of that one through it.
-    `threadpoolctl` would do the same for the thread that asks first and nothing for others, such as those of a
-    service.
+    numpy does not expose the library it is linked with, but the loader resolves its symbols through numpy's own module.
+    `threadpoolctl` does the same, but its limit holds only for the thread that asks first, not for a service's others.
     """
     module = find_spec("numpy.linalg._umath_linalg")
     if module is None or module.origin is None:

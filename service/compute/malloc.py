@@ -1,8 +1,8 @@
-"""Keeps the memory of one batch for the next, and gives that of a huge photograph back.
+"""Keep freed memory in the process for the next batch, and return that of a huge photograph to the system.
 
-The C library gives large blocks back to the operating system as soon as they are free, and a tower frees and
-asks for the same hundreds of megabytes with every batch: fetching the pages anew took half of the time of
-`mini`'s photograph tower.
+The C library returns large blocks to the operating system as soon as they are freed, but an encoder frees and
+allocates the same hundreds of megabytes for every batch: new page faults took half of the time of `mini`'s photograph
+tower.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NEVER = 2**31 - 1
 
 
 def keep_memory() -> bool:
-    """Ask glibc to keep freed blocks for this process; whether it does. Other C libraries are left alone."""
+    """Make glibc keep freed blocks in this process; returns whether it does. Does nothing with other C libraries."""
     if platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
@@ -24,10 +24,10 @@ def keep_memory() -> bool:
 
 
 def give_memory_back() -> bool:
-    """Let the operating system have what is free in this process; whether glibc is there to do so.
+    """Return freed memory to the operating system; returns False without glibc.
 
-    Each thread has a store of its own, and kept memory of one is of no use to the others: eight threads that have
-    each decoded a photograph of 100 megapixels would hold three gigabytes.
+    In glibc each thread keeps freed memory in its own arena, where others cannot use it: eight threads that have each
+    decoded a photograph of 100 megapixels would hold three gigabytes.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""numpy keeps to one thread inside, and to what it had outside."""
+"""Inside the context numpy and FAISS use one thread, afterwards as many as before."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.service.matches import a_match, strangers
 
 def threads() -> int:
     functions = _thread_functions()
-    return functions[0]() if functions else pytest.skip("numpy multiplies with another library here")
+    return functions[0]() if functions else pytest.skip("numpy uses another library here")
 
 
 @pytest.fixture
-def two() -> Iterator[None]:
-    """As on a machine with two cores."""
+def two_threads() -> Iterator[None]:
+    """numpy uses two threads, as on a machine with two cores."""
     before, functions = threads(), _thread_functions()
     assert functions is not None
     functions[1](2)
@@ -39,15 +39,15 @@ def two() -> Iterator[None]:
     functions[1](before)
 
 
-@pytest.mark.usefixtures("two")
-def test_one_thread_inside_and_as_many_as_before_outside() -> None:
+@pytest.mark.usefixtures("two_threads")
+def test_numpy_uses_one_thread_inside_and_its_own_number_afterwards() -> None:
     with OneThread():
         assert threads() == 1
     assert threads() == 2
 
 
-@pytest.mark.usefixtures("two")
-def test_the_limit_ends_with_the_last_that_is_inside() -> None:
+@pytest.mark.usefixtures("two_threads")
+def test_the_limit_lasts_until_the_last_thread_leaves() -> None:
     context = OneThread()
     entered, leave = threading.Event(), threading.Event()
 
@@ -66,8 +66,8 @@ def test_the_limit_ends_with_the_last_that_is_inside() -> None:
     assert threads() == 2
 
 
-@pytest.mark.usefixtures("two")
-def test_an_error_inside_goes_on_and_ends_the_limit() -> None:
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_inside_is_raised_and_ends_the_limit() -> None:
     with pytest.raises(ValueError, match="as it was"), OneThread():
         raise ValueError("as it was")
     assert threads() == 2
@@ -79,7 +79,7 @@ def faiss_threads() -> int:
     return int(faiss.omp_get_max_threads())
 
 
-def test_faiss_has_one_thread_inside_and_as_many_as_before_outside() -> None:
+def test_faiss_uses_one_thread_inside_and_its_own_number_afterwards() -> None:
     import faiss
 
     before = faiss_threads()
@@ -95,7 +95,7 @@ def test_faiss_has_one_thread_inside_and_as_many_as_before_outside() -> None:
         faiss.omp_set_num_threads(before)
 
 
-def test_other_threads_keep_what_faiss_has_for_them() -> None:
+def test_faiss_is_not_limited_for_other_threads() -> None:
     import faiss
 
     found: list[int] = []
@@ -112,7 +112,7 @@ def test_other_threads_keep_what_faiss_has_for_them() -> None:
     assert found == [3]
 
 
-def test_faiss_that_is_loaded_inside_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faiss_is_not_limited_if_it_is_loaded_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     import faiss
 
     before = faiss_threads()
@@ -124,43 +124,43 @@ def test_faiss_that_is_loaded_inside_is_left_alone(monkeypatch: pytest.MonkeyPat
     assert faiss_threads() == before
 
 
-def test_with_another_library_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_blas_library_is_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.compute.blas_threads._thread_functions", lambda: None)
     context = OneThread()
     with context, context:
         assert float((np.eye(3) @ np.ones(3)).sum()) == 3.0
 
 
-@pytest.mark.usefixtures("two")
-def test_a_match_is_made_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+@pytest.mark.usefixtures("two_threads")
+def test_a_match_is_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
 
     def logits(_: TextMatch, query: AnyArray, photographs: AnyArray) -> Float64Array:
-        seen.append(threads())
+        used.append(threads())
         return np.zeros(len(photographs))
 
     monkeypatch.setattr(TextMatch, "logits", logits)
     scorer = Scorer(ColourEncoder(), a_match(), np.empty((0, 4), np.float32))
     scorer.match(strangers(1, 4)[0], strangers(9, 4), "text")
-    assert seen == [1]
+    assert used == [1]
 
 
-def test_the_library_that_numpy_is_linked_with_is_told() -> None:
+def test_the_openblas_that_numpy_is_linked_with_is_found() -> None:
     controls = pytest.importorskip("threadpoolctl")
-    named = [each for each in controls.threadpool_info() if "numpy" in each["filepath"]]
-    if not named or named[0]["internal_api"] != "openblas":
-        pytest.skip("numpy multiplies with another library here")
+    loaded = [each for each in controls.threadpool_info() if "numpy" in each["filepath"]]
+    if not loaded or loaded[0]["internal_api"] != "openblas":
+        pytest.skip("numpy uses another library here")
     functions = _thread_functions()
     assert functions is not None
-    assert functions[0]() == named[0]["num_threads"]
+    assert functions[0]() == loaded[0]["num_threads"]
 
 
-def test_a_search_asks_its_index_on_one_thread(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+def test_an_index_is_searched_on_one_thread(tmp_path: Path) -> None:
+    used: list[tuple[int, int]] = []
 
     class Index:
         def candidates(self, vector: AnyArray, k: int) -> tuple[AnyArray, AnyArray, AnyArray]:
-            seen.append((faiss_threads(), threads()))
+            used.append((faiss_threads(), threads()))
             return np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
 
         def __len__(self) -> int:
@@ -170,5 +170,5 @@ def test_a_search_asks_its_index_on_one_thread(tmp_path: Path) -> None:
     with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
         target = ModelTarget(ColourEncoder(), Index(), scorer, TextBatcher(), catalog)  # type: ignore[arg-type]
         search(Query(text="red"), target, catalog)
-    assert seen == [(1, 1)]
+    assert used == [(1, 1)]
     assert faiss_threads() >= 1

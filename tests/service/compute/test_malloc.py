@@ -1,4 +1,4 @@
-"""Freed memory stays with the process, so that the next batch need not fetch its pages anew."""
+"""Freed memory stays in the process, so that the next batch causes no page faults, until it is returned."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ print(faults())
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back and takes advice on it")
-def test_a_block_of_the_same_size_costs_no_new_pages() -> None:
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc returns memory and can be told not to")
+def test_a_block_of_the_same_size_causes_no_page_faults() -> None:
     faults = {
         mode: int(subprocess.run([sys.executable, "-c", SCRIPT, mode], check=True, capture_output=True).stdout)
         for mode in ("keep", "leave")
@@ -35,7 +35,7 @@ def test_a_block_of_the_same_size_costs_no_new_pages() -> None:
     assert faults["keep"] < faults["leave"]
 
 
-GIVEN = """
+RETURNED = """
 from pathlib import Path
 from service.compute.malloc import give_memory_back, keep_memory
 assert keep_memory()
@@ -49,9 +49,9 @@ print(before - resident())
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps and gives back")
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says what is resident")
-def test_what_was_kept_can_be_given_back_all_the_same() -> None:
-    given = int(subprocess.run([sys.executable, "-c", GIVEN], check=True, capture_output=True).stdout)
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps and returns memory")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells how much is resident")
+def test_kept_memory_can_be_returned() -> None:
+    returned = int(subprocess.run([sys.executable, "-c", RETURNED], check=True, capture_output=True).stdout)
 
-    assert given > 30_000_000
+    assert returned > 30_000_000

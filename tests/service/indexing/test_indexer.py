@@ -1,7 +1,6 @@
-"""What an index run does with what it finds on a disk.
+"""What an index run does with the files that it finds.
 
-The catalog and the files are real; the tower is one whose vectors can be foretold and that counts what
-it encodes.
+The catalog and the files are real; the encoder is one whose vectors are predictable and that counts what it encodes.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from tests.service.colours import ColourEncoder, paint, vectors_of
 
 
 class Shelf:
-    """A catalog, and index runs over folders of photographs."""
+    """A catalog and index runs over folders of photographs."""
 
     def __init__(self, folder: Path) -> None:
         self.photographs = folder / "photographs"
         self.photographs.mkdir()
         self.catalog = Catalog(folder / "catalog.sqlite")
-        self.tower = ColourEncoder()
+        self.encoder = ColourEncoder()
 
     def events(self, *folders: Path, prune: bool = False, batch_size: int = 2) -> Iterator[Event]:
-        places = [self.catalog.add_root(folder) for folder in folders or (self.photographs,)]
-        tasks = [EncodingTask.main(self.tower)]
-        yield from update_catalog(self.catalog, tasks, places, prune=prune, batch_size=batch_size, threads=2)
+        roots = [self.catalog.add_root(folder) for folder in folders or (self.photographs,)]
+        tasks = [EncodingTask.main(self.encoder)]
+        yield from update_catalog(self.catalog, tasks, roots, prune=prune, batch_size=batch_size, threads=2)
 
     def index(self, *folders: Path, prune: bool = False) -> Summary:
         summary = [event.summary for event in self.events(*folders, prune=prune) if isinstance(event, Finished)]
@@ -70,7 +69,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 
 
 def counts(summary: Summary) -> dict[str, int]:
-    """What is not zero in a summary."""
+    """The counts of a summary that are not zero."""
     names = ("added", "changed", "moved", "unchanged", "removed", "missing")
     facts = {name: getattr(summary, name) for name in names} | {"failed": len(summary.failed)}
     return {name: count for name, count in facts.items() if count}
@@ -83,10 +82,10 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service.indexing.decoder, "read_file", read)
 
 
-# -- what is new, what is not --------------------------------------------------------------------------
+# -- new and changed -----------------------------------------------------------------------------------
 
 
-def test_photographs_are_added_with_facts_vector_and_thumbnail(shelf: Shelf) -> None:
+def test_a_new_photograph_is_stored_with_metadata_vector_and_thumbnail(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.png", "red", (60, 40))
     paint(shelf.photographs / "deep" / "er" / "b.jpg", "blue")
     assert counts(shelf.index()) == {"added": 2}
@@ -113,7 +112,7 @@ def test_thumbnails_in_the_catalog_have_no_metadata(shelf: Shelf) -> None:
         assert not {"comment", "xmp", "exif", "icc_profile"} & set(image.info)
 
 
-def test_an_unchanged_photograph_is_not_even_opened(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_photograph_is_not_opened(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     generation = shelf.catalog.generation()
@@ -127,9 +126,9 @@ def test_a_touched_photograph_is_read_but_not_encoded(shelf: Shelf, monkeypatch:
     shelf.index()
     os.utime(file, ns=(1, 1))
     assert counts(shelf.index()) == {"unchanged": 1}
-    assert shelf.tower.encoded == 1
+    assert shelf.encoder.encoded == 1
     forbid_reading(monkeypatch)
-    assert counts(shelf.index()) == {"unchanged": 1}, "the new time is remembered"
+    assert counts(shelf.index()) == {"unchanged": 1}, "the new time is stored"
 
 
 def test_changed_content_is_encoded_again_under_the_same_id(shelf: Shelf) -> None:
@@ -145,7 +144,7 @@ def test_changed_content_is_encoded_again_under_the_same_id(shelf: Shelf) -> Non
     assert shelf.catalog.thumbnail(before["a.jpg"]) != thumbnail
 
 
-def test_content_of_the_same_size_and_another_time_is_compared(shelf: Shelf) -> None:
+def test_a_new_modification_time_alone_reveals_changed_content(shelf: Shelf) -> None:
     file = paint(shelf.photographs / "a.bmp", "red")
     shelf.index()
     size = file.stat().st_size
@@ -155,7 +154,7 @@ def test_content_of_the_same_size_and_another_time_is_compared(shelf: Shelf) -> 
     assert counts(shelf.index()) == {"changed": 1}
 
 
-def test_a_photograph_that_breaks_keeps_its_row_and_is_named(shelf: Shelf) -> None:
+def test_a_photograph_that_becomes_unreadable_stays_in_the_catalog_and_is_reported(shelf: Shelf) -> None:
     file = paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     file.write_bytes(b"no longer a photograph")
@@ -166,10 +165,10 @@ def test_a_photograph_that_breaks_keeps_its_row_and_is_named(shelf: Shelf) -> No
     assert shelf.catalog.count() == 1
 
 
-def test_another_model_encodes_what_is_unchanged_for_the_first(shelf: Shelf) -> None:
+def test_another_model_encodes_unchanged_photographs(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
-    shelf.tower = ColourEncoder(fingerprint="other")
+    shelf.encoder = ColourEncoder(fingerprint="other")
     assert counts(shelf.index()) == {"changed": 1}
     assert counts(shelf.index()) == {"unchanged": 1}
     assert vectors_of(shelf.catalog) == {"colours": 1, "other": 1}
@@ -187,10 +186,10 @@ def test_a_moved_or_renamed_photograph_keeps_its_id_and_is_not_encoded(shelf: Sh
     file.rename(shelf.photographs / target)
     assert counts(shelf.index(prune=True)) == {"moved": 1}
     assert shelf.ids() == {target: identity}
-    assert shelf.tower.encoded == 1
+    assert shelf.encoder.encoded == 1
 
 
-def test_a_photograph_may_move_from_one_root_to_another(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_photograph_can_move_from_one_root_to_another(shelf: Shelf, tmp_path: Path) -> None:
     other = tmp_path.resolve() / "other"
     other.mkdir()
     file = paint(shelf.photographs / "a.jpg", "red")
@@ -201,7 +200,7 @@ def test_a_photograph_may_move_from_one_root_to_another(shelf: Shelf, tmp_path: 
     assert shelf.catalog.record(identity).path == other / "a.jpg"
 
 
-def test_a_copy_is_a_photograph_of_its_own(shelf: Shelf) -> None:
+def test_a_copy_is_another_photograph(shelf: Shelf) -> None:
     file = paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     shutil.copy(file, shelf.photographs / "b.jpg")
@@ -209,8 +208,8 @@ def test_a_copy_is_a_photograph_of_its_own(shelf: Shelf) -> None:
     assert len(shelf.ids()) == 2
 
 
-def test_one_that_vanished_and_two_copies_of_it_make_one_move(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where two threads look for the original at the same moment."""
+def test_a_missing_photograph_with_two_copies_is_moved_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when two threads look for the original at the same time."""
     both = threading.Barrier(2, timeout=30)
     real = service.indexing.decoder.is_gone
 
@@ -230,7 +229,7 @@ def test_one_that_vanished_and_two_copies_of_it_make_one_move(shelf: Shelf, monk
     assert set(shelf.ids()) == {"b.jpg", "c.jpg"}
 
 
-def test_two_photographs_that_change_places_are_each_what_they_show(shelf: Shelf) -> None:
+def test_two_photographs_that_swap_names_are_both_updated(shelf: Shelf) -> None:
     a, b = paint(shelf.photographs / "a.jpg", "red"), paint(shelf.photographs / "b.jpg", "blue")
     shelf.index()
     ids = shelf.ids()
@@ -246,7 +245,7 @@ def test_two_photographs_that_change_places_are_each_what_they_show(shelf: Shelf
 
 
 @pytest.mark.parametrize("link_folder", [False, True])
-def test_a_link_left_behind_is_not_the_photograph(shelf: Shelf, link_folder: bool) -> None:
+def test_a_link_left_behind_counts_as_a_move(shelf: Shelf, link_folder: bool) -> None:
     file = paint(shelf.photographs / "old" / "a.jpg", "red")
     shelf.index()
     (identity,) = shelf.ids().values()
@@ -260,19 +259,19 @@ def test_a_link_left_behind_is_not_the_photograph(shelf: Shelf, link_folder: boo
     assert shelf.ids() == {"new/a.jpg": identity}
 
 
-def test_a_move_is_followed_although_the_model_is_another(shelf: Shelf) -> None:
+def test_a_move_is_recognised_with_another_model(shelf: Shelf) -> None:
     file = paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     (identity,) = shelf.ids().values()
     file.rename(shelf.photographs / "b.jpg")
-    shelf.tower = ColourEncoder(fingerprint="other")
+    shelf.encoder = ColourEncoder(fingerprint="other")
     shelf.index()
     assert shelf.ids() == {"b.jpg": identity}
     assert "other" in shelf.catalog.fingerprints_of(identity)
 
 
-def test_a_place_that_may_not_be_looked_at_is_no_place_left(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without permission nobody can say that the original is gone, so the file is a copy; and the run goes on."""
+def test_a_file_that_cannot_be_checked_does_not_count_as_gone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without permission to look at the original, a file with its content is a copy; the run goes on."""
     file = paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     shutil.copy(file, shelf.photographs / "b.jpg")
@@ -288,7 +287,7 @@ def test_a_place_that_may_not_be_looked_at_is_no_place_left(shelf: Shelf, monkey
     assert counts(shelf.index()) == {"added": 1, "unchanged": 1}
 
 
-# -- what is gone --------------------------------------------------------------------------------------
+# -- missing -------------------------------------------------------------------------------------------
 
 
 def test_missing_photographs_are_counted_and_kept(shelf: Shelf) -> None:
@@ -300,7 +299,7 @@ def test_missing_photographs_are_counted_and_kept(shelf: Shelf) -> None:
     assert shelf.catalog.count() == 2
 
 
-def test_prune_takes_missing_photographs_out(shelf: Shelf) -> None:
+def test_prune_removes_missing_photographs(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.jpg", "red")
     paint(shelf.photographs / "trip" / "b.jpg", "blue")
     shelf.index()
@@ -313,14 +312,14 @@ def test_prune_takes_missing_photographs_out(shelf: Shelf) -> None:
     assert shelf.ids()["c.jpg"] > max(ids.values()), "ids are never used again"
 
 
-def test_prune_of_a_folder_leaves_its_neighbours_alone(shelf: Shelf) -> None:
-    """Names that differ in case, or that look like patterns to a database, are other folders."""
+def test_pruning_one_folder_changes_no_other(shelf: Shelf) -> None:
+    """Names that differ in case, or that would be patterns in SQL, are other folders."""
     kept = ["trip/x/a.jpg", "TRIP/x/b.jpg", "tripx/x/c.jpg", "tr_p/x/d.jpg", "tr%/x/e.jpg", "Trip2/f.jpg"]
     for number, name in enumerate(kept):
         paint(shelf.photographs / name, (number * 30, 0, 200))
     paint(shelf.photographs / "Trip" / "x" / "gone.jpg", "red")
     if len(list(shelf.photographs.iterdir())) < 7:
-        pytest.skip("this disk takes Trip and trip for one name")
+        pytest.skip("this disk does not distinguish upper and lower case")
     shelf.index()
     (shelf.photographs / "Trip" / "x" / "gone.jpg").unlink()
     for folder in ("Trip", "tr_p", "tr%"):
@@ -357,7 +356,7 @@ def test_a_folder_that_cannot_be_read_is_not_pruned(shelf: Shelf, monkeypatch: p
     assert set(shelf.ids()) == {"shut/deep/a.jpg"}
 
 
-def test_a_file_where_a_root_was_prunes_nothing(shelf: Shelf) -> None:
+def test_a_root_replaced_by_a_file_is_not_pruned(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.jpg", "red")
     shelf.index()
     shutil.rmtree(shelf.photographs)
@@ -382,16 +381,16 @@ def test_links_are_counted_and_not_followed(shelf: Shelf, tmp_path: Path) -> Non
     assert summary.skipped[LINKS] == 5
 
 
-def test_hidden_files_and_folders_are_left_alone(shelf: Shelf) -> None:
+def test_hidden_files_and_folders_are_ignored(shelf: Shelf) -> None:
     paint(shelf.photographs / ".hidden.jpg", "red")
     paint(shelf.photographs / ".thumbnails" / "a.jpg", "red")
-    paint(shelf.photographs / "seen.jpg", "red")
+    paint(shelf.photographs / "visible.jpg", "red")
     summary = shelf.index()
     assert counts(summary) == {"added": 1}
     assert not summary.skipped
 
 
-def test_files_of_other_kinds_are_counted(shelf: Shelf) -> None:
+def test_other_files_are_counted(shelf: Shelf) -> None:
     for name in ("notes.txt", "movie.mov", "raw.dng", "RAW.NEF", "picture.jxl", "a.jpg.xmp", "noending"):
         (shelf.photographs / name).write_bytes(b"x")
     summary = shelf.index()
@@ -399,8 +398,8 @@ def test_files_of_other_kinds_are_counted(shelf: Shelf) -> None:
     assert summary.skipped == {OTHER: 4, UNSUPPORTED: 3}
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
-def test_a_pipe_named_like_a_photograph_does_not_hold_the_run_up(shelf: Shelf) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_named_like_a_photograph_is_skipped(shelf: Shelf) -> None:
     os.mkfifo(shelf.photographs / "pipe.jpg")
     paint(shelf.photographs / "a.jpg", "red")
     summary = shelf.index()
@@ -408,7 +407,7 @@ def test_a_pipe_named_like_a_photograph_does_not_hold_the_run_up(shelf: Shelf) -
     assert summary.skipped[OTHER] == 1
 
 
-def test_a_folder_named_like_a_photograph_is_a_folder(shelf: Shelf) -> None:
+def test_a_folder_named_like_a_photograph_is_walked(shelf: Shelf) -> None:
     paint(shelf.photographs / "trip.jpg" / "a.jpg", "red")
     shelf.index()
     assert set(shelf.ids()) == {"trip.jpg/a.jpg"}
@@ -421,7 +420,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_names_of_every_kind_are_kept_as_they_are(shelf: Shelf) -> None:
+def test_unusual_names_are_stored_unchanged(shelf: Shelf) -> None:
     for number, name in enumerate(NAMES):
         paint(shelf.photographs / f"in {name}" / name, (number, 0, 100))
     assert counts(shelf.index()) == {"added": len(NAMES)}
@@ -431,12 +430,12 @@ def test_names_of_every_kind_are_kept_as_they_are(shelf: Shelf) -> None:
     assert counts(shelf.index(prune=True)) == {"unchanged": len(NAMES) - 1, "removed": 1}
 
 
-def test_a_name_that_is_no_utf8_is_named_and_stops_nothing(shelf: Shelf) -> None:
+def test_a_name_that_is_not_utf8_fails_alone(shelf: Shelf) -> None:
     bad = os.fsencode(shelf.photographs) + b"/caf\xe9.jpg"
     try:
         Path(os.fsdecode(bad)).write_bytes(paint(shelf.photographs / "a.jpg", "red").read_bytes())
     except OSError:
-        pytest.skip("this disk takes no such names")
+        pytest.skip("this disk does not allow such names")
     summary = shelf.index()
     assert counts(summary) == {"added": 1, "failed": 1}
     assert summary.failed == [Failure(f"{shelf.photographs}/caf\ufffd.jpg", "its name is not valid UTF-8")]
@@ -453,7 +452,7 @@ def test_an_inner_folder_after_an_outer_one_adds_nothing(shelf: Shelf) -> None:
     assert [root.path for root in shelf.catalog.roots()] == [shelf.photographs]
 
 
-def test_an_outer_folder_after_an_inner_one_takes_its_photographs_over(
+def test_an_outer_folder_takes_over_the_photographs_of_an_inner_root(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = paint(shelf.photographs / "one" / "deep" / "a.jpg", "red")
@@ -467,7 +466,7 @@ def test_an_outer_folder_after_an_inner_one_takes_its_photographs_over(
     assert [root.path for root in shelf.catalog.roots()] == [shelf.photographs]
 
 
-def test_a_root_whose_name_begins_like_another_is_beside_it(shelf: Shelf) -> None:
+def test_a_root_whose_name_starts_like_another_is_not_inside_it(shelf: Shelf) -> None:
     paint(shelf.photographs / "2024" / "a.jpg", "red")
     paint(shelf.photographs / "2024-summer" / "b.jpg", "blue")
     shelf.index(shelf.photographs / "2024")
@@ -478,7 +477,7 @@ def test_a_root_whose_name_begins_like_another_is_beside_it(shelf: Shelf) -> Non
 # -- the run itself ------------------------------------------------------------------------------------
 
 
-def test_events_tell_how_far_the_run_is(shelf: Shelf) -> None:
+def test_events_report_progress(shelf: Shelf) -> None:
     for number in range(5):
         paint(shelf.photographs / f"{number}.jpg", (number * 40, 0, 90))
     events = list(shelf.events(batch_size=2))
@@ -489,7 +488,7 @@ def test_events_tell_how_far_the_run_is(shelf: Shelf) -> None:
     assert steps[-1] == 5
 
 
-def test_a_run_that_is_stopped_keeps_its_batches_and_goes_on_later(shelf: Shelf) -> None:
+def test_a_stopped_run_keeps_its_batches_and_the_next_continues(shelf: Shelf) -> None:
     for number in range(8):
         paint(shelf.photographs / f"{number}.jpg", (number * 30, 0, 90))
     events = shelf.events(batch_size=2)
@@ -497,30 +496,30 @@ def test_a_run_that_is_stopped_keeps_its_batches_and_goes_on_later(shelf: Shelf)
     events.close()  # type: ignore[attr-defined]
     kept = shelf.catalog.count()
     assert kept >= 2
-    assert kept == shelf.tower.encoded, "what the tower has made is not thrown away"
+    assert kept == shelf.encoder.encoded, "whatever was encoded is stored"
     assert shelf.orphans() == (0, 0)
     assert counts(shelf.index()) == {key: count for key, count in (("added", 8 - kept), ("unchanged", kept)) if count}
-    assert shelf.tower.encoded == 8
+    assert shelf.encoder.encoded == 8
 
 
-def test_an_interrupt_while_the_tower_works_leaves_whole_batches(shelf: Shelf) -> None:
+def test_an_interrupt_while_encoding_leaves_whole_batches(shelf: Shelf) -> None:
     for number in range(6):
         paint(shelf.photographs / f"{number}.jpg", (number * 30, 0, 90))
-    real = shelf.tower.encode_prepared
+    real = shelf.encoder.encode_prepared
 
     def interrupted(prepared: list[Float32Array]) -> Float32Array:
-        if shelf.tower.encoded >= 2:
+        if shelf.encoder.encoded >= 2:
             raise KeyboardInterrupt
         return real(prepared)
 
-    shelf.tower.encode_prepared = interrupted  # type: ignore[method-assign]
+    shelf.encoder.encode_prepared = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         list(shelf.events(batch_size=2))
     assert shelf.catalog.count() == 2
     assert shelf.orphans() == (0, 0)
 
 
-def test_every_file_of_the_collection_is_indexed_skipped_or_named(shelf: Shelf, shared_data: Path) -> None:
+def test_every_file_of_the_collection_is_indexed_skipped_or_failed(shelf: Shelf, shared_data: Path) -> None:
     formats = shared_data / "formats"
     summary = shelf.index(formats.resolve())
     assert {Path(failure.path).relative_to(formats.resolve()).as_posix() for failure in summary.failed} == {
@@ -536,7 +535,7 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_named(shelf: Shelf, 
     assert "heif/iphone-sign.heic" in shelf.ids()
 
 
-# -- several towers ------------------------------------------------------------------------------------
+# -- several encoders ----------------------------------------------------------------------------------
 
 
 def run_with(shelf: Shelf, *tasks: EncodingTask) -> Summary:
@@ -546,13 +545,15 @@ def run_with(shelf: Shelf, *tasks: EncodingTask) -> Summary:
     return summary
 
 
-def test_a_photograph_is_decoded_once_for_all_towers(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photograph_is_decoded_once_for_all_encoders(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         paint(shelf.photographs / f"{number}.jpg", (number * 60, 90, 10))
     opened: list[object] = []
     real = service.indexing.decoder.open_photograph
     monkeypatch.setattr(
-        service.indexing.decoder, "open_photograph", lambda *given, **more: opened.append(given) or real(*given, **more)
+        service.indexing.decoder,
+        "open_photograph",
+        lambda *args, **options: opened.append(args) or real(*args, **options),
     )
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b", own_features=True, dimension=6)
     assert counts(run_with(shelf, EncodingTask.main(main), EncodingTask.additional(additional))) == {"added": 3}
@@ -560,7 +561,7 @@ def test_a_photograph_is_decoded_once_for_all_towers(shelf: Shelf, monkeypatch: 
     assert (main.encoded, additional.encoded, len(opened)) == (3, 3, 3)
 
 
-def test_only_the_tower_whose_vectors_are_missing_works(shelf: Shelf) -> None:
+def test_only_encoders_whose_vectors_are_missing_encode(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.jpg", "red")
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b")
     run_with(shelf, EncodingTask.main(main))
@@ -572,14 +573,14 @@ def test_only_the_tower_whose_vectors_are_missing_works(shelf: Shelf) -> None:
     assert vectors_of(shelf.catalog) == {"colours": 2, "colours.features": 2, "b": 2}
 
 
-def test_features_are_made_for_what_is_unchanged_only_where_they_are_required(shelf: Shelf) -> None:
+def test_unchanged_photographs_get_features_only_if_these_are_required(shelf: Shelf) -> None:
     paint(shelf.photographs / "a.jpg", "red")
-    tower = ColourEncoder(own_features=True)
-    run_with(shelf, EncodingTask.main(tower))
+    encoder = ColourEncoder(own_features=True)
+    run_with(shelf, EncodingTask.main(encoder))
     with sqlite3.connect(shelf.catalog.file) as connection:
         connection.execute("DELETE FROM vector WHERE fingerprint = 'colours.features'")
     connection.close()
-    assert counts(run_with(shelf, EncodingTask.main(tower))) == {"unchanged": 1}
+    assert counts(run_with(shelf, EncodingTask.main(encoder))) == {"unchanged": 1}
     assert vectors_of(shelf.catalog) == {"colours": 1}
-    assert counts(run_with(shelf, EncodingTask.main(tower, features_required=True))) == {"changed": 1}
+    assert counts(run_with(shelf, EncodingTask.main(encoder, features_required=True))) == {"changed": 1}
     assert vectors_of(shelf.catalog) == {"colours": 1, "colours.features": 1}

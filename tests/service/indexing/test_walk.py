@@ -1,4 +1,4 @@
-"""A walk through folders: what is tried, what is passed over, and in which order."""
+"""A walk through folders: which files are found, in which order, and which are skipped or fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"x")
 
 
-def test_photographs_are_found_by_name_and_the_rest_is_counted(tmp_path: Path) -> None:
+def test_photographs_are_found_by_extension_and_other_files_counted(tmp_path: Path) -> None:
     write(tmp_path, "b/2.jpg", "b/c/3.HEIC", "a/1.png", "0.webp", "notes.txt", "a/raw.nef", ".hidden/4.jpg", ".5.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "0.webp")
     (tmp_path / "folder link").symlink_to(tmp_path / "a")
@@ -26,8 +26,8 @@ def test_photographs_are_found_by_name_and_the_rest_is_counted(tmp_path: Path) -
     assert found.failed == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="names are bytes there")
-def test_a_name_that_is_no_text_and_a_folder_that_is_not_there_are_told(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes only on POSIX")
+def test_a_name_that_is_not_utf8_and_a_missing_folder_fail(tmp_path: Path) -> None:
     try:
         (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg"))).write_bytes(b"x")
     except OSError:

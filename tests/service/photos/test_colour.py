@@ -1,4 +1,4 @@
-"""Pixels of any mode in sRGB, whole or reduced in strips."""
+"""Images of any mode are converted to sRGB, whole or reduced in strips."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def picture(mode: str, size: tuple[int, int] = (97, 83)) -> Image.Image:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "I;16", "F"])
 @pytest.mark.parametrize("factor", [2, 3, 5])
-def test_strips_come_to_what_the_whole_comes_to(mode: str, factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strips_are_converted_like_the_whole(mode: str, factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image = picture(mode) if mode != "LA" else picture("RGBA").convert("LA")
     whole = in_srgb(image.copy()).reduce(factor)
     monkeypatch.setattr(service.photos.colour, "_STRIP_PIXELS", 97 * 10)

@@ -1,6 +1,6 @@
-"""What comes out of a file: upright RGB pixels in sRGB with their facts, or a reason.
+"""Files are decoded to upright sRGB pixels with size and format, or refused with a reason.
 
-Pixels are compared with what the picture is known to show, never with what an earlier version gave.
+Pixels are compared with what the picture is known to show, never with the output of an earlier version.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def pixels(source: Path | bytes) -> Int16Array:
 
 
 def quarters(size: tuple[int, int] = (120, 80)) -> Image.Image:
-    """Red, green over blue, yellow: no turn and no mirror leaves it as it is."""
+    """Red and green over blue and yellow: every rotation or reflection changes it."""
     width, height = size
     image = Image.new("RGB", size, "red")
     image.paste("green", (width // 2, 0, width, height // 2))
@@ -51,7 +51,7 @@ def quarters(size: tuple[int, int] = (120, 80)) -> Image.Image:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and holds nothing more."""
+    """A PNG with a size in its header and no pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -70,11 +70,11 @@ REFUSED = {
     "broken/zero-bytes.jpg": "empty",
     "png/bomb-30000x30000.png": "too many pixels",
 }
-"""Files with the name of a photograph that are refused, and a part of the reason."""
+"""Files with the extension of a photograph that are refused, and a part of the reason."""
 
 
 def expected_sizes(formats: Path) -> dict[str, tuple[int, int]]:
-    """Width and height of each file that the collection's own table calls indexed."""
+    """Width and height of each file that is indexed according to the collection's own table."""
     sizes = {}
     for line in (formats / "README.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -84,7 +84,7 @@ def expected_sizes(formats: Path) -> dict[str, tuple[int, int]]:
     return sizes
 
 
-def test_every_file_of_the_collection_comes_to_what_its_table_says(shared_data: Path) -> None:
+def test_every_file_of_the_collection_is_decoded_or_refused_as_its_table_says(shared_data: Path) -> None:
     formats = shared_data / "formats"
     sizes = expected_sizes(formats)
     assert len(sizes) > 70
@@ -105,61 +105,61 @@ def test_every_file_of_the_collection_comes_to_what_its_table_says(shared_data: 
 
 
 @pytest.mark.parametrize(
-    ("name", "tried"),
+    ("name", "is_photograph"),
     [
         ("a.jpg", True), ("A.JPEG", True), ("b.HEIC", True), ("c.avif", True), ("d.tiff", True), ("e.mpo", True),
         ("f.jxl", False), ("g.dng", False), ("h.jpg.xmp", False), ("i.mov", False), ("jpg", False), (".jpg", False),
     ],
 )  # fmt: skip
-def test_the_ending_says_what_is_tried(name: str, tried: bool) -> None:
-    assert is_photograph_name(name) is tried
+def test_photographs_are_recognised_by_their_extension(name: str, is_photograph: bool) -> None:
+    assert is_photograph_name(name) is is_photograph
 
 
 # -- orientation ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", ["landscape", "portrait"])
-def test_all_eight_orientations_come_out_like_the_first(shared_data: Path, shape: str) -> None:
+def test_all_eight_orientations_are_turned_upright(shared_data: Path, shape: str) -> None:
     folder = shared_data / "formats" / "orientation"
     first = pixels(folder / f"{shape}_1.jpg")
     for number in range(2, 9):
         turned = pixels(folder / f"{shape}_{number}.jpg")
         assert turned.shape == first.shape, number
-        # The pictures differ in the number drawn on them; a wrong turn differs by more than forty.
+        # The pictures differ in the number drawn on them; a wrong rotation differs by more than 40.
         assert np.abs(turned - first).mean() < 6, number
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("shorter_side", [None, 40])
-def test_orientation_holds_when_decoded_smaller(orientation: int, shorter_side: int | None) -> None:
+def test_orientation_is_applied_at_reduced_scale(orientation: int, shorter_side: int | None) -> None:
     upright = quarters((960, 640))
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpositions that EXIF's numbers undo
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition that each orientation undoes
     stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
     photograph = open_photograph(encoded(stored, "JPEG", exif=exif), shorter_side=shorter_side)
     assert (photograph.width, photograph.height) == (960, 640)
-    seen = np.asarray(photograph.image.resize((960, 640))).astype(int)
+    decoded = np.asarray(photograph.image.resize((960, 640))).astype(int)
     for y, x in ((100, 100), (100, 800), (500, 100), (500, 800)):
-        assert np.abs(seen[y, x] - np.asarray(upright)[y, x]).max() < 30, (y, x)
+        assert np.abs(decoded[y, x] - np.asarray(upright)[y, x]).max() < 30, (y, x)
 
 
-def test_a_nearly_square_photograph_on_its_side_keeps_its_two_sides_apart() -> None:
+def test_width_and_height_of_an_almost_square_photograph_are_swapped_when_turned() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     content = encoded(Image.new("RGB", (1000, 999)), "JPEG", exif=exif)
     photograph = open_photograph(content, shorter_side=100)
-    assert photograph.image.width == photograph.image.height, "decoded smaller, the difference is gone"
+    assert photograph.image.width == photograph.image.height, "at reduced scale both sides are equal"
     assert (photograph.width, photograph.height) == (999, 1000)
 
 
-def test_an_orientation_that_does_not_exist_is_ignored() -> None:
+def test_an_invalid_orientation_is_ignored() -> None:
     exif = Image.Exif()
     exif[0x0112] = 99
     assert open_photograph(encoded(quarters(), "JPEG", exif=exif)).width == 120
 
 
-def test_a_heic_that_says_twice_how_it_is_turned_is_turned_once(shared_data: Path) -> None:
+def test_a_heic_with_its_rotation_stored_twice_is_turned_once(shared_data: Path) -> None:
     photograph = open_photograph(shared_data / "formats" / "heif" / "iphone-rotated.heic")
     assert photograph.image.size == (photograph.width, photograph.height) == (3024, 4032)
 
@@ -178,7 +178,7 @@ XYZ_TO_SRGB = [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.03
 
 
 def in_srgb(colours: Int16Array, space: str) -> Float64Array:
-    """Colours (n, 3), 0...255, of a space in sRGB, by its published primaries and curve."""
+    """Colours (n, 3) from 0 to 255 converted to sRGB by the published primaries and curve of their space."""
     values = colours / 255.0
     if space == "adobe-rgb":
         linear = values**2.19921875
@@ -196,35 +196,35 @@ def test_colour_profiles_are_converted_to_srgb(shared_data: Path, name: str, spa
     with Image.open(file) as stored:
         before = np.asarray(stored.convert("RGB")).reshape(-1, 3)[::997].astype(np.int16)
     after = pixels(file).reshape(-1, 3)[::997]
-    wanted = in_srgb(before, space)
-    assert np.abs(after - wanted).mean() < 1.5
-    assert np.abs(after - before).mean() > 2 * np.abs(after - wanted).mean(), "the profile changes something"
+    expected = in_srgb(before, space)
+    assert np.abs(after - expected).mean() < 1.5
+    assert np.abs(after - before).mean() > 2 * np.abs(after - expected).mean(), "the profile changes something"
 
 
-def test_a_converted_photograph_carries_no_profile_into_its_thumbnail(shared_data: Path) -> None:
+def test_the_thumbnail_of_a_converted_photograph_has_no_profile(shared_data: Path) -> None:
     photograph = open_photograph(shared_data / "formats" / "jpeg" / "display-p3.jpg")
     with Image.open(io.BytesIO(thumbnail(photograph.image))) as small:
         assert b"P3" not in small.info.get("icc_profile", b"").replace(b"\0", b"")
 
 
 @pytest.mark.parametrize("profile", [b"no profile at all", b""])
-def test_a_broken_profile_leaves_the_colours_as_they_are(profile: bytes) -> None:
-    seen = pixels(encoded(quarters(), "PNG", icc_profile=profile))
-    assert seen[10, 10].tolist() == [255, 0, 0]
+def test_a_broken_profile_is_ignored(profile: bytes) -> None:
+    decoded = pixels(encoded(quarters(), "PNG", icc_profile=profile))
+    assert decoded[10, 10].tolist() == [255, 0, 0]
 
 
-def test_a_profile_of_another_colour_model_is_ignored() -> None:
+def test_a_profile_for_another_colour_model_is_ignored() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    seen = pixels(encoded(Image.new("L", (40, 40), 128), "PNG", icc_profile=srgb))
-    assert seen[20, 20].tolist() == [128, 128, 128]
+    decoded = pixels(encoded(Image.new("L", (40, 40), 128), "PNG", icc_profile=srgb))
+    assert decoded[20, 20].tolist() == [128, 128, 128]
 
 
 @pytest.mark.parametrize("name", ["jpeg/cmyk-adobe.jpg", "other/cmyk.tif"])
 def test_cmyk_is_not_inverted(shared_data: Path, name: str) -> None:
-    """Red letters on black: dark on the whole, and what is bright is red."""
-    seen = pixels(shared_data / "formats" / name)
-    assert np.median(seen) < 80
-    red, green, blue = seen.reshape(-1, 3)[seen.reshape(-1, 3).max(axis=1) > 150].mean(axis=0)
+    """Red letters on black: most pixels are dark, and the bright ones are red."""
+    decoded = pixels(shared_data / "formats" / name)
+    assert np.median(decoded) < 80
+    red, green, blue = decoded.reshape(-1, 3)[decoded.reshape(-1, 3).max(axis=1) > 150].mean(axis=0)
     assert red > green + 60
     assert red > blue + 60
 
@@ -232,27 +232,27 @@ def test_cmyk_is_not_inverted(shared_data: Path, name: str) -> None:
 # -- depth, transparency, frames -----------------------------------------------------------------------
 
 
-def test_sixteen_bit_grey_is_scaled_not_cut(shared_data: Path) -> None:
+def test_sixteen_bit_grey_is_scaled_not_clipped(shared_data: Path) -> None:
     file = shared_data / "formats" / "other" / "grey-16bit.tif"
     with Image.open(file) as stored:
-        wanted = np.asarray(stored).astype(np.float64) / 257
-    seen = pixels(file)
-    assert np.abs(seen[..., 0] - wanted).max() <= 1
-    assert seen.min() < 250, "not all white"
+        expected = np.asarray(stored).astype(np.float64) / 257
+    decoded = pixels(file)
+    assert np.abs(decoded[..., 0] - expected).max() <= 1
+    assert decoded.min() < 250, "not all white"
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_a_ramp_of_sixteen_bits_stays_a_ramp(form: str) -> None:
+def test_a_ramp_of_sixteen_bits_is_scaled_linearly(form: str) -> None:
     ramp = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (32, 1))
-    seen = pixels(encoded(Image.fromarray(ramp), form))
-    assert np.abs(seen[16, :, 0] - np.arange(256)).max() <= 1
+    decoded = pixels(encoded(Image.fromarray(ramp), form))
+    assert np.abs(decoded[16, :, 0] - np.arange(256)).max() <= 1
 
 
-def test_floating_point_grey_is_scaled_to_its_brightest() -> None:
+def test_floating_point_grey_is_scaled_by_its_maximum() -> None:
     ramp = np.tile(np.linspace(0, 3.5, 256, dtype=np.float32), (32, 1))
     ramp[0, 0] = np.nan
-    seen = pixels(encoded(Image.fromarray(ramp), "TIFF"))
-    assert np.abs(seen[16, :, 0] - np.arange(256)).max() <= 1
+    decoded = pixels(encoded(Image.fromarray(ramp), "TIFF"))
+    assert np.abs(decoded[16, :, 0] - np.arange(256)).max() <= 1
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
@@ -260,14 +260,14 @@ def test_transparency_is_laid_on_white(form: str) -> None:
     image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     image.paste((0, 0, 255, 255), (0, 0, 32, 64))
     image.paste((0, 0, 0, 128), (48, 0, 64, 64))
-    seen = pixels(encoded(image, form, lossless=True) if form == "WEBP" else encoded(image, form))
-    assert seen[32, 10].tolist() == [0, 0, 255]
-    assert seen[32, 40].tolist() == [255, 255, 255]
-    assert np.abs(seen[32, 60] - 127).max() <= 1
+    decoded = pixels(encoded(image, form, lossless=True) if form == "WEBP" else encoded(image, form))
+    assert decoded[32, 10].tolist() == [0, 0, 255]
+    assert decoded[32, 40].tolist() == [255, 255, 255]
+    assert np.abs(decoded[32, 60] - 127).max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["LA", "P", "L", "RGB", "1"])
-def test_every_way_to_be_transparent_is_laid_on_white(mode: str) -> None:
+def test_every_kind_of_transparency_is_laid_on_white(mode: str) -> None:
     if mode == "LA":
         content = encoded(Image.new("LA", (40, 40), (0, 0)), "PNG")
     else:
@@ -283,21 +283,21 @@ def test_the_first_frame_is_taken(form: str) -> None:
     assert np.abs(pixels(content)[24, 24] - [255, 0, 0]).max() < 10
 
 
-# -- how large -----------------------------------------------------------------------------------------
+# -- size ----------------------------------------------------------------------------------------------
 
 
-def test_a_jpeg_is_decoded_no_larger_than_needed_and_no_smaller() -> None:
+def test_a_jpeg_is_decoded_at_the_smallest_sufficient_scale() -> None:
     photograph = open_photograph(encoded(quarters((1600, 1200)), "JPEG"), shorter_side=256)
     assert photograph.image.size == (400, 300)
     assert (photograph.width, photograph.height) == (1600, 1200)
 
 
-def test_without_a_side_all_pixels_come() -> None:
+def test_without_a_requested_side_all_pixels_are_decoded() -> None:
     assert open_photograph(encoded(quarters((1600, 1200)), "JPEG")).image.size == (1600, 1200)
 
 
 @pytest.mark.parametrize(("side", "accepted"), [(MIN_SIDE, True), (MIN_SIDE - 1, False)])
-def test_an_icon_is_no_photograph(side: int, accepted: bool) -> None:
+def test_an_image_of_the_size_of_an_icon_is_refused(side: int, accepted: bool) -> None:
     content = encoded(Image.new("RGB", (40, side)), "PNG")
     if accepted:
         assert open_photograph(content).height == side
@@ -307,13 +307,13 @@ def test_an_icon_is_no_photograph(side: int, accepted: bool) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (MAX_PIXELS // 10_000 + 1, 10_000)])
-def test_a_bomb_is_refused_by_its_header(width: int, height: int) -> None:
+def test_a_decompression_bomb_is_refused_by_its_header(width: int, height: int) -> None:
     with pytest.raises(PhotographError, match="too many pixels"):
         open_photograph(png_header(width, height))
 
 
 @pytest.mark.parametrize(("width", "height"), [(11_000_000, 16), (16, 1_000_000)])
-def test_a_thread_of_pixels_is_refused_before_a_tower_blows_it_up(width: int, height: int) -> None:
+def test_a_very_long_strip_is_refused(width: int, height: int) -> None:
     with pytest.raises(PhotographError, match="hundred times"):
         open_photograph(png_header(width, height))
 
@@ -323,13 +323,13 @@ def test_a_panorama_thirty_thousand_pixels_wide_is_a_photograph() -> None:
     assert (photograph.width, photograph.height) == (30_000, 400)
 
 
-def test_a_thumbnail_fits_and_keeps_its_shape() -> None:
+def test_a_thumbnail_keeps_the_aspect_ratio() -> None:
     with Image.open(io.BytesIO(thumbnail(quarters((1200, 800))))) as small:
         assert small.format == "JPEG"
         assert small.size == (THUMBNAIL_SIDE, THUMBNAIL_SIDE * 2 // 3)
 
 
-def test_a_thumbnail_enlarges_nothing() -> None:
+def test_a_thumbnail_is_never_enlarged() -> None:
     with Image.open(io.BytesIO(thumbnail(quarters((60, 40))))) as small:
         assert small.size == (60, 40)
 
@@ -363,32 +363,32 @@ def test_a_small_jpeg_in_other_colours_gets_a_thumbnail_in_srgb(shared_data: Pat
         (encoded(Image.new("RGB", (1600, 1200)), "PNG"), 4 * 1600 * 1200),
     ],
 )
-def test_before_decoding_it_is_said_how_much_memory_the_pixels_take(content: bytes, least: int) -> None:
-    said: list[int] = []
-    open_photograph(content, shorter_side=256, before_decoding=said.append)
-    assert len(said) == 1
-    assert least <= said[0] <= 2 * least
+def test_the_memory_that_decoding_takes_is_announced_before(content: bytes, least: int) -> None:
+    announced: list[int] = []
+    open_photograph(content, shorter_side=256, before_decoding=announced.append)
+    assert len(announced) == 1
+    assert least <= announced[0] <= 2 * least
 
 
-def test_a_large_picture_of_any_format_comes_reduced_by_a_whole_number() -> None:
+def test_a_large_image_of_any_format_is_reduced_by_a_whole_factor() -> None:
     photograph = open_photograph(encoded(quarters((1700, 1300)), "PNG"), shorter_side=256)
     assert photograph.image.size == (340, 260)
     assert (photograph.width, photograph.height) == (1700, 1300)
     assert photograph.image.getpixel((10, 10)) == (255, 0, 0)
 
 
-def test_a_browser_gets_a_jpeg_of_the_whole_photograph() -> None:
+def test_a_browser_gets_a_jpeg_in_full_size() -> None:
     with Image.open(io.BytesIO(browser_jpeg(encoded(quarters((900, 600)), "TIFF")))) as shown:
         assert (shown.format, shown.size) == ("JPEG", (900, 600))
 
 
-# -- what is refused, and why --------------------------------------------------------------------------
+# -- refused files --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"])
-def test_a_file_cut_off_is_refused(form: str) -> None:
+def test_a_truncated_file_is_refused(form: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8))
-    open_photograph(encoded(noise, "PNG"))  # makes HEIF known to Pillow, for writing too
+    open_photograph(encoded(noise, "PNG"))  # registers HEIF with Pillow, for writing too
     content = encoded(noise, form)
     assert open_photograph(content).format == form
     with pytest.raises(PhotographError):
@@ -406,12 +406,12 @@ def test_a_file_cut_off_is_refused(form: str) -> None:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nshowpage\n", "not a photograph"),
     ],
 )
-def test_what_is_no_photograph_gets_a_reason(content: bytes, reason: str) -> None:
+def test_content_that_is_not_a_photograph_is_refused_with_a_reason(content: bytes, reason: str) -> None:
     with pytest.raises(PhotographError, match=reason):
         open_photograph(content)
 
 
-def test_random_damage_never_raises_anything_else() -> None:
+def test_random_damage_raises_nothing_but_photograph_errors() -> None:
     random = np.random.default_rng(1)
     originals = [encoded(quarters(), form) for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")]
     for number in range(300):
@@ -424,7 +424,7 @@ def test_random_damage_never_raises_anything_else() -> None:
             assert error.message
 
 
-def test_a_missing_file_and_a_folder_are_named_as_such(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PhotographError, match="does not exist"):
         open_photograph(tmp_path / "gone.jpg")
     with pytest.raises(PhotographError, match="not a file"):
@@ -441,16 +441,16 @@ def an_endless_device(folder: Path) -> Path:
     return folder / "zero.jpg"
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
-@pytest.mark.parametrize("made", [a_pipe, an_endless_device])
-def test_what_never_ends_is_not_read(tmp_path: Path, made: Callable[[Path], Path]) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("make", [a_pipe, an_endless_device])
+def test_pipes_and_devices_are_not_read(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     with pytest.raises(PhotographError, match="not a file"):
-        read_file(made(tmp_path))
+        read_file(make(tmp_path))
 
 
-def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+def test_a_file_without_read_permission_is_refused(tmp_path: Path) -> None:
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
-        pytest.skip("the superuser may read everything")
+        pytest.skip("the superuser can read everything")
     file = tmp_path / "secret.jpg"
     file.write_bytes(b"x")
     file.chmod(0)
@@ -458,7 +458,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
         read_file(file)
 
 
-def test_an_upload_of_bytes_gives_what_the_file_gives(tmp_path: Path) -> None:
+def test_bytes_are_decoded_like_their_file(tmp_path: Path) -> None:
     content = encoded(quarters(), "PNG")
     (tmp_path / "a.png").write_bytes(content)
     assert np.array_equal(pixels(content), pixels(tmp_path / "a.png"))

@@ -1,4 +1,4 @@
-"""Borders are found to the pixel, and what only looks like one is left alone."""
+"""Borders are found to the pixel, and what only resembles one is not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def as_jpeg(image: Image.Image, quality: int = 75) -> Image.Image:
     return Image.open(out).convert("RGB")
 
 
-def place(box: Box | None, image: Image.Image) -> tuple[int, int, int, int]:
+def pixel_box(box: Box | None, image: Image.Image) -> tuple[int, int, int, int]:
     """Left, top, width and height in pixels."""
     assert box is not None
     return (
@@ -38,42 +38,42 @@ def place(box: Box | None, image: Image.Image) -> tuple[int, int, int, int]:
 
 @pytest.mark.parametrize("colour", ["black", "white", (30, 90, 160)])
 @pytest.mark.parametrize("sides", [(0, 60, 0, 60), (70, 0, 70, 0), (40, 40, 40, 40), (24, 20, 24, 90)])
-def test_borders_of_any_colour_are_left_out_to_the_pixel(
+def test_borders_of_any_colour_are_found_to_the_pixel(
     colour: str | tuple[int, int, int], sides: tuple[int, int, int, int]
 ) -> None:
     image = as_jpeg(ImageOps.expand(picture(1, SIZE), sides, colour))
-    found = place(box_inside_borders(image), image)
+    found = pixel_box(box_inside_borders(image), image)
     assert found == pytest.approx((sides[0], sides[1], *SIZE), abs=2)
 
 
-def test_borders_of_a_large_photograph_are_found_as_exactly() -> None:
+def test_borders_of_a_large_photograph_are_found_to_the_pixel() -> None:
     image = as_jpeg(ImageOps.expand(picture(1, (3000, 1700)), (0, 295, 0, 295), "black"))
-    assert place(box_inside_borders(image), image) == pytest.approx((0, 295, 3000, 1700), abs=2)
+    assert pixel_box(box_inside_borders(image), image) == pytest.approx((0, 295, 3000, 1700), abs=2)
 
 
-def test_frames_inside_frames_are_taken_off() -> None:
+def test_frames_inside_frames_are_removed() -> None:
     mat = ImageOps.expand(picture(2, SIZE), 40, "white")
     image = as_jpeg(ImageOps.expand(mat, 15, (70, 40, 20)))
-    assert place(box_inside_borders(image), image) == pytest.approx((55, 55, *SIZE), abs=2)
+    assert pixel_box(box_inside_borders(image), image) == pytest.approx((55, 55, *SIZE), abs=2)
 
 
 @pytest.mark.parametrize("kind", BORDERS)
-def test_most_copies_of_photographs_are_found_again(kind: str, samples: Path) -> None:
-    right = 0
+def test_most_borders_around_photographs_are_found(kind: str, samples: Path) -> None:
+    correct = 0
     files = sorted(samples.iterdir())[:10]
     for seed, file in enumerate(files):
         copy = add_border(open_photograph(file).image, kind, "two dogs play in the snow near a house", seed)
         found = box_inside_borders(copy.image)
-        right += found is not None and iou(found, copy.box) > 0.9
-    assert right >= 8
+        correct += found is not None and iou(found, copy.box) > 0.9
+    assert correct >= 8
 
 
-def test_photographs_without_borders_are_left_alone(samples: Path) -> None:
+def test_sample_photographs_have_no_borders(samples: Path) -> None:
     for file in samples.iterdir():
         assert box_inside_borders(open_photograph(file).image) is None, file.name
 
 
-def test_real_photographs_without_borders_are_left_alone(shared_data: Path) -> None:
+def test_real_photographs_have_no_borders(shared_data: Path) -> None:
     for file in sorted((shared_data / "formats" / "photos").glob("*.jpg")):
         assert box_inside_borders(open_photograph(file, shorter_side=1024).image) is None, file.name
 
@@ -101,18 +101,18 @@ def snow_under_a_white_sky(image: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("paint", [night_sky, beach_and_sky, studio, snow_under_a_white_sky])
-def test_a_sky_is_no_border(paint: object) -> None:
+def test_a_sky_or_background_is_not_a_border(paint: object) -> None:
     image = Image.new("RGB", SIZE, "black")
     paint(image)  # type: ignore[operator]
     assert box_inside_borders(as_jpeg(image)) is None
 
 
-def test_a_border_on_one_side_alone_is_left() -> None:
+def test_a_border_on_only_one_side_is_kept() -> None:
     image = as_jpeg(ImageOps.expand(picture(1, SIZE), (0, 80, 0, 0), "black"))
     assert box_inside_borders(image) is None
 
 
-def test_starry_nights_are_photographs() -> None:
+def test_a_starry_night_is_not_all_border() -> None:
     pixels = np.zeros((320, 480, 3), np.uint8)
     generator = np.random.default_rng(0)
     pixels[generator.integers(0, 320, 200), generator.integers(0, 480, 200)] = 230
@@ -120,7 +120,7 @@ def test_starry_nights_are_photographs() -> None:
 
 
 @pytest.mark.parametrize("inner", ["black", "grey"])
-def test_a_photograph_that_is_all_border_is_refused_in_a_sentence(inner: str) -> None:
+def test_a_photograph_that_is_all_border_is_refused(inner: str) -> None:
     image = as_jpeg(ImageOps.expand(Image.new("RGB", SIZE, inner), 50, "black"))
     with pytest.raises(UsageError, match="all border: only one colour would be left"):
         box_inside_borders(image)
