@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from service.config import Settings
-    from service.encoder.models import DownloadProgress
+    from service.encoder.models import OnDownload
     from service.encoder.runtimes.model_spec import ModelSpec
     from service.encoder.runtimes.towers import Towers
     from service.encoder.tokenizer import Tokenizer
@@ -92,7 +92,7 @@ class Encoder:
         runtime: str | None = None,
         cache: Path | None = None,
         timeout_s: float = 5.0,
-        on_progress: Callable[[DownloadProgress], None] | None = None,
+        on_progress: OnDownload | None = None,
         say: Say | None = None,
     ) -> Encoder:
         """Load a model; download it first where it is not on this machine.
@@ -162,7 +162,7 @@ def features_fingerprint(fingerprint: str) -> str:
 def load_encoder(
     name: str,
     settings: Settings,
-    on_progress: Callable[[DownloadProgress], None] | None = None,
+    on_progress: OnDownload | None = None,
     say: Say | None = None,
 ) -> Encoder:
     """Load an encoder with the device, precision and runtime of `settings`; see `Encoder.load` for the errors."""

@@ -21,7 +21,7 @@ from service.store.lock import check_unlocked
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
-    from service.encoder.models import DownloadProgress
+    from service.encoder.models import OnDownload
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class LibraryEncoders:
     def main_for_indexing(
         self,
         say: Callable[[str], None] = lambda sentence: None,
-        on_progress: Callable[[DownloadProgress], None] | None = None,
+        on_progress: OnDownload | None = None,
     ) -> Encoder:
         """The main encoder for an index run: the one asked for, else the library's own, else the first choice.
 
@@ -133,7 +133,7 @@ class LibraryEncoders:
         self,
         main: Encoder,
         named: Sequence[str] = (),
-        on_progress: Callable[[DownloadProgress], None] | None = None,
+        on_progress: OnDownload | None = None,
     ) -> list[Encoder]:
         """The additional encoders for an index run beside `main`: those of the library, and those `named`."""
         from service.encoder.models import parse_name
@@ -149,7 +149,7 @@ class LibraryEncoders:
                 found[encoder.fingerprint] = encoder
         return list(found.values())
 
-    def _additional_loaded(self, name: str, on_progress: Callable[[DownloadProgress], None] | None) -> Encoder:
+    def _additional_loaded(self, name: str, on_progress: OnDownload | None) -> Encoder:
         try:
             return self._loaded(name, self._remembered(name), on_progress)
         except NotFoundError as error:
@@ -238,9 +238,7 @@ class LibraryEncoders:
             )
         return encoder
 
-    def _loaded(
-        self, name: str, fingerprint: str | None, on_progress: Callable[[DownloadProgress], None] | None = None
-    ) -> Encoder:
+    def _loaded(self, name: str, fingerprint: str | None, on_progress: OnDownload | None = None) -> Encoder:
         """The model `name`, in int8 where that is what has the remembered `fingerprint` and no precision is asked for.
 
         What else has another fingerprint than the remembered one is given as it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from service.encoder.models import DownloadProgress, cached_only, ensure_downloaded, mini_folder, parse_name
+from service.encoder.models import OnDownload, cached_only, ensure_downloaded, mini_folder, parse_name
 from service.encoder.torchvision_compat import mend_torchvision
 from service.errors import ModelError, UsageError
 
@@ -29,7 +29,7 @@ _PROBES = (
 
 
 def load_network(
-    name: str, *, timeout_s: float = 5.0, on_progress: Callable[[DownloadProgress], None] | None = None
+    name: str, *, timeout_s: float = 5.0, on_progress: OnDownload | None = None
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Load the open_clip model `name` on the CPU in float32: the network, its tokenizer and its `model_cfg`.
 
@@ -37,7 +37,7 @@ def load_network(
     download fails, `ModelError` for a broken model.
     """
     name = parse_name(name).text
-    ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress or _ignore)
+    ensure_downloaded(name, timeout_s=timeout_s, on_progress=on_progress)
     try:
         return _build(name)
     # A broken file can raise anything: KeyError, RuntimeError, OSError, ...
@@ -153,7 +153,3 @@ def _quietly_from_cache() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-def _ignore(_: object) -> None:
-    return None

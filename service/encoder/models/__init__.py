@@ -1,10 +1,11 @@
-"""What can be chosen as a model: the list, the names, the download, and the languages it reads.
+"""Which models can be chosen: the offered ones, names, download, cache, and the languages that they read.
 
-The built-in model lies in the folder `mini/`. Importing this package imports neither torch nor
-huggingface_hub.
+The built-in model is in the folder `mini/`. May import what is below `service.encoder`, and `torchvision_compat`; torch
+and huggingface_hub only inside functions.
 """
 
-from service.encoder.models.download import DownloadProgress, choose_first_model, ensure_downloaded
+from service.encoder.models.download import DownloadProgress, OnDownload, ensure_downloaded
+from service.encoder.models.first_model import choose_first_model
 from service.encoder.models.hub_cache import bytes_on_disk, cached_only, is_on_this_machine
 from service.encoder.models.language_check import language_notice
 from service.encoder.models.names import ModelName, mini_folder, parse_name
@@ -14,6 +15,7 @@ __all__ = [
     "DownloadProgress",
     "ModelName",
     "OfferedModel",
+    "OnDownload",
     "bytes_on_disk",
     "cached_only",
     "choose_first_model",

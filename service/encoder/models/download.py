@@ -1,8 +1,14 @@
-"""Taking a model from the hub: asked first, its size said before, every byte checked after.
+"""Downloads a model from the model hub: its total size is known before the first byte, every file is checked after.
 
-Three things differ from letting open_clip download by itself. A hub that is not there is noticed within
-seconds, not after its library's minutes of trying again. The size is known before the first byte. And a
-file whose length or hash is not what the hub announced is removed, so that no later run takes it for good.
+Files come through huggingface_hub, one by one. Three things are done here, because its own dry run and checks do not:
+
+- Size and files come from one answer of the hub, with a deadline. `dry_run=True` sends a request for each file, and
+  with a hub that does not answer it retries for minutes; `snapshot_download` downloads in parallel, so that after an
+  interruption a model without its tokenizer could look complete.
+- Each file's hash is compared with the hub's. Plain HTTP downloads are checked for their length only, a dry run counts
+  a damaged file as cached, and `verify_repo_checksums` hashes everything cached of a repository, also what we do not
+  use, after a further request without a deadline.
+- The disk must have room for all files: huggingface_hub only warns, file by file.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from service.config import MINI, PREFERRED_MODEL
+from service.config import MINI
 from service.encoder.models.hub import UnreachableError, ask_hub, counting_bar, endpoint, hub_errors, quiet_hub
 from service.encoder.models.hub_cache import (
     CONFIGURATION,
@@ -23,18 +29,15 @@ from service.encoder.models.hub_cache import (
     TOKENIZER_FILES,
     RequiredFile,
     cached_file,
-    first_parts,
+    first_files,
     is_on_this_machine,
-    text_parts,
+    text_files,
 )
 from service.encoder.models.names import ModelName, parse_name
-from service.encoder.models.offered import offered_model
 from service.errors import HubError, ModelError, NotFoundError
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo, RepoSibling
-
-MEGABYTE = 1_000_000
+    from huggingface_hub.hf_api import RepoSibling
 
 Stage = Literal["start", "download", "check", "done"]
 
@@ -46,9 +49,9 @@ class DownloadProgress:
     Attributes:
         stage: "start" once, before the first byte; then "download" and "check" for each file; "done" once.
         model: the model's name.
-        file: the file that is being downloaded or checked; "" at the start and when done.
+        file: the file that is being downloaded or checked; "" for "start" and "done".
         done_bytes: bytes downloaded so far, of all files.
-        total_bytes: bytes to download, of all files; what is cached already is not counted.
+        total_bytes: bytes to download, of all files that are not cached.
     """
 
     stage: Stage
@@ -58,19 +61,37 @@ class DownloadProgress:
     total_bytes: int
 
 
-OnProgress = Callable[[DownloadProgress], None]
+OnDownload = Callable[[DownloadProgress], None]
 
 
 @dataclass(frozen=True)
-class _WantedFile:
+class _HubFile:
+    """A file of a repository, with the size and hash that the hub announces."""
+
     repository: str
-    name: str
-    size: int
-    sha256: str | None
-    git_hash: str | None
+    announced: RepoSibling
+
+    @property
+    def name(self) -> str:
+        return self.announced.rfilename
+
+    @property
+    def size(self) -> int:
+        return self.announced.size or 0
+
+    def is_intact(self, path: Path) -> bool:
+        """Whether the file at `path` has the announced length and hash: SHA-256 for large files, else git's SHA-1."""
+        from huggingface_hub.utils.sha import git_hash, sha_fileobj
+
+        if self.announced.size not in (None, path.stat().st_size):
+            return False
+        with path.open("rb") as stream:
+            if self.announced.lfs:
+                return sha_fileobj(stream).hex() == self.announced.lfs.sha256
+            return self.announced.blob_id in (None, git_hash(stream.read()))
 
 
-def ensure_downloaded(name: str, *, timeout_s: float = 5.0, on_progress: OnProgress | None = None) -> None:
+def ensure_downloaded(name: str, *, timeout_s: float = 5.0, on_progress: OnDownload | None = None) -> None:
     """Make sure that a model can be loaded without a network; download it where it is not cached.
 
     Respects HF_ENDPOINT, HF_HUB_OFFLINE, HF_HOME and HF_TOKEN, as all of huggingface_hub does.
@@ -78,12 +99,12 @@ def ensure_downloaded(name: str, *, timeout_s: float = 5.0, on_progress: OnProgr
     Args:
         name: a model's name as `--model` takes it.
         timeout_s: seconds that the hub may take to answer the first question.
-        on_progress: called with the total before the first byte, then as bytes come.
+        on_progress: called with the total before the first byte, then as bytes arrive.
 
     Raises:
         UsageError: no such model.
-        NotFoundError: the folder of a `local-dir:` model is not there.
-        HubError: the hub is not to be reached, has no such model, or sent a broken file.
+        NotFoundError: the folder of a `local-dir:` model does not exist.
+        HubError: the hub cannot be reached, has no such model, or sent a damaged file.
     """
     parsed = parse_name(name)
     if parsed.folder is not None:
@@ -92,55 +113,9 @@ def ensure_downloaded(name: str, *, timeout_s: float = 5.0, on_progress: OnProgr
     if is_on_this_machine(parsed.text):
         return
     _check_online(parsed)
-    report = on_progress or (lambda progress: None)
     with quiet_hub(), hub_errors(parsed.text):
-        wanted = [file for file in _plan(parsed, timeout_s) if not _is_cached(file)]
-        _fetch_all(parsed, wanted, timeout_s, report)
-
-
-def choose_first_model(*, timeout_s: float, on_progress: OnProgress | None = None, say: Callable[[str], None]) -> str:
-    """The model for the first library on a machine, downloaded and ready.
-
-    Args:
-        timeout_s: seconds that the hub may take to answer at all.
-        on_progress: as for `ensure_downloaded`.
-        say: told one sentence before a download starts, or when the built-in model has to do.
-
-    Returns:
-        The preferred model's name where it is cached or could be downloaded, else "mini".
-    """
-    if is_on_this_machine(PREFERRED_MODEL):
-        return PREFERRED_MODEL
-
-    def report(progress: DownloadProgress) -> None:
-        if progress.stage == "start":
-            say(_announcement(progress))
-        if on_progress:
-            on_progress(progress)
-
-    try:
-        ensure_downloaded(PREFERRED_MODEL, timeout_s=timeout_s, on_progress=report)
-    except HubError as error:
-        reason = error.reason if isinstance(error, UnreachableError) else error.message.rstrip(".")
-        say(
-            f"{reason}, so the built-in model {MINI} is used, which reads English only; "
-            f"to change later: smysl index --model {PREFERRED_MODEL}."
-        )
-        return MINI
-    return PREFERRED_MODEL
-
-
-def _announcement(progress: DownloadProgress) -> str:
-    known = offered_model(progress.model)
-    languages = f", {known.languages}" if known else ""
-    return (
-        f"Downloading {progress.model} ({_size(progress.total_bytes)}{languages}), once for this machine; "
-        f"`--model {MINI}` starts without a download."
-    )
-
-
-def _size(number: int) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{max(number / MEGABYTE, 0.1):.1f} MB"
+        missing = [file for file in _needed_files(parsed, timeout_s) if not _is_cached(file)]
+        _download_all(parsed, missing, timeout_s, on_progress or (lambda progress: None))
 
 
 def _check_folder(parsed: ModelName) -> None:
@@ -161,34 +136,35 @@ def _check_online(parsed: ModelName) -> None:
         )
 
 
-def _plan(parsed: ModelName, timeout_s: float) -> list[_WantedFile]:
-    """Every file that the model needs. The one that makes a part count as cached comes last of its part."""
-    known: dict[str, ModelInfo] = {}
-    wanted: dict[tuple[str, str], _WantedFile] = {}
+def _needed_files(parsed: ModelName, timeout_s: float) -> list[_HubFile]:
+    """Every file that the model needs. The file by which a part counts as cached comes last of its part."""
+    answers: dict[str, dict[str, RepoSibling]] = {}
+    needed: dict[tuple[str, str], _HubFile] = {}
 
     def add(part: RequiredFile) -> None:
-        if part.repository not in known:
-            known[part.repository] = ask_hub(parsed.text, part.repository, timeout_s)
-        for file in _files_of(parsed, part, known[part.repository]):
-            wanted[part.repository, file.name] = file
+        if part.repository not in answers:
+            info = ask_hub(parsed.text, part.repository, timeout_s)
+            answers[part.repository] = {sibling.rfilename: sibling for sibling in info.siblings or []}
+        for file in _files_of(part, answers[part.repository]):
+            needed[part.repository, file.name] = file
 
-    for part in first_parts(parsed):
+    for part in first_files(parsed):
         add(part)
         if part.role == "configuration":
             # It names the tokenizer's repository, so the total is not known before it is here.
-            for file in wanted.values():
-                _fetch(parsed, file, timeout_s, lambda number: None)
-    for part in text_parts(parsed):
+            for file in needed.values():
+                _download(parsed, file, timeout_s, lambda number: None)
+    for part in text_files(parsed):
         add(part)
-        if part.role == "tokenizer" and (part.repository, TOKENIZER_CONFIGURATION) not in wanted:
-            _remember_absence(part.repository, TOKENIZER_CONFIGURATION, timeout_s)
-    return list(wanted.values())
+        if part.role == "tokenizer" and (part.repository, TOKENIZER_CONFIGURATION) not in needed:
+            _note_absence(part.repository, TOKENIZER_CONFIGURATION, timeout_s)
+    return list(needed.values())
 
 
-def _remember_absence(repository: str, file: str, timeout_s: float) -> None:
-    """Have huggingface_hub note in its cache that a repository has no such file.
+def _note_absence(repository: str, file: str, timeout_s: float) -> None:
+    """Let huggingface_hub note in its cache that a repository has no such file.
 
-    Without the note, transformers takes a file that is not cached for one that it has to ask the hub for.
+    Without the note, transformers asks the hub for the file each time.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -197,98 +173,72 @@ def _remember_absence(repository: str, file: str, timeout_s: float) -> None:
         hf_hub_download(repository, file, etag_timeout=timeout_s)
 
 
-def _files_of(parsed: ModelName, part: RequiredFile, info: ModelInfo) -> list[_WantedFile]:
-    offered = {sibling.rfilename: sibling for sibling in info.siblings or []}
-    chosen = next((choice for choice in part.choices if choice in offered), None)
+def _files_of(part: RequiredFile, siblings: dict[str, RepoSibling]) -> list[_HubFile]:
+    chosen = next((choice for choice in part.choices if choice in siblings), None)
     if chosen is None:
         raise HubError(
             f"{part.repository} on {endpoint()} has no {part.role} that open_clip could load "
             f"(none of {', '.join(part.choices)}); choose another model with `smysl models`."
         )
-    names = [name for name in TOKENIZER_FILES if name in offered] if part.role == "tokenizer" else []
-    return [_wanted(part.repository, offered[name]) for name in [*names, chosen]]
+    names = [name for name in TOKENIZER_FILES if name in siblings] if part.role == "tokenizer" else []
+    return [_HubFile(part.repository, siblings[name]) for name in [*names, chosen]]
 
 
-def _wanted(repository: str, sibling: RepoSibling) -> _WantedFile:
-    lfs = sibling.lfs
-    return _WantedFile(
-        repository=repository,
-        name=sibling.rfilename,
-        size=sibling.size or 0,
-        sha256=lfs.sha256 if lfs else None,
-        git_hash=None if lfs else sibling.blob_id,
-    )
-
-
-def _is_cached(file: _WantedFile) -> bool:
-    """Whether a file is cached and right; one that is cached and wrong is removed."""
+def _is_cached(file: _HubFile) -> bool:
+    """Whether a file is cached and intact; a damaged one is removed from the cache."""
     path = cached_file(file.repository, file.name)
     if path is None:
         return False
-    if _is_right(file, path):
+    if file.is_intact(path):
         return True
     _remove(path)
     return False
 
 
-def _fetch_all(parsed: ModelName, wanted: list[_WantedFile], timeout_s: float, report: OnProgress) -> None:
-    total = sum(file.size for file in wanted)
+def _download_all(parsed: ModelName, files: list[_HubFile], timeout_s: float, on_progress: OnDownload) -> None:
+    total = sum(file.size for file in files)
     _check_space(parsed, total)
     done = 0
 
-    def tell(stage: Stage, file: str = "") -> None:
-        report(DownloadProgress(stage, parsed.text, file, min(done, total), total))
+    def report(stage: Stage, file: str = "") -> None:
+        on_progress(DownloadProgress(stage, parsed.text, file, min(done, total), total))
 
     def count(file: str, number: int) -> None:
         nonlocal done
         done += number
-        tell("download", file)
+        report("download", file)
 
-    tell("start")
-    for file in wanted:
+    report("start")
+    for file in files:
         before = done
-        _fetch(parsed, file, timeout_s, partial(count, file.name), partial(tell, "check", file.name))
-        # Not what was counted: another process may have downloaded the file meanwhile.
+        _download(parsed, file, timeout_s, partial(count, file.name), partial(report, "check", file.name))
+        # Not the bytes counted: another process may have downloaded the file meanwhile.
         done = before + file.size
-    tell("done")
+    report("done")
 
 
-def _fetch(
+def _download(
     parsed: ModelName,
-    file: _WantedFile,
+    file: _HubFile,
     timeout_s: float,
     count: Callable[[int], None],
-    check: Callable[[], None] = lambda: None,
-) -> Path:
-    """Download one file into the hub's cache and check it; a wrong one is removed."""
+    before_check: Callable[[], None] = lambda: None,
+) -> None:
+    """Download one file into the hub's cache and check it; a damaged one is removed."""
     from huggingface_hub import hf_hub_download
 
     path = Path(hf_hub_download(file.repository, file.name, etag_timeout=timeout_s, tqdm_class=counting_bar(count)))
-    check()
-    if not _is_right(file, path):
+    before_check()
+    if not file.is_intact(path):
         _remove(path)
         raise HubError(
             f"{file.name} of {parsed} came broken from {endpoint()} (its length or hash is not what the hub "
             "announced) and was removed; try again."
         )
-    return path
-
-
-def _is_right(file: _WantedFile, path: Path) -> bool:
-    from huggingface_hub.utils.sha import git_hash, sha_fileobj
-
-    if file.size and path.stat().st_size != file.size:
-        return False
-    if file.sha256:
-        with path.open("rb") as stream:
-            return sha_fileobj(stream).hex() == file.sha256.lower()
-    if file.git_hash:
-        return git_hash(path.read_bytes()) == file.git_hash.lower()
-    return True
 
 
 def _remove(path: Path) -> None:
-    """Remove a cached file: the snapshot's entry and the blob that it points to."""
+    """Remove a file from the hub's cache: the snapshot's entry and the blob that it links to."""
     blob = path.resolve()
     path.unlink(missing_ok=True)
     blob.unlink(missing_ok=True)
@@ -298,9 +248,14 @@ def _check_space(parsed: ModelName, total: int) -> None:
     from huggingface_hub import constants
 
     folder = Path(constants.HF_HUB_CACHE)
-    there = next((place for place in (folder, *folder.parents) if place.exists()), None)
-    if there is not None and shutil.disk_usage(there).free < total:
+    disk = next((parent for parent in (folder, *folder.parents) if parent.exists()), None)
+    if disk is not None and shutil.disk_usage(disk).free < total:
         raise HubError(
-            f"{parsed} needs {_size(total)} and {there} has {_size(shutil.disk_usage(there).free)} left; "
+            f"{parsed} needs {size_text(total)} and {disk} has {size_text(shutil.disk_usage(disk).free)} left; "
             "make room, or set HF_HOME to a folder on a larger disk."
         )
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for a person, as "1.5 GB" or "0.3 MB"."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.1f} MB"

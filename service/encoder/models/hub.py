@@ -1,4 +1,4 @@
-"""Talking to the model hub: a question with a deadline, and its errors as sentences."""
+"""Access to the model hub: a request with a deadline, and errors as sentences."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 class UnreachableError(HubError):
     """A model cannot be downloaded; `reason` says why, as the first half of a sentence."""
 
-    def __init__(self, model: str, reason: str, what_to_do: str) -> None:
-        super().__init__(f"{reason}, so {model} cannot be downloaded; {what_to_do}.")
+    def __init__(self, model: str, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}, so {model} cannot be downloaded; {advice}.")
         self.reason = reason
 
 
 def ask_hub(model: str, repository: str, timeout_s: float) -> ModelInfo:
-    """Ask the hub what a repository holds; give up after `timeout_s`, whatever hangs.
+    """The files of a repository, with sizes and hashes; raises `UnreachableError` after `timeout_s`, whatever hangs.
 
-    The question runs in a thread, since looking up a host's name obeys no timeout of the HTTP client.
+    The request runs in a thread, because the lookup of a host name ignores the HTTP client's timeout.
     """
     import httpx2
     from huggingface_hub import HfApi
@@ -48,7 +48,7 @@ def ask_hub(model: str, repository: str, timeout_s: float) -> ModelInfo:
 
 
 def counting_bar(count: Callable[[int], None]) -> type[Any]:
-    """A progress bar that shows nothing and hands the bytes on; huggingface_hub takes it as a class."""
+    """A progress bar class for huggingface_hub that shows nothing and calls `count` with the bytes that arrived."""
     from huggingface_hub.utils.tqdm import tqdm
 
     class CountingBar(tqdm):
@@ -58,7 +58,7 @@ def counting_bar(count: Callable[[int], None]) -> type[Any]:
         def update(self, n: float | None = 1) -> None:
             count(int(n or 0))
 
-        # With these two, Xet downloads count written bytes only, and not received ones a second time.
+        # With these two, Xet downloads count bytes only when they are written, not also when they are received.
         def update_transfer(self, n: float) -> None: ...
 
         def set_transfer_postfix_str(self, text: str, refresh: bool = False) -> None: ...
@@ -68,7 +68,7 @@ def counting_bar(count: Callable[[int], None]) -> type[Any]:
 
 @contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Keep huggingface_hub's own warnings off the terminal: what matters comes as an error's sentence."""
+    """Keep huggingface_hub's own warnings off the terminal: what matters becomes an error."""
     import logging as standard
 
     from huggingface_hub.utils import logging
@@ -100,17 +100,15 @@ def hub_errors(model: str) -> Iterator[None]:
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise no_answer(model, f"cannot be reached ({_short(error)})") from error
     except OSError as error:
-        # huggingface_hub's own check of a file's length raises an OSError without a number.
-        what = (
-            "sent a file that is not whole" if error.errno is None else f"sent what cannot be stored ({_short(error)})"
-        )
-        raise no_answer(model, what) from error
+        # huggingface_hub's check of a file's length raises an OSError without a number.
+        incomplete, unstorable = "sent a file that is not whole", f"sent a file that cannot be stored ({_short(error)})"
+        raise no_answer(model, incomplete if error.errno is None else unstorable) from error
     except (ValueError, TypeError, KeyError) as error:
-        raise no_answer(model, "gave an answer that is none of a model hub's") from error
+        raise no_answer(model, "does not answer like a model hub") from error
 
 
 def no_answer(model: str, what: str) -> UnreachableError:
-    """The error for a hub that does not do its part; `what` goes on from "The model hub at … "."""
+    """The error for a hub that fails; `what` continues "The model hub at … "."""
     return UnreachableError(
         model,
         f"The model hub at {endpoint()} {what}",
@@ -119,7 +117,7 @@ def no_answer(model: str, what: str) -> UnreachableError:
 
 
 def _short(error: Exception) -> str:
-    """The first line of what went wrong, without the number that only the system knows."""
+    """The first line of an error, without the system's error number."""
     lines = re.sub(r"^\[Errno -?\d+\] ", "", str(error).strip()).splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 

@@ -1,8 +1,8 @@
-"""Which files of the hub's cache a model needs, and whether they are there.
+"""Which files of the hub's cache a model needs, and whether they are cached.
 
-A model of the hub is up to three things, each maybe in a repository of its own: the weights, the
-tokenizer, and (for a text tower of transformers) that tower's configuration. Nothing here uses the
-network or imports torch, unless a model is asked for that is not on the list of `known.py`.
+A model of the hub has up to three parts, each perhaps in a repository of its own: the weights, the tokenizer, and (for
+a transformers text tower) that tower's configuration. Nothing here uses the network; torch is imported only for models
+that are not in `offered.py`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from service.errors import ModelError
 CONFIGURATION = "open_clip_config.json"
 
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt")
-"""Any one of these files makes a tokenizer."""
+"""Any one of these files is enough for a tokenizer."""
 
 TOKENIZER_CONFIGURATION = "config.json"
-"""transformers asks for it first and must either have it or know that the repository has none."""
+"""transformers looks for it first and needs either the file or the cached note that the repository has none."""
 
 TOKENIZER_FILES = (
     TOKENIZER_CONFIGURATION,
@@ -42,12 +42,12 @@ Role = Literal["weights", "configuration", "tokenizer", "text tower"]
 
 @dataclass(frozen=True)
 class RequiredFile:
-    """One thing that a model takes from the hub.
+    """A part of a model that is a file on the hub.
 
     Attributes:
         role: what it is for.
-        repository: ORG/NAME on the hub, or a NAME alone for the oldest ones.
-        choices: names of files, the best first; any one of them will do.
+        repository: ORG/NAME on the hub, or NAME alone for the oldest ones.
+        choices: file names, any one of which is enough, the best first.
     """
 
     role: Role
@@ -67,13 +67,13 @@ def is_on_this_machine(name: str) -> bool:
     parsed = parse_name(name)
     if parsed.folder is not None:
         return (parsed.folder / CONFIGURATION).is_file()
-    if any(find_in_cache(part) is None for part in first_parts(parsed)):
+    if any(find_in_cache(part) is None for part in first_files(parsed)):
         return False
-    return all(find_in_cache(part) is not None for part in text_parts(parsed))
+    return all(find_in_cache(part) is not None for part in text_files(parsed))
 
 
 def bytes_on_disk(name: str) -> int:
-    """Size of a model's files on this machine, 0 where it is not there; links are counted as what they lead to.
+    """Size of a model's files on this machine, 0 where it is not there; links count as their targets.
 
     Args:
         name: a model's name as `--model` takes it.
@@ -85,7 +85,7 @@ def bytes_on_disk(name: str) -> int:
 
 
 def files_of(name: str) -> list[Path]:
-    """A model's files on this machine, sorted; links are followed. None where it is not there.
+    """A model's files on this machine, sorted, links followed; empty where it is not there.
 
     Args:
         name: a model's name as `--model` takes it.
@@ -98,12 +98,12 @@ def files_of(name: str) -> list[Path]:
         return sorted(file for file in parsed.folder.rglob("*") if file.is_file())
     if not is_on_this_machine(name):
         return []
-    found = {find_in_cache(part) for part in [*first_parts(parsed), *text_parts(parsed)]}
+    found = {find_in_cache(part) for part in [*first_files(parsed), *text_files(parsed)]}
     return sorted(file for file in found if file is not None)
 
 
-def first_parts(parsed: ModelName) -> list[RequiredFile]:
-    """What can be named without having anything yet: the weights, and the configuration that leads on."""
+def first_files(parsed: ModelName) -> list[RequiredFile]:
+    """The files that are known before anything is cached: the weights, and the configuration that names the rest."""
     if parsed.kind == "hub" and parsed.repository:
         return [
             RequiredFile("configuration", parsed.repository, (CONFIGURATION,)),
@@ -113,8 +113,8 @@ def first_parts(parsed: ModelName) -> list[RequiredFile]:
     return [RequiredFile("weights", repository, _weight_choices(file))]
 
 
-def text_parts(parsed: ModelName) -> list[RequiredFile]:
-    """What the text tower takes from the hub; the configuration of a hub model must be cached by now."""
+def text_files(parsed: ModelName) -> list[RequiredFile]:
+    """The files of the text tower; the configuration of a hub model must be cached by now."""
     text = _model_configuration(parsed).get("text_cfg", {})
     parts = []
     if tower := text.get("hf_model_name"):
@@ -125,26 +125,26 @@ def text_parts(parsed: ModelName) -> list[RequiredFile]:
 
 
 def find_in_cache(part: RequiredFile) -> Path | None:
-    """The cached and whole file of a part, or None."""
-    if part.role == "tokenizer" and not is_answered(part.repository, TOKENIZER_CONFIGURATION):
+    """The cached file of a part, None where there is none of full length."""
+    if part.role == "tokenizer" and not _is_known(part.repository, TOKENIZER_CONFIGURATION):
         return None
     for choice in part.choices:
         path = cached_file(part.repository, choice)
-        if path is not None and _is_whole(path):
+        if path is not None and _is_complete(path):
             return path
     return None
 
 
 def cached_file(repository: str, file: str) -> Path | None:
-    """Where a file of the hub lies in the cache, or None."""
+    """The path of a hub file in the cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, file)
     return Path(found) if isinstance(found, str) else None
 
 
-def is_answered(repository: str, file: str) -> bool:
-    """Whether the cache has a file, or knows that the repository has none of this name."""
+def _is_known(repository: str, file: str) -> bool:
+    """Whether the cache has a file, or a note that the repository has none of this name."""
     from huggingface_hub import try_to_load_from_cache
 
     return try_to_load_from_cache(repository, file) is not None
@@ -154,9 +154,8 @@ def is_answered(repository: str, file: str) -> bool:
 def cached_only() -> Iterator[None]:
     """Let nothing in this process ask the hub meanwhile: what is not cached is missing.
 
-    open_clip and transformers ask the hub for news of each file even where it is cached; with a hub that
-    does not answer, loading a cached model would take a minute, and with one that does, a library's model
-    could change under it.
+    open_clip and transformers ask the hub for a newer version of each cached file. With a hub that does not answer,
+    loading a cached model would take a minute; with one that does, the model of a library could change.
     """
     from huggingface_hub import constants
 
@@ -169,7 +168,7 @@ def cached_only() -> Iterator[None]:
 
 
 def _weight_choices(file: str) -> tuple[str, ...]:
-    """The order in which open_clip looks for weights: safetensors before torch's own format."""
+    """Names of weight files in open_clip's order: safetensors before torch's own format."""
     file = file or "open_clip_pytorch_model.bin"
     if file == "open_clip_pytorch_model.bin":
         return ("open_clip_model.safetensors", file)
@@ -178,7 +177,7 @@ def _weight_choices(file: str) -> tuple[str, ...]:
 
 
 def _registry_source(parsed: ModelName) -> tuple[str, str]:
-    """Repository and file of a model of open_clip's registry; the file is "" where the usual one is meant."""
+    """Repository and file of a model in open_clip's registry; the file is "" for the default name."""
     known = offered_model(parsed.text)
     if known and known.repository:
         return known.repository, ""
@@ -211,8 +210,8 @@ def _model_configuration(parsed: ModelName) -> dict[str, Any]:
     return configuration
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a file has its full length, as far as the file itself tells: safetensors do, others do not."""
+def _is_complete(path: Path) -> bool:
+    """Whether a file has its full length: a safetensors file says so itself, others only must not be empty."""
     size = path.stat().st_size
     if path.suffix != ".safetensors":
         return size > 0

@@ -1,4 +1,4 @@
-"""What a person may write after `--model`, and what it means."""
+"""Parses model names, as given to `--model`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Kind = Literal["mini", "registry", "hub", "folder"]
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model's name, taken apart.
+    """A parsed model name.
 
     Attributes:
         kind: "mini", "registry" (ARCH/PRETRAINED of open_clip), "hub" or "folder".
-        text: the name in its one canonical spelling; what a library remembers.
+        text: the canonical spelling of the name, which a library remembers.
         architecture: open_clip's architecture, for kind "registry".
         pretrained: open_clip's tag of weights, for kind "registry".
         repository: ORG/NAME on the model hub, for kind "hub".
@@ -44,12 +44,12 @@ class ModelName:
 
 
 def mini_folder() -> Path:
-    """The folder of the built-in model: an ordinary open_clip `local-dir` model."""
+    """The folder of the built-in model, an ordinary open_clip `local-dir` model."""
     return Path(__file__).resolve().parent / "mini"
 
 
 def parse_name(name: str) -> ModelName:
-    """Take a model's name apart and check what can be checked without a network.
+    """Parse a model name, and check what can be checked without a network.
 
     Args:
         name: "mini", "ARCH/PRETRAINED", "hf-hub:ORG/NAME" or "local-dir:PATH".
@@ -93,7 +93,7 @@ def _parse_registry(architecture: str, pretrained: str) -> ModelName:
             "`smysl models` lists what can be chosen."
         )
     tags = pretrained_tags(architecture)
-    # open_clip reads tags without regard to case and hyphens; a library must remember one spelling.
+    # open_clip ignores case and hyphens in tags; a library must remember one spelling.
     tag = pretrained.lower().replace("-", "_")
     if tag not in tags:
         close = get_close_matches(tag, tags, n=3, cutoff=0.3) or tags[:3]
@@ -119,7 +119,7 @@ def _unknown_form(name: str) -> str:
 
 
 def configurations_folder() -> Path:
-    """The folder with open_clip's architectures, found without importing open_clip (and torch with it).
+    """The folder of open_clip's architectures, found without importing open_clip and thereby torch.
 
     Raises:
         ModelError: open_clip is not installed.
@@ -136,7 +136,7 @@ def architectures() -> list[str]:
 
 
 def pretrained_tags(architecture: str) -> list[str]:
-    """The tags of weights that open_clip has for an architecture. Imports torch."""
+    """The tags of pretrained weights that open_clip has for an architecture. Imports torch."""
     from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()

@@ -1,7 +1,6 @@
-"""The models that `smysl models` offers: a short, deliberate list.
+"""The models that `smysl models` lists.
 
-Any other model that open_clip can load works as well; these are the ones whose licence, size and
-languages were looked up in their model cards.
+Any other model that open_clip can load works too; of these, licence, size and languages come from their model cards.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ ENGLISH = "English"
 
 @dataclass(frozen=True)
 class OfferedModel:
-    """A model that a person can choose, and what they need to know before they do.
+    """A model that a person can choose, and what they need to know first.
 
     Attributes:
-        name: what `--model` takes.
+        name: the value for `--model`.
         title: a few words for a table.
         languages: a sentence fragment, "English" or "109 languages, Russian among them".
         licence: the licence of the weights, an SPDX name where there is one.
         download_mb: megabytes (1,000,000 bytes) to download, 0 for the built-in model.
         dimension: length of a vector.
         note: one sentence on what it is good for, or on a condition of its licence.
-        repository: where the weights lie on the model hub; None for the built-in model.
-        tokenizers: further repositories of the hub whose tokenizer or configuration it needs.
+        repository: the weights' repository on the model hub; None for the built-in model.
+        tokenizers: repositories of the hub with the tokenizer or the text tower's configuration.
     """
 
     name: str
@@ -44,7 +43,7 @@ _SIGLIP2 = "109 languages, Russian among them"
 
 
 def offered_models() -> list[OfferedModel]:
-    """The models on offer, the built-in one and the preferred one first."""
+    """The offered models, the built-in one and the preferred one first."""
     return [
         OfferedModel(
             name=MINI,
@@ -122,12 +121,12 @@ def offered_models() -> list[OfferedModel]:
 
 
 def offered_model(name: str) -> OfferedModel | None:
-    """The entry of the list with this name, or None."""
+    """The offered model with this name, or None."""
     return next((model for model in offered_models() if model.name == name), None)
 
 
 def languages_of(name: str) -> str | None:
-    """The languages of a model as a sentence fragment; None where they are not known.
+    """The languages that a model reads, as a sentence fragment; None where they are not known.
 
     Args:
         name: a model's name as `--model` takes it.

@@ -7,7 +7,6 @@ Whatever prevents that, torch gives the same vectors, and a sentence says why it
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from typing import Any
 
 from service.compute.malloc import keep_memory
 from service.config import MINI, default_cache
-from service.encoder.models import DownloadProgress, is_on_this_machine, mini_folder, parse_name
+from service.encoder.models import OnDownload, is_on_this_machine, mini_folder, parse_name
 from service.encoder.open_clip_model import choose_device, fingerprint_of, load_network, load_tokenizer
 from service.encoder.runtimes import openvino_towers
 from service.encoder.runtimes.bundled import BundledModel
@@ -27,8 +26,6 @@ from service.encoder.runtimes.towers import Towers
 from service.encoder.tokenizer import TOKENIZER_FILE, FileTokenizer, Tokenizer, trimming_tokenizer
 from service.errors import ModelError, UsageError
 from service.types import Say
-
-OnDownload = Callable[[DownloadProgress], None] | None
 
 _WITHOUT_OPENVINO = "OpenVINO is not installed, so torch computes, two to four times as slowly; `pip install openvino`."
 
@@ -59,7 +56,7 @@ class LoadedModel:
     notice: str | None = None
 
 
-def load_model(options: LoadOptions, *, timeout_s: float, on_progress: OnDownload, say: Say) -> LoadedModel:
+def load_model(options: LoadOptions, *, timeout_s: float, on_progress: OnDownload | None, say: Say) -> LoadedModel:
     """Load a model with the fastest runtime for it; see `Encoder.load` for the errors."""
     device = _device(options)
     if device == "cpu":
@@ -162,7 +159,7 @@ def _load_cached(options: LoadOptions, cached: CachedModel, precision: str, noti
 
 
 def _load_int8(
-    options: LoadOptions, why_no_openvino: str | None, timeout_s: float, on_progress: OnDownload
+    options: LoadOptions, why_no_openvino: str | None, timeout_s: float, on_progress: OnDownload | None
 ) -> LoadedModel:
     if options.runtime == "torch":
         raise UsageError("int8 is computed by OpenVINO; leave out --runtime torch, or choose another precision.")
@@ -184,7 +181,7 @@ def _load_int8(
     return _load_cached(options, quantised, INT8, None)
 
 
-def _base_fingerprint(options: LoadOptions, timeout_s: float, on_progress: OnDownload) -> str | None:
+def _base_fingerprint(options: LoadOptions, timeout_s: float, on_progress: OnDownload | None) -> str | None:
     """The fingerprint of the unquantised model; None where the model is not on this machine."""
     known = known_fingerprint(options.name, options.model_cache)
     if known is not None or (parse_name(options.name).folder is None and not is_on_this_machine(options.name)):
