@@ -113,7 +113,7 @@ class PreparedPhotograph:
 class AlreadyIndexed:
     """A file whose content the catalog has with all required vectors; it was moved or its modification time changed."""
 
-    place: FileInfo
+    info: FileInfo
     id: int
     moved: bool
 
@@ -188,11 +188,11 @@ class Decoder:
 
         content = read_file(file.path)
         content_hash = xxhash.xxh3_128_digest(content)
-        place = FileInfo(file.root.id, file.folder, file.name, file.size, file.modified_ns)
-        identity, same = self._recognise(file, content_hash)
-        stored = self._catalog.fingerprints_of(identity) if identity is not None and same else set()
+        info = FileInfo(file.root.id, file.folder, file.name, file.size, file.modified_ns)
+        identity, same_content = self._recognise(file, content_hash)
+        stored = self._catalog.fingerprints_of(identity) if identity is not None and same_content else set()
         if identity is not None and self._required <= stored:
-            return AlreadyIndexed(place, identity, moved=file.known is None)
+            return AlreadyIndexed(info, identity, moved=file.known is None)
 
         def reserve(amount: int) -> None:
             reserved.enter_context(self._decoding.reserve(amount))
@@ -200,11 +200,11 @@ class Decoder:
                 reserved.callback(give_memory_back)
 
         photograph = open_photograph(content, shorter_side=self._side, before_decoding=reserve)
-        facts = PhotographFacts(place, content_hash, photograph.width, photograph.height, photograph.format)
+        facts = PhotographFacts(info, content_hash, photograph.width, photograph.height, photograph.format)
         inputs = {
             number: task.encoder.prepare(photograph.image)
             for number, task in enumerate(self._tasks)
-            if not same or not task.required <= stored
+            if not same_content or not task.required <= stored
         }
         return PreparedPhotograph(facts, inputs, thumbnail(photograph.image), identity)
 

@@ -203,7 +203,7 @@ def _store(run: _Run, batch: _Batch) -> list[Failure | int]:
     """Write a batch to the catalog; its failures, then the number of its files."""
     summary = run.summary
     for known in batch.already_indexed:
-        run.catalog.update_file(known.id, known.place)
+        run.catalog.update_file(known.id, known.info)
         run.found.add(known.id)
     if batch.entries:
         run.found.update(run.catalog.write(batch.entries))

@@ -62,17 +62,17 @@ def index_folders(
     for event in update_catalog(catalog, tasks, distinct, prune=prune, batch_size=batch_size, threads=threads):
         if isinstance(event, Finished):
             walked = set() if event.summary.unreadable else {root.id for root, folder in distinct if not folder}
-            if _takes_over(library, catalog, encoders, main, walked):
+            if _adopt_if_complete(library, catalog, encoders, main, walked):
                 save()
         yield event
 
 
-def _takes_over(
+def _adopt_if_complete(
     library: Path, catalog: Catalog, encoders: LibraryEncoders, main: Encoder, walked: Collection[int]
 ) -> bool:
-    """Whether `main` is the library's main encoder now; it becomes so here if its vectors are complete.
+    """Make `main` the library's main encoder if its vectors are complete; returns whether it is the main encoder now.
 
-    They are complete when all roots have been walked from end to end; `walked` are the ids of those that were.
+    Its vectors are complete when all roots have been walked entirely; `walked` are the ids of those that were.
     """
     own = catalog.setting("fingerprint")
     if own != main.fingerprint:
