@@ -18,17 +18,13 @@ import numpy as np
 from service.compute.cores import compute_threads
 from service.config import Settings
 from service.encoder.library_encoders import LibraryEncoders
-from service.encoder.text_batcher import TextBatcher
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.heads.registry import HeadRegistry, HeadSummary
-from service.index import VectorIndex
-from service.index.latest import Latest
 from service.kinds.labels import Kinds
 from service.kinds.vote_cache import VoteCache, check_kinds
-from service.match.artifact import FACTS
-from service.match.scorer import load_scorer
 from service.photos.decode import open_photograph
 from service.search.hits import Score, SearchResult
+from service.search.main_model import MainModel
 from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
 from service.search.query import Query
 from service.search.query_crop import crop_query
@@ -36,7 +32,7 @@ from service.search.search import score, search
 from service.search.target import ModelTarget, SearchTarget
 from service.store.catalog import Catalog
 from service.store.lock import Writer, current_writer, write_lock
-from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder, written_at
+from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder
 from service.store.ratings import DEFAULT_RATER, Ratings, make_rating
 from service.store.records import Rating, Record, Root
 from service.texts import check_text
@@ -51,15 +47,13 @@ if TYPE_CHECKING:
     from service.search.classify import Classification, PhotographSource
 
 _CATALOG = "catalog.sqlite"
-_BACKGROUND = 2000
-"""Vectors of the library that a match without ratings is measured against."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a library is and which model it uses; `fingerprint` and `model` are None before the first run.
+    """Facts about a library; `model` and `fingerprint` are None before the first index run.
 
-    `additional_models` are the names of the models whose features it keeps beside those of its own.
+    `additional_models` are the models of which it keeps image features for heads.
     """
 
     library: Path
@@ -87,9 +81,8 @@ class Library:
         self.settings = settings
         self._encoders = LibraryEncoders(folder, catalog, self.settings, say)
         self._heads = HeadRegistry(folder, catalog, self._encoders)
-        self._texts = TextBatcher()
-        self._latest = Latest(self._refresh, self._is_far_behind)
-        # More threads than cores get no more done, and keep whoever answers from getting hold of the interpreter.
+        self._main = MainModel(folder, catalog, self._encoders)
+        # More threads than cores get no more done, and keep the interpreter from threads that answer.
         self._turns = threading.BoundedSemaphore(compute_threads())
         self._ratings = Ratings(catalog)
         self.kinds = Kinds(catalog)
@@ -137,7 +130,7 @@ class Library:
 
     def close(self) -> None:
         """Close the catalog, once nothing is brought up to date any more. Nothing else may be called afterwards."""
-        with self._latest.turn(), self._heads.closing():
+        with self._main.latest.turn(), self._heads.closing():
             self.catalog.close()
 
     def __enter__(self) -> Library:
@@ -152,10 +145,11 @@ class Library:
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder that the library's vectors were made with, loaded at the first use.
+        """The encoder that made the library's vectors, loaded at the first use.
 
-        Raises `LibraryError` before the first index run, `MismatchError` where another model is asked for
-        by flag or environment, or where the model installed is not the one that made the vectors.
+        Raises:
+            LibraryError: nothing has been indexed yet.
+            MismatchError: the settings name another model, or the installed model has other weights.
         """
         return self._encoders.main
 
@@ -164,10 +158,14 @@ class Library:
         say: Callable[[str], None] = lambda sentence: None,
         on_progress: Callable[[DownloadProgress], None] | None = None,
     ) -> Encoder:
-        """The encoder for an index run: the model asked for, else the library's own, else the first choice.
+        """The encoder for an index run: the model of the settings, else the library's own, else the first choice.
 
-        `say` is told in a sentence what is downloaded, or that the built-in model has to do; `on_progress`
-        follows a download. Raises `BusyError` where another process is writing.
+        Args:
+            say: called with a sentence on what is downloaded, or why the built-in model is used.
+            on_progress: follows a download.
+
+        Raises:
+            BusyError: another process is writing to the library.
         """
         return self._encoders.main_for_indexing(say, on_progress)
 
@@ -177,39 +175,12 @@ class Library:
         named: Sequence[str] = (),
         on_progress: Callable[[DownloadProgress], None] | None = None,
     ) -> list[Encoder]:
-        """The additional encoders for an index run beside `encoder`: those that the library has, and those `named`."""
+        """The additional encoders of an index run: those that the library has, and those `named`."""
         return self._encoders.additional_for_indexing(encoder, named, on_progress)
-
-    def _refresh(self, last: ModelTarget | None) -> ModelTarget:
-        """The main model with its index and match, up to date.
-
-        A match fitted for the library may come, change and go while it is open; the state of its file shows that.
-        """
-        encoder = self.encoder
-        index, changed = self._index_of(encoder, last)
-        fitted = written_at(self.folder / FACTS)
-        if last is not None and last.index is index and last.encoder is encoder and last.fitted == fitted:
-            measured = last.scorer.calibration("photograph") == "background"
-            if not (changed and measured):
-                return last
-        scorer = load_scorer(encoder, index.sample(_BACKGROUND), self.folder)
-        return ModelTarget(encoder, index, scorer, self._texts, self.catalog, fitted)
-
-    def _index_of(self, encoder: Encoder, last: ModelTarget | None) -> tuple[VectorIndex, bool]:
-        """The index of the vectors of `encoder`, up to date, and whether anything changed in it."""
-        if last is not None and last.index.fingerprint == encoder.fingerprint:
-            return last.index, last.index.catch_up(self.catalog)
-        self._texts.clear()
-        return VectorIndex.open(self.folder, self.catalog, encoder.fingerprint, encoder.dimension), True
-
-    def _is_far_behind(self, target: ModelTarget) -> bool:
-        # Another model takes over at once: what is stored is no longer of the last one.
-        same = target.encoder.fingerprint == self.catalog.setting("fingerprint")
-        return same and target.index.is_far_behind(self.catalog)
 
     def _target(self, head: str | None) -> SearchTarget:
         """What answers queries: the main model, or a head, which needs nothing of the main model."""
-        return self._latest.get() if head is None else self._heads.open(head)
+        return self._main.latest.get() if head is None else self._heads.open(head)
 
     # -- index --------------------------------------------------------------------------------------
 
@@ -223,11 +194,20 @@ class Library:
     ) -> Generator[Event, None, None]:
         """Bring the library up to date with `folders`, or with all its roots; yields progress events.
 
-        `encoder` is what `encoder_to_index` gives and `additional` what `additional_to_index` does, which is also what
-        None means; features of additional encoders are kept beside those of `encoder`, for heads to look at. Another
-        model than the library's own encodes everything again: searches are answered with the old vectors until the
-        new ones are complete. Raises `NotFoundError` for a folder that is not there, `UsageError` for a file, and
-        `BusyError` where another process is writing; what was committed before stays.
+        Another model than the library's own encodes everything again; the old vectors answer until the new ones are
+        complete. What was committed before an error stays.
+
+        Args:
+            folders: folders of photographs; new ones become roots.
+            prune: take photographs whose files are gone out of the library.
+            encoder: by default what `encoder_to_index` gives.
+            additional: encoders of which image features are kept for heads; by default what `additional_to_index`
+                gives.
+
+        Raises:
+            NotFoundError: a folder is not there.
+            UsageError: a file is named instead of a folder.
+            BusyError: another process is writing to the library.
         """
         from service.indexing.run import index_folders
 
@@ -251,25 +231,25 @@ class Library:
 
     def _save(self, encoder: Encoder) -> None:
         """Bring all indexes up to date and write them; searches use the last ones meanwhile."""
-        with self._latest.turn() as last:
-            index, _ = self._index_of(encoder, last)
-            index.save(self.folder)
+        self._main.save(encoder)
         self._heads.save_all()
 
     def forget_model(self, name: str) -> None:
-        """Drop an additional model and its features.
+        """Drop an additional model and its image features.
 
-        Raises `UsageError` for the main model and for one at which a head looks, `NotFoundError` for one that the
-        library does not have, `BusyError` where another process is writing.
+        Raises:
+            UsageError: it is the main model, or a head needs it.
+            NotFoundError: the library does not have it.
+            BusyError: another process is writing to the library.
         """
-        gone = self._encoders.find_additional(name)
-        if heads := self._heads.using_encoder(gone.fingerprint):
+        model = self._encoders.find_additional(name)
+        if heads := self._heads.looking_at(model.fingerprint):
             raise UsageError(
-                f"The head {heads[0]} of the library {self.folder} looks at {gone.name}; remove it first with `smysl "
+                f"The head {heads[0]} of the library {self.folder} needs {model.name}; remove it first with `smysl "
                 f"head remove {heads[0]}`."
             )
         with write_lock(self.folder, "smysl index --forget"):
-            self._encoders.forget(gone)
+            self._encoders.forget(model)
 
     # -- search and score ---------------------------------------------------------------------------
 
@@ -289,7 +269,7 @@ class Library:
     def score(self, photograph: int | bytes | Path, text: str) -> Score:
         """The match of one text and one photograph: of the library by id, or any by its file or bytes."""
         check_text(text)
-        target = self._latest.get()
+        target = self._main.latest.get()
         if not isinstance(photograph, int):
             image = open_photograph(photograph, shorter_side=2 * target.encoder.photograph_side).image
             return score(target.encoder, target.scorer, [image], [text])[0]
@@ -305,16 +285,23 @@ class Library:
 
     # -- heads --------------------------------------------------------------------------------------
 
-    def heads(self) -> list[HeadSummary]:
-        """What is known of the library's heads, in the order of their names."""
-        return [self._heads.summary(name) for name in self._heads.names()]
+    def heads(self) -> list[HeadFacts]:
+        """The library's heads, in alphabetical order."""
+        return [self._heads.facts(name) for name in self._heads.names()]
 
     def add_head(self, name: str, folder: Path, *, force: bool = False) -> HeadSummary:
         """Copy the head that `smysl train similar` wrote to `folder` into the library, and make its index.
 
-        With `force` it takes the place of one of the same name. Raises `UsageError` for a name that cannot be or is
-        taken, `ModelError` for a folder without a head that can be read, `MismatchError` where the library does not
-        have its encoders, `BusyError` where another process is writing.
+        Args:
+            name: letters, digits, “-”, “_” and “.”, at most 40.
+            folder: what `smysl train similar` wrote.
+            force: replace a head of the same name.
+
+        Raises:
+            UsageError: the name cannot be, or is taken.
+            ModelError: the folder holds no head that can be read.
+            MismatchError: the library does not have the head's encoders.
+            BusyError: another process is writing to the library.
         """
         with write_lock(self.folder, "smysl head add"):
             self._heads.add(name, folder.expanduser(), force=force)
@@ -398,10 +385,13 @@ class Library:
         fits: bool | None = None,
         rater: str = DEFAULT_RATER,
     ) -> Rating:
-        """Say how well a text fits a photograph: a grade from 1 to 4, or whether it fits.
+        """Say how well a text fits a photograph: a grade from 1 to 4, or whether it fits. Needs no model.
 
-        Replaces what this rater said before of the two on the same scale. Needs no model. Raises `UsageError`
-        as `make_rating` says, `NotFoundError` for a photograph that is not there.
+        Replaces what this rater said before of the two on the same scale.
+
+        Raises:
+            UsageError: not exactly one of `grade` and `fits` is given, or one is out of range.
+            NotFoundError: the library has no such photograph.
         """
         rating = make_rating(photograph_id, text, grade=grade, fits=fits, rater=rater)
         self._ratings.add(rating)
@@ -443,7 +433,7 @@ class Library:
 
     def check(self) -> ModelTarget:
         """Ask the model and the index for real, as a health check does; raises what is wrong."""
-        target = self._latest.get()
+        target = self._main.latest.get()
         target.index.search(target.encode_query("a photograph"), 1)
         return target
 

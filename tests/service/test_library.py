@@ -458,7 +458,7 @@ def test_the_vector_of_a_query_belongs_to_the_index_that_it_is_sought_in(
 ) -> None:
     """The model changes after the index was taken up and before the query is encoded."""
     with opened(changing.folder, None) as reader:
-        real = reader._latest.get
+        real = reader._main.latest.get
 
         def then_change() -> tuple[object, ...]:
             taken = real()
@@ -466,7 +466,7 @@ def test_the_vector_of_a_query_belongs_to_the_index_that_it_is_sought_in(
                 index(writer)
             return taken
 
-        monkeypatch.setattr(reader._latest, "get", then_change)
+        monkeypatch.setattr(reader._main.latest, "get", then_change)
         assert found(reader, "red")[0] == "red.png"
 
 

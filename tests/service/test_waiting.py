@@ -123,7 +123,7 @@ def test_not_even_one_search_waits_for_a_rebuild(
         assert rebuilding.wait(WAIT_S)
         assert within_time(lambda: found(library)) == before
         assert within_time(lambda: health(library)) == 200
-    with library._latest.turn():
+    with library._main.latest.turn():
         pass
     assert found(library) == before + 1
 
@@ -160,4 +160,4 @@ def test_closing_a_library_waits_for_what_is_going_on(shelf: Shelf, monkeypatch:
             assert rebuilding.wait(WAIT_S)
             closing = pool.submit(library.close)
         closing.result(WAIT_S)
-    assert library._latest._error is None
+    assert library._main.latest._error is None

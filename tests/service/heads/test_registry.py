@@ -440,9 +440,7 @@ def test_a_head_of_two_encoders_weighs_their_similarities(library: Library, tmp_
 def test_an_encoder_is_forgotten_only_when_no_head_looks_at_it(library: Library, tmp_path: Path) -> None:
     index(library, also=(OTHER,))
     library.add_head("flowers", both(tmp_path / "both"))
-    with pytest.raises(
-        UsageError, match=r"head flowers .* looks at .*; remove it first with `smysl head remove flowers`"
-    ):
+    with pytest.raises(UsageError, match=r"head flowers .* needs .*; remove it first with `smysl head remove flowers`"):
         library.forget_model(OTHER)
     library.remove_head("flowers")
     library.forget_model(OTHER)
