@@ -243,7 +243,7 @@ class Library:
             BusyError: another process is writing to the library.
         """
         model = self._encoders.find_additional(name)
-        if heads := self._heads.looking_at(model.fingerprint):
+        if heads := self._heads.using_encoder(model.fingerprint):
             raise UsageError(
                 f"The head {heads[0]} of the library {self.folder} needs {model.name}; remove it first with `smysl "
                 f"head remove {heads[0]}`."
@@ -285,9 +285,9 @@ class Library:
 
     # -- heads --------------------------------------------------------------------------------------
 
-    def heads(self) -> list[HeadFacts]:
+    def heads(self) -> list[HeadSummary]:
         """The library's heads, in alphabetical order."""
-        return [self._heads.facts(name) for name in self._heads.names()]
+        return [self._heads.summary(name) for name in self._heads.names()]
 
     def add_head(self, name: str, folder: Path, *, force: bool = False) -> HeadSummary:
         """Copy the head that `smysl train similar` wrote to `folder` into the library, and make its index.
