@@ -1,17 +1,17 @@
-"""What leaving out borders does for a search with a photograph, and that photographs without borders are left alone.
+"""What removing borders does for a search with a photograph, and whether photographs without borders are left alone.
 
-Photographs of a split get borders of known place (`eval.letterboxed`), and each copy searches all photographs of the
-split for the one that it was made of, by cosine: once with its borders, once without those that `service.photos.letterbox`
-finds. `r1_kept` and `r1` are the shares, in per cent, that find it first, `cosine_kept` and `cosine` the mean cosine to
-it. `boxes` is the share of copies of which a part is found that has more than 0.9 in common with the right one
-(intersection over union), and `cut` are the photographs, without any border that was added, of which something was cut
-off. Some of these have borders of their own, so that they are named and to be looked at.
+Photographs of a split get borders with known positions of the picture (`eval.letterboxed`). Each copy searches all
+photographs of the split for its original, by cosine: once with its borders and once cropped to what
+`service.photos.letterbox` finds. `r1_kept` and `r1` are the shares, in percent, whose original comes first with and
+without borders, `cosine_kept` and `cosine` the mean cosines to it. `boxes` is the share of copies whose detected box
+has an intersection over union of more than 0.9 with the true one. `cut` lists the photographs without added borders
+that were cropped nevertheless; some have borders of their own, so they are listed for inspection.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ import numpy as np
 
 from data.captions import CaptionedPhotograph, read_captions
 from eval.bootstrap import Interval, interval, resample_counts
-from eval.letterboxed import BORDERS, LetterboxedCopy, add_border, iou
+from eval.letterboxed import BORDERS, add_border, iou
+from eval.timing import ProgressCounter
 from service.errors import PhotographError, UsageError
 from service.types import Float32Array, Float64Array, OnProgress
 
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 
 
 BATCH = 32
-RIGHT = 0.9
-"""Intersection over union above which a part is the right one."""
+MIN_IOU = 0.9
+"""Intersection over union above which a detected box is right."""
 
 
 @dataclass(frozen=True)
 class BordersReport:
-    """Figures in per cent and cosines with their 95 % intervals over photographs; see this module.
+    """Figures in percent and cosines, with 95 % intervals over photographs; the module describes them.
 
-    `kinds` has the same figures of each kind of border. `cut` names the photographs without added borders of which
-    something was cut off, among `bare` of them in all.
+    `kinds` has the same figures for each kind of border. `cut` lists the photographs without added borders that were
+    cropped, out of `bare`.
     """
 
     model: str
@@ -54,18 +55,18 @@ class BordersReport:
     seconds: float = field(compare=False)
 
     def as_json(self) -> dict[str, Any]:
-        """As plain numbers and texts."""
+        """All fields, for `--json`."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class _Copy:
-    """A copy, whose photograph it is, and what was found of it: both vectors and whether the part is right."""
+    """A copy's border, the row of its original, its vectors with borders and cropped, and whether the crop is right."""
 
     kind: str
-    own: int
-    kept: Float32Array
-    found: Float32Array
+    original: int
+    with_borders: Float32Array
+    cropped: Float32Array
     is_right: bool
 
 
@@ -78,24 +79,24 @@ def evaluate(
     also: Sequence[Path] = (),
     on_progress: OnProgress | None = None,
 ) -> BordersReport:
-    """Measure on `copies` photographs of `split`, evenly drawn, with the kinds of borders in turn.
+    """Measure on `copies` evenly spaced photographs of `split`, with the kinds of borders in turn.
 
-    Photographs in the folders `also` are looked at for cuts too, with those of the split. Raises `DataError` for data
-    with a fault, `UsageError` for fewer than one copy or more than photographs, `PhotographError` for a photograph of
-    the split that cannot be read.
+    Photographs in the folders `also` are checked for wrong crops too. Raises `DataError` for faulty data, `UsageError`
+    for fewer than one copy or more than there are photographs, `PhotographError` for a photograph of the split that
+    cannot be read.
     """
     start = time.perf_counter()
     photographs = read_captions(folder, split)
     if not 1 <= copies <= len(photographs):
         raise UsageError(
-            f"copies is {copies}; it must be from 1 to {len(photographs):,}, the photographs of the split."
+            f"--copies is {copies}; it must be from 1 to {len(photographs):,}, the photographs of the split."
         )
     others = [file for more in also for file in _photographs_in(more)]
-    report = _counter(on_progress, len(photographs) + copies + len(others))
-    vectors, cut = _encode_split(encoder, photographs, report)
-    made = [_copy(encoder, photographs, number, copies, report) for number in range(copies)]
-    read, cut_of_others = _look_at(others, report)
-    shares = _shares(made, vectors)
+    progress = ProgressCounter(on_progress, len(photographs) + copies + len(others))
+    vectors, cut = _encode_split(encoder, photographs, progress)
+    made = [_copy(encoder, photographs, number, copies, progress) for number in range(copies)]
+    read, cut_of_others = _cropped_files(others, progress)
+    shares = _values_by_copy(made, vectors)
     return BordersReport(
         model=encoder.name,
         photographs=len(photographs),
@@ -110,16 +111,16 @@ def evaluate(
 
 
 def _encode_split(
-    encoder: Encoder, photographs: Sequence[CaptionedPhotograph], report: Callable[[], None]
+    encoder: Encoder, photographs: Sequence[CaptionedPhotograph], progress: ProgressCounter
 ) -> tuple[Float32Array, list[str]]:
-    """Vectors of the photographs as they are, and the files of those of which something would be cut off."""
+    """Vectors of the photographs as they are, and the files of those that would be cropped."""
     rows, cut = [], []
     for first in range(0, len(photographs), BATCH):
         images = [_read(photograph.path) for photograph in photographs[first : first + BATCH]]
         rows.append(encoder.encode_photographs(images))
         for photograph, image in zip(photographs[first:], images, strict=False):
-            report()
-            if _is_cut(image):
+            progress.add()
+            if _is_cropped(image):
                 cut.append(str(photograph.path))
     return np.concatenate(rows), cut
 
@@ -129,38 +130,38 @@ def _copy(
     photographs: Sequence[CaptionedPhotograph],
     number: int,
     copies: int,
-    report: Callable[[], None],
+    progress: ProgressCounter,
 ) -> _Copy:
     from service.photos.crop import crop
     from service.photos.letterbox import box_inside_borders
 
-    own = number * len(photographs) // copies
+    original = number * len(photographs) // copies
     kind = list(BORDERS)[number % len(BORDERS)]
-    photograph = photographs[own]
-    copy: LetterboxedCopy = add_border(_read(photograph.path), kind, photograph.captions[0].text, number)
+    photograph = photographs[original]
+    copy = add_border(_read(photograph.path), kind, photograph.captions[0].text, number)
     try:
-        part = box_inside_borders(copy.image)
+        box = box_inside_borders(copy.image)
     except UsageError:
-        part = None
-    searched = copy.image if part is None else crop(copy.image, part)
-    kept, found = encoder.encode_photographs([copy.image, searched])
-    report()
-    return _Copy(kind, own, kept, found, part is not None and iou(part, copy.box) > RIGHT)
+        box = None
+    cropped = copy.image if box is None else crop(copy.image, box)
+    with_borders, without = encoder.encode_photographs([copy.image, cropped])
+    progress.add()
+    return _Copy(kind, original, with_borders, without, box is not None and iou(box, copy.box) > MIN_IOU)
 
 
-def _shares(made: Sequence[_Copy], vectors: Float32Array) -> dict[str, Float64Array]:
-    """Each figure of each copy, float64 (copies,), whose means are the figures."""
-    own = np.array([each.own for each in made])
+def _values_by_copy(made: Sequence[_Copy], vectors: Float32Array) -> dict[str, Float64Array]:
+    """The value of each copy, float64 (copies,), for each figure; the means are the figures."""
+    originals = np.array([each.original for each in made])
     shares = {}
     for name, queries in (
-        ("_kept", np.stack([each.kept for each in made])),
-        ("", np.stack([each.found for each in made])),
+        ("_kept", np.stack([each.with_borders for each in made])),
+        ("", np.stack([each.cropped for each in made])),
     ):
         similarities = queries @ vectors.T
-        mine = np.take_along_axis(similarities, own[:, None], axis=1)
-        # Ties count against the search: what is as near as the right one stands before it.
-        shares[f"r1{name}"] = 100.0 * ((similarities >= mine).sum(axis=1) == 1)
-        shares[f"cosine{name}"] = mine[:, 0].astype(np.float64)
+        to_original = np.take_along_axis(similarities, originals[:, None], axis=1)
+        # Ties count against the search: a photograph as similar as the original ranks before it.
+        shares[f"r1{name}"] = 100.0 * ((similarities >= to_original).sum(axis=1) == 1)
+        shares[f"cosine{name}"] = to_original[:, 0].astype(np.float64)
     return shares | {"boxes": np.array([100.0 * each.is_right for each in made])}
 
 
@@ -173,7 +174,7 @@ def _interval(values: Float64Array) -> Interval:
     return interval([float(values @ drawn / drawn.sum()) for drawn in resample_counts(len(values))])
 
 
-def _is_cut(image: Image.Image) -> bool:
+def _is_cropped(image: Image.Image) -> bool:
     from service.photos.letterbox import box_inside_borders
 
     try:
@@ -188,17 +189,17 @@ def _photographs_in(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.rglob("*")) if is_photograph_name(file.name) and file.is_file()]
 
 
-def _look_at(files: Sequence[Path], report: Callable[[], None]) -> tuple[int, list[str]]:
-    """How many files are photographs that can be read, and those of which something would be cut off."""
+def _cropped_files(files: Sequence[Path], progress: ProgressCounter) -> tuple[int, list[str]]:
+    """How many files are readable photographs, and those that would be cropped."""
     read, cut = 0, []
     for file in files:
-        report()
+        progress.add()
         try:
             image = _read(file)
         except PhotographError:
             continue
         read += 1
-        if _is_cut(image):
+        if _is_cropped(image):
             cut.append(str(file))
     return read, cut
 
@@ -211,16 +212,3 @@ def _read(file: Path) -> Image.Image:
         return open_photograph(file, shorter_side=QUERY_SIDE).image
     except PhotographError as error:
         raise PhotographError(f"{file} cannot be used as a photograph: {error.message}.") from None
-
-
-def _counter(callback: OnProgress | None, total: int) -> Callable[[], None]:
-    """Counts what is done, one by one, for a callback that wants (done, in all)."""
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if callback is not None:
-            callback(done, total)
-
-    return count

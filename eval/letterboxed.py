@@ -1,5 +1,7 @@
-"""Copies of photographs with borders around them, of which it is known where the picture is: what people upload when
-they save a frame of a film, a framed print, or what a telephone's screen shows."""
+"""Copies of photographs with borders around them and known positions of the picture in them.
+
+The borders are those of what people upload: frames of films, framed prints, and phone screenshots.
+"""
 
 from __future__ import annotations
 
@@ -20,40 +22,40 @@ Maker = Callable[["Image.Image", str, np.random.Generator], "LetterboxedCopy"]
 
 BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
-_WIDE = 480
-"""Pixels of the picture's width in a copy."""
+_WIDTH = 480
+"""Width of the picture in a copy, in pixels."""
 _SCREEN = (540, 1170)
-"""Pixels of a telephone's screen, half of what the common ones have."""
+"""Width and height of a phone's screen in pixels, half of a common one's."""
 
 
 @dataclass(frozen=True)
 class LetterboxedCopy:
-    """A copy, RGB, and the pixels (left, top, width, height) in which the photograph stands in it."""
+    """A copy, RGB, and where the photograph is in it: (left, top, width, height) in pixels."""
 
     image: Image.Image
-    place: tuple[int, int, int, int]
+    position: tuple[int, int, int, int]
 
     @property
     def box(self) -> Box:
-        """The place as a part of the copy."""
-        (left, top, width, height), (across, down) = self.place, self.image.size
+        """The position as fractions of the copy's size."""
+        (left, top, width, height), (across, down) = self.position, self.image.size
         return Box(left / across, top / down, width / across, height / down)
 
 
 def add_border(image: Image.Image, kind: str, text: str, seed: int) -> LetterboxedCopy:
-    """A copy of an RGB photograph with the border `kind`, one of `BORDERS`, as a JPEG of quality 75 to 92 has it.
+    """A copy of an RGB photograph with the border `kind`, one of `BORDERS`, compressed as a JPEG of quality 75 to 92.
 
-    `text` is what a screenshot says beside the picture. Equal arguments give equal copies.
+    `text` is the caption that a screenshot shows. Equal arguments give equal copies.
     """
     from PIL import Image
 
     generator = np.random.default_rng(seed)
-    # Photographs of a training set are squares of equal size; borders come around those of a camera.
-    height = round(_WIDE / generator.choice([4 / 3, 3 / 2, 1.0, 3 / 4]))
-    made = BORDERS[kind](image.resize((_WIDE, height), Image.Resampling.BICUBIC), text, generator)
+    # The data set's photographs are squares; cameras use these aspect ratios.
+    height = round(_WIDTH / generator.choice([4 / 3, 3 / 2, 1.0, 3 / 4]))
+    made = BORDERS[kind](image.resize((_WIDTH, height), Image.Resampling.BICUBIC), text, generator)
     out = io.BytesIO()
     made.image.save(out, "JPEG", quality=int(generator.integers(75, 93)))
-    return LetterboxedCopy(Image.open(out).convert("RGB"), made.place)
+    return LetterboxedCopy(Image.open(out).convert("RGB"), made.position)
 
 
 def iou(one: Box, other: Box) -> float:
@@ -64,8 +66,8 @@ def iou(one: Box, other: Box) -> float:
     return common / (one.width * one.height + other.width * other.height - common)
 
 
-def _on_paper(image: Image.Image, sides: tuple[int, int, int, int], colour: Colour) -> LetterboxedCopy:
-    """`image` with borders of `colour`, in pixels left, top, right and bottom."""
+def _expanded(image: Image.Image, sides: tuple[int, int, int, int], colour: Colour) -> LetterboxedCopy:
+    """`image` with borders of `colour`; `sides` are their pixels left, top, right and bottom."""
     from PIL import ImageOps
 
     return LetterboxedCopy(ImageOps.expand(image, sides, colour), (sides[0], sides[1], *image.size))
@@ -79,36 +81,36 @@ def _any_colour(generator: np.random.Generator) -> Colour:
 def _letterbox(colour: Colour) -> Maker:
     def make(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
         width = round(image.height * generator.uniform(0.1, 0.5))
-        return _on_paper(image, (0, width, 0, width), colour)
+        return _expanded(image, (0, width, 0, width), colour)
 
     return make
 
 
 def _pillarbox(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.width * generator.uniform(0.1, 0.6))
-    return _on_paper(image, (width, 0, width, 0), BLACK)
+    return _expanded(image, (width, 0, width, 0), BLACK)
 
 
 def _bars_of_any_colour(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.height * generator.uniform(0.1, 0.5))
     sides = (0, width, 0, width) if generator.random() < 0.5 else (width, 0, width, 0)
-    return _on_paper(image, sides, _any_colour(generator))
+    return _expanded(image, sides, _any_colour(generator))
 
 
 def _frame(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.width * generator.uniform(0.03, 0.2))
-    return _on_paper(image, (width, width, width, width), _any_colour(generator))
+    return _expanded(image, (width, width, width, width), _any_colour(generator))
 
 
 def _instant_print(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     width = round(image.width * generator.uniform(0.04, 0.08))
-    return _on_paper(image, (width, width, width, 4 * width), (250, 248, 244))
+    return _expanded(image, (width, width, width, 4 * width), (250, 248, 244))
 
 
 def _mat_and_frame(image: Image.Image, text: str, generator: np.random.Generator) -> LetterboxedCopy:
     mat, wood = (round(image.width * generator.uniform(*range_)) for range_ in ((0.05, 0.15), (0.02, 0.05)))
-    inner = _on_paper(image, (mat, mat, mat, mat), WHITE)
-    outer = _on_paper(inner.image, (wood, wood, wood, wood), (60, 38, 24))
+    inner = _expanded(image, (mat, mat, mat, mat), WHITE)
+    outer = _expanded(inner.image, (wood, wood, wood, wood), (60, 38, 24))
     return LetterboxedCopy(outer.image, (mat + wood, mat + wood, *image.size))
 
 
@@ -129,7 +131,7 @@ def _screenshot(paper: Colour, ink: Colour) -> Maker:
 
 
 def _write(screen: Image.Image, text: str, ink: Colour, *, margin: int, above: int, below: int) -> None:
-    """The clock and the battery, a title with its icon above the picture, buttons and a few lines below it."""
+    """Draw clock and battery, an icon and a title above the picture, buttons and a few lines of text below it."""
     from PIL import ImageDraw, ImageFont
 
     draw = ImageDraw.Draw(screen)
@@ -139,8 +141,10 @@ def _write(screen: Image.Image, text: str, ink: Colour, *, margin: int, above: i
     draw.rounded_rectangle((right - 34, 14, right - 6, 28), 4, outline=ink, width=2)
     draw.ellipse((margin, 66, margin + 40, 106), fill=(90, 140, 200))
     draw.text((margin + 54, 72), " ".join(text.split()[:3]), ink, large)
-    for place in range(3):
-        draw.ellipse((margin + 4 + 50 * place, below + 20, margin + 34 + 50 * place, below + 50), outline=ink, width=3)
+    for button in range(3):
+        draw.ellipse(
+            (margin + 4 + 50 * button, below + 20, margin + 34 + 50 * button, below + 50), outline=ink, width=3
+        )
     words = text.split()
     for line in range(0, len(words), 7):
         draw.text((margin, below + 76 + 4 * line), " ".join(words[line : line + 7]), ink, small)
@@ -160,4 +164,4 @@ BORDERS: dict[str, Maker] = {
     "light screenshot": _screenshot(WHITE, (20, 20, 20)),
     "dark screenshot": _screenshot((18, 18, 18), (235, 235, 235)),
 }
-"""The borders that copies have, by name."""
+"""Functions that add a border, by its name."""

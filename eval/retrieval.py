@@ -1,9 +1,9 @@
-"""How well texts find their photographs and photographs their texts, on photographs with captions.
+"""Retrieval on captioned photographs: how well texts find their photographs, and photographs their texts (recall@K).
 
-`t2i_rK` is the share, in percent, of captions whose photograph is among the first K of all photographs of
-the split. `i2t_rK` is the share of photographs that have at least one of their own captions among the first
-K of all captions of the split. Ties are counted against the model: whatever scores as much as the right
-answer stands before it, so that an encoder that says the same of everything finds nothing.
+`t2i_rK` is the share, in percent, of captions whose photograph is among the first K of all photographs of the split.
+`i2t_rK` is the share of photographs with at least one of their own captions among the first K of all captions of the
+split. Ties count against the model: whatever scores as much as the right answer ranks before it, so that an encoder
+that scores everything alike finds nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.captions import CaptionedPhotograph, read_captions
+from eval.bootstrap import RESAMPLES, Interval, interval
+from eval.timing import ProgressCounter
 from service.errors import PhotographError
-from service.types import Float32Array, Float64Array, Int64Array, OnProgress
+from service.types import Float32Array, Int64Array, OnProgress
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
 
 DEPTHS = (1, 5, 10)
 CHUNK = 1024
-"""Queries compared at once: 1,024 × 35,000 similarities are 140 MB."""
+"""Queries compared at once: 1,024 × 35,000 similarities take 140 MB."""
 PHOTOGRAPH_BATCH = 16
 TEXT_BATCH = 128
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RetrievalReport:
     """Figures of one model on one split; `intervals` are bootstrap 95 % intervals over photographs."""
 
     figures: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
+    intervals: dict[str, Interval]
     photos: int
     captions: int
     seconds: float
@@ -48,7 +49,7 @@ class RetrievalReport:
     split: str
 
     def as_json(self) -> dict[str, Any]:
-        """The six figures first and flat, then what they were measured on, for `--json` and for tables."""
+        """The six figures first and flat, then the data and model, for `--json` and for tables."""
         return {
             **{name: round(value, 2) for name, value in self.figures.items()},
             "intervals": {name: [round(end, 2) for end in ends] for name, ends in self.intervals.items()},
@@ -64,12 +65,11 @@ class RetrievalReport:
 def ranks(
     text_vectors: Float32Array, photo_vectors: Float32Array, photo_of_text: Int64Array
 ) -> tuple[Int64Array, Int64Array]:
-    """How many wrong answers stand before the right one, for each text and for each photograph.
+    """Rank of the right answer, 0 for the first, of each text and of each photograph.
 
-    `text_vectors` (n, d) and `photo_vectors` (m, d) are unit vectors, `photo_of_text` (n,) gives the row of
-    each text's photograph. Returns int64 (n,) over photographs and int64 (m,) over the captions of other
-    photographs, counted from the photograph's best caption; 0 is found first. Raises ValueError where a
-    photograph has no text.
+    `text_vectors` (n, d) and `photo_vectors` (m, d) are unit vectors, `photo_of_text` (n,) is the row of each text's
+    photograph. Returns int64 (n,), the rank of each text's photograph, and int64 (m,), the number of other photographs'
+    captions that rank before a photograph's own best caption. Raises ValueError where a photograph has no text.
     """
     if len(np.unique(photo_of_text)) != len(photo_vectors):
         raise ValueError("each photograph needs at least one text, and each text a photograph")
@@ -83,9 +83,9 @@ def ranks(
     for first in range(0, len(photo_vectors), CHUNK):
         rows = slice(first, first + CHUNK)
         similarity = photo_vectors[rows] @ text_vectors.T
-        mine = photo_of_text[None, :] == np.arange(first, first + len(similarity))[:, None]
-        best = np.where(mine, similarity, -np.inf).max(axis=1, keepdims=True)
-        of_photographs[rows] = ((similarity >= best) & ~mine).sum(axis=1)
+        is_own = photo_of_text[None, :] == np.arange(first, first + len(similarity))[:, None]
+        best = np.where(is_own, similarity, -np.inf).max(axis=1, keepdims=True)
+        of_photographs[rows] = ((similarity >= best) & ~is_own).sum(axis=1)
     return of_texts, of_photographs
 
 
@@ -97,10 +97,10 @@ def recalls(text_vectors: Float32Array, photo_vectors: Float32Array, photo_of_te
 
 def bootstrap_intervals(
     of_texts: Int64Array, of_photographs: Int64Array, photo_of_text: Int64Array, *, seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of the six figures, drawing photographs with all their captions.
+) -> dict[str, Interval]:
+    """95 % percentile intervals of the six figures; photographs are resampled with all their captions.
 
-    The photographs that are searched stay the same; what is drawn again is the queries.
+    Only the queries are resampled; the gallery stays the same.
     """
     generator = np.random.default_rng(seed)
     count = len(of_photographs)
@@ -109,28 +109,28 @@ def bootstrap_intervals(
     intervals = {}
     for depth in DEPTHS:
         hits = np.bincount(photo_of_text, weights=of_texts < depth, minlength=count)
-        intervals[f"t2i_r{depth}"] = _interval(drawn @ hits / (drawn @ texts_of))
+        intervals[f"t2i_r{depth}"] = interval(100 * (drawn @ hits / (drawn @ texts_of)))
     for depth in DEPTHS:
-        intervals[f"i2t_r{depth}"] = _interval(drawn @ (of_photographs < depth) / count)
+        intervals[f"i2t_r{depth}"] = interval(100 * (drawn @ (of_photographs < depth) / count))
     return intervals
 
 
 def evaluate(encoder: Encoder, folder: Path, split: str, on_progress: OnProgress | None = None) -> RetrievalReport:
     """Measure an encoder on one split of a folder with `images/` and `captions.tsv`.
 
-    `on_progress` is called with the photographs and captions done and their number in all. Raises DataError
-    for a fault of the data and PhotographError, with the file, for a photograph that cannot be read.
+    `on_progress` is called with the photographs and captions done and their number. Raises DataError for faulty data
+    and PhotographError, with the file, for a photograph that cannot be read.
     """
     started = time.monotonic()
     photographs = read_captions(folder, split)
     texts = [caption.text for photograph in photographs for caption in photograph.captions]
     photo_of_text = np.repeat(np.arange(len(photographs)), [len(each.captions) for each in photographs])
-    report = _Progress(on_progress, len(photographs) + len(texts))
-    photo_vectors = encode_photographs(encoder, photographs, report.add)
+    progress = ProgressCounter(on_progress, len(photographs) + len(texts))
+    photo_vectors = encode_photographs(encoder, photographs, progress.add)
     text_rows = []
     for first in range(0, len(texts), TEXT_BATCH):
         text_rows.append(encoder.encode_texts(texts[first : first + TEXT_BATCH]))
-        report.add(len(text_rows[-1]))
+        progress.add(len(text_rows[-1]))
     of_texts, of_photographs = ranks(np.concatenate(text_rows), photo_vectors, photo_of_text)
     return RetrievalReport(
         figures=_figures(of_texts, of_photographs),
@@ -147,7 +147,7 @@ def evaluate(encoder: Encoder, folder: Path, split: str, on_progress: OnProgress
 def encode_photographs(
     encoder: Encoder, photographs: list[CaptionedPhotograph], on_done: Callable[[int], None]
 ) -> Float32Array:
-    """Vectors float32 (m, d) of photographs, read as the service reads them, a batch at a time.
+    """Vectors float32 (m, d) of photographs, decoded as the service decodes them, a batch at a time.
 
     Raises PhotographError, with the file, for one that cannot be read.
     """
@@ -168,23 +168,6 @@ def _opened(photograph: CaptionedPhotograph) -> Image.Image:
         raise PhotographError(f"{photograph.path} cannot be used as a photograph: {error.message}.") from None
 
 
-class _Progress:
-    """Adds up what is done for a callback that wants (done, in all)."""
-
-    def __init__(self, callback: OnProgress | None, total: int) -> None:
-        self._callback, self._total, self._done = callback, total, 0
-
-    def add(self, count: int) -> None:
-        self._done += count
-        if self._callback is not None:
-            self._callback(self._done, self._total)
-
-
 def _figures(of_texts: Int64Array, of_photographs: Int64Array) -> dict[str, float]:
     figures = {f"t2i_r{depth}": 100 * float(np.mean(of_texts < depth)) for depth in DEPTHS}
     return figures | {f"i2t_r{depth}": 100 * float(np.mean(of_photographs < depth)) for depth in DEPTHS}
-
-
-def _interval(shares: Float64Array) -> tuple[float, float]:
-    low, high = np.percentile(100 * shares, [2.5, 97.5])
-    return float(low), float(high)

@@ -1,4 +1,4 @@
-"""The test of the cut: what counts as right, how galleries differ, and detectors of which the AUROC is known."""
+"""The test of the cut: what counts as right, how galleries differ, and detectors with a known AUROC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def some_pairs(ratings: list[tuple[int, int, list[float], int, int]], split: str
     grades = np.full((len(rows), 3), np.nan)
     for row, rating in enumerate(rows):
         grades[row, : len(rating[2])] = rating[2]
-    photograph, text = (np.array([row[place] for row in rows], dtype=np.int64) for place in (0, 1))
+    photograph, text = (np.array([row[column] for row in rows], dtype=np.int64) for column in (0, 1))
     return RatedPairs(
         photographs=[CaptionedPhotograph(f"{row}.jpg", Path(f"{row}.jpg"), split, ()) for row in range(PHOTOGRAPHS)],
         texts=[f"text {row}" for row in range(PHOTOGRAPHS)],
@@ -51,14 +51,14 @@ def truth(pairs: RatedPairs) -> Any:
     return right_photographs(pairs)[0].astype(np.float32)
 
 
-def test_right_are_the_own_photograph_and_grades_from_three_and_doubtful_what_most_said_yes_of() -> None:
+def test_own_photographs_and_grades_from_three_are_right_and_yes_majorities_doubtful() -> None:
     right, doubtful = right_photographs(some_pairs(RATINGS))
     assert np.flatnonzero(right[0]).tolist() == [0, 1]
     assert np.flatnonzero(doubtful[0]).tolist() == [0, 1, 3, 5]
     assert (right[1:] == np.eye(PHOTOGRAPHS, dtype=bool)[1:]).all()
 
 
-def test_who_knows_what_is_right_gets_one_and_who_knows_nothing_half() -> None:
+def test_a_perfect_detector_gets_one_and_a_random_one_half() -> None:
     pairs = some_pairs(RATINGS)
     noise = np.random.default_rng(0).random((PHOTOGRAPHS, PHOTOGRAPHS)).astype(np.float32)
     found = answerability(pairs, truth(pairs), noise, resamples=100)
@@ -72,13 +72,13 @@ def test_who_knows_what_is_right_gets_one_and_who_knows_nothing_half() -> None:
     json.dumps(found.as_json(), allow_nan=False)
 
 
-def test_neither_arm_differs_but_for_one_right_photograph() -> None:
-    """A score that is high for everything but the right photographs must not find them by their absence."""
+def test_paired_galleries_differ_in_one_right_photograph() -> None:
+    """A score that is high for doubtful photographs must not separate the galleries: none contains any."""
     pairs = some_pairs(RATINGS)
     generator = np.random.default_rng(1)
     flat = np.zeros((PHOTOGRAPHS, PHOTOGRAPHS), dtype=np.float32)
     assert answerability(pairs, flat, flat, resamples=2).auroc == 0.5
-    # The photographs that are doubtful for the text 0 are in none of its galleries, but for its own.
+    # Of the photographs that are doubtful for text 0, only its own is in its galleries.
     spiked = generator.random((PHOTOGRAPHS, PHOTOGRAPHS)).astype(np.float32)
     spiked[0, [1, 3, 5]] = 9.0
     tops = answerability(pairs, spiked, flat, galleries=8, gallery=30, resamples=2).match
@@ -86,7 +86,7 @@ def test_neither_arm_differs_but_for_one_right_photograph() -> None:
     assert max(tops.answerable[0].max(), tops.unanswerable[0].max()) < 9
 
 
-def test_scores_that_shift_with_the_query_lose() -> None:
+def test_scores_that_shift_with_the_query_do_worse() -> None:
     pairs = some_pairs(RATINGS)
     generator = np.random.default_rng(2)
     even = truth(pairs) + generator.normal(0, 0.2, (PHOTOGRAPHS, PHOTOGRAPHS)).astype(np.float32)
@@ -97,7 +97,7 @@ def test_scores_that_shift_with_the_query_lose() -> None:
     assert found.difference_interval[0] > 0
 
 
-def test_a_text_without_its_own_photograph_is_asked_with_the_best_graded() -> None:
+def test_a_text_without_its_own_photograph_uses_the_best_graded() -> None:
     pairs = some_pairs([(1, 0, [3, 3, 3], 0, 0), (2, 0, [4, 4, 3], 0, 0)])
     pairs.text_owner[:] = -1
     scores = np.zeros((PHOTOGRAPHS, PHOTOGRAPHS), dtype=np.float32)
@@ -106,7 +106,7 @@ def test_a_text_without_its_own_photograph_is_asked_with_the_best_graded() -> No
     assert (found.queries, found.auroc) == (1, 1.0)
 
 
-def test_equal_seeds_give_equal_figures_and_others_others() -> None:
+def test_the_seed_decides_the_figures() -> None:
     pairs = some_pairs(RATINGS)
     scores = truth(pairs) + np.random.default_rng(3).normal(0, 0.5, (PHOTOGRAPHS, PHOTOGRAPHS)).astype(np.float32)
     first, again, other = (answerability(pairs, scores, scores, resamples=20, seed=seed) for seed in (1, 1, 2))
@@ -114,21 +114,21 @@ def test_equal_seeds_give_equal_figures_and_others_others() -> None:
     assert first.auroc != other.auroc
 
 
-def test_a_cut_lets_pass_what_lies_on_it() -> None:
+def test_scores_equal_to_the_cut_pass() -> None:
     tops = Tops(np.array([[0.6], [0.9], [0.3]]), np.array([[0.1], [0.6], [0.2]]))
     assert tops.passing(0.6) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
     assert tops.best_cut() == 0.3
     assert tops.passing(tops.best_cut()) == (1.0, pytest.approx(1 / 3))
 
 
-@pytest.mark.parametrize("asked", [{"gallery": PHOTOGRAPHS}, {"split": "train", "gallery": 5}])
-def test_too_few_photographs_are_said(asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{"gallery": PHOTOGRAPHS}, {"split": "train", "gallery": 5}])
+def test_too_few_photographs_are_reported(options: dict[str, Any]) -> None:
     pairs = some_pairs(RATINGS)
     with pytest.raises(DataError, match="No rated text has both"):
-        answerability(pairs, truth(pairs), truth(pairs), resamples=1, **asked)
+        answerability(pairs, truth(pairs), truth(pairs), resamples=1, **options)
 
 
-def test_wrong_use_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     pairs = some_pairs(RATINGS)
     with pytest.raises(ValueError, match="one for each text and photograph"):
         answerability(pairs, truth(pairs)[:-1], truth(pairs))

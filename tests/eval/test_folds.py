@@ -1,4 +1,4 @@
-"""Folds without a photograph or a text in common, and what a predictor that only knows texts gets from them."""
+"""Folds without a photograph or a text in common, and how a predictor that only knows texts does on them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_real_folds_share_neither_photographs_nor_texts(pairs: RatedPairs) -> No
 
 
 def text_mean_tau(pairs: RatedPairs, folds: Iterable[tuple[Any, Any]]) -> float:
-    """Expert τ_c × 100, own captions left out, of a predictor that only knows a text's mean rating elsewhere."""
+    """Expert τ_c × 100, own captions left out, of a predictor that only knows a text's mean rating in other folds."""
     from scipy.stats import kendalltau
 
     grade = pairs.grade
@@ -41,7 +41,7 @@ def text_mean_tau(pairs: RatedPairs, folds: Iterable[tuple[Any, Any]]) -> float:
     for fitted, judged in folds:
         known = fitted & pairs.expert
         base = grade[known].mean()
-        # A text with few ratings is drawn to the mean of all, as whoever wanted to win would do.
+        # The mean of a text with few ratings is shrunk towards the overall mean, as a good predictor would do.
         count = np.bincount(pairs.text[known], minlength=len(pairs.texts))
         total = np.bincount(pairs.text[known], grade[known], minlength=len(pairs.texts))
         predicted[judged] = ((total + base) / (count + 1))[pairs.text[judged]]
@@ -49,7 +49,7 @@ def text_mean_tau(pairs: RatedPairs, folds: Iterable[tuple[Any, Any]]) -> float:
     return 100 * float(kendalltau(np.repeat(predicted[rows], 3), pairs.grades[rows].ravel(), variant="c").statistic)
 
 
-def test_a_predictor_that_only_knows_texts_gets_nothing_here_and_much_where_only_photographs_differ(
+def test_a_predictor_that_only_knows_texts_fails_on_double_folds_but_not_on_photograph_folds(
     pairs: RatedPairs,
 ) -> None:
     photograph_fold = np.random.default_rng(0).permutation(len(pairs.photographs))[pairs.photograph] % 5
@@ -58,7 +58,7 @@ def test_a_predictor_that_only_knows_texts_gets_nothing_here_and_much_where_only
     assert abs(text_mean_tau(pairs, double_folds(pairs.photograph, pairs.text))) < 3
 
 
-def test_equal_seeds_give_equal_folds_and_others_do_not() -> None:
+def test_the_seed_decides_the_folds() -> None:
     photograph, text = np.divmod(np.arange(400), 20)
     first, again = (list(double_folds(photograph, text, seed=3)) for _ in range(2))
     other = list(double_folds(photograph, text, seed=4))
@@ -66,7 +66,7 @@ def test_equal_seeds_give_equal_folds_and_others_do_not() -> None:
     assert any((left[1] != right[1]).any() for left, right in zip(first, other, strict=True))
 
 
-def test_groups_may_have_any_numbers_and_cells_without_rows_are_left_out() -> None:
+def test_group_numbers_are_arbitrary_and_empty_cells_are_left_out() -> None:
     photograph = np.array([7, 100, -1, 100_000, 12, 40])
     cells = list(double_folds(photograph, photograph[::-1].copy(), count=3))
     assert sum(int(judged.sum()) for _, judged in cells) == 6
@@ -74,19 +74,19 @@ def test_groups_may_have_any_numbers_and_cells_without_rows_are_left_out() -> No
 
 
 @pytest.mark.parametrize(
-    ("photograph", "text", "said"),
+    ("photograph", "text", "message"),
     [
-        ([0, 1, 2, 3], [0, 1, 2, 2], "Too few texts were rated to be judged out of fold: 3, where 4 folds need"),
-        ([0, 0, 0, 0], [0, 1, 2, 3], "Too few photographs were rated to be judged out of fold: 1,"),
+        ([0, 1, 2, 3], [0, 1, 2, 2], "Too few texts were rated for cross-validation: 3, where 4 folds need"),
+        ([0, 0, 0, 0], [0, 1, 2, 3], "Too few photographs were rated for cross-validation: 1,"),
     ],
 )
-def test_too_few_of_either_is_said(photograph: list[int], text: list[int], said: str) -> None:
+def test_too_few_groups_are_reported(photograph: list[int], text: list[int], message: str) -> None:
     with pytest.raises(DataError) as caught:
         list(double_folds(np.array(photograph), np.array(text), count=4))
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
-def test_a_star_of_ratings_cannot_be_judged() -> None:
+def test_ratings_that_all_share_a_photograph_or_text_are_refused() -> None:
     photograph, text = np.array([0, 0, 1]), np.array([0, 1, 0])
-    with pytest.raises(DataError, match="hang together too closely"):
+    with pytest.raises(DataError, match="cannot be split into folds"):
         list(double_folds(photograph, text, count=2))

@@ -1,4 +1,4 @@
-"""Copies with borders have their photograph where they say, and the figures count what they say."""
+"""Copies with borders have their photograph at the stated position, and the figures count what they claim."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", BORDERS)
-def test_a_copy_has_its_photograph_where_it_says(kind: str) -> None:
+def test_a_copy_has_its_photograph_at_the_stated_position(kind: str) -> None:
     original = picture(3, (224, 224))
     for seed in range(3):
         copy = add_border(original, kind, TEXT, seed)
@@ -42,13 +42,13 @@ def test_a_copy_has_its_photograph_where_it_says(kind: str) -> None:
         assert copy.image.tobytes() == add_border(original, kind, TEXT, seed).image.tobytes()
 
 
-def test_two_boxes_have_as_much_in_common_as_they_cover_together() -> None:
+def test_intersection_over_union() -> None:
     assert iou(Box(0, 0, 1, 1), Box(0, 0, 0.5, 0.5)) == pytest.approx(0.25)
     assert iou(Box(0, 0, 0.5, 1), Box(0.25, 0, 0.5, 1)) == pytest.approx(1 / 3)
     assert iou(Box(0, 0, 0.2, 0.2), Box(0.5, 0.5, 0.2, 0.2)) == 0
 
 
-def test_copies_find_their_own_photograph_better_without_borders(folder: Path) -> None:
+def test_copies_find_their_original_better_without_borders(folder: Path) -> None:
     done: list[tuple[int, int]] = []
     report = evaluate(ColourEncoder(), folder, copies=6, on_progress=lambda *counts: done.append(counts))  # type: ignore[arg-type]
     assert (report.photographs, report.copies, report.bare, report.cut) == (6, 6, 6, [])
@@ -61,9 +61,7 @@ def test_copies_find_their_own_photograph_better_without_borders(folder: Path) -
     assert low <= report.figures["cosine"] <= high
 
 
-def test_photographs_that_are_cut_are_named_and_files_that_are_none_are_passed_over(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_wrong_crops_are_listed_and_other_files_skipped(folder: Path, tmp_path: Path) -> None:
     others = tmp_path / "others"
     others.mkdir()
     save_picture(others / "bare.png", 7, (300, 200))
@@ -76,6 +74,6 @@ def test_photographs_that_are_cut_are_named_and_files_that_are_none_are_passed_o
 
 
 @pytest.mark.parametrize("copies", [0, 7])
-def test_no_copies_and_more_than_photographs_are_refused(folder: Path, copies: int) -> None:
+def test_a_number_of_copies_out_of_range_is_refused(folder: Path, copies: int) -> None:
     with pytest.raises(UsageError, match="must be from 1 to 6"):
         evaluate(ColourEncoder(), folder, copies=copies)  # type: ignore[arg-type]

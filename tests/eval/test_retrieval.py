@@ -49,7 +49,7 @@ def test_equals_the_naive_full_matrix(monkeypatch: pytest.MonkeyPatch, chunk: in
     assert 0 < found["t2i_r1"] < 100
 
 
-def test_an_encoder_that_says_the_same_of_everything_finds_nothing() -> None:
+def test_an_encoder_that_scores_everything_alike_finds_nothing() -> None:
     same = np.full((40, 4), 0.5, dtype=np.float32)
     assert set(recalls(same, same[:20], np.repeat(np.arange(20), 2)).values()) == {0.0}
 
@@ -68,7 +68,7 @@ def test_a_photograph_without_a_text_is_refused() -> None:
         ranks(texts, photographs, np.array([0, 1, 2, 2]))
 
 
-def test_intervals_hold_the_figure_and_shrink_with_more_photographs() -> None:
+def test_intervals_contain_the_figure_and_shrink_with_more_photographs() -> None:
     widths = []
     for photographs in (50, 800):
         vectors = some_vectors(photographs)
@@ -80,7 +80,7 @@ def test_intervals_hold_the_figure_and_shrink_with_more_photographs() -> None:
 
 
 class ColourEncoder:
-    """Knows four colours by name and by sight."""
+    """Encodes four colours, by name and as images."""
 
     name, fingerprint = "colours", "f00d"
     colours = ("red", "green", "blue", "white")
