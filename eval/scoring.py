@@ -1,18 +1,17 @@
-"""How well matches agree with people: order, distance and calibration, with intervals over photographs.
+"""How well matches agree with people: order, distance and calibration, with bootstrap intervals over photographs.
 
-The matches are meant to be out of fold (`eval.folds`); what is here only compares them with the ratings.
+The matches should be out of fold (`eval.folds`); this module only compares them with the ratings.
 
-**Order.** `expert_tau_c` and `crowd_tau_b` follow the protocol of CLIPScore (Hessel et al. 2021, appendix):
-rows that pair a photograph with its own caption are left out; the experts' scores are separate judgements,
-so a pair with three scores stands three times (Kendall's τ_c); the crowd is its share of yes (τ_b). Both are
-multiplied by 100.
+**Order.** `expert_tau_c` and `crowd_tau_b` follow the protocol of CLIPScore (Hessel et al. 2021, appendix): pairs of a
+photograph with its own caption are left out; the experts' scores are separate judgements, so a pair with three scores
+counts three times (Kendall's τ_c); the crowd is its share of yes (τ_b). Both are multiplied by 100.
 
-**Distance and calibration against experts.** `rmse`, `mae` and `ece` compare the match with the mean grade
-mapped to [0, 1], on all expert rows. The chance of a draw adds to every gap between what was said and what
-was so, so the interval of a small calibration error lies above its figure; read the upper end.
+**Distance and calibration, experts.** `rmse`, `mae` and `ece` compare the match with the mean grade mapped to [0, 1],
+on all expert rows. Sampling noise adds to every gap between prediction and observation, so the bootstrap interval of a
+small calibration error lies above the figure itself; read the upper end.
 
-**The crowd.** `crowd_brier` and `crowd_ece` compare the probability that a person says yes with single votes,
-on all crowd rows; `crowd_brier_base` is the Brier score of the mean share alone, said of every pair.
+**Crowd.** `crowd_brier` and `crowd_ece` compare the probability that a person says yes with single votes, on all crowd
+rows; `crowd_brier_base` is the Brier score of the overall share of yes, predicted for every pair.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ BINS = 15
 class ScoringReport:
     """Figures of one array of matches; `intervals` are bootstrap 95 % intervals over photographs.
 
-    Where nobody graded, or nobody voted, the figures of that kind are left out.
+    Without grades the figures of experts are left out, without votes those of the crowd.
     """
 
     figures: dict[str, float]
@@ -46,7 +45,7 @@ class ScoringReport:
     resamples: int
 
     def as_json(self) -> dict[str, Any]:
-        """The figures first and flat, then their intervals and what they were measured on."""
+        """The figures first and flat, then their intervals and the numbers of photographs, texts and pairs."""
         return {
             **{name: round(value, 4) for name, value in self.figures.items()},
             "intervals": {name: [round(end, 4) for end in ends] for name, ends in self.intervals.items()},
@@ -73,7 +72,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What was said and what was so in bins of equal mass, (b,) each; bins that ties left empty are not here."""
+    """Mean prediction and observation in bins of equal mass (b,); bins that ties left empty are missing."""
 
     predicted: Float64Array
     observed: Float64Array
@@ -81,7 +80,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: mean distance of what was said from what was so, weighted by mass."""
+        """Expected calibration error: mean absolute gap between prediction and observation, weighted by mass."""
         return float(np.abs(self.predicted - self.observed) @ self.mass / self.mass.sum())
 
 
@@ -96,19 +95,19 @@ def scoring_figures(
 ) -> ScoringReport:
     """All figures of `match` (n,) with bootstrap 95 % intervals over photographs.
 
-    `agreement` (n,) is the probability that a person says yes; None takes the match for it. The two taus of
-    Flickr8k take about 30 ms a draw, so the default is half a minute on one core; `on_progress` is called
-    with the draws done and their number. Raises ValueError for matches of another shape or not finite.
+    `agreement` (n,) is the probability that a person says yes; None takes the match for it. The two taus of Flickr8k
+    take about 30 ms per draw, so the default is half a minute on one core; `on_progress` is called with the draws done
+    and their number. Raises ValueError for matches of another shape or not finite.
     """
-    measured = _figures(pairs, match, match if agreement is None else agreement)
-    drawn: dict[str, list[float]] = {name: [] for name in measured}
+    metrics = _metrics(pairs, match, match if agreement is None else agreement)
+    drawn: dict[str, list[float]] = {name: [] for name in metrics}
     for done, times in enumerate(resample_counts(len(pairs.photographs), resamples, seed), start=1):
-        for name, figure in measured.items():
-            drawn[name].append(figure.drawn(pairs.photograph, times))
+        for name, metric in metrics.items():
+            drawn[name].append(metric.resampled(pairs.photograph, times))
         if on_progress is not None:
             on_progress(done, resamples)
     return ScoringReport(
-        figures={name: figure.value(figure.rows) for name, figure in measured.items()},
+        figures={name: metric.value(metric.rows) for name, metric in metrics.items()},
         intervals={name: interval(values) for name, values in drawn.items() if values},
         photographs=len(pairs.photographs),
         texts=len(pairs.texts),
@@ -127,35 +126,35 @@ def paired_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Difference:
-    """`figure` of `first` (n,) minus that of `second` (n,), both on the same draws of photographs.
+    """`figure` of `first` (n,) minus that of `second` (n,), on the same bootstrap draws of photographs.
 
-    The name is one of `ScoringReport.figures`; for `crowd_brier` and `crowd_ece` the arrays are probabilities
-    of a yes. Raises KeyError for a figure that these pairs do not have.
+    The name is one of `ScoringReport.figures`; for `crowd_brier` and `crowd_ece` the arrays are probabilities of a
+    yes. Raises KeyError for a figure that these pairs do not have.
     """
-    ours, theirs = _figures(pairs, first, first)[figure], _figures(pairs, second, second)[figure]
+    of_first, of_second = _metrics(pairs, first, first)[figure], _metrics(pairs, second, second)[figure]
     values = [
-        ours.drawn(pairs.photograph, times) - theirs.drawn(pairs.photograph, times)
+        of_first.resampled(pairs.photograph, times) - of_second.resampled(pairs.photograph, times)
         for times in resample_counts(len(pairs.photographs), resamples, seed)
     ]
-    return Difference(ours.value(ours.rows) - theirs.value(theirs.rows), interval(values))
+    return Difference(of_first.value(of_first.rows) - of_second.value(of_second.rows), interval(values))
 
 
 def reliability(
-    said: Float64Array, so: Float64Array, mass: Float64Array | None = None, bins: int = BINS
+    predicted: Float64Array, observed: Float64Array, mass: Float64Array | None = None, bins: int = BINS
 ) -> Reliability:
-    """Means of `said` and `so` (n,) in bins of equal `mass` (n,; None: 1 a row), ordered by what was said.
+    """Means of `predicted` and `observed` (n,) in bins of equal `mass` (n,; None: 1 per row), ordered by prediction.
 
-    Rows of which the same was said share a bin, that of their middle, so that the order of the rows changes
-    nothing; where many are equal there are fewer bins.
+    Rows with equal predictions share the bin of their middle, so that the result does not depend on the order of the
+    rows; where many are equal there are fewer bins.
     """
-    weight: Float64Array = np.ones(len(said)) if mass is None else mass
-    values, value = np.unique(said, return_inverse=True)
-    held = np.bincount(value, weight, len(values))
-    middle = (np.cumsum(held) - held / 2) / held.sum()
-    place = np.minimum((middle * bins).astype(np.int64), bins - 1)[value]
-    total: Float64Array = np.bincount(place, weight, bins).astype(np.float64)
+    weight: Float64Array = np.ones(len(predicted)) if mass is None else mass
+    values, value = np.unique(predicted, return_inverse=True)
+    mass_of = np.bincount(value, weight, len(values))
+    middle = (np.cumsum(mass_of) - mass_of / 2) / mass_of.sum()
+    bin_of = np.minimum((middle * bins).astype(np.int64), bins - 1)[value]
+    total: Float64Array = np.bincount(bin_of, weight, bins).astype(np.float64)
     some = total > 0
-    sums = [np.bincount(place, weight * each, bins)[some] for each in (said, so)]
+    sums = [np.bincount(bin_of, weight * each, bins)[some] for each in (predicted, observed)]
     return Reliability(sums[0] / total[some], sums[1] / total[some], total[some])
 
 
@@ -165,69 +164,69 @@ def expert_reliability(pairs: RatedPairs, match: Float64Array) -> Reliability:
 
 
 def crowd_reliability(pairs: RatedPairs, agreement: Float64Array) -> Reliability:
-    """Probability of a yes against single votes, over crowd rows; the mass is votes."""
+    """Probability of a yes against single votes, over crowd rows; the mass of a row is its votes."""
     rows = pairs.crowd
     return reliability(agreement[rows], pairs.share[rows], (pairs.yes + pairs.no)[rows])
 
 
 @dataclass(frozen=True)
-class _Figure:
-    """One figure: the rows that it looks at, and its value on any of them, each as often as it is named."""
+class _Metric:
+    """A figure: the rows that it is defined on, and a function of row numbers, which may repeat."""
 
     rows: Int64Array
     value: Callable[[Int64Array], float]
 
-    def drawn(self, photograph: Int64Array, times: Int64Array) -> float:
-        """The value where each photograph stands `times`; NaN where none of its rows was drawn."""
+    def resampled(self, photograph: Int64Array, times: Int64Array) -> float:
+        """The value with each photograph repeated `times`; NaN where none of the rows was drawn."""
         rows = np.repeat(self.rows, times[photograph[self.rows]])
         return self.value(rows) if len(rows) else float("nan")
 
 
-def _figures(pairs: RatedPairs, match: Float64Array, agreement: Float64Array) -> dict[str, _Figure]:
+def _metrics(pairs: RatedPairs, match: Float64Array, agreement: Float64Array) -> dict[str, _Metric]:
     for array in (match, agreement):
         if array.shape != (len(pairs),) or not np.isfinite(array).all():
-            raise ValueError(f"matches are to be finite and of shape ({len(pairs)},), not {array.shape}")
+            raise ValueError(f"matches must be finite and of shape ({len(pairs)},), not {array.shape}")
     match, agreement = match.astype(np.float64), agreement.astype(np.float64)
-    figures = _expert_figures(pairs, match) | _crowd_figures(pairs, match, agreement)
-    return {name: figure for name, figure in figures.items() if len(figure.rows)}
+    metrics = _expert_metrics(pairs, match) | _crowd_metrics(pairs, match, agreement)
+    return {name: metric for name, metric in metrics.items() if len(metric.rows)}
 
 
-def _expert_figures(pairs: RatedPairs, match: Float64Array) -> dict[str, _Figure]:
+def _expert_metrics(pairs: RatedPairs, match: Float64Array) -> dict[str, _Metric]:
     grade, grades = pairs.grade, pairs.grades
     graded, others = np.flatnonzero(pairs.expert), np.flatnonzero(pairs.expert & ~pairs.own)
 
     def tau_c(rows: Int64Array) -> float:
-        given = np.isfinite(grades[rows])
-        return _tau(np.broadcast_to(match[rows, None], given.shape)[given], grades[rows][given], "c")
+        graded_by = np.isfinite(grades[rows])
+        return _tau(np.broadcast_to(match[rows, None], graded_by.shape)[graded_by], grades[rows][graded_by], "c")
 
     return {
-        "expert_tau_c": _Figure(others, tau_c),
-        "rmse": _Figure(graded, lambda rows: float(np.sqrt(np.mean((match[rows] - grade[rows]) ** 2)))),
-        "mae": _Figure(graded, lambda rows: float(np.mean(np.abs(match[rows] - grade[rows])))),
-        "ece": _Figure(graded, lambda rows: reliability(match[rows], grade[rows]).error),
+        "expert_tau_c": _Metric(others, tau_c),
+        "rmse": _Metric(graded, lambda rows: float(np.sqrt(np.mean((match[rows] - grade[rows]) ** 2)))),
+        "mae": _Metric(graded, lambda rows: float(np.mean(np.abs(match[rows] - grade[rows])))),
+        "ece": _Metric(graded, lambda rows: reliability(match[rows], grade[rows]).error),
     }
 
 
-def _crowd_figures(pairs: RatedPairs, match: Float64Array, agreement: Float64Array) -> dict[str, _Figure]:
+def _crowd_metrics(pairs: RatedPairs, match: Float64Array, agreement: Float64Array) -> dict[str, _Metric]:
     share, yes, votes = pairs.share, pairs.yes, pairs.yes + pairs.no
     voted, others = np.flatnonzero(pairs.crowd), np.flatnonzero(pairs.crowd & ~pairs.own)
 
-    def brier(rows: Int64Array, said: Float64Array | float) -> float:
-        squares = yes[rows] * (1 - said) ** 2 + (votes - yes)[rows] * said**2
+    def brier(rows: Int64Array, predicted: Float64Array | float) -> float:
+        squares = yes[rows] * (1 - predicted) ** 2 + (votes - yes)[rows] * predicted**2
         return float(squares.sum() / votes[rows].sum())
 
     return {
-        "crowd_tau_b": _Figure(others, lambda rows: _tau(match[rows], share[rows], "b")),
-        "crowd_brier": _Figure(voted, lambda rows: brier(rows, agreement[rows])),
-        "crowd_ece": _Figure(voted, lambda rows: reliability(agreement[rows], share[rows], votes[rows]).error),
-        "crowd_brier_base": _Figure(voted, lambda rows: brier(rows, float(yes[rows].sum() / votes[rows].sum()))),
+        "crowd_tau_b": _Metric(others, lambda rows: _tau(match[rows], share[rows], "b")),
+        "crowd_brier": _Metric(voted, lambda rows: brier(rows, agreement[rows])),
+        "crowd_ece": _Metric(voted, lambda rows: reliability(agreement[rows], share[rows], votes[rows]).error),
+        "crowd_brier_base": _Metric(voted, lambda rows: brier(rows, float(yes[rows].sum() / votes[rows].sum()))),
     }
 
 
-def _tau(said: Float64Array, so: Float64Array, variant: str) -> float:
-    """Kendall's τ × 100; 0 where one side is the same everywhere, since then nothing is ordered."""
+def _tau(predicted: Float64Array, observed: Float64Array, variant: str) -> float:
+    """Kendall's τ × 100; 0 where one side is constant, since nothing is ordered then."""
     from scipy.stats import kendalltau
 
-    if np.ptp(said) == 0 or np.ptp(so) == 0:
+    if np.ptp(predicted) == 0 or np.ptp(observed) == 0:
         return 0.0
-    return 100 * float(kendalltau(said, so, variant=variant).statistic)
+    return 100 * float(kendalltau(predicted, observed, variant=variant).statistic)

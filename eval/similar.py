@@ -1,16 +1,16 @@
 """How well a photograph finds photographs of its kind, on photographs sorted into folders by kind.
 
-Photographs of `test/` search those of `train/`; where nothing is set apart, each photograph searches all others
-(leave-one-out). Relevant is what is of its kind. With R relevant photographs among those searched,
+Photographs of `test/` search those of `train/`; without that split each photograph searches all others (leave-one-out).
+Photographs of the same kind are relevant. With R relevant photographs in the gallery,
 
     AP@10 = (1 / min(10, R)) · Σ_{i=1..10} rel(i) · P(i),
 
-P(i) being the share of relevant ones among the first i, and rel(i) 1 where the i-th is relevant, else 0. The
-normaliser min(10, R) lets a kind of three photographs reach 1. `map10` is its mean over the photographs that search,
-`r1` the share whose first is relevant, `vote_accuracy` the share whose kind wins the vote of the nearest; all in
-percent. Ties count against the model: of equally similar photographs those of other kinds stand first.
+where P(i) is the share of relevant ones among the first i, and rel(i) is 1 where the i-th is relevant, else 0. With the
+normaliser min(10, R) a kind of three photographs can reach 1. `map10` is its mean over the queries, `r1` the share of
+queries whose first hit is relevant, `vote_accuracy` the share whose kind wins the vote of the nearest; all in percent.
+Ties count against the model: among equally similar photographs those of other kinds rank first.
 
-Without a head the similarity is the cosine of the tower's pooled features, as they are.
+Without a head the similarity is the cosine of the tower's pooled features.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
 
 DEPTH = 10
 WORST = 20
-"""Photographs that a report shows."""
+"""Queries that a report shows."""
 _AT_ONCE = 256
-"""Photographs that search at once: 256 × 200,000 similarities are 200 MB."""
+"""Queries compared at once: 256 × 200,000 similarities take 200 MB."""
 
 
 @dataclass(frozen=True, eq=False)
 class GalleryResults:
-    """What n photographs found: `precision` (n,) their AP@10, 0 to 1, and `voted` (n,) the kind that won the vote.
+    """Results of n queries: `precision` (n,) is AP@10, 0 to 1, and `voted` (n,) the kind that won the vote.
 
-    `rows` (n, m) and `similarities` (n, m) are the photographs found, best first, m being 10 or, where fewer are
-    searched, their number; `right` (n, m) says which are of the kind.
+    `rows` (n, m) and `similarities` (n, m) are the nearest photographs, best first, where m is 10 or the size of a
+    smaller gallery; `right` (n, m) says which are of the query's kind.
     """
 
     precision: Float64Array
@@ -58,7 +59,7 @@ class GalleryResults:
 
 @dataclass(frozen=True)
 class GalleryHit:
-    """A photograph that was found, whether it is of the kind, and its similarity, -1 to 1."""
+    """A hit, its kind, whether that is the query's kind, and its similarity, -1 to 1."""
 
     file: Path
     kind: str
@@ -68,7 +69,7 @@ class GalleryHit:
 
 @dataclass(frozen=True)
 class GallerySearch:
-    """A photograph that searched, its AP@10 in percent, the kind that was voted, and what it found, best first."""
+    """A query, its kind, the kind that won the vote, its AP@10 in percent, and its hits, best first."""
 
     file: Path
     kind: str
@@ -79,7 +80,7 @@ class GallerySearch:
 
 @dataclass(frozen=True)
 class KindFigure:
-    """MAP@10 of a kind in percent, and how many photographs of it searched."""
+    """MAP@10 of a kind in percent, and its number of queries."""
 
     kind: str
     photos: int
@@ -90,8 +91,8 @@ class KindFigure:
 class SimilarReport:
     """Figures of one encoder, or of one head, on one folder; `intervals` are bootstrap 95 % intervals over photographs.
 
-    `photos` searched among `searched`. `confusions` counts photographs by (kind, kind voted), right votes among them;
-    `worst` are those with the lowest AP@10, of equal ones those that were surest first.
+    `photos` queries searched a gallery of `searched` photographs. `confusions` counts queries by (kind, kind voted),
+    including right votes; `worst` are those with the lowest AP@10, of equal ones first those with the most similar hit.
     """
 
     figures: dict[str, float]
@@ -111,16 +112,16 @@ class SimilarReport:
 
     @property
     def confused(self) -> list[tuple[str, str, int]]:
-        """Kind, kind voted instead, and how many photographs, the most first."""
+        """Kind, kind voted instead, and how many photographs, by descending number."""
         wrong = [(kind, voted, count) for (kind, voted), count in self.confusions.items() if kind != voted]
         return sorted(wrong, key=lambda each: (-each[2], each[0], each[1]))
 
     def name_of(self, file: Path) -> str:
-        """A photograph's path inside the folder."""
+        """A photograph's path relative to the folder."""
         return str(file.relative_to(self.folder))
 
     def as_json(self) -> dict[str, Any]:
-        """The figures first and flat, then what they were measured on, for `--json` and for tables."""
+        """The figures first and flat, then data and models, for `--json` and for tables."""
         return {
             **{name: round(value, 2) for name, value in self.figures.items()},
             "intervals": {name: [round(end, 2) for end in ends] for name, ends in self.intervals.items()},
@@ -150,42 +151,45 @@ def search_gallery(
     exclude: Int64Array | None = None,
     vote: KnnVote | None = None,
 ) -> GalleryResults:
-    """What photographs (n, d) of kinds (n,) find in a gallery (m, d) of kinds (m,) by the inner product.
+    """What queries (n, d) of kinds (n,) find in a gallery (m, d) of kinds (m,) by inner product.
 
-    `exclude` (n,) is each one's own place in the gallery, where it is not found, or -1. Without `vote` the ten
-    nearest vote, each with its similarity (none with one below 0). Raises ValueError where there is nothing to find
-    for a photograph.
+    `exclude` (n,) is each query's own row in the gallery, which it does not find, or -1. Without `vote` the ten nearest
+    vote, each with its similarity (0 where that is negative). Raises ValueError where there is no query, or nothing
+    relevant for one.
     """
     own = np.full(len(queries), -1, np.int64) if exclude is None else exclude
     relevant = np.bincount(gallery_kinds, minlength=int(query_kinds.max(initial=0)) + 1)[query_kinds]
     relevant -= (own >= 0) & (gallery_kinds[own] == query_kinds)
     if not len(queries) or relevant.min() < 1:
-        raise ValueError("each photograph needs one of its kind to find")
+        raise ValueError("each query needs another photograph of its kind in the gallery")
     depth = min(max(DEPTH, vote.neighbours if vote else 0), len(gallery) - int((own >= 0).any()))
     rows, similarities = _nearest(queries, query_kinds, gallery, gallery_kinds, own, depth)
-    found = gallery_kinds[rows]
-    right = (found == query_kinds[:, None])[:, :DEPTH]
+    found_kinds = gallery_kinds[rows]
+    right = (found_kinds == query_kinds[:, None])[:, :DEPTH]
     shares = right.cumsum(axis=1) / np.arange(1, right.shape[1] + 1)
     precision = (right * shares).sum(axis=1) / np.minimum(DEPTH, relevant)
     if vote is None:
-        voted = _majority(similarities[:, :DEPTH], found[:, :DEPTH])
+        voted = _weighted_majority(similarities[:, :DEPTH], found_kinds[:, :DEPTH])
     else:
         nearest = slice(0, vote.neighbours)
-        voted = count_votes(similarities[:, nearest], found[:, nearest], vote.temperature)[0]
+        voted = count_votes(similarities[:, nearest], found_kinds[:, nearest], vote.temperature)[0]
     return GalleryResults(precision, voted, rows[:, :DEPTH], similarities[:, :DEPTH], right)
 
 
-def figures_of(measured: GalleryResults, kinds: Int64Array) -> tuple[dict[str, float], dict[str, Interval]]:
-    """`map10`, `r1` and `vote_accuracy` in percent, and their bootstrap 95 % intervals over the photographs (n,)."""
+def figures_of(results: GalleryResults, kinds: Int64Array) -> tuple[dict[str, float], dict[str, Interval]]:
+    """`map10`, `r1` and `vote_accuracy` in percent, and their bootstrap 95 % intervals.
+
+    `kinds` (n,) are those of the queries.
+    """
     values = {
-        "map10": measured.precision,
-        "r1": measured.right[:, 0].astype(np.float64),
-        "vote_accuracy": (measured.voted == kinds).astype(np.float64),
+        "map10": results.precision,
+        "r1": results.right[:, 0].astype(np.float64),
+        "vote_accuracy": (results.voted == kinds).astype(np.float64),
     }
     table = 100 * np.stack(list(values.values()))
     drawn = np.stack([table @ times for times in resample_counts(len(kinds))]) / len(kinds)
     figures = dict(zip(values, table.mean(axis=1).tolist(), strict=True))
-    return figures, {name: interval(drawn[:, place].tolist()) for place, name in enumerate(values)}
+    return figures, {name: interval(drawn[:, column]) for column, name in enumerate(values)}
 
 
 def eval_similar(
@@ -197,14 +201,16 @@ def eval_similar(
     on_progress: OnStage | None = None,
     threads: int | None = None,
 ) -> SimilarReport:
-    """Measure the one encoder, or the encoders of a head, on a folder of kinds.
+    """Measure one encoder, or the encoders of a head, on a folder of kinds.
 
-    Left out, each with its reason, are photographs that cannot be read; those of `test/` that are also in `train/`,
-    and where nothing is set apart all but the first of equal ones; and those that are the only one of their kind.
-    `cache` keeps features from run to run.
+    Left out, each with its reason, are photographs that cannot be read; copies (those of `test/` that are also in
+    `train/`, or without that split all but the first); and those that are the only one of their kind. `cache` keeps
+    features between runs.
 
-    Raises DataError for a fault of the folder, MismatchError for a head of other encoders, UsageError where the cache
-    cannot be written.
+    Raises:
+        DataError: the folder is faulty.
+        MismatchError: the head was fitted on other encoders.
+        UsageError: the cache cannot be written.
     """
     from service.photos.decode import is_photograph_name
 
@@ -212,34 +218,34 @@ def eval_similar(
     _check(encoders, head)
     kinds = read_kinds(data, is_photograph_name)
     left_out = _copies(kinds)
-    gone = {each.file for each in left_out}
-    places = np.array([place for place, file in enumerate(kinds.files) if file not in gone], np.int64)
-    vectors, places, failed = _vectors(kinds, places, encoders, head, cache, on_progress, threads)
-    asks, lonely = _asking(kinds, places)
-    left_out += [*failed, *lonely]
-    if not asks.any():
+    excluded = {each.file for each in left_out}
+    rows = np.array([row for row, file in enumerate(kinds.files) if file not in excluded], np.int64)
+    vectors, rows, failed = _vectors(kinds, rows, encoders, head, cache, on_progress, threads)
+    is_query, lone = _queries(kinds, rows)
+    left_out += [*failed, *lone]
+    if not is_query.any():
         raise DataError(f"No photograph in {data} has another one of its kind to find. Add photographs to the kinds.")
-    searched = np.full(len(places), True) if not kinds.split else ~kinds.test[places]
-    own = np.flatnonzero(asks[searched]) if not kinds.split else None
-    queries, gallery = places[asks], places[searched]
-    measured = search_gallery(
-        vectors[asks],
+    in_gallery = np.full(len(rows), True) if not kinds.split else ~kinds.test[rows]
+    own = np.flatnonzero(is_query[in_gallery]) if not kinds.split else None
+    queries, gallery = rows[is_query], rows[in_gallery]
+    results = search_gallery(
+        vectors[is_query],
         kinds.kind[queries],
-        vectors[searched],
+        vectors[in_gallery],
         kinds.kind[gallery],
         own,
         head.vote if head else None,
     )
-    figures, intervals = figures_of(measured, kinds.kind[queries])
+    figures, intervals = figures_of(results, kinds.kind[queries])
     return SimilarReport(
         figures=figures,
         intervals=intervals,
         photos=len(queries),
         searched=len(gallery),
         leave_one_out=not kinds.split,
-        by_kind=_by_kind(kinds, queries, measured),
-        confusions=_confusions(kinds, queries, measured),
-        worst=_worst(kinds, queries, gallery, measured),
+        by_kind=_by_kind(kinds, queries, results),
+        confusions=_confusions(kinds, queries, results),
+        worst=_worst(kinds, queries, gallery, results),
         left_out=tuple(left_out),
         skipped=kinds.skipped,
         seconds=time.monotonic() - started,
@@ -257,24 +263,24 @@ def _nearest(
     own: Int64Array,
     depth: int,
 ) -> tuple[Int64Array, Float32Array]:
-    """Rows and similarities (n, depth), best first; of equally similar ones those of other kinds first."""
+    """Rows and similarities (n, depth), best first; among equally similar ones those of other kinds first."""
     rows = np.empty((len(queries), depth), np.int64)
     similarities = np.empty((len(queries), depth), np.float32)
     for first in range(0, len(queries), _AT_ONCE):
         table = queries[first : first + _AT_ONCE] @ gallery.T
-        itself = own[first : first + _AT_ONCE]
-        table[np.flatnonzero(itself >= 0), itself[itself >= 0]] = -np.inf
-        least = np.partition(table, len(gallery) - depth, axis=1)[:, len(gallery) - depth]
-        for place, line in enumerate(table):
-            near = np.flatnonzero(line >= least[place])
-            same = gallery_kinds[near] == query_kinds[first + place]
-            best = near[np.lexsort((same, -line[near]))[:depth]]
-            rows[first + place], similarities[first + place] = best, line[best]
+        own_rows = own[first : first + _AT_ONCE]
+        table[np.flatnonzero(own_rows >= 0), own_rows[own_rows >= 0]] = -np.inf
+        lowest = np.partition(table, len(gallery) - depth, axis=1)[:, len(gallery) - depth]
+        for query, line in enumerate(table, first):
+            near = np.flatnonzero(line >= lowest[query - first])
+            same_kind = gallery_kinds[near] == query_kinds[query]
+            best = near[np.lexsort((same_kind, -line[near]))[:depth]]
+            rows[query], similarities[query] = best, line[best]
     return rows, similarities
 
 
-def _majority(similarities: Float32Array, kinds: Int64Array) -> Int64Array:
-    """The kinds (n,) with the largest sum of similarities; of equal ones that of the nearest."""
+def _weighted_majority(similarities: Float32Array, kinds: Int64Array) -> Int64Array:
+    """The kinds (n,) with the largest sum of similarities; of equal ones the kind of the nearest."""
     weights = np.maximum(similarities, 0.0)
     sums = ((kinds[:, :, None] == kinds[:, None, :]) * weights[:, None, :]).sum(axis=2)
     winners: Int64Array = kinds[np.arange(len(kinds)), sums.argmax(axis=1)]
@@ -297,62 +303,63 @@ def _check(encoders: Sequence[Encoder], head: Head | None) -> None:
 
 
 def _copies(kinds: KindFolder) -> list[LeftOut]:
-    """A copy among those searched is found at once, which says nothing of kinds."""
+    """Copies of photographs in the gallery: finding them would say nothing about kinds."""
     return [
-        LeftOut(kinds.files[place], f"it is the same photograph as {kinds.files[first].relative_to(kinds.folder)}")
-        for place, first in copies(kinds.files).items()
-        if not kinds.split or (kinds.test[place] and not kinds.test[first])
+        LeftOut(kinds.files[copy], f"it is the same photograph as {kinds.files[first].relative_to(kinds.folder)}")
+        for copy, first in copies(kinds.files).items()
+        if not kinds.split or (kinds.test[copy] and not kinds.test[first])
     ]
 
 
 def _vectors(
     kinds: KindFolder,
-    places: Int64Array,
+    rows: Int64Array,
     encoders: Sequence[Encoder],
     head: Head | None,
     cache: Path | None,
-    on_progress: OnStage | None,
+    on_stage: OnStage | None,
     threads: int | None,
 ) -> tuple[Float32Array, Int64Array, list[LeftOut]]:
-    """Unit vectors (m, d) of the photographs at `places` that could be read, their places (m,), and the others."""
+    """Unit vectors (m, d) of the photographs in `rows` that can be read, their rows (m,), and the other files."""
     from eval.feature_cache import features_of
 
     features: dict[str, Float32Array] = {}
-    files = [kinds.files[place] for place in places]
+    files = [kinds.files[row] for row in rows]
     failed: dict[Path, LeftOut] = {}
     for encoder in encoders:
         what = f"encoding with {encoder.name}"
-        tell = None if on_progress is None else lambda done, total, what=what: on_progress(what, done, total)
-        made = features_of(files, encoder, cache, tell, threads=threads)
-        failed |= {each.file: each for each in made.failed}
-        places, files = places[made.rows], [files[row] for row in made.rows]
-        features = {name: each[made.rows] for name, each in features.items()} | {encoder.fingerprint: made.features}
+        report = None if on_stage is None else partial(on_stage, what)
+        encoded = features_of(files, encoder, cache, report, threads=threads)
+        failed |= {each.file: each for each in encoded.failed}
+        rows, files = rows[encoded.rows], [files[row] for row in encoded.rows]
+        features = {name: each[encoded.rows] for name, each in features.items()}
+        features[encoder.fingerprint] = encoded.features
     vectors = head.project(features) if head else unit(features[encoders[0].fingerprint])
-    return vectors, places, list(failed.values())
+    return vectors, rows, list(failed.values())
 
 
-def _asking(kinds: KindFolder, places: Int64Array) -> tuple[BoolArray, list[LeftOut]]:
-    """Which of the photographs at `places` search, (m,), and those that would have nothing to find."""
-    searched = places[~kinds.test[places]] if kinds.split else places
-    there = np.bincount(kinds.kind[searched], minlength=len(kinds.names))
-    asks = kinds.test[places] if kinds.split else np.full(len(places), True)
-    alone = asks & (there[kinds.kind[places]] < (1 if kinds.split else 2))
+def _queries(kinds: KindFolder, rows: Int64Array) -> tuple[BoolArray, list[LeftOut]]:
+    """Which of the photographs in `rows` are queries (m,), and those that have nothing relevant to find."""
+    gallery = rows[~kinds.test[rows]] if kinds.split else rows
+    count = np.bincount(kinds.kind[gallery], minlength=len(kinds.names))
+    is_query = kinds.test[rows] if kinds.split else np.full(len(rows), True)
+    lone = is_query & (count[kinds.kind[rows]] < (1 if kinds.split else 2))
     reason = "none of its kind is among those searched" if kinds.split else "it is the only one of its kind"
-    return asks & ~alone, [LeftOut(kinds.files[place], reason) for place in places[alone]]
+    return is_query & ~lone, [LeftOut(kinds.files[row], reason) for row in rows[lone]]
 
 
-def _by_kind(kinds: KindFolder, queries: Int64Array, measured: GalleryResults) -> tuple[KindFigure, ...]:
+def _by_kind(kinds: KindFolder, queries: Int64Array, results: GalleryResults) -> tuple[KindFigure, ...]:
     own = kinds.kind[queries]
     count = np.bincount(own, minlength=len(kinds.names))
-    sums = np.bincount(own, measured.precision, len(kinds.names))
+    sums = np.bincount(own, results.precision, len(kinds.names))
     return tuple(
         KindFigure(kinds.names[kind], int(count[kind]), 100 * float(sums[kind] / count[kind]))
         for kind in np.flatnonzero(count)
     )
 
 
-def _confusions(kinds: KindFolder, queries: Int64Array, measured: GalleryResults) -> dict[tuple[str, str], int]:
-    pairs, counts = np.unique(np.stack([kinds.kind[queries], measured.voted]), axis=1, return_counts=True)
+def _confusions(kinds: KindFolder, queries: Int64Array, results: GalleryResults) -> dict[tuple[str, str], int]:
+    pairs, counts = np.unique(np.stack([kinds.kind[queries], results.voted]), axis=1, return_counts=True)
     return {
         (kinds.names[own], kinds.names[voted]): int(count)
         for own, voted, count in zip(pairs[0], pairs[1], counts, strict=True)
@@ -360,25 +367,23 @@ def _confusions(kinds: KindFolder, queries: Int64Array, measured: GalleryResults
 
 
 def _worst(
-    kinds: KindFolder, queries: Int64Array, gallery: Int64Array, measured: GalleryResults
+    kinds: KindFolder, queries: Int64Array, gallery: Int64Array, results: GalleryResults
 ) -> tuple[GallerySearch, ...]:
-    order = np.lexsort((-measured.similarities[:, 0], measured.precision))[:WORST]
+    order = np.lexsort((-results.similarities[:, 0], results.precision))[:WORST]
     searches = []
-    for place in order[measured.precision[order] < 1.0]:
-        found = tuple(
-            GalleryHit(kinds.files[row], kinds.names[kinds.kind[row]], bool(right), float(similarity))
-            for row, right, similarity in zip(
-                gallery[measured.rows[place]], measured.right[place], measured.similarities[place], strict=True
-            )
-        )
-        query = queries[place]
+    for number in order[results.precision[order] < 1.0]:
+        hits = zip(gallery[results.rows[number]], results.right[number], results.similarities[number], strict=True)
+        query = queries[number]
         searches.append(
             GallerySearch(
                 file=kinds.files[query],
                 kind=kinds.names[kinds.kind[query]],
-                voted=kinds.names[measured.voted[place]],
-                precision=100 * float(measured.precision[place]),
-                found=found,
+                voted=kinds.names[results.voted[number]],
+                precision=100 * float(results.precision[number]),
+                found=tuple(
+                    GalleryHit(kinds.files[row], kinds.names[kinds.kind[row]], bool(right), float(similarity))
+                    for row, right, similarity in hits
+                ),
             )
         )
     return tuple(searches)

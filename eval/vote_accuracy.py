@@ -1,20 +1,21 @@
-"""How far the kind by vote can be trusted, on photographs sorted into folders by kind.
+"""How reliable classification by k-NN vote is, on photographs sorted into folders by kind.
 
-Photographs of `test/` are asked about, those of `train/` vote; where nothing is set apart, each fifth is asked about
-and the others vote. Without a head the similarity is the cosine of the encoder's vectors and the vote is calibrated on
-those that vote, as a library does it (`service.kinds.vote_calibration`); a head brings its own calibration.
+Photographs of `test/` are classified by the votes of those of `train/`; without that split, each fifth in turn is
+classified by the others. Without a head the similarity is the cosine of the encoder's vectors and the vote is
+calibrated on the voting photographs, as a library does it (`service.kinds.vote_calibration`); a head brings its own
+calibration.
 
-- `accuracy`: share of right votes; `ece`: calibration error of the confidence in ten bins of equal width.
-- `unknown_auroc`: each kind in turn is taken from those that vote, the vote is calibrated without it, and confidence
-  has to tell the photographs of the other kinds from those of this one; the mean over the kinds. A head is fitted again
-  without the kind.
-- `known_lost`: share of the photographs whose kind votes that fall below the threshold; `unknown_found`: share of
-  those whose kind was taken away that do. `ece_mixed` is the calibration error where a tenth are of unknown kinds,
-  which is what the confidence is calibrated for.
-- `nearest_right` and `recommended_right`: share of the ten nearest, and of the ten that a library recommends, that are
-  of the photograph's kind.
+- `accuracy`: share of right votes; `ece`: expected calibration error of the confidence in ten bins of equal width.
+- `unknown_auroc`: each kind in turn is removed from the voting photographs, the vote is calibrated without it (a head
+  is fitted again without it), and AUROC says how well confidence separates the photographs of the other kinds from
+  those of the removed one; the mean over the kinds.
+- `known_lost`: share of the photographs of voting kinds whose confidence is below the threshold; `unknown_found`: the
+  same share of the photographs whose kind was removed. `ece_mixed`: calibration error where a tenth of the photographs
+  are of unknown kinds, which is what the confidence is calibrated for.
+- `nearest_right` and `recommended_right`: share of the ten nearest photographs, and of the ten that a library
+  recommends, that are of the photograph's kind.
 
-Intervals are bootstrap 95 % intervals over the photographs that are asked about.
+Intervals are bootstrap 95 % intervals over the classified photographs.
 """
 
 from __future__ import annotations
@@ -52,21 +53,22 @@ if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
 Refit = Callable[[Sequence[str]], Head]
-"""The head fitted anew on the photographs of some kinds only, by their names."""
+"""Fits the head again on the photographs of some kinds only, given by name."""
 
-MOST_LEFT_OUT = 50
-"""Kinds that are left out in turn; of more, these are drawn."""
+MOST_REMOVED = 50
+"""Kinds that are removed in turn; a random choice where there are more."""
 _FOLDS = 5
 _BATCH = 16
 _DEPTH = 200
-"""Photographs among which a library looks for more of the kind that wins."""
+"""Nearest photographs among which a library prefers those of the winning kind."""
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What was said of n photographs: `confidence` (n,) 0 to 1, whether it was `right`, and whether it was `known`.
+class VoteOutcomes:
+    """The votes on n photographs: `confidence` (n,), 0 to 1, `right` and `known` (n,), above the threshold.
 
-    `nearest` and `recommended` (n,) are the shares of the ten nearest and of ten recommended that are of the kind.
+    `nearest` and `recommended` (n,) are the shares of the ten nearest and of the ten recommended photographs that are
+    of the same kind.
     """
 
     confidence: Float64Array
@@ -75,13 +77,13 @@ class Judged:
     nearest: Float64Array
     recommended: Float64Array
 
-    def at(self, rows: AnyArray) -> Judged:
-        """Those of some rows, each as often as it is named."""
-        return Judged(*(getattr(self, each.name)[rows] for each in fields(self)))
+    def at(self, rows: AnyArray) -> VoteOutcomes:
+        """The outcomes in some rows, which may repeat."""
+        return VoteOutcomes(*(getattr(self, each.name)[rows] for each in fields(self)))
 
     @classmethod
-    def joined(cls, parts: Sequence[Judged]) -> Judged:
-        """The photographs of several parts, one behind the other."""
+    def concatenated(cls, parts: Sequence[VoteOutcomes]) -> VoteOutcomes:
+        """The outcomes of several parts, one after the other."""
         return cls(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)))
 
 
@@ -89,8 +91,8 @@ class Judged:
 class ClassifyReport:
     """Figures by name, with their intervals; shares and `accuracy` in percent, the others from 0 to 1.
 
-    `by_kind` has the AUROC of each kind that was left out. `refitted` says whether what was measured of unknown kinds
-    is of a head that had not seen them; True without a head.
+    `by_kind` has the AUROC of each removed kind. `refitted` says whether the figures of unknown kinds are those of a
+    head that had not seen them; True without a head.
     """
 
     figures: dict[str, float]
@@ -129,8 +131,8 @@ class ClassifyReport:
 
 
 @dataclass(frozen=True, eq=False)
-class _Photographs:
-    """`vectors` (n, dimension) by the name of what they were made with, kinds (n,), and which are asked about."""
+class _LabelledPhotographs:
+    """Kinds (n,) as indices of `names`, which photographs are in `test/` (n,), and whether that folder exists."""
 
     names: tuple[str, ...]
     kind: Int64Array
@@ -148,16 +150,24 @@ def eval_classify(
     threads: int | None = None,
     on_progress: OnStage = lambda what, done, total: None,
 ) -> ClassifyReport:
-    """Measure the vote on a folder of kinds; `data.kinds` says how it is laid out.
+    """Measure the vote on a folder of kinds, whose layout `data.kinds` describes.
 
-    `head` must look at `encoder` alone. `refit` fits it again without a kind; without it the head stays as it is, which
-    flatters what is measured of unknown kinds. `cache` keeps the features that a head looks at.
+    Args:
+        data: the folder.
+        encoder: encodes the photographs.
+        head: a head fitted on the features of `encoder` alone; None uses the encoder's vectors.
+        refit: fits the head again without a kind; None keeps the head as it is, which flatters the figures of unknown
+            kinds.
+        cache: folder that keeps the features for a head between runs.
+        threads: threads that decode; None is one per core.
+        on_progress: follows the progress.
 
-    Raises DataError for a folder that holds no such thing, or too few photographs or kinds to measure anything.
+    Raises:
+        DataError: the folder has another layout, or too few photographs or kinds.
     """
     start = time.monotonic()
     folder = read_kinds(data, is_photograph_name)
-    rows, left_out = _kept(folder)
+    rows, left_out = _usable(folder)
     files = [folder.files[row] for row in rows]
     if head is None:
         vectors, read, failed = _vectors_of(files, encoder, threads, lambda *how: on_progress("encoding", *how))
@@ -165,15 +175,15 @@ def eval_classify(
         vectors, read, failed = _features_of(files, encoder, cache, threads, lambda *how: on_progress("encoding", *how))
     rows = rows[read]
     left_out += [f"{each.file.relative_to(data)}: {each.reason}" for each in failed]
-    photographs = _Photographs(folder.names, folder.kind[rows], folder.test[rows], folder.split)
+    photographs = _LabelledPhotographs(folder.names, folder.kind[rows], folder.test[rows], folder.split)
     _check_enough(data, photographs)
-    measurement = _Measurement(photographs, vectors, encoder.fingerprint, head, refit, on_progress)
+    measurement = _VoteMeasurement(photographs, vectors, encoder.fingerprint, head, refit, on_progress)
     figures, intervals, by_kind = measurement.figures()
     return ClassifyReport(
         figures=figures,
         intervals=intervals,
         by_kind=by_kind,
-        photos=len(measurement.asked),
+        photos=len(measurement.classified),
         voting=int((~photographs.test).sum()),
         kinds=len(np.unique(photographs.kind)),
         split=folder.split,
@@ -188,32 +198,35 @@ def eval_classify(
 
 
 @dataclass(eq=False)
-class _Measurement:
-    photographs: _Photographs
+class _VoteMeasurement:
+    """Votes on all photographs, with all kinds and with each kind removed in turn."""
+
+    photographs: _LabelledPhotographs
     features: Float32Array
     fingerprint: str
     head: Head | None
     refit: Refit | None
     on_progress: OnStage
-    asked: Int64Array = field(init=False)
+    classified: Int64Array = field(init=False)
     vote: KnnVote = field(init=False)
 
     def figures(self) -> tuple[dict[str, float], dict[str, Interval], dict[str, float]]:
-        """The figures, their intervals, and AUROC by the kind that was left out."""
+        """The figures, their intervals, and AUROC by removed kind."""
         splits = list(_splits(self.photographs))
-        self.asked = np.concatenate([asked for _, asked in splits])
-        judged = self._judged(splits, self.photographs.kind, self.head)
-        kinds = _left_in_turn(self.photographs.kind)
-        without: dict[int, Judged] = {}
+        self.classified = np.concatenate([classified for _, classified in splits])
+        outcomes = self._outcomes(splits, self.photographs.kind, self.head)
+        kinds = _removed_kinds(self.photographs.kind)
+        without: dict[int, VoteOutcomes] = {}
         for done, kind in enumerate(kinds):
-            self.on_progress("leaving kinds out", done, len(kinds))
-            fewer = [(voting[self.photographs.kind[voting] != kind], asked) for voting, asked in splits]
-            without[int(kind)] = self._judged(fewer, self.photographs.kind, self._head_without(int(kind)))
-        self.on_progress("leaving kinds out", len(kinds), len(kinds))
-        own = self.photographs.kind[self.asked]
-        figures = _figures(judged, without, own, np.arange(len(own)))
+            self.on_progress("removing kinds", done, len(kinds))
+            fewer = [(voting[self.photographs.kind[voting] != kind], classified) for voting, classified in splits]
+            without[int(kind)] = self._outcomes(fewer, self.photographs.kind, self._head_without(int(kind)))
+        self.on_progress("removing kinds", len(kinds), len(kinds))
+        own = self.photographs.kind[self.classified]
+        figures = _figures(outcomes, without, own, np.arange(len(own)))
         drawn = [
-            _figures(judged, without, own, np.repeat(np.arange(len(own)), times)) for times in resample_counts(len(own))
+            _figures(outcomes, without, own, np.repeat(np.arange(len(own)), times))
+            for times in resample_counts(len(own))
         ]
         intervals = {name: interval([each.get(name, np.nan) for each in drawn]) for name in figures}
         names = self.photographs.names
@@ -223,68 +236,75 @@ class _Measurement:
     def _head_without(self, kind: int) -> Head | None:
         if self.head is None or self.refit is None:
             return self.head
-        there = np.unique(self.photographs.kind[~self.photographs.test])
-        return self.refit([self.photographs.names[each] for each in there if each != kind])
+        voting = np.unique(self.photographs.kind[~self.photographs.test])
+        return self.refit([self.photographs.names[each] for each in voting if each != kind])
 
-    def _judged(self, splits: Sequence[tuple[Int64Array, Int64Array]], kinds: Int64Array, head: Head | None) -> Judged:
+    def _outcomes(
+        self, splits: Sequence[tuple[Int64Array, Int64Array]], kinds: Int64Array, head: Head | None
+    ) -> VoteOutcomes:
         vectors = self.features if head is None else head.project({self.fingerprint: self.features})
         parts = []
-        for voting, asked in splits:
+        for voting, classified in splits:
             vote = _calibrated(vectors[voting], kinds[voting]) if head is None else head.vote
             self.vote = vote if not hasattr(self, "vote") else self.vote
-            parts.append(_votes(vote, vectors[asked], kinds[asked], vectors[voting], kinds[voting]))
-        return Judged.joined(parts)
+            parts.append(_votes(vote, vectors[classified], kinds[classified], vectors[voting], kinds[voting]))
+        return VoteOutcomes.concatenated(parts)
 
 
-def _figures(judged: Judged, without: dict[int, Judged], own: Int64Array, rows: Int64Array) -> dict[str, float]:
-    """All figures of the photographs in `rows`, each as often as it is named."""
-    at = judged.at(rows)
-    found = {
+def _figures(
+    outcomes: VoteOutcomes, without: dict[int, VoteOutcomes], own: Int64Array, rows: Int64Array
+) -> dict[str, float]:
+    """All figures of the photographs in `rows`, which may repeat."""
+    at = outcomes.at(rows)
+    figures = {
         "accuracy": 100 * float(at.right.mean()),
         "ece": calibration_error(at.confidence, at.right),
         "known_lost": 100 * float((~at.known).mean()),
         "nearest_right": 100 * float(at.nearest.mean()),
         "recommended_right": 100 * float(at.recommended.mean()),
     }
-    aurocs, lost, mixed = [], [], []
+    aurocs, below_threshold, mixed = [], [], []
     for kind, each in without.items():
         of_kind = own[rows] == kind
         if of_kind.any() and not of_kind.all():
             here = each.at(rows)
             aurocs.append(_auroc(here, of_kind))
-            lost.append((~here.known[of_kind]).mean())
+            below_threshold.append((~here.known[of_kind]).mean())
             weight = np.where(of_kind, UNKNOWN_SHARE / of_kind.sum(), (1.0 - UNKNOWN_SHARE) / (~of_kind).sum())
             mixed.append(calibration_error(here.confidence, here.right, weight))
     if aurocs:
-        found["unknown_auroc"] = float(np.mean(aurocs))
-        found["unknown_found"] = 100 * float(np.mean(lost))
-        found["ece_mixed"] = float(np.mean(mixed))
-    return found
+        figures["unknown_auroc"] = float(np.mean(aurocs))
+        figures["unknown_found"] = 100 * float(np.mean(below_threshold))
+        figures["ece_mixed"] = float(np.mean(mixed))
+    return figures
 
 
-def _auroc(judged: Judged, of_kind: BoolArray) -> float:
+def _auroc(outcomes: VoteOutcomes, of_kind: BoolArray) -> float:
+    """AUROC of the confidence as a detector of known kinds, against the photographs `of_kind` (n,), the removed one."""
     if not of_kind.any() or of_kind.all():
         return float("nan")
-    return auroc(judged.confidence[~of_kind], judged.confidence[of_kind])
+    return auroc(outcomes.confidence[~of_kind], outcomes.confidence[of_kind])
 
 
-def _votes(vote: KnnVote, vectors: Float32Array, own: Int64Array, voting: Float32Array, kinds: Int64Array) -> Judged:
-    """What `voting` (m, d) of `kinds` (m,) say of photographs (n, d) of the kinds `own` (n,)."""
+def _votes(
+    vote: KnnVote, vectors: Float32Array, own: Int64Array, voting: Float32Array, kinds: Int64Array
+) -> VoteOutcomes:
+    """The votes of `voting` (m, d) of `kinds` (m,) on photographs (n, d) of the kinds `own` (n,)."""
     depth = min(_DEPTH, len(voting))
-    similarities, found = [], []
+    similarities, neighbour_kinds = [], []
     for start in range(0, len(vectors), 256):
         each = np.clip(vectors[start : start + 256] @ voting.T, -1.0, 1.0)
         order = np.argsort(-each, axis=1, kind="stable")[:, :depth]
         similarities.append(np.take_along_axis(each, order, axis=1))
-        found.append(kinds[order])
-    voters, named = np.concatenate(similarities)[:, : vote.neighbours], np.concatenate(found)
-    winners, measures = count_votes(voters, named[:, : vote.neighbours], vote.temperature)
+        neighbour_kinds.append(kinds[order])
+    voters, votes = np.concatenate(similarities)[:, : vote.neighbours], np.concatenate(neighbour_kinds)
+    winners, measures = count_votes(voters, votes[:, : vote.neighbours], vote.temperature)
     confidence = vote.confidence(measures)
     known = confidence >= vote.min_confidence
-    # As the library recommends: of the kind that won first, where it is known.
-    first = np.argsort((named != winners[:, None]) & known[:, None], axis=1, kind="stable")
-    of_kind = named == own[:, None]
-    return Judged(
+    # A library recommends photographs of the winning kind first where it is known.
+    first = np.argsort((votes != winners[:, None]) & known[:, None], axis=1, kind="stable")
+    of_kind = votes == own[:, None]
+    return VoteOutcomes(
         confidence,
         winners == own,
         known,
@@ -294,19 +314,19 @@ def _votes(vote: KnnVote, vectors: Float32Array, own: Int64Array, voting: Float3
 
 
 def _calibrated(vectors: Float32Array, kinds: Int64Array) -> KnnVote:
-    """The vote that a library of these photographs would make for itself."""
+    """The vote that a library of these photographs would calibrate for itself."""
     ids = np.arange(len(kinds))
-    asked = np.sort(np.random.default_rng(0).permutation(ids)[:CALIBRATION_SAMPLE])
+    sample = np.sort(np.random.default_rng(0).permutation(ids)[:CALIBRATION_SAMPLE])
     chunks = [
         LabelledVectors(ids[first : first + 4096], vectors[first : first + 4096], kinds[first : first + 4096])
         for first in range(0, len(ids), 4096)
     ]
-    itself = [frozenset([int(row)]) for row in asked]
-    return calibrate(held_out_neighbours(vectors[asked], kinds[asked], chunks, itself, NEIGHBOURS)).vote
+    itself = [frozenset([int(row)]) for row in sample]
+    return calibrate(held_out_neighbours(vectors[sample], kinds[sample], chunks, itself, NEIGHBOURS)).vote
 
 
-def _splits(photographs: _Photographs) -> Iterator[tuple[Int64Array, Int64Array]]:
-    """Rows that vote, and rows that are asked about."""
+def _splits(photographs: _LabelledPhotographs) -> Iterator[tuple[Int64Array, Int64Array]]:
+    """Rows that vote, and rows that are classified."""
     if photographs.split:
         yield np.flatnonzero(~photographs.test), np.flatnonzero(photographs.test)
         return
@@ -315,14 +335,14 @@ def _splits(photographs: _Photographs) -> Iterator[tuple[Int64Array, Int64Array]
         yield np.flatnonzero(fold != each), np.flatnonzero(fold == each)
 
 
-def _left_in_turn(kinds: Int64Array) -> Int64Array:
-    """The kinds that are left out, in their order."""
+def _removed_kinds(kinds: Int64Array) -> Int64Array:
+    """The kinds that are removed in turn, sorted."""
     every = np.unique(kinds)
-    return np.sort(np.random.default_rng(0).permutation(every)[:MOST_LEFT_OUT])
+    return np.sort(np.random.default_rng(0).permutation(every)[:MOST_REMOVED])
 
 
-def _kept(folder: KindFolder) -> tuple[Int64Array, list[str]]:
-    """Places of the photographs that are measured, and what is left out: copies, and what is alone of its kind."""
+def _usable(folder: KindFolder) -> tuple[Int64Array, list[str]]:
+    """Rows of the photographs that are measured, and those left out: copies, and the only ones of their kind."""
     same = copies(folder.files)
     left_out = {
         copy: f"{folder.files[copy].relative_to(folder.folder)}: the same photograph as "
@@ -335,12 +355,12 @@ def _kept(folder: KindFolder) -> tuple[Int64Array, list[str]]:
     return rows, [left_out[row] for row in sorted(left_out)]
 
 
-def _check_enough(data: Path, photographs: _Photographs) -> None:
+def _check_enough(data: Path, photographs: _LabelledPhotographs) -> None:
     voting = photographs.kind[~photographs.test]
     if len(np.unique(voting)) < 3 or (photographs.split and not photographs.test.any()):
         raise DataError(
-            f"{data} has {len(np.unique(voting))} kinds that can be measured; at least 3 are needed, so that two are "
-            "left where one is taken away."
+            f"{data} has {len(np.unique(voting))} kinds that can be measured; at least 3 are needed, so that two "
+            "remain where one is removed."
         )
     try:
         _calibrated(np.zeros((len(voting), 1), np.float32), voting)
@@ -351,8 +371,8 @@ def _check_enough(data: Path, photographs: _Photographs) -> None:
 def _vectors_of(
     files: Sequence[Path], encoder: Encoder, threads: int | None, on_progress: OnProgress
 ) -> tuple[Float32Array, Int64Array, list[LeftOut]]:
-    """Vectors (m, dimension), the places (m,) of their files, and the files that cannot be read."""
-    vectors, places, failed = [], [], []
+    """Vectors (m, dimension), the rows (m,) of their files, and the files that cannot be read."""
+    vectors, rows, failed = [], [], []
 
     def prepared(file: Path) -> UInt8Array | str:
         try:
@@ -363,12 +383,11 @@ def _vectors_of(
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
         for start in range(0, len(files), _BATCH):
             batch = list(pool.map(prepared, files[start : start + _BATCH]))
-            fine = [place for place, each in enumerate(batch) if not isinstance(each, str)]
             vectors.append(encoder.encode_prepared([each for each in batch if not isinstance(each, str)]))
-            places += [start + place for place in fine]
-            failed += [LeftOut(files[start + place], each) for place, each in enumerate(batch) if isinstance(each, str)]
+            rows += [row for row, each in enumerate(batch, start) if not isinstance(each, str)]
+            failed += [LeftOut(files[row], each) for row, each in enumerate(batch, start) if isinstance(each, str)]
             on_progress(start + len(batch), len(files))
-    return np.concatenate(vectors), np.array(places, np.int64), failed
+    return np.concatenate(vectors), np.array(rows, np.int64), failed
 
 
 def _features_of(

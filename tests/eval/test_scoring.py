@@ -1,4 +1,4 @@
-"""Figures of matches against the slow, obvious way to compute them, and intervals that contain what they should."""
+"""Figures of matches against the slow, obvious way to compute them, and their intervals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CROWD = {"crowd_tau_b", "crowd_brier", "crowd_ece", "crowd_brier_base"}
 
 
 def some_pairs(experts: int = 400, crowd: int = 900, seed: int = 0) -> tuple[RatedPairs, Any]:
-    """Ratings that follow a hidden truth, and that truth."""
+    """Ratings sampled around a true match for each pair, and that match."""
     generator = np.random.default_rng(seed)
     n = experts + crowd
     photograph, text = generator.integers(0, 60, n), generator.integers(0, 50, n)
@@ -48,26 +48,28 @@ def some_pairs(experts: int = 400, crowd: int = 900, seed: int = 0) -> tuple[Rat
     return pairs, truth
 
 
-def naive_tau_c(said: list[float], so: list[float]) -> float:
+def naive_tau_c(predicted: list[float], observed: list[float]) -> float:
     """Kendall's τ_c pair by pair: 2 (concordant − discordant) / (n² (m − 1) / m)."""
     balance = sum(
-        np.sign(said[a] - said[b]) * np.sign(so[a] - so[b]) for a in range(len(said)) for b in range(a + 1, len(said))
+        np.sign(predicted[a] - predicted[b]) * np.sign(observed[a] - observed[b])
+        for a in range(len(predicted))
+        for b in range(a + 1, len(predicted))
     )
-    kinds = min(len(set(said)), len(set(so)))
-    return 100 * float(2 * balance / (len(said) ** 2 * (kinds - 1) / kinds))
+    values = min(len(set(predicted)), len(set(observed)))
+    return 100 * float(2 * balance / (len(predicted) ** 2 * (values - 1) / values))
 
 
 def test_expert_tau_leaves_own_captions_out_and_keeps_the_scores_separate() -> None:
     pairs, truth = some_pairs(experts=120)
-    said, so = [], []
+    predicted, observed = [], []
     for row in range(120):
         for score in pairs.grades[row]:
             if not pairs.own[row] and np.isfinite(score):
-                said.append(truth[row])
-                so.append(score)
+                predicted.append(truth[row])
+                observed.append(score)
     assert pairs.own[:120].any()
     figures = scoring_figures(pairs, truth, resamples=2).figures
-    assert figures["expert_tau_c"] == pytest.approx(naive_tau_c(said, so))
+    assert figures["expert_tau_c"] == pytest.approx(naive_tau_c(predicted, observed))
 
 
 def test_crowd_figures_against_single_votes() -> None:
@@ -110,17 +112,17 @@ def test_the_truth_is_calibrated_and_a_shifted_one_is_off_by_the_shift() -> None
 
 
 def test_bins_have_equal_mass_and_ties_share_one() -> None:
-    said = np.arange(30) / 30
-    bins = reliability(said, np.ones(30))
+    predicted = np.arange(30) / 30
+    bins = reliability(predicted, np.ones(30))
     assert bins.mass.tolist() == [2.0] * 15
-    assert bins.predicted[0] == pytest.approx(np.mean(said[:2]))
+    assert bins.predicted[0] == pytest.approx(np.mean(predicted[:2]))
     flat = reliability(np.full(30, 0.5), np.array([0.0, 1.0] * 15))
     assert (flat.predicted.tolist(), flat.observed.tolist(), flat.error) == ([0.5], [0.5], 0.0)
     heavy = reliability(np.array([0.1, 0.9]), np.array([0.0, 1.0]), np.array([3.0, 1.0]))
     assert heavy.error == pytest.approx((3 * 0.1 + 1 * 0.1) / 4)
 
 
-def test_reliability_looks_at_its_own_rows() -> None:
+def test_reliability_uses_expert_or_crowd_rows_only() -> None:
     pairs, truth = some_pairs()
     assert expert_reliability(pairs, truth).mass.sum() == 400
     assert crowd_reliability(pairs, truth).mass.sum() == (pairs.yes + pairs.no).sum()
@@ -134,14 +136,14 @@ def test_a_constant_match_orders_nothing() -> None:
 
 
 @pytest.mark.parametrize(("experts", "crowd", "names"), [(300, 0, EXPERT), (0, 300, CROWD), (9, 9, EXPERT | CROWD)])
-def test_figures_that_nobody_rated_are_left_out(experts: int, crowd: int, names: set[str]) -> None:
+def test_figures_without_ratings_are_left_out(experts: int, crowd: int, names: set[str]) -> None:
     pairs, truth = some_pairs(experts, crowd)
     report = scoring_figures(pairs, truth, resamples=5)
     assert set(report.figures) == set(report.intervals) == names
     assert (report.expert_pairs, report.crowd_pairs) == (experts, crowd)
 
 
-def test_intervals_hold_the_figure_and_narrow_with_the_number_of_photographs() -> None:
+def test_intervals_contain_the_figure_and_are_reproducible() -> None:
     pairs, truth = some_pairs()
     seen: list[tuple[int, int]] = []
     report = scoring_figures(pairs, truth, resamples=200, on_progress=lambda done, total: seen.append((done, total)))
@@ -152,7 +154,7 @@ def test_intervals_hold_the_figure_and_narrow_with_the_number_of_photographs() -
     assert scoring_figures(pairs, truth, resamples=200).intervals == report.intervals
 
 
-def test_photographs_are_what_is_drawn() -> None:
+def test_photographs_are_resampled_with_all_their_rows() -> None:
     pairs, truth = some_pairs(experts=60, crowd=0)
     times = next(resample_counts(60, 1, seed=5))
     rows = [row for row in range(60) for _ in range(times[pairs.photograph[row]])]
@@ -177,12 +179,12 @@ def test_paired_intervals_are_narrower_than_those_of_two_figures() -> None:
         paired_difference(pairs, truth, worse, "tau", resamples=1)
 
 
-def test_draws_without_a_row_are_left_out_of_intervals() -> None:
+def test_intervals_ignore_draws_without_rows() -> None:
     assert interval([1.0, float("nan"), 1.0]) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("spoil", [lambda each: each[:-1], lambda each: np.where(each == each[3], np.nan, each)])
-def test_matches_that_are_none_are_refused(spoil: Any) -> None:
+def test_invalid_matches_are_refused(spoil: Any) -> None:
     pairs, truth = some_pairs(30, 30)
     with pytest.raises(ValueError, match="finite and of shape"):
         scoring_figures(pairs, spoil(truth), resamples=1)

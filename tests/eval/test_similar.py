@@ -1,4 +1,4 @@
-"""The measure of kinds, against figures worked out by hand and against chance."""
+"""Retrieval of kinds, against figures worked out by hand and against chance."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def line(similarities: list[float], kinds: list[int], own: int = 0, vote: KnnVot
     return search_gallery(np.ones((1, 1), np.float32), np.array([own]), gallery, np.array(kinds), vote=vote)
 
 
-def test_fewer_than_ten_relevant_are_divided_by_their_number() -> None:
+def test_precision_is_divided_by_fewer_than_ten_relevant() -> None:
     found = line([0.9, 0.8, 0.7, 0.6], [0, 1, 0, 0])
     assert found.precision[0] == pytest.approx((1 / 1 + 2 / 3 + 3 / 4) / 3)
     assert found.rows.tolist() == [[0, 1, 2, 3]]
     assert found.right.tolist() == [[True, False, True, True]]
 
 
-def test_more_than_ten_relevant_are_divided_by_ten() -> None:
-    # Twelve relevant ones, of which the first ten places hold the even ones.
+def test_precision_is_divided_by_at_most_ten() -> None:
+    # Twelve relevant ones, five of them among the first ten, at every other rank.
     kinds = [0, 1] * 5 + [0] * 7
-    found = line([1.0 - 0.01 * place for place in range(17)], kinds)
+    found = line([1.0 - 0.01 * rank for rank in range(17)], kinds)
     assert found.precision[0] == pytest.approx((1 + 2 / 3 + 3 / 5 + 4 / 7 + 5 / 9) / 10)
 
 
-def test_what_lies_behind_the_tenth_place_does_not_count() -> None:
-    found = line([1.0 - 0.01 * place for place in range(11)], [1] * 10 + [0])
+def test_hits_after_the_tenth_do_not_count() -> None:
+    found = line([1.0 - 0.01 * rank for rank in range(11)], [1] * 10 + [0])
     assert found.precision[0] == 0.0
 
 
-def test_all_ten_right_make_one() -> None:
-    assert line([1.0 - 0.01 * place for place in range(12)], [0] * 11 + [1]).precision[0] == pytest.approx(1.0)
+def test_ten_right_hits_have_precision_one() -> None:
+    assert line([1.0 - 0.01 * rank for rank in range(12)], [0] * 11 + [1]).precision[0] == pytest.approx(1.0)
 
 
-def test_of_equally_similar_ones_those_of_other_kinds_stand_first() -> None:
+def test_ties_rank_other_kinds_first() -> None:
     found = line([0.5] * 12, [0] * 6 + [1] * 6)
     assert found.right.tolist() == [[False] * 6 + [True] * 4]
 
@@ -68,51 +68,51 @@ def test_the_vote_is_weighted_by_similarity() -> None:
     assert line([0.3, -0.9, -0.9], [0, 1, 1]).voted[0] == 0
 
 
-def test_the_vote_of_a_head_is_its_own() -> None:
+def test_a_head_votes_in_its_own_way() -> None:
     similarities = [0.9, 0.5, 0.45, 0.44, 0.43, 0.42]
     assert line(similarities, [0, 1, 1, 1, 1, 1]).voted[0] == 1
     assert line(similarities, [0, 1, 1, 1, 1, 1], vote=VOTE).voted[0] == 0
 
 
-def test_more_neighbours_than_ten_may_vote() -> None:
+def test_more_than_ten_neighbours_may_vote() -> None:
     many = KnnVote(15, 10.0, 1.0, 0.0, 0.0, 0.0)
-    similarities, kinds = [1.0 - 0.01 * place for place in range(15)], [0] * 7 + [1] * 8
+    similarities, kinds = [1.0 - 0.01 * rank for rank in range(15)], [0] * 7 + [1] * 8
     found = line(similarities, kinds, vote=many)
     assert found.voted[0] == 1
     assert found.rows.shape == (1, 10)
 
 
-def test_nothing_to_find_is_refused() -> None:
-    with pytest.raises(ValueError, match="one of its kind"):
+def test_queries_without_relevant_photographs_are_refused() -> None:
+    with pytest.raises(ValueError, match="another photograph of its kind"):
         line([0.5], [1])
-    with pytest.raises(ValueError, match="one of its kind"):
+    with pytest.raises(ValueError, match="another photograph of its kind"):
         search_gallery(
             np.ones((1, 1), np.float32), np.array([0]), np.ones((2, 1), np.float32), np.array([0, 1]), np.array([0])
         )
 
 
-def test_random_vectors_have_the_figures_of_chance() -> None:
+def test_random_vectors_score_as_chance() -> None:
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(2000, 16)).astype(np.float32)
     kinds = generator.permutation(np.repeat(np.arange(5), 400))
     found = search_gallery(vectors[:1000], kinds[:1000], vectors[1000:], kinds[1000:])
     figures, intervals = figures_of(found, kinds[:1000])
-    # Of ten places each right with p = 1/5: E[AP@10] = p/10 · Σ (1 + (i - 1) p) / i.
-    expected = 100 * sum(0.2 * (1 + (place - 1) * 0.2) / place for place in range(1, 11)) / 10
+    # Of ten ranks each right with p = 1/5: E[AP@10] = p/10 · Σ (1 + (i - 1) p) / i.
+    expected = 100 * sum(0.2 * (1 + (rank - 1) * 0.2) / rank for rank in range(1, 11)) / 10
     assert intervals["map10"][0] < expected < intervals["map10"][1]
     assert figures["r1"] == pytest.approx(20, abs=5)
     assert figures["vote_accuracy"] == pytest.approx(20, abs=5)
 
 
-def test_intervals_lie_around_their_figures() -> None:
-    measured = GalleryResults(
+def test_intervals_contain_their_figures() -> None:
+    results = GalleryResults(
         precision=np.array([0.0, 0.5, 1.0, 1.0]),
         voted=np.array([1, 0, 0, 0]),
         rows=np.zeros((4, 1), np.int64),
         similarities=np.zeros((4, 1), np.float32),
         right=np.array([[False], [False], [True], [True]]),
     )
-    figures, intervals = figures_of(measured, np.zeros(4, np.int64))
+    figures, intervals = figures_of(results, np.zeros(4, np.int64))
     assert figures == {"map10": 62.5, "r1": 50.0, "vote_accuracy": 75.0}
     assert all(low < figures[name] < high for name, (low, high) in intervals.items())
 
@@ -148,8 +148,8 @@ def head_of(encoder: Encoder) -> Head:
 
 
 def test_a_folder_is_measured(folder: Path, tiny: Encoder) -> None:
-    told: list[tuple[str, int, int]] = []
-    report = eval_similar(folder, [tiny], on_progress=lambda *step: told.append(step))
+    stages: list[tuple[str, int, int]] = []
+    report = eval_similar(folder, [tiny], on_progress=lambda *step: stages.append(step))
     assert (report.photos, report.searched, report.leave_one_out) == (7, 8, False)
     assert report.figures["r1"] == pytest.approx(100 * 6 / 7)
     assert {each.kind: each.photos for each in report.by_kind} == {"blue": 3, "red": 4}
@@ -160,7 +160,7 @@ def test_a_folder_is_measured(folder: Path, tiny: Encoder) -> None:
     assert worst.file == folder / "test/red/wrong.png"
     assert [found.right for found in worst.found] == [False] * 4 + [True] * 4
     assert worst.found[0].similarity > worst.found[-1].similarity
-    assert told[-1][1:] == (15, 15)
+    assert stages[-1][1:] == (15, 15)
 
 
 def test_the_report_as_json_names_photographs_inside_the_folder(folder: Path, tiny: Encoder) -> None:
@@ -172,7 +172,7 @@ def test_the_report_as_json_names_photographs_inside_the_folder(folder: Path, ti
     assert facts["head"] is None
 
 
-def test_the_same_photograph_in_train_and_test_is_left_out_of_the_figure(folder: Path, tiny: Encoder) -> None:
+def test_copies_in_train_and_test_are_left_out(folder: Path, tiny: Encoder) -> None:
     (folder / "test/red/copy.png").write_bytes((folder / "train/blue/0.png").read_bytes())
     report = eval_similar(folder, [tiny])
     assert report.photos == 7
@@ -207,14 +207,14 @@ def test_photographs_that_cannot_be_read_are_named(folder: Path, tiny: Encoder) 
     assert report.photos == 3
 
 
-def test_nothing_to_measure_is_said(tmp_path: Path, tiny: Encoder) -> None:
+def test_a_folder_with_nothing_to_measure_is_refused(tmp_path: Path, tiny: Encoder) -> None:
     picture(tmp_path / "red/1.png", RED, 0)
     picture(tmp_path / "blue/1.png", BLUE, 0)
     with pytest.raises(DataError, match="No photograph in"):
         eval_similar(tmp_path, [tiny])
 
 
-def test_a_head_is_what_looks(folder: Path, tiny: Encoder) -> None:
+def test_a_head_provides_the_similarity(folder: Path, tiny: Encoder) -> None:
     bare, headed = eval_similar(folder, [tiny]), eval_similar(folder, [tiny], head_of(tiny))
     assert headed.figures["map10"] == pytest.approx(bare.figures["map10"])
     assert headed.head == "cosine"
@@ -230,7 +230,7 @@ def test_a_head_of_another_encoder_is_refused(folder: Path, tiny: Encoder) -> No
 
 
 class _Renamed:
-    """What names an encoder, and nothing more."""
+    """Name and fingerprint of an encoder, and nothing more."""
 
     name = "local-dir:renamed"
 
@@ -238,7 +238,7 @@ class _Renamed:
         self.fingerprint = fingerprint
 
 
-def test_the_features_of_mini_tell_flowers_apart(shared_data: Path, tmp_path: Path) -> None:
+def test_the_features_of_mini_distinguish_flowers(shared_data: Path, tmp_path: Path) -> None:
     flowers = shared_data / "flowers"
     if not flowers.is_dir():
         pytest.skip(f"no photographs of flowers in {flowers}")

@@ -1,4 +1,4 @@
-"""What is measured of the vote: accuracy, calibration, and whether kinds that were left out are told."""
+"""Figures of the vote: accuracy, calibration, and whether removed kinds are recognised as unknown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_kinds_that_lie_apart_are_told_and_their_absence_is_seen(folder: Path) -> None:
+def test_distinct_kinds_are_classified_and_unknown_ones_recognised(folder: Path) -> None:
     report = eval_classify(folder, ColourEncoder())  # type: ignore[arg-type]
     assert (report.photos, report.voting, report.kinds, report.split) == (12, 36, 3, True)
     assert report.figures["accuracy"] == 100.0
@@ -43,19 +43,19 @@ def test_kinds_that_lie_apart_are_told_and_their_absence_is_seen(folder: Path) -
     assert facts["refitted"] is True
 
 
-def test_without_a_test_part_each_fifth_is_asked_about(folder: Path) -> None:
+def test_without_a_test_folder_each_fifth_is_classified(folder: Path) -> None:
     report = eval_classify(folder / "train", ColourEncoder())  # type: ignore[arg-type]
     assert (report.photos, report.voting, report.split) == (36, 36, False)
     assert report.figures["accuracy"] == 100.0
 
 
-def test_what_is_recommended_is_more_often_of_the_kind_than_what_is_nearest(tmp_path: Path) -> None:
+def test_recommendations_are_more_often_of_the_kind_than_neighbours(tmp_path: Path) -> None:
     reds = {f"red {green}": (200, green, 40) for green in (20, 50, 80)}
     report = eval_classify(sort_by_kind(tmp_path, each=14, kinds=reds), ColourEncoder())  # type: ignore[arg-type]
     assert 60.0 < report.figures["nearest_right"] < report.figures["recommended_right"] < 100.0
 
 
-def test_copies_and_what_is_alone_or_broken_are_named_and_left_out(folder: Path) -> None:
+def test_copies_lone_and_broken_photographs_are_left_out_and_named(folder: Path) -> None:
     (folder / "test" / "fern" / "copy.png").write_bytes((folder / "train" / "poppy" / "0.png").read_bytes())
     (folder / "test" / "fern" / "broken.png").write_bytes(b"x")
     sort_by_kind(folder / "train", each=1, kinds={"rare": (200, 200, 0)}, first_seed=900)
@@ -69,30 +69,30 @@ def test_copies_and_what_is_alone_or_broken_are_named_and_left_out(folder: Path)
     ]
 
 
-def test_a_head_is_fitted_again_without_the_kind_that_is_left_out(folder: Path) -> None:
+def test_a_head_is_fitted_again_without_each_removed_kind(folder: Path) -> None:
     head = a_head(a_part(width=4))
-    asked: list[Sequence[str]] = []
+    fitted: list[Sequence[str]] = []
 
     def refit(kinds: Sequence[str]) -> Head:
-        asked.append(kinds)
+        fitted.append(kinds)
         return head
 
     report = eval_classify(folder, ColourEncoder(), head, refit=refit)  # type: ignore[arg-type]
-    assert sorted(map(tuple, asked)) == [("fern", "gentian"), ("fern", "poppy"), ("gentian", "poppy")]
+    assert sorted(map(tuple, fitted)) == [("fern", "gentian"), ("fern", "poppy"), ("gentian", "poppy")]
     assert report.vote == head.vote.facts()
     assert (report.refitted, report.head) == (True, "by hand")
     assert report.figures["accuracy"] == 100.0
     assert not eval_classify(folder, ColourEncoder(), head).refitted  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("each", "kinds", "said"), [(12, 2, "at least 3 are needed"), (2, 3, "is too small")])
-def test_too_little_to_be_measured_gets_a_sentence(tmp_path: Path, each: int, kinds: int, said: str) -> None:
+@pytest.mark.parametrize(("each", "kinds", "message"), [(12, 2, "at least 3 are needed"), (2, 3, "is too small")])
+def test_too_few_photographs_or_kinds_are_reported(tmp_path: Path, each: int, kinds: int, message: str) -> None:
     sort_by_kind(tmp_path, each=each, kinds=dict(list(COLOURS.items())[:kinds]))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         eval_classify(tmp_path, ColourEncoder())  # type: ignore[arg-type]
 
 
-def test_calibration_error_weighs_its_rows() -> None:
+def test_calibration_error_is_weighted() -> None:
     confidence, right = np.array([0.9, 0.1]), np.array([True, True])
     assert calibration_error(confidence, right, np.array([1.0, 1.0])) == pytest.approx(0.5)
     assert calibration_error(confidence, right, np.array([9.0, 1.0])) == pytest.approx(0.18)
