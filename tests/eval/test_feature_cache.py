@@ -73,7 +73,7 @@ def test_a_photograph_that_cannot_be_read_is_named_and_left_out(files: list[Path
     assert len(made.features) == 4
     assert [each.file for each in made.failed] == [files[1], files[3]]
     assert "not a photograph" in made.failed[0].reason
-    assert "not there" in made.failed[1].reason
+    assert "does not exist" in made.failed[1].reason
 
 
 def test_a_content_is_encoded_once(files: list[Path], encoder: Any) -> None:
