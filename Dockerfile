@@ -17,8 +17,8 @@ ENV PIP_NO_CACHE_DIR=1 \
 RUN python -m venv /opt/smysl
 ENV PATH=/opt/smysl/bin:$PATH
 
-# Before the source, so that a change of the source does not download it again.
-# uv knows where the wheels of torch without CUDA are, which would add gigabytes.
+# Before the source, so that a change of the source does not download torch again.
+# uv finds the wheels of torch without CUDA, which would add gigabytes.
 RUN pip install uv==0.13.9 \
     && uv pip install --python /opt/smysl/bin/python --torch-backend=cpu torch==2.13.0 torchvision==0.28.0
 
@@ -30,7 +30,7 @@ COPY data data
 COPY eval eval
 RUN pip install .
 
-# Away from the source: what is asked here is the installed package.
+# Outside the source folder, so that Python imports the installed package.
 WORKDIR /opt/models
 RUN python -c "import sys; from service.encoder.models import ensure_downloaded; ensure_downloaded(sys.argv[1], timeout_s=30)" "$MODEL"
 
@@ -56,10 +56,10 @@ WORKDIR /home/smysl
 VOLUME ["/library", "/photographs"]
 EXPOSE 8000
 
-# urlopen raises for every answer that is no success, and the exit code follows. The image has no curl.
+# urlopen raises for every unsuccessful status, so the exit code is not 0. The image has no curl.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=8)"]
 
 ENTRYPOINT ["smysl"]
-# All addresses of the container; which of them the world sees is decided by what is published.
+# Listens on all addresses of the container; --publish decides who can reach it.
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000", "/photographs"]

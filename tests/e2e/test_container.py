@@ -54,14 +54,14 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-def test_runs_as_a_user_without_rights() -> None:
+def test_runs_as_an_unprivileged_user() -> None:
     names = [name for name, _ in instructions(-1)]
     assert only("USER") == "10001"
     assert "useradd --uid 10001" in only("RUN")
     assert names.index("USER") < names.index("ENTRYPOINT")
 
 
-def test_installs_the_same_torch_as_the_project() -> None:
+def test_installs_the_torch_versions_of_the_project() -> None:
     wanted = [name for name in project()["project"]["dependencies"] if name.startswith("torch")]
     commands = [rest for name, rest in instructions(0) if name == "RUN"]
     (torch,) = [command for command in commands if "torch" in command]
@@ -70,20 +70,21 @@ def test_installs_the_same_torch_as_the_project() -> None:
     assert "pip install ." in commands
 
 
-def test_copies_everything_that_the_package_is_made_of() -> None:
-    copied = {rest.split()[0] for name, rest in instructions(0) if name == "COPY"}
-    packages = set(project()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+def test_copies_all_packages() -> None:
+    copied = {source for name, rest in instructions(0) if name == "COPY" for source in rest.split()[:-1]}
+    wheel = project()["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packages = {*wheel["packages"], *(file for file in wheel["force-include"] if "/" not in file)}
     assert packages <= copied
-    let_in = {
+    not_ignored = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
         if line.startswith("!")
     }
-    assert packages | {"pyproject.toml", "README.md", "LICENSE"} == let_in
-    assert all((ROOT / name).exists() for name in let_in)
+    assert packages | {"pyproject.toml", "README.md", "LICENSE"} == not_ignored
+    assert all((ROOT / name).exists() for name in not_ignored)
 
 
-def test_settings_of_the_image_are_ones_that_the_program_reads() -> None:
+def test_environment_variables_of_the_image_are_settings() -> None:
     named = {key.removeprefix("SMYSL_").lower() for key in environment() if key.startswith("SMYSL_")}
     assert named == {"library", "model"}
     assert named <= set(Settings.model_fields)
@@ -93,13 +94,13 @@ def test_settings_of_the_image_are_ones_that_the_program_reads() -> None:
     assert ("COPY", f"--from=build --chown=smysl:smysl {models} {models}") in instructions(-1)
 
 
-def test_the_step_that_puts_the_weights_in_works() -> None:
+def test_the_step_that_downloads_the_weights_works() -> None:
     (step,) = [rest for name, rest in instructions(0) if name == "RUN" and "ensure_downloaded" in rest]
     program = step.removeprefix('python -c "').removesuffix('" "$MODEL"')
     subprocess.run([sys.executable, "-c", program, "mini"], check=True, cwd=ROOT)
 
 
-class Health(BaseHTTPRequestHandler):
+class HealthHandler(BaseHTTPRequestHandler):
     """Answers /health with one status, everything else with 404."""
 
     def __init__(self, status: int, *arguments: Any) -> None:
@@ -114,10 +115,10 @@ class Health(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_health_check_follows_the_service(status: int, healthy: bool) -> None:
+def test_the_health_check_fails_when_the_service_does(status: int, healthy: bool) -> None:
     command = json.loads(only("HEALTHCHECK").split("CMD", 1)[1])
     assert command[:2] == ["python", "-c"]
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Health, status)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(HealthHandler, status)) as server:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         program = command[2].replace(":8000/", f":{server.server_port}/")
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
@@ -125,12 +126,12 @@ def test_health_check_follows_the_service(status: int, healthy: bool) -> None:
     assert (done.returncode == 0) == healthy
 
 
-def test_command_is_one_that_the_program_knows() -> None:
+def test_the_command_of_the_image_exists() -> None:
     assert json.loads(only("ENTRYPOINT")) == ["smysl"]
     command = json.loads(only("CMD"))
     assert command == ["serve", "--host", "0.0.0.0", "--port", "8000", "/photographs"]  # noqa: S104
     program = "import sys; sys.argv = ['smysl', *sys.argv[1:]]; from service.cli.app import main; main()"
-    asked = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program, *command, "--help"],
         capture_output=True,
         text=True,
@@ -138,7 +139,7 @@ def test_command_is_one_that_the_program_knows() -> None:
         cwd=ROOT,
         env={"COLUMNS": "120", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
     )
-    assert "--host" in asked.stdout
+    assert "--host" in done.stdout
 
 
 def test_library_and_photographs_are_volumes() -> None:
@@ -150,13 +151,13 @@ def test_library_and_photographs_are_volumes() -> None:
     assert "library" in compose()["volumes"]
 
 
-def test_is_published_on_loopback_only() -> None:
+def test_the_port_is_published_on_loopback_only() -> None:
     (port,) = compose()["services"]["smysl"]["ports"]
     assert port == "127.0.0.1:${PORT:-8000}:8000"
     assert only("EXPOSE") == "8000"
 
 
-def test_model_of_the_compose_file_reaches_the_build() -> None:
+def test_the_model_of_the_compose_file_reaches_the_build() -> None:
     assert compose()["services"]["smysl"]["build"]["args"] == {"MODEL": "${MODEL:-mini}"}
     assert ("ARG", "MODEL=mini") in instructions(0)
     assert ("ARG", "MODEL=mini") in instructions(-1)
