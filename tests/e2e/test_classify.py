@@ -1,4 +1,4 @@
-"""Classifying flowers as people do: real photographs, the built-in model, real processes."""
+"""Classifying photographs of flowers with the built-in model, on the command line and over HTTP."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ import pytest
 
 from tests.conftest import SMYSL, RunningService, _address
 
-EACH = 8
-"""Photographs of each flower in the library; enough that most votes are right."""
-ASKED = 2
+TRAIN, TEST = 8, 2
+"""Photographs of each kind in the library, enough that most votes are right, and photographs to classify."""
 
 
 @pytest.fixture(scope="module")
 def flowers(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few flowers of each kind in train/ and test/."""
+    """A few photographs of each kind in train/ and test/."""
     source = shared_data / "flowers"
     if not source.is_dir():
         pytest.skip(f"no flowers in {source}")
     folder = tmp_path_factory.mktemp("flowers")
-    for part, count in (("train", EACH), ("test", ASKED)):
+    for part, count in (("train", TRAIN), ("test", TEST)):
         for kind in sorted(each.name for each in (source / part).iterdir()):
             (folder / part / kind).mkdir(parents=True)
             for file in sorted((source / part / kind).iterdir())[:count]:
@@ -44,12 +43,12 @@ def run(*arguments: str) -> str:
     return subprocess.run([*SMYSL, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def test_a_folder_becomes_a_table(flowers: Path, library: Path, tmp_path: Path) -> None:
+def test_a_folder_is_classified_into_a_csv(flowers: Path, library: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     run("classify", str(flowers / "test"), "--csv", str(out), "--library", str(library))
     with out.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 5 * ASKED
+    assert len(rows) == 5 * TEST
     right = sum(row["kind"] == Path(row["file"]).parent.name for row in rows)
     assert right >= 0.6 * len(rows)
     assert all(Path(row["recommended_10"]).is_file() for row in rows)
@@ -58,8 +57,8 @@ def test_a_folder_becomes_a_table(flowers: Path, library: Path, tmp_path: Path) 
 
 def test_the_service_answers_the_same_as_the_command(flowers: Path, library: Path) -> None:
     files = sorted((flowers / "test").rglob("*.jpg"))
-    said = run("classify", *map(str, files), "--json", "--library", str(library))
-    told = {Path(line["file"]).name: line["kind"] for line in map(json.loads, said.splitlines())}
+    output = run("classify", *map(str, files), "--json", "--library", str(library))
+    kinds = {Path(line["file"]).name: line["kind"] for line in map(json.loads, output.splitlines())}
     process = subprocess.Popen(
         [*SMYSL, "serve", "--library", str(library), "--port", "0"], stderr=subprocess.PIPE, text=True
     )
@@ -80,4 +79,4 @@ def test_the_service_answers_the_same_as_the_command(flowers: Path, library: Pat
         process.wait(30)
         if process.stderr:
             process.stderr.close()
-    assert {line["file"]: line["kind"] for line in lines} == told
+    assert {line["file"]: line["kind"] for line in lines} == kinds

@@ -1,4 +1,4 @@
-"""The real service in a process of its own: where it listens, what it survives, how it ends."""
+"""The real service in its own process: where it listens, how it handles many or broken requests, how it stops."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ CLIENTS = 16
 
 @dataclass(frozen=True)
 class Running:
-    """A service that was announced, what it said until then, and where the rest of its log goes."""
+    """A started service: its address, its log up to the announcement, and the file with all of its log."""
 
     url: str
     port: int
     process: subprocess.Popen[str]
-    said: str
-    log: Path
+    startup_log: str
+    log_file: Path
 
-    def told(self) -> str:
-        return self.log.read_text()
+    def log(self) -> str:
+        return self.log_file.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +67,21 @@ def library(tmp_path_factory: pytest.TempPathFactory, photographs: Path, tiny: E
 
 @contextmanager
 def serving(log: Path, *arguments: object, **variables: str) -> Iterator[Running]:
-    """Start the service and wait until it says where it is; end it if the test has not."""
+    """Start the service and wait for its announcement; kill it at the end if it still runs."""
     environment = os.environ | {"SMYSL_DEVICE": "cpu", "SMYSL_PRECISION": "fp32"} | variables
     with log.open("w") as stderr:
         command = [*SMYSL, "serve", "--port", "0", *map(str, arguments)]
         process = subprocess.Popen(command, stderr=stderr, stdout=stderr, text=True, env=environment)
     try:
         for _ in range(600):
-            said = log.read_text()
-            if found := re.search(r"smysl is at (http://[^ ]+:(\d+))", said):
+            output = log.read_text()
+            if found := re.search(r"smysl is at (http://[^ ]+:(\d+))", output):
                 break
-            assert process.poll() is None, said
+            assert process.poll() is None, output
             time.sleep(0.1)
         else:
-            raise AssertionError(f"the service did not start: {said}")
-        yield Running(found[1], int(found[2]), process, said, log)
+            raise AssertionError(f"the service did not start: {output}")
+        yield Running(found[1], int(found[2]), process, output, log)
     finally:
         if process.poll() is None:
             process.kill()
@@ -96,7 +96,7 @@ def running(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def received(client: socket.socket) -> bytes:
-    """All that comes until the service closes the connection."""
+    """Everything until the service closes the connection."""
     answer = b""
     with suppress(ConnectionResetError):
         while piece := client.recv(65536):
@@ -111,20 +111,20 @@ def reaches(address: str, port: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives 127.0.0.2 to every machine")
-def test_it_listens_on_loopback_unless_told_otherwise(running: Running, library: Path, tmp_path: Path) -> None:
+def test_it_listens_on_loopback_only_unless_host_is_given(running: Running, library: Path, tmp_path: Path) -> None:
     assert running.url == f"http://127.0.0.1:{running.port}"
-    assert "Warning" not in running.said
+    assert "Warning" not in running.startup_log
     assert reaches("127.0.0.1", running.port)
     assert not reaches("127.0.0.2", running.port)
     with serving(tmp_path / "log", "--library", library, "--host", "0.0.0.0") as open_to_all:  # noqa: S104
-        warning = open_to_all.said.splitlines()[0]
+        warning = open_to_all.startup_log.splitlines()[0]
         assert warning.startswith("Warning: listening on 0.0.0.0, so everybody who can reach this machine can search")
         assert warning.endswith(".")
         assert open_to_all.url == f"http://localhost:{open_to_all.port}"
         assert reaches("127.0.0.2", open_to_all.port)
 
 
-def test_a_port_that_is_taken(library: Path) -> None:
+def test_a_port_in_use_is_reported(library: Path) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -146,7 +146,7 @@ def test_a_port_that_is_taken(library: Path) -> None:
         (["/no/such/folder"], "There is no folder /no/such/folder"),
     ],
 )
-def test_what_cannot_be_served_is_a_sentence(library: Path, arguments: list[str], says: str) -> None:
+def test_hosts_and_folders_that_do_not_exist_are_reported(library: Path, arguments: list[str], says: str) -> None:
     command = [*SMYSL, "serve", "--library", str(library), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -154,7 +154,7 @@ def test_what_cannot_be_served_is_a_sentence(library: Path, arguments: list[str]
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_health_asks_the_model_and_the_index(library: Path, tmp_path: Path) -> None:
+def test_health_notices_vectors_of_another_model(library: Path, tmp_path: Path) -> None:
     copy = tmp_path / "library"
     shutil.copytree(library, copy)
     with serving(tmp_path / "log", "--library", copy) as service:
@@ -171,11 +171,11 @@ def test_health_asks_the_model_and_the_index(library: Path, tmp_path: Path) -> N
             catalog.execute(query, (own,))
             catalog.commit()
         assert httpx.get(f"{service.url}/health").status_code == 200
-        assert "Traceback" not in service.told()
+        assert "Traceback" not in service.log()
 
 
 def ask(client: httpx.Client, number: int) -> tuple[dict[int, float], str, float, bytes]:
-    """What the service says to four different requests: similarities by id, a name, a similarity, a thumbnail."""
+    """Results of four different requests: similarities by id, name of the best hit, similarity, thumbnail."""
     question = f"photograph {number} of something"
     hits = client.get("/search", params={"text": question, "k": 12}).json()["hits"]
     photo = {"photo": jpeg(number % 12, (200, 150))}
@@ -185,7 +185,7 @@ def ask(client: httpx.Client, number: int) -> tuple[dict[int, float], str, float
     return {hit["id"]: hit["similarity"] for hit in hits}, like["name"], score["similarity"], thumbnail
 
 
-def test_many_clients_at_once_get_the_answers_of_one(running: Running) -> None:
+def test_concurrent_clients_get_the_same_answers_as_a_single_one(running: Running) -> None:
     with httpx.Client(base_url=running.url) as client:
         alone = [ask(client, number) for number in range(CLIENTS)]
     assert [name for _, name, _, _ in alone] == [f"{number % 12}.jpg" for number in range(CLIENTS)]
@@ -202,10 +202,10 @@ def test_many_clients_at_once_get_the_answers_of_one(running: Running) -> None:
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(one, range(CLIENTS)))
-    assert "Traceback" not in running.told()
+    assert "Traceback" not in running.log()
 
 
-def test_an_endless_upload_is_cut_off(running: Running) -> None:
+def test_an_endless_upload_is_stopped(running: Running) -> None:
     head = (
         b"POST /search/image HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
@@ -220,15 +220,15 @@ def test_an_endless_upload_is_cut_off(running: Running) -> None:
                 client.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
                 sent += len(piece)
         answer = received(client)
-    # Where a piece crosses the end of the connection, the system may throw the answer away with it.
+    # If data arrives after the connection was closed, the operating system may drop the response.
     assert answer == b"" or answer.startswith(b"HTTP/1.1 413 ")
-    # The limit is 1 MB; what lies above it was under way before the answer came.
+    # The limit is 1 MB; the rest was in buffers before the response came.
     assert 900_000 < sent < 30_000_000
     assert httpx.get(f"{running.url}/health").status_code == 200
-    assert "Traceback" not in running.told()
+    assert "Traceback" not in running.log()
 
 
-def test_paths_that_try_to_leave_as_they_are_written(running: Running) -> None:
+def test_raw_paths_cannot_leave_the_page_folder(running: Running) -> None:
     for path in (
         "/page/../app.py",
         "/page/%2e%2e/app.py",
@@ -243,7 +243,7 @@ def test_paths_that_try_to_leave_as_they_are_written(running: Running) -> None:
 
 
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGTERM, (0, -signal.SIGTERM)), (signal.SIGINT, (0,))])
-def test_it_ends_cleanly_when_told_to(
+def test_it_stops_cleanly_on_a_signal(
     library: Path, tmp_path: Path, photographs: Path, number: signal.Signals, codes: tuple[int, ...]
 ) -> None:
     copy, more = tmp_path / "library", tmp_path / "more"
@@ -256,11 +256,11 @@ def test_it_ends_cleanly_when_told_to(
             assert client.get("/search", params={"text": "a cat"}).json()["photographs"] >= 12
             service.process.send_signal(number)
             assert service.process.wait(30) in codes
-        assert "Traceback" not in service.told()
+        assert "Traceback" not in service.log()
         assert not reaches("127.0.0.1", service.port)
         assert not list(copy.glob("serving-*"))
     with closing(sqlite3.connect(copy / "catalog.sqlite")) as catalog:
         assert catalog.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         counts = "SELECT (SELECT COUNT(*) FROM photograph), (SELECT COUNT(DISTINCT photograph_id) FROM vector)"
-        photographs_there, encoded = catalog.execute(counts).fetchone()
-    assert photographs_there == encoded >= 12
+        photographs_stored, encoded = catalog.execute(counts).fetchone()
+    assert photographs_stored == encoded >= 12

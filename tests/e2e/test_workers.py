@@ -1,4 +1,4 @@
-"""The real service with several processes: one address, one index run, one announcement, and an end for all."""
+"""The real service with several worker processes: one address, one announcement, one index run, a common end."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tests.service.pictures import save_picture
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-_PATIENCE_S = 60
+_TIMEOUT_S = 60
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
 
 @pytest.fixture
 def library(tmp_path: Path, tiny: Encoder) -> Path:
-    """A library of six photographs that a test may do with as it likes."""
+    """A library of six photographs for one test, which may change it."""
     from service.config import Settings
     from service.library import Library
 
@@ -46,13 +46,13 @@ def library(tmp_path: Path, tiny: Encoder) -> Path:
 
 
 def workers_of(service: Running) -> list[int]:
-    """The processes under a service that answer."""
+    """Process ids of the workers of a service."""
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + _TIMEOUT_S
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -65,7 +65,7 @@ def answers(service: Running) -> bool:
         return False
 
 
-def test_several_processes_answer_at_one_address_and_end_together(library: Path, tmp_path: Path) -> None:
+def test_workers_answer_at_one_address_and_stop_together(library: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", "--library", library, "--workers", "2") as service:
         workers = workers_of(service)
         assert len(workers) == 2
@@ -78,36 +78,36 @@ def test_several_processes_answer_at_one_address_and_end_together(library: Path,
         )
         assert "(process " in found.stderr and " was asked." in found.stderr
         service.process.send_signal(signal.SIGINT)
-        assert service.process.wait(_PATIENCE_S) == 0
-        assert service.told().count("smysl is at") == 1
-        assert "Traceback" not in service.told()
+        assert service.process.wait(_TIMEOUT_S) == 0
+        assert service.log().count("smysl is at") == 1
+        assert "Traceback" not in service.log()
         assert not reaches("127.0.0.1", service.port)
         assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
         assert not note.exists()
 
 
-def test_a_worker_that_dies_is_started_again_and_said(library: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_restarted_and_reported(library: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", "--library", library, "--workers", "2") as service:
         first, other = workers_of(service)
         os.kill(other, signal.SIGKILL)
-        eventually(lambda: f"Worker {other} ended unexpectedly (exit code -9) and was restarted." in service.told())
+        eventually(lambda: f"Worker {other} ended unexpectedly (exit code -9) and was restarted." in service.log())
         eventually(lambda: len(workers_of(service)) == 2 and other not in workers_of(service))
         os.kill(first, signal.SIGKILL)
         eventually(lambda: answers(service))
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(_PATIENCE_S) in (0, -signal.SIGTERM)
+        assert service.process.wait(_TIMEOUT_S) in (0, -signal.SIGTERM)
 
 
-def test_one_process_indexes_and_all_tell_how_far_it_is(library: Path, tmp_path: Path) -> None:
+def test_the_supervisor_indexes_and_all_workers_report_its_progress(library: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
     more.mkdir()
     for seed in range(100, 500):
         save_picture(more / f"{seed}.jpg", seed, size=(64, 48))
     (more / "broken.jpg").write_bytes(b"no photograph")
     with serving(tmp_path / "log", more, "--library", library, "--workers", "2", SMYSL_BATCH_SIZE="1") as service:
-        told = [httpx.get(f"{service.url}/status", timeout=30).json() for _ in range(8)]
-        # Each is asked on a connection of its own, so that both workers are.
-        running = [each for each in told if each["writer"]]
+        statuses = [httpx.get(f"{service.url}/status", timeout=30).json() for _ in range(8)]
+        # Each request has its own connection, so that both workers get some.
+        running = [each for each in statuses if each["writer"]]
         assert all(each["writer"]["pid"] == service.process.pid for each in running)
         assert all(each["indexing"] for each in running[:-1])
 
@@ -116,13 +116,13 @@ def test_one_process_indexes_and_all_tell_how_far_it_is(library: Path, tmp_path:
             return bool(status["photographs"] == 406 and status["indexing"] is None)
 
         eventually(done)
-        # Each worker has caught up with what the other process wrote.
+        # Both workers have loaded what the supervisor wrote.
         for _ in range(6):
             assert httpx.get(f"{service.url}/search", params={"text": "a cat"}).json()["photographs"] == 406
-        assert service.told().count("broken.jpg") == 1
+        assert service.log().count("broken.jpg") == 1
 
 
-def test_what_keeps_workers_from_answering_is_said_once(library: Path) -> None:
+def test_a_startup_error_of_the_workers_is_reported_once(library: Path) -> None:
     with closing(sqlite3.connect(library / "catalog.sqlite")) as catalog:
         catalog.execute("UPDATE setting SET value = 'another' WHERE key = 'fingerprint'")
         catalog.commit()
@@ -135,7 +135,7 @@ def test_what_keeps_workers_from_answering_is_said_once(library: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "65", "two"])
-def test_numbers_of_workers_that_cannot_be(library: Path, workers: str) -> None:
+def test_invalid_numbers_of_workers_are_refused(library: Path, workers: str) -> None:
     command = [*SMYSL, "serve", "--library", str(library)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"SMYSL_WORKERS": workers}
@@ -145,7 +145,7 @@ def test_numbers_of_workers_that_cannot_be(library: Path, workers: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_empty_library_is_served_by_several_too(library: Path, tmp_path: Path) -> None:
+def test_workers_serve_an_empty_library(library: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     shutil.copy(library / "catalog.sqlite", empty)
