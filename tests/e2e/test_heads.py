@@ -1,4 +1,4 @@
-"""A head for flowers, from features to the page: fitted here by hand, searched with the real model and service."""
+"""Searching with a head for flowers, fitted by the test, with the real model, service and tab."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KINDS = ("daisy", "dandelion", "rose", "sunflower", "tulip")
 TRAIN, TEST = 12, 3
-"""Photographs of a kind in the library, and those that are looked for with."""
+"""Photographs of each kind in the library, and query photographs of each kind."""
 
 
 def smysl(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ def library(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def head(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Linear discriminants of the library's own features, with half of the within-kind scatter taken for round."""
+    """A head by linear discriminant analysis of the library's features, with the covariance shrunk by half."""
     from service.heads.projection import Projection
     from service.library import Library
 
@@ -82,7 +82,7 @@ def discriminants(features: Float64Array, kinds: AnyArray) -> tuple[Float32Array
 
 @pytest.fixture(scope="module")
 def service(library: Path, head: Path) -> Iterator[RunningService]:
-    """A service that was started before the head was added."""
+    """A service that runs while the head is added."""
     process = subprocess.Popen(
         [*SMYSL, "serve", "--library", str(library), "--port", "0"], stderr=subprocess.PIPE, text=True
     )
@@ -99,9 +99,9 @@ def service(library: Path, head: Path) -> Iterator[RunningService]:
             process.stderr.close()
 
 
-def right(service: RunningService, flowers: Path, head: str | None) -> float:
-    """The share of the nearest five to each test photograph that are of its kind."""
-    hits = []
+def precision_at_5(service: RunningService, flowers: Path, head: str | None) -> float:
+    """Mean share of the five nearest photographs of a test photograph that are of its kind."""
+    is_right = []
     for kind in KINDS:
         for file in (flowers / "test" / kind).iterdir():
             answer = httpx.post(
@@ -110,69 +110,55 @@ def right(service: RunningService, flowers: Path, head: str | None) -> float:
                 data={"k": 5} | ({"head": head} if head else {}),
                 timeout=60,
             ).json()
-            hits += [Path(hit["uri"]).parent.name == kind for hit in answer["hits"]]
-    assert len(hits) == 5 * TEST * len(KINDS)
-    return sum(hits) / len(hits)
+            is_right += [Path(hit["uri"]).parent.name == kind for hit in answer["hits"]]
+    assert len(is_right) == 5 * TEST * len(KINDS)
+    return sum(is_right) / len(is_right)
 
 
 def test_a_head_brings_photographs_of_one_kind_together(service: RunningService, flowers: Path) -> None:
-    assert httpx.get(f"{service.url}/heads").json()["heads"][0]["name"] == "flowers", "it was added while this ran"
-    plain, by_head = right(service, flowers, None), right(service, flowers, "flowers")
-    assert by_head > plain + 0.05, (plain, by_head)
+    assert httpx.get(f"{service.url}/heads").json()["heads"][0]["name"] == "flowers", (
+        "the running service sees the new head"
+    )
+    without, with_head = precision_at_5(service, flowers, None), precision_at_5(service, flowers, "flowers")
+    assert with_head > without + 0.05, (without, with_head)
 
 
-def test_the_page_offers_the_heads_for_photographs_and_keeps_the_choice(service: RunningService, page: Page) -> None:
-    from playwright.sync_api import expect
+def test_the_page_offers_heads_for_photos_and_keeps_the_choice(service: RunningService, tab: Page) -> None:
+    from tests.e2e.browser import expect
 
-    page.goto("/?text=a+red+rose")
-    expect(page.locator("#hits .hit").first).to_be_visible()
-    expect(page.get_by_label("Compare by")).to_be_hidden()
-    page.locator("#hits .hit").first.click()
-    page.click("#viewer-like")
-    choice = page.get_by_label("Compare by")
+    tab.goto("/?text=a+red+rose")
+    expect(tab.locator("#hits .hit").first).to_be_visible()
+    expect(tab.get_by_label("Compare by")).to_be_hidden()
+    tab.locator("#hits .hit").first.click()
+    tab.click("#viewer-similar")
+    choice = tab.get_by_label("Compare by")
     expect(choice).to_have_value("")
-    expect(page.locator("#outcome")).not_to_contain_text("head flowers")
-    before = page.locator("#hits .hit").all_inner_texts()
+    expect(tab.locator("#outcome")).not_to_contain_text("head flowers")
+    before = tab.locator("#hits .hit").all_inner_texts()
     choice.select_option("flowers")
-    expect(page.locator("#outcome")).to_contain_text("head flowers")
-    assert re.search(r"[?&]photo=\d+&head=flowers", page.url)
-    assert page.locator("#hits .hit").all_inner_texts() != before
-    page.reload()
-    expect(page.locator("#outcome")).to_contain_text("head flowers")
+    expect(tab.locator("#outcome")).to_contain_text("head flowers")
+    assert re.search(r"[?&]photo=\d+&head=flowers", tab.url)
+    assert tab.locator("#hits .hit").all_inner_texts() != before
+    tab.reload()
+    expect(tab.locator("#outcome")).to_contain_text("head flowers")
     expect(choice).to_have_value("flowers")
     choice.press("Home")
-    expect(page.locator("#outcome")).not_to_contain_text("head flowers")
-    assert "head=" not in page.url
+    expect(tab.locator("#outcome")).not_to_contain_text("head flowers")
+    assert "head=" not in tab.url
 
 
-def test_a_head_that_is_gone_is_said_and_another_can_be_chosen(service: RunningService, page: Page) -> None:
-    from playwright.sync_api import expect
+def test_the_page_reports_an_unknown_head_and_offers_others(service: RunningService, tab: Page) -> None:
+    from tests.e2e.browser import expect
 
-    page.goto("/?photo=1&head=trees")
-    expect(page.locator("#message")).to_contain_text("has no head trees")
-    expect(page.get_by_label("Compare by")).to_have_value("trees")
-    page.get_by_label("Compare by").select_option("flowers")
-    expect(page.locator("#hits .hit")).to_have_count(5)
-
-
-@pytest.fixture(scope="module")
-def page(service: RunningService) -> Iterator[Page]:
-    from tests.e2e.test_page import BROWSERS, FLAGS
-
-    playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, headless=True, args=FLAGS)
-        context = browser.new_context(base_url=service.url, viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(15_000)
-        yield context.new_page()
-        browser.close()
+    tab.goto("/?photo=1&head=trees")
+    expect(tab.locator("#message")).to_contain_text("has no head trees")
+    expect(tab.get_by_label("Compare by")).to_have_value("trees")
+    tab.get_by_label("Compare by").select_option("flowers")
+    expect(tab.locator("#hits .hit")).to_have_count(5)
 
 
-def test_removed_it_is_no_longer_there_for_anybody(service: RunningService) -> None:
-    """The last of these tests, since the others search with it."""
+def test_a_removed_head_is_gone_from_the_running_service(service: RunningService) -> None:
+    """Must be the last test, because the others use the head."""
     assert smysl("head", "remove", "flowers", "--library", service.library).returncode == 0
     answer = httpx.post(f"{service.url}/search", json={"photo_id": 1, "head": "flowers"})
     assert (answer.status_code, answer.json()["error"]["kind"]) == (404, "not_found")

@@ -1,6 +1,6 @@
-/** The service's HTTP interface as the page sees it. */
+/** The HTTP API of the service. */
 
-/** An answer that is no result: `kind` tells the cause, `message` is a sentence for the person. */
+/** A request that failed: `kind` names the cause, `message` is a sentence for the user. */
 export class ServiceError extends Error {
   constructor(kind, message) {
     super(message);
@@ -8,24 +8,24 @@ export class ServiceError extends Error {
   }
 }
 
-const UNREACHABLE = "The service does not answer. Is “smysl serve” still running?";
+const UNREACHABLE = "The service does not respond. Is “smysl serve” still running?";
 
-/** Ask for the library's facts: number of photographs, model. */
+/** The status of the library: number of photos, model, progress of indexing. */
 export function status(signal) {
-  return ask("/status", { signal });
+  return request("/status", { signal });
 }
 
-/** Ask for one photograph's facts by its id. */
+/** The metadata of one photo by its id. */
 export function photograph(id, signal) {
-  return ask(`/photos/${id}`, { signal });
+  return request(`/photos/${id}`, { signal });
 }
 
-/** Ask for the heads by which photographs may be compared. */
+/** The heads that photos can be compared with. */
 export function heads(signal) {
-  return ask("/heads", { signal });
+  return request("/heads", { signal });
 }
 
-/** Search with what `query` holds: a text, a photograph of the library, or an uploaded one. */
+/** Search by the text, the photo of the library or the uploaded photo of `query`. */
 export function search(query, signal) {
   if (query.upload) return searchUpload(query, signal);
   const body = { text: query.text || null, photo_id: query.photo, k: query.k };
@@ -33,7 +33,7 @@ export function search(query, signal) {
   if (query.box) body.box = query.box;
   if (query.head && !query.text) body.head = query.head;
   const headers = { "Content-Type": "application/json" };
-  return ask("/search", { method: "POST", headers, body: JSON.stringify(body), signal });
+  return request("/search", { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
 async function searchUpload(query, signal) {
@@ -45,25 +45,25 @@ async function searchUpload(query, signal) {
   if (query.head) body.set("head", query.head);
   if (query.keepBorders) body.set("keep_borders", true);
   try {
-    return await ask("/search/image", { method: "POST", body, signal });
+    return await request("/search/image", { method: "POST", body, signal });
   } catch (error) {
-    // A service that cuts an upload off closes the connection, which the browser reports like a dead service.
+    // When the service stops an upload it closes the connection, which browsers report like a dead service.
     if (error.kind === "unreachable" && (await isAlive(signal))) {
-      throw new ServiceError("too_large", `The service stopped the upload: ${megabytes(query.upload)} is more than it takes.`);
+      throw new ServiceError("too_large", `The service refused the upload: ${megabytes(query.upload)} is over its limit.`);
     }
     throw error;
   }
 }
 
 async function isAlive(signal) {
-  return ask("/health", { signal }).then(() => true, () => false);
+  return request("/health", { signal }).then(() => true, () => false);
 }
 
 function megabytes(file) {
   return `${(file.size / 1e6).toFixed(1)} MB`;
 }
 
-async function ask(address, options) {
+async function request(address, options) {
   const response = await fetch(address, options).catch((error) => {
     throw error.name === "AbortError" ? error : new ServiceError("unreachable", UNREACHABLE);
   });
@@ -72,14 +72,14 @@ async function ask(address, options) {
     return null;
   });
   if (response.ok && answer) return answer;
-  throw new ServiceError(answer?.error?.kind ?? kindOf(response.status), answer?.error?.message ?? sentenceFor(response.status));
+  throw new ServiceError(answer?.error?.kind ?? kindOf(response.status), answer?.error?.message ?? messageFor(response.status));
 }
 
 function kindOf(code) {
   return code === 413 ? "too_large" : "service";
 }
 
-function sentenceFor(code) {
-  if (code === 413) return "The photograph is larger than the service takes.";
-  return `The service answered with something that is no result (HTTP ${code}).`;
+function messageFor(code) {
+  if (code === 413) return "The photo is larger than the service allows.";
+  return `The service sent an unexpected response (HTTP ${code}).`;
 }

@@ -1,50 +1,50 @@
-/** The photograph that is searched with, small, beside the box. */
+/** The small preview of the query photo in the search box. */
 
 import { photograph } from "./api.js";
 
-const part = (name) => document.getElementById(name ? `chip-${name}` : "chip");
+const element = (name) => document.getElementById(name ? `chip-${name}` : "chip");
 
 let shownFile = null;
-let fileAddress = "";
+let fileUrl = "";
 
-/** Show the photograph of `query`, or nothing when it has none. */
+/** Show the photo of `query`, or hide the preview if it has none. */
 export function showChip(query) {
-  const has = query.photo !== null || Boolean(query.uploadName);
-  part().hidden = !has;
-  part("picture").hidden = false;
+  const hasPhoto = query.photo !== null || Boolean(query.uploadName);
+  element().hidden = !hasPhoto;
+  element("picture").hidden = false;
   if (query.upload) showFile(query.upload);
   else if (query.photo !== null) showStored(query.photo);
-  else part("picture").hidden = true;
-  if (query.uploadName) part("name").textContent = query.uploadName;
+  else element("picture").hidden = true;
+  if (query.uploadName) element("name").textContent = query.uploadName;
   if (query.upload !== shownFile) forgetFile();
 }
 
-/** Call `removed` when the person takes the photograph away. */
-export function listenToChip(removed) {
-  part("remove").addEventListener("click", removed);
-  // A format that the browser cannot draw is still searched with; its name is enough then.
-  part("picture").addEventListener("error", () => (part("picture").hidden = true));
+/** Call `onRemove` when the user removes the photo. */
+export function listenToChip(onRemove) {
+  element("remove").addEventListener("click", onRemove);
+  // A format that the browser cannot display can still be searched with; then the name has to do.
+  element("picture").addEventListener("error", () => (element("picture").hidden = true));
 }
 
 function showFile(file) {
   if (file !== shownFile) {
     forgetFile();
     shownFile = file;
-    fileAddress = URL.createObjectURL(file);
+    fileUrl = URL.createObjectURL(file);
   }
-  part("picture").src = fileAddress;
+  element("picture").src = fileUrl;
 }
 
 function forgetFile() {
-  if (fileAddress) URL.revokeObjectURL(fileAddress);
+  if (fileUrl) URL.revokeObjectURL(fileUrl);
   shownFile = null;
-  fileAddress = "";
+  fileUrl = "";
 }
 
 async function showStored(id) {
-  part("picture").src = `/photos/${id}/thumbnail`;
-  part("name").textContent = `Photograph ${id}`;
-  const facts = await photograph(id).catch(() => null);
-  const stillShown = part("picture").getAttribute("src") === `/photos/${id}/thumbnail`;
-  if (facts?.name && stillShown) part("name").textContent = facts.name;
+  element("picture").src = `/photos/${id}/thumbnail`;
+  element("name").textContent = `Photo ${id}`;
+  const metadata = await photograph(id).catch(() => null);
+  const isStillShown = element("picture").getAttribute("src") === `/photos/${id}/thumbnail`;
+  if (metadata?.name && isStillShown) element("name").textContent = metadata.name;
 }

@@ -1,114 +1,115 @@
-/** The photograph that is searched with, large enough to drag a box over the part that should count. */
+/** The query photo, large enough to drag a box around the area to search with. */
 
 import * as messages from "./messages.js";
 
-const part = (name) => document.getElementById(name ? `part-${name}` : "part");
+const element = (name) => document.getElementById(name ? `crop-${name}` : "crop");
 
-// What is dragged by fewer pixels than these was meant as a click.
-const SMALLEST_DRAG = 8;
+// A shorter drag, in pixels, counts as a click.
+const MIN_DRAG = 8;
 const NUMBERS = ["left", "top", "width", "height"];
 
 let shownFile = null;
 let shownId = null;
-let fileAddress = "";
-let drawn = "";
-let drag = null;
+let fileUrl = "";
+let shownBox = "";
+let dragStart = null;
 
-/** Show the photograph of `query` with its box, or nothing when it has none. */
-export function showPart(query) {
-  drawn = query.box;
-  const has = query.photo !== null || Boolean(query.upload);
-  part().hidden = !has;
+/** Show the photo of `query` with its box, or hide the section if it has none. */
+export function showCrop(query) {
+  shownBox = query.box;
+  const hasPhoto = query.photo !== null || Boolean(query.upload);
+  element().hidden = !hasPhoto;
   if (query.upload !== shownFile) forgetFile();
   if (query.upload) showFile(query.upload);
   else if (query.photo !== shownId) showStored(query.photo);
-  if (!has) return;
-  part("picture").alt = messages.picture(query);
-  part("keep").hidden = !query.upload || Boolean(query.box);
-  part("borders").checked = query.keepBorders;
-  part("whole").hidden = !query.box;
-  outline(fractionsOf(query.box));
-  tell(messages.part(query, null));
+  if (!hasPhoto) return;
+  element("picture").alt = messages.queryPhoto(query);
+  element("keep").hidden = !query.upload || Boolean(query.box);
+  element("borders").checked = query.keepBorders;
+  element("whole").hidden = !query.box;
+  drawBox(parseBox(query.box));
+  setHint(messages.crop(query, null));
 }
 
-/** Say what `answer` was searched with, and show where the borders are that were left out. */
-export function tellPart(answer, query) {
-  tell(messages.part(query, answer));
+/** Show which area `answer` was found with, and outline it if borders were cut off. */
+export function showSearchedArea(answer, query) {
+  setHint(messages.crop(query, answer));
   const { x, y, width, height } = answer.part ?? {};
-  if (answer.part) outline([x, y, width, height], answer.borders_left_out);
+  if (answer.part) drawBox([x, y, width, height], answer.borders_left_out);
 }
 
-/** Call `choose(box)` with the part that the person draws ("" for all), `keep(whether)` with what to do with borders. */
-export function listenToPart({ choose, keep }) {
-  const stage = part("stage");
-  stage.addEventListener("pointerdown", begin);
-  stage.addEventListener("pointermove", (event) => drag && outline(boxOf(event)));
-  stage.addEventListener("pointerup", (event) => end(event, choose));
-  stage.addEventListener("pointercancel", cancel);
-  part("picture").addEventListener("error", onUndrawable);
-  part("picture").addEventListener("load", () => (stage.hidden = false));
-  part("whole").addEventListener("click", () => {
-    part("told").focus();
-    choose("");
+/** Call `onBox(box)` with the area that the user selects ("" for all), `onKeepBorders(checked)` for the checkbox. */
+export function listenToCrop({ onBox, onKeepBorders }) {
+  const stage = element("stage");
+  stage.addEventListener("pointerdown", startDrag);
+  stage.addEventListener("pointermove", (event) => dragStart && drawBox(draggedBox(event)));
+  stage.addEventListener("pointerup", (event) => endDrag(event, onBox));
+  stage.addEventListener("pointercancel", cancelDrag);
+  element("picture").addEventListener("error", onPictureError);
+  element("picture").addEventListener("load", () => (stage.hidden = false));
+  element("whole").addEventListener("click", () => {
+    element("hint").focus();
+    onBox("");
   });
-  part("borders").addEventListener("change", (event) => keep(event.target.checked));
-  part("numbers").addEventListener("submit", (event) => {
+  element("borders").addEventListener("change", (event) => onKeepBorders(event.target.checked));
+  element("numbers").addEventListener("submit", (event) => {
     event.preventDefault();
-    choose(NUMBERS.map((name) => round(part(name).valueAsNumber / 100)).join(","));
+    onBox(NUMBERS.map((name) => round(element(name).valueAsNumber / 100)).join(","));
   });
-  document.addEventListener("keydown", (event) => onEscape(event, choose));
+  document.addEventListener("keydown", (event) => onEscape(event, onBox));
 }
 
-function begin(event) {
+function startDrag(event) {
   if (!event.isPrimary || event.button) return;
   event.preventDefault();
-  part("stage").setPointerCapture(event.pointerId);
-  drag = placeOf(event);
+  element("stage").setPointerCapture(event.pointerId);
+  dragStart = pointerPosition(event);
 }
 
-function end(event, choose) {
-  if (!drag) return;
-  const box = boxOf(event);
-  const { width, height } = part("stage").getBoundingClientRect();
-  const isClick = box[2] * width < SMALLEST_DRAG || box[3] * height < SMALLEST_DRAG;
-  if (isClick) return cancel();
-  drag = null;
-  choose(box.map(round).join(","));
+function endDrag(event, onBox) {
+  if (!dragStart) return;
+  const box = draggedBox(event);
+  const { width, height } = element("stage").getBoundingClientRect();
+  const isClick = box[2] * width < MIN_DRAG || box[3] * height < MIN_DRAG;
+  if (isClick) return cancelDrag();
+  dragStart = null;
+  onBox(box.map(round).join(","));
 }
 
-function cancel() {
-  drag = null;
-  outline(fractionsOf(drawn));
+function cancelDrag() {
+  dragStart = null;
+  drawBox(parseBox(shownBox));
 }
 
-function onEscape(event, choose) {
-  if (event.key !== "Escape" || part().hidden || document.querySelector("dialog[open]")) return;
-  if (drag) cancel();
-  else if (drawn && event.target.type !== "search") choose("");
+function onEscape(event, onBox) {
+  if (event.key !== "Escape" || element().hidden || document.querySelector("dialog[open]")) return;
+  if (dragStart) cancelDrag();
+  else if (shownBox && event.target.type !== "search") onBox("");
 }
 
-// Where the pointer is, in fractions of the photograph; a drag may leave it.
-function placeOf(event) {
-  const { left, top, width, height } = part("stage").getBoundingClientRect();
-  return [(event.clientX - left) / width, (event.clientY - top) / height].map((place) => Math.min(1, Math.max(0, place)));
+// In fractions of the photo; a drag may leave it, so they are clamped.
+function pointerPosition(event) {
+  const { left, top, width, height } = element("stage").getBoundingClientRect();
+  const position = [(event.clientX - left) / width, (event.clientY - top) / height];
+  return position.map((fraction) => Math.min(1, Math.max(0, fraction)));
 }
 
-function boxOf(event) {
-  const [x, y] = placeOf(event);
-  return [Math.min(x, drag[0]), Math.min(y, drag[1]), Math.abs(x - drag[0]), Math.abs(y - drag[1])];
+function draggedBox(event) {
+  const [x, y] = pointerPosition(event);
+  return [Math.min(x, dragStart[0]), Math.min(y, dragStart[1]), Math.abs(x - dragStart[0]), Math.abs(y - dragStart[1])];
 }
 
-function outline(box, isFound = false) {
-  part("box").hidden = !box;
-  part("box").classList.toggle("found", isFound);
-  const shown = box ?? [0, 0, 1, 1];
+function drawBox(box, isAutomatic = false) {
+  element("box").hidden = !box;
+  element("box").classList.toggle("automatic", isAutomatic);
+  const numbers = box ?? [0, 0, 1, 1];
   NUMBERS.forEach((name, index) => {
-    part("box").style[name] = `${shown[index] * 100}%`;
-    part(name).value = Math.round(shown[index] * 100);
+    element("box").style[name] = `${numbers[index] * 100}%`;
+    element(name).value = Math.round(numbers[index] * 100);
   });
 }
 
-function fractionsOf(box) {
+function parseBox(box) {
   const numbers = box.split(",").map(Number);
   return numbers.length === 4 && numbers.every(Number.isFinite) ? numbers : null;
 }
@@ -117,35 +118,36 @@ function round(fraction) {
   return Number(fraction.toFixed(4));
 }
 
-function tell(sentence) {
-  if (part("told").textContent !== sentence) part("told").textContent = sentence;
+// Screen readers announce each change of the text, also to the same text.
+function setHint(text) {
+  if (element("hint").textContent !== text) element("hint").textContent = text;
 }
 
-function onUndrawable() {
-  part("stage").hidden = true;
-  tell(messages.undrawable);
+function onPictureError() {
+  element("stage").hidden = true;
+  setHint(messages.cannotDisplay);
 }
 
 function showFile(file) {
   if (file === shownFile) return;
   shownFile = file;
   shownId = null;
-  fileAddress = URL.createObjectURL(file);
-  part("picture").src = fileAddress;
+  fileUrl = URL.createObjectURL(file);
+  element("picture").src = fileUrl;
 }
 
 function forgetFile() {
-  if (fileAddress) URL.revokeObjectURL(fileAddress);
+  if (fileUrl) URL.revokeObjectURL(fileUrl);
   shownFile = null;
-  fileAddress = "";
+  fileUrl = "";
 }
 
-// The thumbnail is there at once; the photograph takes its place when it has come.
+// The thumbnail appears at once; the full photo replaces it when it has loaded.
 function showStored(id) {
   shownId = id;
-  if (id === null) return part("picture").removeAttribute("src");
-  part("picture").src = `/photos/${id}/thumbnail`;
+  if (id === null) return element("picture").removeAttribute("src");
+  element("picture").src = `/photos/${id}/thumbnail`;
   const full = new Image();
-  full.addEventListener("load", () => shownId === id && (part("picture").src = full.src));
+  full.addEventListener("load", () => shownId === id && (element("picture").src = full.src));
   full.src = `/photos/${id}/image`;
 }

@@ -1,52 +1,52 @@
-/** The grid of hits: tiles in the photographs' own proportions, keyboard moves, skeletons. */
+/** The grid of hits: tiles in the proportions of the photos, keyboard navigation, skeletons. */
 
-// A panorama or a scroll keeps its proportions inside the tile; the tile itself stays large enough to hit.
-const NARROWEST = 0.45;
-const WIDEST = 4;
+// Photos beyond these ratios are letterboxed, so that every tile is large enough to click.
+const MIN_RATIO = 0.45;
+const MAX_RATIO = 4;
 
 const SKELETON_RATIOS = [1.5, 0.75, 1.5, 1.33, 1, 1.5, 0.67, 1.78, 1.33, 1.5, 0.75, 1.5];
 
-/** Width over height of a hit's photograph; 1 where the service does not know. */
+/** Width over height of a hit; 1 if the service does not know them. */
 export function ratioOf(hit) {
   return hit.width > 0 && hit.height > 0 ? hit.width / hit.height : 1;
 }
 
-/** An address of this service or nothing: a link from elsewhere is not followed. */
-export function ownAddress(link) {
-  const address = new URL(link ?? "", location.origin);
-  return address.origin === location.origin ? address.pathname + address.search : "";
+/** The path of a link of this service; empty for a link to elsewhere. */
+export function ownPath(link) {
+  const url = new URL(link ?? "", location.origin);
+  return url.origin === location.origin ? url.pathname + url.search : "";
 }
 
-/** Show the hits in `list`; tiles of photographs that are already shown stay, so that nothing flashes. */
-export function showHits(list, hits, open) {
-  const known = new Map([...list.querySelectorAll("li[data-id]")].map((tile) => [tile.dataset.id, tile]));
+/** Show `hits` in `list` and call `onOpen(index)` on a click; tiles that are already there are kept, so that nothing flashes. */
+export function showHits(list, hits, onOpen) {
+  const existing = new Map([...list.querySelectorAll("li[data-id]")].map((tile) => [tile.dataset.id, tile]));
   const tiles = hits.map((hit, index) => {
-    const tile = known.get(String(hit.id)) ?? newTile(hit);
-    tile.querySelector("button").onclick = () => open(index);
+    const tile = existing.get(String(hit.id)) ?? newTile(hit);
+    tile.querySelector("button").onclick = () => onOpen(index);
     setMatch(tile, hit.match);
     return tile;
   });
   list.replaceChildren(...tiles);
 }
 
-/** Show as many empty tiles as will probably come. */
+/** Show empty tiles while a search for `count` hits is running. */
 export function showSkeleton(list, count) {
   const tiles = Array.from({ length: Math.min(count, SKELETON_RATIOS.length) }, (_, index) => {
-    const tile = element("li", "tile skeleton");
+    const tile = newElement("li", "tile skeleton");
     tile.setAttribute("aria-hidden", "true");
     setRatio(tile, SKELETON_RATIOS[index]);
-    tile.append(element("span", "frame"), element("span", "bar"), element("span", "caption"));
+    tile.append(newElement("span", "frame"), newElement("span", "bar"), newElement("span", "caption"));
     return tile;
   });
   list.replaceChildren(...tiles);
 }
 
-/** Put the focus on the tile of hit number `index`. */
+/** Focus the tile of hit number `index`. */
 export function focusHit(list, index) {
   list.children[index]?.querySelector("button")?.focus();
 }
 
-/** Let the arrow keys, Home and End move between the tiles of `list`. */
+/** Move the focus between the tiles of `list` with the arrow keys, Home and End. */
 export function listenToKeys(list) {
   list.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -59,7 +59,7 @@ export function listenToKeys(list) {
   });
 }
 
-/** Draw a match as a bar from 0 to 1. */
+/** Show a match from 0 to 1 as a bar. */
 export function fillBar(bar, match) {
   bar.style.setProperty("--match", Math.min(1, Math.max(0, match)).toFixed(3));
 }
@@ -74,7 +74,7 @@ function target(key, buttons, from) {
   return undefined;
 }
 
-// Rows have no elements of their own, so the row below begins at the first tile whose top differs.
+// Rows are not elements; tiles of the next row are those with the next different top.
 function nearestInRow(buttons, from, direction) {
   const top = (button) => Math.round(button.getBoundingClientRect().top);
   const middle = (button) => button.getBoundingClientRect().left + button.offsetWidth / 2;
@@ -87,35 +87,35 @@ function nearestInRow(buttons, from, direction) {
 }
 
 function newTile(hit) {
-  const tile = element("li", "tile");
+  const tile = newElement("li", "tile");
   tile.dataset.id = hit.id;
   setRatio(tile, ratioOf(hit));
-  const button = element("button", "hit");
+  const button = newElement("button", "hit");
   button.type = "button";
-  button.append(frameOf(hit), element("span", "bar"), captionOf(hit));
+  button.append(frameOf(hit), newElement("span", "bar"), captionOf(hit));
   tile.append(button);
   return tile;
 }
 
 function frameOf(hit) {
-  const frame = element("span", "frame");
-  const picture = element("img");
+  const frame = newElement("span", "frame");
+  const picture = newElement("img");
   picture.alt = "";
   picture.decoding = "async";
   picture.loading = "lazy";
   picture.draggable = false;
   picture.addEventListener("load", () => frame.classList.add("loaded"));
   picture.addEventListener("error", () => frame.classList.add("broken"));
-  picture.src = ownAddress(hit.links.thumbnail);
+  picture.src = ownPath(hit.links.thumbnail);
   frame.append(picture);
   return frame;
 }
 
 function captionOf(hit) {
-  const caption = element("span", "caption");
-  const name = element("span", "name", hit.name);
+  const caption = newElement("span", "caption");
+  const name = newElement("span", "name", hit.name);
   name.title = hit.name;
-  caption.append(name, element("span", "unseen", ", match "), element("span", "match"));
+  caption.append(name, newElement("span", "visually-hidden", ", match "), newElement("span", "match"));
   return caption;
 }
 
@@ -125,12 +125,12 @@ function setMatch(tile, match) {
 }
 
 function setRatio(tile, ratio) {
-  tile.style.setProperty("--ratio", Math.min(WIDEST, Math.max(NARROWEST, ratio)).toFixed(4));
+  tile.style.setProperty("--ratio", Math.min(MAX_RATIO, Math.max(MIN_RATIO, ratio)).toFixed(4));
 }
 
-function element(name, className = "", text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
+function newElement(name, className = "", text = "") {
+  const element = document.createElement(name);
+  element.className = className;
+  element.textContent = text;
+  return element;
 }

@@ -1,29 +1,29 @@
-/** The choice by which head of the library photographs are compared. */
+/** The choice of the head that photos are compared with. */
 
 import { heads } from "./api.js";
 import * as messages from "./messages.js";
 
-const part = (name) => document.getElementById(name);
+const element = (name) => document.getElementById(name);
 
-let known = [];
-let shown = null;
+let headNames = [];
+let shownQuery = null;
 
-/** Show which head `query` is compared by; nothing where the library has none to choose from. */
+/** Show the head of `query`; hide the choice if the library has no heads or the query has no photo. */
 export function showHead(query) {
-  shown = query;
-  const asked = query.head && !known.includes(query.head) ? [query.head] : [];
-  const names = [...known, ...asked];
-  part("compare").hidden = !names.length || (query.photo === null && !query.uploadName);
-  const plain = new Option(messages.plainComparison, "");
-  part("head").replaceChildren(plain, ...names.map((name) => new Option(name, name)));
-  part("head").value = query.head;
+  shownQuery = query;
+  const unknown = query.head && !headNames.includes(query.head) ? [query.head] : [];
+  const names = [...headNames, ...unknown];
+  element("compare").hidden = !names.length || (query.photo === null && !query.uploadName);
+  const none = new Option(messages.noHead, "");
+  element("head").replaceChildren(none, ...names.map((name) => new Option(name, name)));
+  element("head").value = query.head;
 }
 
-/** Ask the library for its heads, and call `choose(name)` with the one that the person takes, "" for none. */
-export async function listenToHead(choose) {
-  part("head").addEventListener("change", (event) => choose(event.target.value));
-  // Without the list there is nothing to choose from, and searches say themselves what is wrong.
+/** Load the heads of the library, and call `onChoice(name)` with the one that the user chooses, "" for none. */
+export async function listenToHead(onChoice) {
+  element("head").addEventListener("change", (event) => onChoice(event.target.value));
+  // Without the list there is no choice; what is wrong is reported by the searches.
   const answer = await heads().catch(() => ({ heads: [] }));
-  known = answer.heads.filter((head) => !head.fault).map((head) => head.name);
-  if (shown) showHead(shown);
+  headNames = answer.heads.filter((head) => !head.fault).map((head) => head.name);
+  if (shownQuery) showHead(shownQuery);
 }

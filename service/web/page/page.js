@@ -1,125 +1,125 @@
-/** The page: keeps the form, the address bar and what is shown in step. */
+/** The page: keeps the form, the address bar and the results in step. */
 
 import { search, status } from "./api.js";
 import { listenToChip, showChip } from "./chip.js";
+import { listenToCrop, showCrop, showSearchedArea } from "./crop.js";
 import { focusHit, listenToKeys, showHits, showSkeleton } from "./grid.js";
 import { listenToHead, showHead } from "./heads.js";
-import { listenForPhotographs } from "./upload.js";
-import { listenToPart, showPart, tellPart } from "./crop.js";
-import { DEFAULT_K, STEPS_OF_K, addressOf, emptyQuery, entryOf, isEmpty, readQuery, sameSubject } from "./query.js";
 import * as messages from "./messages.js";
+import { DEFAULT_K, STEPS_OF_K, addressOf, emptyQuery, historyState, isEmpty, readQuery, sameSubject } from "./query.js";
+import { listenForPhotos } from "./upload.js";
 import { Viewer } from "./viewer.js";
 
-const part = (name) => document.getElementById(name);
+const element = (name) => document.getElementById(name);
 
-// A wait shorter than this needs no sign; a sign that only flickers is worse than none.
-const PATIENCE_MS = 150;
-const SLIDER_REST_MS = 200;
-const ANSWERS_KEPT = 30;
-const INDEXING_REST_MS = 1500;
+// Faster searches show no waiting state, which would only flicker.
+const WAITING_DELAY_MS = 150;
+const SLIDER_DELAY_MS = 200;
+const CACHE_SIZE = 30;
+const STATUS_INTERVAL_MS = 1500;
 
 let query = emptyQuery();
 let hits = [];
 let pending = null;
 let library = null;
-const answers = new Map();
+const cache = new Map();
 const viewer = new Viewer({
-  findLike: (hit) => {
-    // Scrolling here would be what the browser remembers for the way back.
-    part("outcome").focus({ preventScroll: true });
-    go({ ...emptyQuery(query), photo: hit.id });
+  onFindSimilar: (hit) => {
+    // Without `preventScroll` the browser would restore the wrong scroll position on the way back.
+    element("outcome").focus({ preventScroll: true });
+    navigate({ ...emptyQuery(query), photo: hit.id });
   },
-  closed: (index) => focusHit(part("hits"), index),
+  onClose: (index) => focusHit(element("hits"), index),
 });
 
-/** Look for `next` and give it an address of its own; with `replace`, take over the present one. */
-function go(next, { replace = false } = {}) {
-  const entry = entryOf(next);
-  if (replace) history.replaceState(entry, "", addressOf(next));
-  else history.pushState(entry, "", addressOf(next));
+/** Search for `next` under an address of its own; with `replace`, under the present history entry. */
+function navigate(next, { replace = false } = {}) {
+  const state = historyState(next);
+  if (replace) history.replaceState(state, "", addressOf(next));
+  else history.pushState(state, "", addressOf(next));
   if (!replace) scrollTo(0, 0);
   return show(next);
 }
 
-/** Bring everything on the page in line with `next`; `kept` is an answer that is already here. */
-async function show(next, kept) {
+/** Show `next` and its results, from `cached` if that is given. */
+async function show(next, cached) {
   pending?.abort();
-  const refined = sameSubject(query, next) && hits.length > 0;
+  const isRefinement = sameSubject(query, next) && hits.length > 0;
   query = next;
   viewer.close();
-  reflect();
+  showQuery();
   if (isEmpty(query)) return showStart();
-  if (query.uploadName && !query.upload) return showNothing(messages.lostUpload(query.uploadName));
-  if (kept) return showAnswer(kept);
-  const mine = (pending = new AbortController());
-  const sign = setTimeout(() => showWaiting(refined), PATIENCE_MS);
+  if (query.uploadName && !query.upload) return showOnlyMessage(messages.lostUpload(query.uploadName));
+  if (cached) return showAnswer(cached);
+  const controller = (pending = new AbortController());
+  const waiting = setTimeout(() => showWaiting(isRefinement), WAITING_DELAY_MS);
   try {
-    const answer = await search(query, mine.signal);
-    clearTimeout(sign);
-    if (mine.signal.aborted) return;
-    keep(answer);
+    const answer = await search(query, controller.signal);
+    clearTimeout(waiting);
+    if (controller.signal.aborted) return;
+    addToCache(answer);
     showAnswer(answer);
   } catch (error) {
-    clearTimeout(sign);
-    if (mine.signal.aborted) return;
+    clearTimeout(waiting);
+    if (controller.signal.aborted) return;
     const isEmptyLibrary = error.kind === "library" && library?.photographs === 0;
-    showNothing(isEmptyLibrary ? messages.emptyLibrary(library) : messages.failure(error), () => show(query));
+    showOnlyMessage(isEmptyLibrary ? messages.emptyLibrary(library) : messages.failure(error), () => show(query));
   }
 }
 
-function reflect() {
+function showQuery() {
   document.body.dataset.view = isEmpty(query) ? "start" : "results";
   document.title = messages.title(query);
-  part("text").value = query.text;
-  part("text").placeholder = query.photo !== null || query.uploadName ? "or words" : "Describe a scene";
-  part("k").value = query.k;
-  showCut(query.minMatch, query.minMatch === null);
+  element("text").value = query.text;
+  element("text").placeholder = query.photo !== null || query.uploadName ? "or text" : "Describe a scene";
+  element("k").value = query.k;
+  showMinMatch(query.minMatch, query.minMatch === null);
   showChip(query);
-  showPart(query);
+  showCrop(query);
   showHead(query);
 }
 
-// Until an answer tells which cut the match itself makes, the slider stays where it was.
-function showCut(minMatch, isAuto) {
+// The default is known only from an answer; until then the slider stays where it was.
+function showMinMatch(minMatch, isAuto) {
   if (minMatch !== null) {
-    part("min-match").value = minMatch;
-    part("min-match-value").textContent = minMatch.toFixed(2);
+    element("min-match").value = minMatch;
+    element("min-match-value").textContent = minMatch.toFixed(2);
   }
-  part("min-match-auto").setAttribute("aria-pressed", isAuto);
+  element("min-match-auto").setAttribute("aria-pressed", isAuto);
 }
 
 function showStart() {
   clear();
-  part("outcome").textContent = "";
-  showEmptiness();
+  element("outcome").textContent = "";
+  showEmptyLibrary();
 }
 
-function showEmptiness() {
-  part("message").hidden = true;
+function showEmptyLibrary() {
+  element("message").hidden = true;
   if (library?.photographs === 0) showMessage(messages.emptyLibrary(library));
 }
 
-function showWaiting(refined) {
-  part("outcome").textContent = "Searching…";
-  part("hits").setAttribute("aria-busy", "true");
-  if (refined) return;
+function showWaiting(isRefinement) {
+  element("outcome").textContent = "Searching…";
+  element("hits").setAttribute("aria-busy", "true");
+  if (isRefinement) return;
   clear();
-  part("hits").setAttribute("aria-busy", "true");
-  showSkeleton(part("hits"), query.k);
+  element("hits").setAttribute("aria-busy", "true");
+  showSkeleton(element("hits"), query.k);
 }
 
 function showAnswer(answer) {
-  if (answer.photographs === 0) return showNothing(messages.emptyLibrary(library));
+  if (answer.photographs === 0) return showOnlyMessage(messages.emptyLibrary(library));
   clear({ keepTiles: true });
   hits = answer.hits;
-  showCut(query.minMatch ?? answer.min_match, query.minMatch === null);
-  showHits(part("hits"), hits, (index) => viewer.open(hits, index));
+  showMinMatch(query.minMatch ?? answer.min_match, query.minMatch === null);
+  showHits(element("hits"), hits, (index) => viewer.open(hits, index));
   showOutcome(answer);
-  tellPart(answer, query);
+  showSearchedArea(answer, query);
   showNote("notice", answer.notice);
-  showNote("doubt", messages.doubt(answer, query));
-  part("more").hidden = hits.length < query.k || query.k >= STEPS_OF_K.at(-1) || hits.length >= answer.photographs;
-  if (!hits.length) showMessage(messages.nothingFound(answer, query), () => go({ ...query, minMatch: 0 }, { replace: true }));
+  showNote("warning", messages.warning(answer, query));
+  element("more").hidden = hits.length < query.k || query.k >= STEPS_OF_K.at(-1) || hits.length >= answer.photographs;
+  if (!hits.length) showMessage(messages.nothingFound(answer, query), () => navigate({ ...query, minMatch: 0 }, { replace: true }));
 }
 
 function showOutcome(answer) {
@@ -127,55 +127,55 @@ function showOutcome(answer) {
   count.textContent = messages.count(answer);
   const details = document.createElement("span");
   details.textContent = messages.details(answer);
-  part("outcome").replaceChildren(count, details);
+  element("outcome").replaceChildren(count, details);
 }
 
-function showNothing(message, act) {
+function showOnlyMessage(message, onAction) {
   clear();
-  part("outcome").textContent = "";
-  showMessage(message, act);
+  element("outcome").textContent = "";
+  showMessage(message, onAction);
 }
 
 function clear({ keepTiles = false } = {}) {
   hits = [];
-  part("hits").removeAttribute("aria-busy");
-  if (!keepTiles) part("hits").replaceChildren();
-  for (const name of ["message", "notice", "doubt", "more"]) part(name).hidden = true;
+  element("hits").removeAttribute("aria-busy");
+  if (!keepTiles) element("hits").replaceChildren();
+  for (const name of ["message", "notice", "warning", "more"]) element(name).hidden = true;
 }
 
-function showMessage({ title, text, command, action, urgent }, act) {
-  part("message-title").textContent = title;
-  part("message-text").textContent = text;
-  part("message-command").hidden = !command;
-  part("message-command").firstElementChild.textContent = command ?? "";
-  part("message-action").hidden = !action;
-  part("message-action").textContent = action ?? "";
-  part("message-action").onclick = act ?? null;
-  part("message").setAttribute("role", urgent ? "alert" : "status");
-  part("message").hidden = false;
+function showMessage({ title, text, command, action, urgent }, onAction) {
+  element("message-title").textContent = title;
+  element("message-text").textContent = text;
+  element("message-command").hidden = !command;
+  element("message-command").firstElementChild.textContent = command ?? "";
+  element("message-action").hidden = !action;
+  element("message-action").textContent = action ?? "";
+  element("message-action").onclick = onAction ?? null;
+  element("message").setAttribute("role", urgent ? "alert" : "status");
+  element("message").hidden = false;
 }
 
-function showNote(name, sentence) {
-  part(name).textContent = sentence ?? "";
-  part(name).hidden = !sentence;
+function showNote(name, text) {
+  element(name).textContent = text ?? "";
+  element(name).hidden = !text;
 }
 
-function keep(answer) {
-  answers.set(keyOf(query), answer);
-  if (answers.size > ANSWERS_KEPT) answers.delete(answers.keys().next().value);
+function addToCache(answer) {
+  cache.set(cacheKey(query), answer);
+  if (cache.size > CACHE_SIZE) cache.delete(cache.keys().next().value);
 }
 
-function keyOf(some) {
-  return `${addressOf(some)} ${entryOf(some)?.upload ?? ""}`;
+function cacheKey(query) {
+  return `${addressOf(query)} ${historyState(query)?.upload ?? ""}`;
 }
 
-// Once is enough, unless the service is reading photographs at this moment.
+// Once is enough, unless the service is indexing.
 async function readStatus() {
   try {
     library = await status();
-    part("library").textContent = messages.library(library);
-    if (isEmpty(query)) showEmptiness();
-    if (messages.isIndexing(library)) setTimeout(readStatus, INDEXING_REST_MS);
+    element("library").textContent = messages.library(library);
+    if (isEmpty(query)) showEmptyLibrary();
+    if (messages.isIndexing(library)) setTimeout(readStatus, STATUS_INTERVAL_MS);
   } catch (error) {
     if (isEmpty(query)) showMessage(messages.failure(error), () => location.reload());
   }
@@ -183,90 +183,90 @@ async function readStatus() {
 
 function onSubmit(event) {
   event.preventDefault();
-  const text = part("text").value.trim();
+  const text = element("text").value.trim();
   if (text) {
     const next = { ...emptyQuery(query), text };
-    go(next, { replace: sameSubject(next, query) });
+    navigate(next, { replace: sameSubject(next, query) });
   } else if (query.photo !== null || query.upload) {
     show(query);
   } else {
-    part("outcome").textContent = "Write what the photograph should show.";
-    part("text").focus();
+    element("outcome").textContent = "Describe what the photo should show.";
+    element("text").focus();
   }
 }
 
-function onPhotograph(file, count) {
-  const name = file.name || "pasted photograph";
-  go({ ...emptyQuery(query), upload: file, uploadName: count > 1 ? `${name}, first of ${count}` : name });
+function onPhoto(file, count) {
+  const name = file.name || "pasted photo";
+  navigate({ ...emptyQuery(query), upload: file, uploadName: count > 1 ? `${name}, first of ${count}` : name });
 }
 
 function onChipRemoved() {
-  const text = part("text").value.trim();
-  go({ ...emptyQuery(query), text });
-  part("text").focus();
+  const text = element("text").value.trim();
+  navigate({ ...emptyQuery(query), text });
+  element("text").focus();
 }
 
 function listenToRefinements() {
-  let rest;
-  part("min-match").addEventListener("input", (event) => {
+  let delay;
+  element("min-match").addEventListener("input", (event) => {
     const minMatch = Number(event.target.value);
-    showCut(minMatch, false);
-    clearTimeout(rest);
-    rest = setTimeout(() => refine({ minMatch }), SLIDER_REST_MS);
+    showMinMatch(minMatch, false);
+    clearTimeout(delay);
+    delay = setTimeout(() => refine({ minMatch }), SLIDER_DELAY_MS);
   });
-  part("min-match-auto").addEventListener("click", () => {
-    clearTimeout(rest);
+  element("min-match-auto").addEventListener("click", () => {
+    clearTimeout(delay);
     refine({ minMatch: null });
   });
-  part("k").addEventListener("change", (event) => refine({ k: Number(event.target.value) }));
-  part("more").addEventListener("click", () => refine({ k: STEPS_OF_K.find((step) => step > query.k) ?? DEFAULT_K }));
+  element("k").addEventListener("change", (event) => refine({ k: Number(event.target.value) }));
+  element("more").addEventListener("click", () => refine({ k: STEPS_OF_K.find((step) => step > query.k) ?? DEFAULT_K }));
 }
 
-// What is being typed but not yet searched for must survive a move of the slider.
+// Keeps text that has been typed but not searched for yet.
 function refine(change) {
-  const typed = part("text").value;
-  go({ ...query, ...change }, { replace: true });
-  part("text").value = typed;
+  const typed = element("text").value;
+  navigate({ ...query, ...change }, { replace: true });
+  element("text").value = typed;
 }
 
-// A real navigation would forget the uploaded photographs that older entries of the history name.
+// Loading the page again would lose the uploaded photos of earlier history entries.
 function onWordmark(event) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  go(emptyQuery(query));
-  part("text").focus();
+  navigate(emptyQuery(query));
+  element("text").focus();
 }
 
 function onKey(event) {
-  const writing = event.target.closest?.("input, select, textarea, dialog");
-  if (event.key !== "/" || writing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const isTyping = event.target.closest?.("input, select, textarea, dialog");
+  if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
-  part("text").select();
+  element("text").select();
 }
 
 function onPopState(event) {
   const next = readQuery(location.search, event.state);
-  show(next, answers.get(keyOf(next)));
+  show(next, cache.get(cacheKey(next)));
 }
 
 function start() {
-  part("search").addEventListener("submit", onSubmit);
+  element("search").addEventListener("submit", onSubmit);
   listenToRefinements();
   listenToChip(onChipRemoved);
-  listenToPart({
-    choose: (box) => go({ ...query, box }),
-    keep: (keepBorders) => go({ ...query, keepBorders }, { replace: true }),
+  listenToCrop({
+    onBox: (box) => navigate({ ...query, box }),
+    onKeepBorders: (keepBorders) => navigate({ ...query, keepBorders }, { replace: true }),
   });
   listenToHead((head) => refine({ head }));
-  part("wordmark").addEventListener("click", onWordmark);
-  listenForPhotographs(onPhotograph);
-  listenToKeys(part("hits"));
+  element("wordmark").addEventListener("click", onWordmark);
+  listenForPhotos(onPhoto);
+  listenToKeys(element("hits"));
   document.addEventListener("keydown", onKey);
   addEventListener("popstate", onPopState);
   readStatus();
   show(readQuery(location.search, history.state));
-  // On a phone the focus would push a keyboard over the page before anything has been read.
-  if (isEmpty(query) && matchMedia("(hover: hover)").matches) part("text").focus();
+  // On a phone the focus would open a keyboard over the page.
+  if (isEmpty(query) && matchMedia("(hover: hover)").matches) element("text").focus();
 }
 
 start();

@@ -1,39 +1,38 @@
 /**
- * What is being looked for, and its place in the address bar.
+ * The query, and its form in the address bar.
  *
- * A query is `{text, photo, upload, uploadName, box, keepBorders, head, k, minMatch}`: `photo` is the id of a
- * photograph of the library, `upload` a File of the person's own. One of text, photo and upload is set, or none at
- * the start.
- * `box` is the part of the photograph that searches, "x,y,width,height" in fractions, and empty for all of it;
- * `keepBorders` says that an upload searches with its letterbox or frame.
- * `head` names the library's head that photographs are compared by and is empty for none; a text has no use for it.
- * `minMatch` is null where the cut is left to the match itself.
+ * A query is `{text, photo, upload, uploadName, box, keepBorders, head, k, minMatch}`: `photo` is the id of a photo of
+ * the library, `upload` a File. One of text, photo and upload is set, or none on the start page.
+ * `box` is the area of the photo to search with, "x,y,width,height" in fractions, empty for all of it;
+ * `keepBorders` tells the service not to cut the letterbox or frame off an upload.
+ * `head` names the head that photos are compared with, empty for none; texts do not use it.
+ * `minMatch` is null for the default of the match.
  */
 
 export const DEFAULT_K = 5;
 export const STEPS_OF_K = [5, 10, 20, 50, 100, 200];
 
-// Files do not survive in an address, so the history entry names a file kept here for the page's life.
+// An address cannot hold a file, so the history state names one that is kept here until the page is closed.
 const uploads = new Map();
 
-/** The query with nothing in it, with the refinements of `other` where given. */
+/** A query for nothing, with the head, k and minimum match of `other` if given. */
 export function emptyQuery(other) {
-  const nothing = { text: "", photo: null, upload: null, uploadName: "", box: "", keepBorders: false };
-  return { ...nothing, head: other?.head ?? "", k: other?.k ?? DEFAULT_K, minMatch: other?.minMatch ?? null };
+  const subject = { text: "", photo: null, upload: null, uploadName: "", box: "", keepBorders: false };
+  return { ...subject, head: other?.head ?? "", k: other?.k ?? DEFAULT_K, minMatch: other?.minMatch ?? null };
 }
 
-/** Whether there is nothing to look for. */
+/** Whether the query has neither text nor photo. */
 export function isEmpty(query) {
   return !query.text && query.photo === null && !query.uploadName;
 }
 
-/** Whether both look for the same, whatever their number of results and least match. */
+/** Whether both have the same text or photo. */
 export function sameSubject(one, other) {
   return one.text === other.text && one.photo === other.photo && one.upload === other.upload;
 }
 
-/** Read the query from the address and from the history entry's own state. */
-export function readQuery(address, entry) {
+/** Read a query from an address and the state of its history entry. */
+export function readQuery(address, state) {
   const fields = new URLSearchParams(address);
   const query = emptyQuery();
   query.text = (fields.get("text") ?? "").trim();
@@ -45,12 +44,12 @@ export function readQuery(address, entry) {
   const photo = Number(fields.get("photo") ?? NaN);
   if (Number.isSafeInteger(photo) && photo >= 0) return { ...query, photo };
   query.uploadName = fields.get("upload") ?? "";
-  query.upload = uploads.get(entry?.upload) ?? null;
+  query.upload = uploads.get(state?.upload) ?? null;
   query.keepBorders = fields.has("keep_borders");
   return query;
 }
 
-/** The address that carries the query. */
+/** The address of a query. */
 export function addressOf(query) {
   const fields = new URLSearchParams();
   if (query.text) fields.set("text", query.text);
@@ -65,8 +64,8 @@ export function addressOf(query) {
   return `/?${fields}`;
 }
 
-/** The state of the history entry: names the uploaded file, if there is one. */
-export function entryOf(query) {
+/** The state of the history entry of a query; names the uploaded file, if there is one. */
+export function historyState(query) {
   if (!query.upload) return null;
   for (const [key, file] of uploads) if (file === query.upload) return { upload: key };
   const key = crypto.getRandomValues(new Uint32Array(2)).join("-");
@@ -75,7 +74,7 @@ export function entryOf(query) {
 }
 
 function nearestStep(k) {
-  return STEPS_OF_K.find((step) => step >= k) ?? (k > 200 ? 200 : DEFAULT_K);
+  return STEPS_OF_K.find((step) => step >= k) ?? (k > STEPS_OF_K.at(-1) ? STEPS_OF_K.at(-1) : DEFAULT_K);
 }
 
 function clamp(match) {

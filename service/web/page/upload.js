@@ -1,22 +1,22 @@
-/** The three ways by which a photograph comes in: dropped anywhere, pasted, chosen. */
+/** The three ways to upload a photo: drop it anywhere, paste it or choose a file. */
 
-/** Call `take(file, count)` with the first of `count` photographs that the person hands over. */
-export function listenForPhotographs(take) {
-  listenForDrops(document.getElementById("drop"), take);
-  document.addEventListener("paste", (event) => onPaste(event, take));
+/** Call `onPhoto(file, count)` with the first of `count` photos that the user uploads at once. */
+export function listenForPhotos(onPhoto) {
+  listenForDrops(document.getElementById("drop"), onPhoto);
+  document.addEventListener("paste", (event) => onPaste(event, onPhoto));
   const file = document.getElementById("file");
   document.getElementById("choose").addEventListener("click", () => file.click());
   file.addEventListener("change", () => {
-    hand(file.files, take);
-    // Without this, choosing the same file a second time would be no change.
+    upload(file.files, onPhoto);
+    // Otherwise choosing the same file again would not be a change.
     file.value = "";
   });
 }
 
-function listenForDrops(curtain, take) {
+function listenForDrops(overlay, onPhoto) {
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   document.addEventListener("dragenter", (event) => {
-    if (carriesFiles(event)) curtain.hidden = false;
+    if (carriesFiles(event)) overlay.hidden = false;
   });
   document.addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
@@ -24,24 +24,24 @@ function listenForDrops(curtain, take) {
     event.dataTransfer.dropEffect = "copy";
   });
   document.addEventListener("dragleave", (event) => {
-    // Only leaving the window has no element that is entered instead.
-    if (!event.relatedTarget) curtain.hidden = true;
+    // `relatedTarget` is the element that is entered; it is missing when the pointer leaves the window.
+    if (!event.relatedTarget) overlay.hidden = true;
   });
   document.addEventListener("drop", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    curtain.hidden = true;
-    hand(event.dataTransfer.files, take);
+    overlay.hidden = true;
+    upload(event.dataTransfer.files, onPhoto);
   });
 }
 
-function onPaste(event, take) {
-  const pictures = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
-  if (!pictures.length) return;
+function onPaste(event, onPhoto) {
+  const images = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+  if (!images.length) return;
   event.preventDefault();
-  hand(pictures, take);
+  upload(images, onPhoto);
 }
 
-function hand(files, take) {
-  if (files.length) take(files[0], files.length);
+function upload(files, onPhoto) {
+  if (files.length) onPhoto(files[0], files.length);
 }

@@ -1,28 +1,28 @@
-/** One photograph, large, with its facts: a modal dialog over the grid. */
+/** One hit, large, with its metadata, in a modal dialog over the grid. */
 
-import { fillBar, ownAddress, ratioOf } from "./grid.js";
+import { fillBar, ownPath, ratioOf } from "./grid.js";
 
-const part = (name) => document.getElementById(name ? `viewer-${name}` : "viewer");
+const element = (name) => document.getElementById(name ? `viewer-${name}` : "viewer");
 
-/** The dialog over a list of hits; `findLike(hit)` and `closed(index)` are told what the person does. */
+/** The dialog over a list of hits; calls `onFindSimilar(hit)` or `onClose(index)` when the user leaves it. */
 export class Viewer {
-  constructor({ findLike, closed }) {
+  constructor({ onFindSimilar, onClose }) {
     this.hits = [];
     this.index = 0;
     this.leaving = false;
-    this.dialog = part();
-    part("previous").addEventListener("click", () => this.step(-1));
-    part("next").addEventListener("click", () => this.step(1));
-    part("close").addEventListener("click", () => this.dialog.close());
-    part("like").addEventListener("click", () => this.#leaveFor(findLike));
+    this.dialog = element();
+    element("previous").addEventListener("click", () => this.step(-1));
+    element("next").addEventListener("click", () => this.step(1));
+    element("close").addEventListener("click", () => this.dialog.close());
+    element("similar").addEventListener("click", () => this.#leaveFor(onFindSimilar));
     this.dialog.addEventListener("keydown", (event) => this.#onKey(event));
     this.dialog.addEventListener("click", (event) => this.#onBackground(event));
     this.dialog.addEventListener("close", () => {
-      if (!this.leaving) closed(this.index);
+      if (!this.leaving) onClose(this.index);
     });
   }
 
-  /** Open the dialog on hit number `index` of `hits`. */
+  /** Open the dialog with hit number `index` of `hits`. */
   open(hits, index) {
     this.hits = hits;
     this.leaving = false;
@@ -35,7 +35,7 @@ export class Viewer {
     if (this.dialog.open) this.dialog.close();
   }
 
-  /** Go to the neighbour, if there is one. */
+  /** Go `by` hits forward, or back if negative; do nothing at the end. */
   step(by) {
     if (this.hits[this.index + by]) this.#show(this.index + by);
   }
@@ -43,19 +43,19 @@ export class Viewer {
   #show(index) {
     this.index = index;
     const hit = this.hits[index];
-    part("place").textContent = `${index + 1} of ${this.hits.length}`;
-    // Not `disabled`: that would throw the focus, and with it the arrow keys, out of the dialog.
-    part("previous").setAttribute("aria-disabled", index === 0);
-    part("next").setAttribute("aria-disabled", index === this.hits.length - 1);
-    showFacts(hit);
+    element("position").textContent = `${index + 1} of ${this.hits.length}`;
+    // Not `disabled`: that would move the focus, and with it the arrow keys, out of the dialog.
+    element("previous").setAttribute("aria-disabled", index === 0);
+    element("next").setAttribute("aria-disabled", index === this.hits.length - 1);
+    showMetadata(hit);
     showPicture(hit, () => this.hits[this.index] === hit);
   }
 
-  #leaveFor(findLike) {
+  #leaveFor(onFindSimilar) {
     const hit = this.hits[this.index];
     this.leaving = true;
     this.dialog.close();
-    findLike(hit);
+    onFindSimilar(hit);
   }
 
   #onKey(event) {
@@ -71,32 +71,32 @@ export class Viewer {
   }
 }
 
-function showFacts(hit) {
-  part("name").textContent = hit.name;
-  part("match").textContent = hit.match.toFixed(2);
-  fillBar(part("bar"), hit.match);
-  part("similarity").textContent = hit.similarity.toFixed(3);
-  part("size").textContent = `${hit.width} × ${hit.height}`;
-  part("format").textContent = hit.format;
-  part("uri").textContent = hit.uri;
-  part("original").href = ownAddress(hit.links.image);
+function showMetadata(hit) {
+  element("name").textContent = hit.name;
+  element("match").textContent = hit.match.toFixed(2);
+  fillBar(element("bar"), hit.match);
+  element("similarity").textContent = hit.similarity.toFixed(3);
+  element("size").textContent = `${hit.width} × ${hit.height}`;
+  element("format").textContent = hit.format;
+  element("uri").textContent = hit.uri;
+  element("original").href = ownPath(hit.links.image);
 }
 
-// The thumbnail stands in at once and at the final size; the full photograph takes its place when it is there.
-function showPicture(hit, stillShown) {
-  const picture = part("picture");
+// The thumbnail appears at once, in the final size; the full photo replaces it when it has loaded.
+function showPicture(hit, isStillShown) {
+  const picture = element("picture");
   picture.style.setProperty("--ratio", ratioOf(hit).toFixed(4));
   picture.style.setProperty("--width", hit.width);
   picture.alt = hit.name;
-  picture.src = ownAddress(hit.links.thumbnail);
-  part("trouble").hidden = true;
+  picture.src = ownPath(hit.links.thumbnail);
+  element("error").hidden = true;
   const full = new Image();
-  full.addEventListener("load", () => stillShown() && (picture.src = full.src));
-  full.addEventListener("error", () => stillShown() && tellTrouble(hit));
-  full.src = ownAddress(hit.links.image);
+  full.addEventListener("load", () => isStillShown() && (picture.src = full.src));
+  full.addEventListener("error", () => isStillShown() && showError(hit));
+  full.src = ownPath(hit.links.image);
 }
 
-function tellTrouble(hit) {
-  part("trouble").textContent = `The full photograph cannot be shown here (${hit.format}); this is its preview.`;
-  part("trouble").hidden = false;
+function showError(hit) {
+  element("error").textContent = `This browser cannot display the original (${hit.format}); this is a preview.`;
+  element("error").hidden = false;
 }
