@@ -25,7 +25,7 @@ from eval.synthetic_vectors import MOST_QUERIES, draw_vectors, mini_bank
 from eval.timing import elapsed_s
 from service.errors import UsageError
 from service.index import Limits, VectorIndex
-from service.index.rows import decoded
+from service.index.rows import to_float32
 from service.search.search import LEAST_CANDIDATES
 from service.store.catalog import Catalog
 from service.types import Float16Array, Float32Array, Int64Array, OnStage
@@ -34,8 +34,8 @@ SIZES = (10_000, 30_000, 100_000, 300_000)
 LEAST_PHOTOGRAPHS = 1_000
 _NEVER = 10 * MOST_PHOTOGRAPHS
 KINDS = {
-    "exact": Limits(coarse_from=_NEVER),
-    "codes": Limits(coarse_from=1),
+    "exact": Limits(codes_from=_NEVER),
+    "codes": Limits(codes_from=1),
 }
 _FILTER_DIVISOR = 100
 """A filter passes one photograph in so many."""
@@ -168,7 +168,7 @@ def _build(folder: Path, rows: Float16Array, limits: Limits) -> tuple[VectorInde
 
 
 def _decoded_chunks(rows: Float16Array) -> Iterator[Float32Array]:
-    return (decoded(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK))
+    return (to_float32(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK))
 
 
 def _recall(index: VectorIndex, rows: Float16Array, queries: _QuerySet) -> float:
@@ -176,7 +176,7 @@ def _recall(index: VectorIndex, rows: Float16Array, queries: _QuerySet) -> float
     right = 0
     for query, tenth in zip(queries.vectors, queries.tenth, strict=True):
         found = np.unique(index.candidates(query, LEAST_CANDIDATES)[1][:K])
-        right += int((decoded(rows[found - 1]) @ query >= tenth - _TOLERANCE).sum())
+        right += int((to_float32(rows[found - 1]) @ query >= tenth - _TOLERANCE).sum())
     return 100.0 * right / (K * len(queries.vectors))
 
 

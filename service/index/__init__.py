@@ -1,11 +1,11 @@
-"""The nearest photographs to a vector: an index derived from the catalog, quick and flat in memory up to a million.
+"""Vector index: the nearest photographs to an embedding, derived from the catalog and fast up to a million.
 
-`rows` holds vectors as float16 and scans them, `scans` the kinds of scan and which of them when, `segments` vectors
-with ids of which some are gone, `files` what of it is on the disk, `vector_index` the whole. May import `store` and
-what is below it.
+`rows` searches float16 vectors exactly, `scans` chooses between that and codes, `segments` adds ids and deletion,
+`files` reads and writes an index, `vector_index` keeps one up to date with the catalog, and `latest` lets searches go
+on meanwhile. May import `store` and what is below it.
 """
 
 from service.index.scans import Limits
-from service.index.vector_index import Read, VectorIndex
+from service.index.vector_index import VectorIndex
 
-__all__ = ["Limits", "Read", "VectorIndex"]
+__all__ = ["Limits", "VectorIndex"]

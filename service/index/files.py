@@ -1,14 +1,14 @@
-"""An index on the disk: a base that is mapped, what came and went since beside it, and the facts that name them.
+"""An index on the disk: a memory-mapped base, a tail of later changes, and a manifest that names their files.
 
-Every file but the facts has a name of its own that is never used again. The facts are written last, in one step, and
-name each file with its checksum: a crash before leaves the set that was there, and files that nobody names, which
-the next save removes. Whoever has mapped an older base goes on with it.
+    vectors.json              the manifest
+    vectors-NAME.rows.npy     base: vectors, float16 (n, dimension)
+    vectors-NAME.ids.npy      base: photograph ids, int64 (n,)
+    vectors-NAME.codes.faiss  base: product quantizer codes, in large indexes only
+    vectors-NAME.tail         newer rows and their ids, and the positions of deleted rows of the base (safetensors)
 
-    vectors.json              the facts
-    vectors-NAME.rows.npy     the base: float16 (n, dimension)
-    vectors-NAME.ids.npy      its photographs: int64 (n,)
-    vectors-NAME.codes.faiss  its codes, where it is large
-    vectors-NAME.tail         newer rows with their ids, and which rows of the base are dead (safetensors)
+Each NAME is random and never used again. The manifest is written last, atomically, and holds a checksum of each file. A
+crash before that leaves the previous set and unnamed files, which the next save deletes. A process that has mapped an
+older base can go on using it.
 """
 
 from __future__ import annotations
@@ -25,203 +25,202 @@ from typing import Any, Literal
 
 import numpy as np
 
-from service.index.scans import Coarse, Exact, Limits, Scan, scan_of
-from service.index.segments import Segment, State
+from service.index.scans import CodeScan, ExactScan, Limits, Scan, build_scan
+from service.index.segments import Segment, Snapshot
 from service.store.array_files import checksum_of, read_arrays, write_arrays
 from service.store.atomic import sync_file, write_text
 from service.types import AnyArray, Float16Array, Int64Array
 
 VERSION = 2
-FACTS = "vectors.json"
-_NAMES = "vectors-*"
-_HALF_WRITTEN = ".vectors*.part*"
-"""What a process leaves that is killed while it writes the facts or a tail."""
-_BEFORE = "vectors.faiss"
-"""What held all before there was a base."""
-_READ_AGAIN = 3
-"""Times that the facts are read again where a writer has replaced the files meanwhile."""
+MANIFEST = "vectors.json"
+_DATA_FILES = "vectors-*"
+_TEMPORARY_FILES = ".vectors*.part*"
+"""What a process that was killed while writing the manifest or a tail has left."""
+_VERSION_1_FILE = "vectors.faiss"
+_ATTEMPTS = 3
+"""How often the manifest is read again if a writer replaces the files meanwhile."""
 
 Chunks = Iterable[tuple[Int64Array, Float16Array]]
 
 
 @dataclass(frozen=True)
 class SavedBase:
-    """A base on the disk: what its files are called, and what the facts say of them."""
+    """The files of a base, and the part of the manifest that describes them.
+
+    `manifest` has the `name` that the files' names start with, `list`, the length of the shortlist (None without
+    codes), and for each of `files` its size in `bytes` and its `checksum`.
+    """
 
     folder: Path
-    facts: Mapping[str, Any]
+    manifest: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        """What the names of its files begin with."""
-        return str(self.facts["name"])
+        """What the names of its files start with."""
+        return str(self.manifest["name"])
 
-    def is_whole(self) -> bool:
-        """Whether all its files are there, as long as they were."""
+    def has_all_files(self) -> bool:
+        """Whether all files exist and have the right size."""
         try:
             return all((self.folder / name).stat().st_size == file["bytes"] for name, file in self._files().items())
         except OSError:
             return False
 
-    def is_sound(self) -> bool:
-        """Whether all its files hold what was written; raises `OSError` where one cannot be read."""
+    def matches_checksums(self) -> bool:
+        """Whether all files have their checksum; raises `OSError` for a file that cannot be read."""
         return all(checksum_of(self.folder / name) == file["checksum"] for name, file in self._files().items())
 
     def _files(self) -> Mapping[str, Any]:
-        files: Mapping[str, Any] = self.facts["files"]
+        files: Mapping[str, Any] = self.manifest["files"]
         return files
 
     def segment(self, dimension: int, limits: Limits) -> Segment:
-        """Its rows, mapped, with its scan; raises what NumPy and FAISS raise of files that are not sound."""
+        """The base as a segment, mapped if it is large; for damaged files raises what NumPy and FAISS raise."""
         ids = np.load(self.folder / f"{self.name}.ids.npy", allow_pickle=False)
-        rows = _rows_of(self.folder / f"{self.name}.rows.npy", len(ids), limits)
+        rows = _read_rows(self.folder / f"{self.name}.rows.npy", len(ids), limits)
         if rows.shape != (len(ids), dimension) or rows.dtype != np.float16 or ids.dtype != np.int64:
-            raise ValueError(f"{self.name} holds other arrays than the facts say")
+            raise ValueError(f"the arrays of {self.name} have another shape or type than the manifest says")
         return Segment.of(rows, ids, self._scan(rows))
 
     def _scan(self, rows: Float16Array) -> Scan:
         import faiss
 
-        if self.facts["list"] is None:
-            return Exact(rows)
+        if self.manifest["list"] is None:
+            return ExactScan(rows)
         codes = faiss.read_index(str(self.folder / f"{self.name}.codes.faiss"))
         if codes.ntotal != len(rows) or codes.d != rows.shape[1]:
-            raise ValueError(f"{self.name} holds codes of other rows")
-        return Coarse(rows, codes, int(self.facts["list"]))
+            raise ValueError(f"the codes of {self.name} belong to other rows")
+        return CodeScan(rows, codes, int(self.manifest["list"]))
 
 
 def write_base(
     folder: Path, dimension: int, count: int, chunks: Chunks, scan: Scan | None, limits: Limits
 ) -> SavedBase:
-    """Write `count` photographs as a base; `scan` is theirs where there is one in the same order already.
+    """Writes `count` photographs as a base; `scan` is an existing scan of these rows in this order, if any.
 
-    Raises `OSError` or FAISS's `RuntimeError` where the folder does not take it; what was written is removed then.
+    Raises `OSError` or FAISS's `RuntimeError` if the folder cannot be written to, after deleting what was written.
     """
     name = f"vectors-{secrets.token_hex(6)}"
     try:
-        return _written_base(folder, name, dimension, count, chunks, scan, limits)
+        return _write_base(folder, name, dimension, count, chunks, scan, limits)
     except (OSError, RuntimeError):
-        _remove(folder.glob(f"{name}.*"))
+        _delete(folder.glob(f"{name}.*"))
         raise
 
 
-def _written_base(
+def _write_base(
     folder: Path, name: str, dimension: int, count: int, chunks: Chunks, scan: Scan | None, limits: Limits
 ) -> SavedBase:
     import faiss
 
-    ids: list[Int64Array] = []
+    parts_of_ids: list[Int64Array] = []
 
-    def rows() -> Iterator[Float16Array]:
-        for part, vectors in chunks:
-            ids.append(part)
-            yield vectors
+    def parts_of_rows() -> Iterator[Float16Array]:
+        for ids, rows in chunks:
+            parts_of_ids.append(ids)
+            yield rows
 
     rows_file, ids_file = folder / f"{name}.rows.npy", folder / f"{name}.ids.npy"
-    files = {rows_file.name: _write_array(rows_file, np.dtype(np.float16), (count, dimension), rows())}
-    every = np.concatenate([*ids, np.empty(0, np.int64)])
-    files[ids_file.name] = _write_array(ids_file, every.dtype, every.shape, [every])
-    scan = scan or scan_of(_rows_of(rows_file, count, limits), limits)
-    if isinstance(scan, Coarse):
+    files = {rows_file.name: _write_array(rows_file, np.dtype(np.float16), (count, dimension), parts_of_rows())}
+    ids = np.concatenate([*parts_of_ids, np.empty(0, np.int64)])
+    files[ids_file.name] = _write_array(ids_file, ids.dtype, ids.shape, [ids])
+    scan = scan or build_scan(_read_rows(rows_file, count, limits), limits)
+    if isinstance(scan, CodeScan):
         file = folder / f"{name}.codes.faiss"
         faiss.write_index(scan.codes, str(file))
         sync_file(file)
         files[file.name] = {"bytes": file.stat().st_size, "checksum": checksum_of(file)}
-    return SavedBase(folder, {"name": name, "list": getattr(scan, "length", None), "files": files})
+    return SavedBase(folder, {"name": name, "list": getattr(scan, "shortlist", None), "files": files})
 
 
-def write_state(folder: Path, state: State, base: SavedBase, fingerprint: str) -> None:
-    """Write what came and went since `base`, and then the facts; after that remove the files of older facts.
+def write_snapshot(folder: Path, snapshot: Snapshot, base: SavedBase, fingerprint: str) -> None:
+    """Writes the tail and the deleted rows of `base`, then the manifest; then deletes files that it does not name.
 
-    Raises `OSError` where the folder does not take it.
+    Raises `OSError` if the folder cannot be written to.
     """
-    facts: dict[str, Any] = {
+    manifest: dict[str, Any] = {
         "version": VERSION,
         "fingerprint": fingerprint,
-        "dimension": state.base.rows.shape[1],
-        "generation": state.generation,
-        "stamp": state.stamp,
-        "photographs": len(state),
-        "base": dict(base.facts),
+        "dimension": snapshot.base.rows.shape[1],
+        "generation": snapshot.generation,
+        "stamp": snapshot.stamp,
+        "photographs": len(snapshot),
+        "base": dict(base.manifest),
         "tail": None,
     }
-    if len(state.tail) or state.base.gone:
-        alive = ~state.tail.dead
+    if len(snapshot.tail) or snapshot.base.deleted_count:
+        alive = ~snapshot.tail.deleted
         file = folder / f"vectors-{secrets.token_hex(6)}.tail"
         arrays: dict[str, AnyArray] = {
-            "rows": state.tail.rows[alive],
-            "ids": state.tail.ids[alive],
-            "dead": np.flatnonzero(state.base.dead),
+            "rows": snapshot.tail.rows[alive],
+            "ids": snapshot.tail.ids[alive],
+            "dead": np.flatnonzero(snapshot.base.deleted),
         }
-        try:
-            facts["tail"] = {"name": file.name, "checksum": write_arrays(file, arrays)}
-        except OSError:
-            _remove([file])
-            raise
-    facts["checksum"] = _checksum(facts)
-    write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
-    named = {*base.facts["files"], (facts["tail"] or {}).get("name")}
-    _remove(file for file in folder.glob(_NAMES) if file.name not in named)
-    _remove([folder / _BEFORE, *folder.glob(_HALF_WRITTEN)])
+        manifest["tail"] = {"name": file.name, "checksum": write_arrays(file, arrays)}
+    manifest["checksum"] = _checksum(manifest)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    named = {*base.manifest["files"], (manifest["tail"] or {}).get("name")}
+    _delete(file for file in folder.glob(_DATA_FILES) if file.name not in named)
+    _delete([folder / _VERSION_1_FILE, *folder.glob(_TEMPORARY_FILES)])
 
 
-def read_facts(folder: Path, fingerprint: str, dimension: int) -> dict[str, Any] | None:
-    """The facts of a folder where they are whole and of this fingerprint and dimension, else None."""
+def read_manifest(folder: Path, fingerprint: str, dimension: int) -> dict[str, Any] | None:
+    """The manifest in a folder if it is valid and of this fingerprint and dimension, else None."""
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        sound = (
-            facts["version"] == VERSION
-            and facts["fingerprint"] == fingerprint
-            and facts["dimension"] == dimension
-            and facts["stamp"] is not None
-            and facts.pop("checksum") == _checksum(facts)
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        valid = (
+            manifest["version"] == VERSION
+            and manifest["fingerprint"] == fingerprint
+            and manifest["dimension"] == dimension
+            and manifest["stamp"] is not None
+            and manifest.pop("checksum") == _checksum(manifest)
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return facts if sound else None
+    return manifest if valid else None
 
 
-def read_state(folder: Path, facts: Mapping[str, Any], limits: Limits) -> tuple[State, SavedBase] | None:
-    """What the files hold that `facts` name, None where one is missing, damaged or of another set."""
+def read_snapshot(folder: Path, manifest: Mapping[str, Any], limits: Limits) -> tuple[Snapshot, SavedBase] | None:
+    """The index in the files that the manifest names; None if one is missing, damaged or of another set."""
     try:
-        saved = SavedBase(folder, facts["base"])
-        # NumPy and FAISS read a file with flipped bits without a word.
-        if not saved.is_whole() or not saved.is_sound():
+        saved = SavedBase(folder, manifest["base"])
+        # NumPy and FAISS read files with flipped bits without an error.
+        if not saved.has_all_files() or not saved.matches_checksums():
             return None
-        dimension = int(facts["dimension"])
+        dimension = int(manifest["dimension"])
         base = saved.segment(dimension, limits)
         tail = Segment.of(np.empty((0, dimension), np.float16), np.empty(0, np.int64))
-        if facts["tail"] is not None:
-            arrays = read_arrays(folder / facts["tail"]["name"], facts["tail"]["checksum"])
-            dead = np.zeros(len(base.ids), np.bool_)
-            dead[arrays["dead"]] = True
-            base = Segment(base.rows, base.ids, dead, base.scan)
+        if manifest["tail"] is not None:
+            arrays = read_arrays(folder / manifest["tail"]["name"], manifest["tail"]["checksum"])
+            deleted = np.zeros(len(base.ids), np.bool_)
+            deleted[arrays["dead"]] = True
+            base = Segment(base.rows, base.ids, deleted, base.scan)
             tail = Segment.of(arrays["rows"].astype(np.float16, copy=False).reshape(-1, dimension), arrays["ids"])
-        state = State(base, tail, int(facts["generation"]), str(facts["stamp"]))
-        return (state, saved) if len(state) == facts["photographs"] else None
+        snapshot = Snapshot(base, tail, int(manifest["generation"]), str(manifest["stamp"]))
+        return (snapshot, saved) if len(snapshot) == manifest["photographs"] else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError):
         return None
 
 
-def read_newest(folder: Path, fingerprint: str, dimension: int, limits: Limits) -> tuple[State, SavedBase] | None:
-    """What is saved in a folder, also while a writer replaces it; None where it is not sound."""
-    for _ in range(_READ_AGAIN):
-        facts = read_facts(folder, fingerprint, dimension)
-        if facts is None:
+def read_newest(folder: Path, fingerprint: str, dimension: int, limits: Limits) -> tuple[Snapshot, SavedBase] | None:
+    """The index saved in a folder, even while a writer replaces it; None if it is missing or damaged."""
+    for _ in range(_ATTEMPTS):
+        manifest = read_manifest(folder, fingerprint, dimension)
+        if manifest is None:
             return None
-        found = read_state(folder, facts, limits)
-        if found is not None or read_facts(folder, fingerprint, dimension) == facts:
+        found = read_snapshot(folder, manifest, limits)
+        if found is not None or read_manifest(folder, fingerprint, dimension) == manifest:
             return found
     return None
 
 
-def _write_array(file: Path, kind: np.dtype[Any], shape: tuple[int, ...], parts: Iterable[AnyArray]) -> dict[str, Any]:
-    """Write an array in NumPy's format, part by part; the file's size and checksum."""
+def _write_array(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...], parts: Iterable[AnyArray]) -> dict[str, Any]:
+    """Writes an array in NumPy's format, part by part; returns the file's size and checksum."""
     import xxhash
 
     header = BytesIO()
-    facts = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, facts)
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
     digest = xxhash.xxh3_128()
     with file.open("wb") as stream:
         for content in chain([header.getvalue()], (part.tobytes() for part in parts)):
@@ -232,21 +231,21 @@ def _write_array(file: Path, kind: np.dtype[Any], shape: tuple[int, ...], parts:
     return {"bytes": size, "checksum": digest.hexdigest()}
 
 
-def _rows_of(file: Path, count: int, limits: Limits) -> Float16Array:
-    """The rows of a file: few in memory, so that nobody holds on to the file, many mapped."""
-    mode: Literal["r"] | None = "r" if count > limits.whole_until else None
+def _read_rows(file: Path, count: int, limits: Limits) -> Float16Array:
+    """The rows of a base: mapped if there are many, else in memory, so that the file is not kept open."""
+    mode: Literal["r"] | None = "r" if count > limits.small_until else None
     rows: Float16Array = np.asarray(np.load(file, mmap_mode=mode, allow_pickle=False))
     return rows
 
 
-def _checksum(facts: Mapping[str, Any]) -> str:
+def _checksum(manifest: Mapping[str, Any]) -> str:
     import xxhash
 
-    return str(xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode()))
+    return str(xxhash.xxh3_128_hexdigest(json.dumps(manifest, sort_keys=True).encode()))
 
 
-def _remove(files: Iterable[Path]) -> None:
+def _delete(files: Iterable[Path]) -> None:
     for file in list(files):
-        # A file that another process has mapped may stay, on systems that do not let it go.
+        # Windows does not delete a file that another process has mapped.
         with suppress(OSError):
             file.unlink()

@@ -1,4 +1,7 @@
-"""Vectors as rows of float16, in memory or mapped from a file: written as a stream, scanned exactly by FAISS."""
+"""Vectors as float16 rows, in memory or memory-mapped: conversion, exact top-k search with FAISS, and spooling.
+
+A row is the vector of one photograph, a position the number of a row.
+"""
 
 from __future__ import annotations
 
@@ -14,85 +17,90 @@ import numpy as np
 
 from service.types import Float16Array, Float32Array, Int64Array, UInt8Array
 
-Found = tuple[Float32Array, Int64Array]
-"""Similarities (q, k), highest first in each row, and places of rows (q, k); -1 where there are fewer than `k`."""
+TopK = tuple[Float32Array, Int64Array]
+"""Similarities (q, k), descending, and positions (q, k); position -1 where there are fewer than `k` rows."""
 
 BLOCK = 16_384
-"""Rows that are decoded, written or compared with many queries at once: 16 MB of 512 dimensions."""
-_PIECE = 1_024
+"""Rows that are decoded, written or searched at once: 16 MB of 512 dimensions."""
+_SAMPLE_BLOCK = 1_024
 
 
-def flat(rows: Float16Array) -> Any:
-    """A FAISS `SQfp16` index by inner product over rows (n, dimension), C-contiguous, without a copy of them.
+def flat_index(rows: Float16Array) -> Any:
+    """A FAISS `SQfp16` inner-product index over rows (n, dimension), C-contiguous, that shares their memory.
 
-    It lives only as long as the caller keeps `rows`.
+    It must not outlive `rows`.
     """
-    # Its types know nothing of views.
+    # FAISS's type stubs lack views.
     faiss: Any = import_module("faiss")
     dimension = rows.shape[1]
     index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     address = faiss.cast_integer_to_uint8_ptr(rows.ctypes.data)
-    # The owner of a vector that owns nothing: NumPy keeps the memory.
+    # The owner of an empty vector, which owns nothing: NumPy keeps the memory.
     owner = faiss.MaybeOwnedVectorUInt8().owner
     index.codes = faiss.MaybeOwnedVectorUInt8.create_view(address, rows.nbytes, owner)
     index.ntotal = len(rows)
     return index
 
 
-def decoded(rows: Float16Array) -> Float32Array:
-    """Rows (n, dimension) as float32; FAISS is several times quicker at it than NumPy."""
+def to_float32(rows: Float16Array) -> Float32Array:
+    """Rows (n, dimension) as float32; FAISS converts several times as fast as NumPy."""
     if not len(rows):
         return np.empty(rows.shape, np.float32)
     rows = np.ascontiguousarray(rows)
-    vectors: Float32Array = flat(rows).reconstruct_n(0, len(rows))
+    vectors: Float32Array = flat_index(rows).reconstruct_n(0, len(rows))
     return vectors
 
 
-def encoded(vectors: Float16Array | Float32Array) -> Float16Array:
-    """Vectors (n, dimension) as float16."""
+def to_float16(vectors: Float16Array | Float32Array) -> Float16Array:
+    """Vectors (n, dimension) as float16 rows, C-contiguous."""
     if vectors.dtype == np.float16 or not len(vectors):
         return np.ascontiguousarray(vectors, np.float16)
     rows = np.empty(vectors.shape, np.float16)
-    codes: UInt8Array = flat(rows).sa_encode(np.ascontiguousarray(vectors, np.float32))
+    codes: UInt8Array = flat_index(rows).sa_encode(np.ascontiguousarray(vectors, np.float32))
     return codes.view(np.float16)
 
 
-def nearest(
-    rows: Float16Array, queries: Float32Array, k: int, places: Int64Array | None = None, *, once: bool = False
-) -> Found:
-    """The `k` nearest of `rows` (n, dimension), or of those at `places`, to each of `queries` (q, dimension); exact.
+def exact_search(
+    rows: Float16Array, queries: Float32Array, k: int, positions: Int64Array | None = None, *, release: bool = False
+) -> TopK:
+    """The `k` nearest rows to each of `queries` (q, dimension), by comparison with every row.
 
-    With `once` the memory of mapped rows is given back as they are read.
+    Args:
+        rows: (n, dimension).
+        queries: (q, dimension).
+        k: at least 1.
+        positions: searches only these rows.
+        release: gives back the memory of mapped rows once they are read.
     """
     import faiss
 
-    total = len(rows) if places is None else len(places)
+    total = len(rows) if positions is None else len(positions)
     if total <= BLOCK:
-        block = rows if places is None else rows[places]
+        block = rows if positions is None else rows[positions]
         if not total:
             return np.full((len(queries), k), -1.0, np.float32), np.full((len(queries), k), -1, np.int64)
-        similarities, found = flat(block).search(queries, k)
-        return similarities, found if places is None else np.where(found >= 0, places[found], -1)
+        similarities, found = flat_index(block).search(queries, k)
+        return similarities, found if positions is None else np.where(found >= 0, positions[found], -1)
     best = faiss.ResultHeap(len(queries), k, keep_max=True)
     for start in range(0, total, BLOCK):
-        block = rows[start : start + BLOCK] if places is None else rows[places[start : start + BLOCK]]
-        similarities, found = flat(block).search(queries, k)
+        block = rows[start : start + BLOCK] if positions is None else rows[positions[start : start + BLOCK]]
+        similarities, found = flat_index(block).search(queries, k)
         best.add_result(similarities, np.where(found >= 0, found + start, -1))
-        if once:
-            let_go(rows)
+        if release:
+            release_pages(rows)
     best.finalize()
-    return best.D, best.I if places is None else np.where(best.I >= 0, places[best.I], -1)
+    return best.D, best.I if positions is None else np.where(best.I >= 0, positions[best.I], -1)
 
 
-def mapped(file: Any, dimension: int) -> Float16Array:
-    """The rows of an open file that holds nothing else, mapped for reading."""
+def map_rows(file: Any, dimension: int) -> Float16Array:
+    """Maps an open file that contains nothing but rows, for reading."""
     if not os.fstat(file.fileno()).st_size:
         return np.empty((0, dimension), np.float16)
     return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.float16).reshape(-1, dimension)
 
 
-def let_go(rows: Float16Array) -> None:
-    """Give the memory of mapped rows back that has been read through once; whoever needs them reads the file again."""
+def release_pages(rows: Float16Array) -> None:
+    """Gives back the memory of mapped rows; the next access reads them from the file again."""
     holder: Any = rows
     while holder is not None and not isinstance(holder, mmap.mmap):
         holder = holder.obj if isinstance(holder, memoryview) else getattr(holder, "base", None)
@@ -100,24 +108,24 @@ def let_go(rows: Float16Array) -> None:
         holder.madvise(mmap.MADV_DONTNEED)
 
 
-def spread(rows: Float16Array, most: int) -> Float32Array:
-    """At most `most` rows (n, dimension), evenly over all, as float32; memory of mapped rows is given back."""
-    places = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), most)).astype(np.int64))
-    taken = np.empty((len(places), rows.shape[1]), np.float16)
-    # The system maps what lies around each row too, which comes to the whole file.
-    for start in range(0, len(places), _PIECE):
-        taken[start : start + _PIECE] = rows[places[start : start + _PIECE]]
-        let_go(rows)
-    return decoded(taken)
+def evenly_spaced(rows: Float16Array, most: int) -> Float32Array:
+    """At most `most` rows (n, dimension) at even distances, as float32; releases the memory of mapped rows."""
+    positions = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), most)).astype(np.int64))
+    sample = np.empty((len(positions), rows.shape[1]), np.float16)
+    # The system also maps the pages around each row, which adds up to the whole file.
+    for start in range(0, len(positions), _SAMPLE_BLOCK):
+        sample[start : start + _SAMPLE_BLOCK] = rows[positions[start : start + _SAMPLE_BLOCK]]
+        release_pages(rows)
+    return to_float32(sample)
 
 
 class Spool:
-    """Takes vectors as a stream: few stay in memory, many go to a file without a name, which ends with its map.
+    """Collects a stream of vectors: in memory while they are few, then in an unnamed temporary file that is mapped.
 
     Args:
         dimension: of the vectors.
-        folder: where the file is to be; None keeps all in memory.
-        in_memory: rows from which on there is a file.
+        folder: of the temporary file; None keeps everything in memory.
+        in_memory: the number of rows above which the file is used.
     """
 
     def __init__(self, dimension: int, folder: Path | None, in_memory: int) -> None:
@@ -130,9 +138,9 @@ class Spool:
         self._file: Any = None
 
     def add(self, ids: Int64Array, vectors: Float16Array | Float32Array) -> None:
-        """Append ids (n,) and vectors (n, dimension); raises `OSError` where the disk does not take them."""
+        """Appends ids (n,) and vectors (n, dimension); raises `OSError` if the disk is full or not writable."""
         self._ids.append(np.array(ids, np.int64))
-        self._rows.append(encoded(vectors))
+        self._rows.append(to_float16(vectors))
         self._count += len(ids)
         if self._folder is not None and self._count > self._in_memory:
             if self._file is None:
@@ -142,16 +150,16 @@ class Spool:
             self._rows.clear()
 
     def finish(self) -> tuple[Float16Array, Int64Array]:
-        """All rows (n, dimension) and ids (n,) in the order in which they came."""
+        """All rows (n, dimension) and ids (n,) in the order of their arrival."""
         ids = np.concatenate([*self._ids, np.empty(0, np.int64)])
         if self._file is not None:
             self._file.flush()
-            rows = mapped(self._file, self._dimension)
+            rows = map_rows(self._file, self._dimension)
             self.close()
             return rows, ids
         rows = np.empty((self._count, self._dimension), np.float16)
         done = 0
-        # From the front, each part freed as it is copied: all of them twice would be gigabytes.
+        # Each part is freed once it is copied: all of them twice would be gigabytes.
         self._rows.reverse()
         while self._rows:
             part = self._rows.pop()
@@ -160,31 +168,31 @@ class Spool:
         return rows, ids
 
     def close(self) -> None:
-        """Let go of the file; what is mapped of it stays."""
+        """Closes the file; rows that are mapped from it stay valid."""
         if self._file is not None:
             self._file.close()
 
 
-def spooled(
+def spool(
     chunks: Callable[[], Iterable[tuple[Int64Array, Float16Array | Float32Array]]],
     dimension: int,
     folder: Path | None,
     in_memory: int,
 ) -> tuple[Float16Array, Int64Array]:
-    """The rows and ids of a stream; on a disk that is full or read-only all of it again, into memory."""
-    for place in dict.fromkeys((folder, None)):
-        spool = Spool(dimension, place, in_memory)
+    """Collects a stream of ids and vectors; if the disk fails, the stream is read again, into memory."""
+    for target in dict.fromkeys((folder, None)):
+        collected = Spool(dimension, target, in_memory)
         parts: Iterator[tuple[Int64Array, Float16Array | Float32Array]] = iter(chunks())
         try:
             for ids, vectors in parts:
-                spool.add(ids, vectors)
-            return spool.finish()
+                collected.add(ids, vectors)
+            return collected.finish()
         except OSError:
-            if place is None:
+            if target is None:
                 raise
         finally:
-            spool.close()
+            collected.close()
             close = getattr(parts, "close", None)
             if close is not None:
                 close()
-    raise AssertionError("a stream is read into memory in the end")
+    raise AssertionError("the last attempt returns or raises")

@@ -1,4 +1,4 @@
-"""The kinds of scan over a library's rows, and which of them from which size on."""
+"""The two ways to search a segment: an exact scan, and product quantizer codes with exact refinement."""
 
 from __future__ import annotations
 
@@ -7,145 +7,146 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from service.index.rows import BLOCK, Found, decoded, flat, let_go, nearest, spread
+from service.index.rows import BLOCK, TopK, evenly_spaced, exact_search, flat_index, release_pages, to_float32
 from service.types import Float16Array, Float32Array, Int64Array
 
-_TRAINING = 16_384
-"""Rows that the codes are trained on; FAISS takes 256 a centre, and there are 16."""
-_ASKED = 32
+_TRAINING_ROWS = 16_384
+"""Rows that the quantizer is trained on; FAISS uses at most 256 per centroid, and there are 16."""
+_TRIAL_QUERIES = 32
+"""Rows from which trial queries are made, two from each."""
 _DEPTH = 200
-"""How deep a search looks where matches may order photographs anew (`search.LEAST_CANDIDATES`)."""
-_LEAST_NEAREST, _LEAST_DEEP = 0.99, 0.97
-"""Shares of the ten and of the 200 nearest that a short list must hold."""
-_TEXT = 0.5
-"""How much of a trial query is a photograph; the rest is a random direction, as texts lie far from photographs."""
-_SHARE = 4
-"""A short list of more than one in so many rows is longer than it is worth."""
+"""The `k` of a search whose hits are reordered by match (`search.LEAST_CANDIDATES`)."""
+_LEAST_RECALL_AT_10, _LEAST_RECALL_AT_DEPTH = 0.99, 0.97
+"""Recall that a shortlist must reach in the trial, of the ten and of the `_DEPTH` nearest."""
+_TEXT_COSINE = 0.5
+"""Cosine of a trial query that stands for a text with its row; texts lie far from photographs."""
+_MOST_SHARE = 4
+"""A shortlist of more than one row in so many takes longer than an exact scan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Which kind of index from which number of rows on, and when its files are written anew.
+    """From how many rows on an index uses codes, and when its files are rewritten.
 
-    The numbers come from `smysl bench scans`. Codes are quicker from about 30,000 rows on, but take seconds to make, so
-    they begin where the base is no longer written at each save.
+    The numbers come from `smysl bench scans`. Codes are faster from about 30,000 rows on but take seconds to compute,
+    so they start where the base is no longer rewritten at each save.
 
     Attributes:
-        coarse_from: rows from which on codes give a short list that is compared exactly.
-        lists: lengths of the short list that are tried; the first that finds enough is kept.
-        whole_until: rows up to which all is in one piece: kept in memory, written anew at each save.
-        share: share of the base that may be newer than it or gone from it before it is written anew.
+        codes_from: rows from which on codes select a shortlist that is compared exactly.
+        shortlists: lengths of the shortlist to try, ascending; the first with enough recall is used.
+        small_until: up to so many rows the base is kept in memory and rewritten at each save.
+        rewrite_share: the base is rewritten when more than this share of it is deleted or newer.
     """
 
-    coarse_from: int = 60_000
-    lists: tuple[int, ...] = (2_000, 4_000, 8_000, 16_000)
-    whole_until: int = 50_000
-    share: float = 0.05
+    codes_from: int = 60_000
+    shortlists: tuple[int, ...] = (2_000, 4_000, 8_000, 16_000)
+    small_until: int = 50_000
+    rewrite_share: float = 0.05
 
 
 class Scan(Protocol):
-    """A way to find the nearest of rows that never change."""
+    """A way to search rows that never change."""
 
     name: str
-    """What FAISS calls it."""
+    """FAISS's name of it, as in its index factory."""
 
-    def nearest(self, queries: Float32Array, k: int) -> Found:
+    def nearest(self, queries: Float32Array, k: int) -> TopK:
         """The `k` nearest rows to each of `queries` (q, dimension), with exact similarities."""
 
-    def size(self) -> int:
-        """Bytes that it holds beside the rows."""
+    def code_bytes(self) -> int:
+        """Memory in bytes beside the rows."""
 
 
-class Exact:
+class ExactScan:
     """Compares a query with every row."""
 
     name = "SQfp16"
 
     def __init__(self, rows: Float16Array) -> None:
         self._rows = rows
-        self._flat = flat(rows)
+        self._index = flat_index(rows)
 
-    def nearest(self, queries: Float32Array, k: int) -> Found:
+    def nearest(self, queries: Float32Array, k: int) -> TopK:
         """The `k` nearest rows to each of `queries` (q, dimension)."""
         if len(queries) == 1 and len(self._rows):
-            similarities, found = self._flat.search(queries, k)
+            similarities, found = self._index.search(queries, k)
             return similarities, found
-        return nearest(self._rows, queries, k)
+        return exact_search(self._rows, queries, k)
 
-    def size(self) -> int:
-        """Nothing."""
+    def code_bytes(self) -> int:
+        """0."""
         return 0
 
 
-class Coarse:
-    """Compares a query with codes of every row, and exactly with the rows of a short list.
+class CodeScan:
+    """Approximate search (ANN): compares a query with a code of each row, then exactly with a shortlist of rows.
 
-    The codes are those of a product quantizer of 16 centres for each four dimensions (a bit a dimension), scanned in
-    the processor's registers (André, Kermarrec, Le Scouarnec 2015): quicker than RaBitQ at equal recall here. `codes`
-    is FAISS's index of them and `length` of how many rows the short list is, ten times `k` where that is more.
+    The codes are those of a product quantizer with 16 centroids for each four dimensions (one bit per dimension),
+    scanned in SIMD registers (André, Kermarrec, Le Scouarnec 2015): faster than RaBitQ at equal recall here. `codes` is
+    the FAISS index of them. The shortlist has `shortlist` rows, or 10 · k if that is more.
     """
 
-    def __init__(self, rows: Float16Array, codes: Any, length: int) -> None:
+    def __init__(self, rows: Float16Array, codes: Any, shortlist: int) -> None:
         self.name = f"PQ{codes.pq.M}x4fs,Refine(SQfp16)"
         self.codes = codes
-        self.length = length
+        self.shortlist = shortlist
         self._rows = rows
 
-    def nearest(self, queries: Float32Array, k: int) -> Found:
-        """The `k` nearest of the short list to each of `queries` (q, dimension)."""
-        length = max(self.length, 10 * k)
-        if length * _SHARE > len(self._rows):
-            return nearest(self._rows, queries, k)
-        listed = self.codes.search(queries, length)[1]
+    def nearest(self, queries: Float32Array, k: int) -> TopK:
+        """The `k` nearest rows of the shortlist of each of `queries` (q, dimension)."""
+        length = max(self.shortlist, 10 * k)
+        if length * _MOST_SHARE > len(self._rows):
+            return exact_search(self._rows, queries, k)
+        shortlists = self.codes.search(queries, length)[1]
         found = [
-            # In the order of the file: the memory is quicker at it.
-            nearest(self._rows, query[None], k, np.sort(places[places >= 0]))
-            for query, places in zip(queries, listed, strict=True)
+            # In the order of the file, which is faster to read.
+            exact_search(self._rows, query[None], k, np.sort(positions[positions >= 0]))
+            for query, positions in zip(queries, shortlists, strict=True)
         ]
         return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
 
-    def size(self) -> int:
-        """Bytes of the codes."""
+    def code_bytes(self) -> int:
+        """Size of the codes in bytes."""
         return int(self.codes.ntotal * self.codes.code_size)
 
     @classmethod
-    def made(cls, rows: Float16Array, lengths: tuple[int, ...]) -> Coarse | None:
-        """The codes of rows (n, dimension) with the shortest sufficient list; None where none of `lengths` suffices.
+    def build(cls, rows: Float16Array, shortlists: tuple[int, ...]) -> CodeScan | None:
+        """Computes codes of rows (n, dimension) and picks the shortest sufficient shortlist; None if none suffices.
 
-        Queries of two kinds are tried against the exact answer: photographs, and what lies as far from them as texts.
+        Recall is measured with two kinds of queries: rows, and vectors as far from the rows as those of texts.
         """
         import faiss
 
         count, dimension = rows.shape
-        each = next(size for size in (4, 3, 2, 1) if dimension % size == 0)
-        codes = faiss.IndexPQFastScan(dimension, dimension // each, 4, faiss.METRIC_INNER_PRODUCT)
-        # Otherwise it warns on the terminal where rows are few.
+        width = next(size for size in (4, 3, 2, 1) if dimension % size == 0)
+        codes = faiss.IndexPQFastScan(dimension, dimension // width, 4, faiss.METRIC_INNER_PRODUCT)
+        # Otherwise FAISS prints a warning if there are few rows.
         codes.pq.cp.min_points_per_centroid = 1
-        codes.train(spread(rows, _TRAINING))
+        codes.train(evenly_spaced(rows, _TRAINING_ROWS))
         for start in range(0, count, BLOCK):
-            codes.add(decoded(rows[start : start + BLOCK]))
-            let_go(rows)
-        own = spread(rows, _ASKED)
-        random = np.random.default_rng(0).standard_normal(own.shape).astype(np.float32)
+            codes.add(to_float32(rows[start : start + BLOCK]))
+            release_pages(rows)
+        sample = evenly_spaced(rows, _TRIAL_QUERIES)
+        random = np.random.default_rng(0).standard_normal(sample.shape).astype(np.float32)
         random /= np.linalg.norm(random, axis=1, keepdims=True)
-        asked = np.concatenate([own, _TEXT * own + (1 - _TEXT**2) ** 0.5 * random])
-        right = nearest(rows, asked, min(_DEPTH, count), once=True)[1]
-        for length in lengths:
-            listed = codes.search(asked, min(length, count))[1]
-            if _share(listed, right[:, :10]) >= _LEAST_NEAREST and _share(listed, right) >= _LEAST_DEEP:
-                return cls(rows, codes, length)
+        queries = np.concatenate([sample, _TEXT_COSINE * sample + (1 - _TEXT_COSINE**2) ** 0.5 * random])
+        nearest = exact_search(rows, queries, min(_DEPTH, count), release=True)[1]
+        for shortlist in shortlists:
+            found = codes.search(queries, min(shortlist, count))[1]
+            if (
+                _recall(found, nearest[:, :10]) >= _LEAST_RECALL_AT_10
+                and _recall(found, nearest) >= _LEAST_RECALL_AT_DEPTH
+            ):
+                return cls(rows, codes, shortlist)
         return None
 
 
-def scan_of(rows: Float16Array, limits: Limits) -> Scan:
-    """Builds the kind of scan that suits the number of rows; exact where codes would not tell them apart."""
-    if len(rows) >= limits.coarse_from:
-        made = Coarse.made(rows, limits.lists)
-        if made is not None:
-            return made
-    return Exact(rows)
+def build_scan(rows: Float16Array, limits: Limits) -> Scan:
+    """The scan that suits the number of rows; an exact one if codes do not reach the required recall."""
+    codes = CodeScan.build(rows, limits.shortlists) if len(rows) >= limits.codes_from else None
+    return codes or ExactScan(rows)
 
 
-def _share(listed: Int64Array, right: Int64Array) -> float:
-    found = sum(int(np.isin(wanted, places).sum()) for wanted, places in zip(right, listed, strict=True))
-    return found / right.size
+def _recall(found: Int64Array, nearest: Int64Array) -> float:
+    hits = sum(int(np.isin(expected, positions).sum()) for expected, positions in zip(nearest, found, strict=True))
+    return hits / nearest.size

@@ -1,154 +1,163 @@
-"""Vectors with their photographs' ids, of which some may be gone: a base that never changes, and a newer tail."""
+"""Rows with photograph ids, of which some may be deleted: an immutable base, and newer rows appended in a tail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.index.rows import BLOCK, decoded, flat, let_go, nearest
-from service.index.scans import Exact, Scan
+from service.index.rows import BLOCK, exact_search, flat_index, release_pages, to_float32
+from service.index.scans import ExactScan, Scan
 from service.types import BoolArray, Float16Array, Float32Array, Int64Array
 
-if TYPE_CHECKING:
-    Mask = BoolArray
-
 _FEW = 32
-"""Where fewer than one in so many rows are asked for they are gathered, beyond that the others are left out of a
-scan of all."""
+"""A filter of fewer than one row in so many copies these rows; any other is a mask in a scan of all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Rows (n, dimension) float16, ids (n,) int64, each once, and which are `dead` (n,); never changed."""
+    """Rows (n, dimension) float16 and their ids (n,) int64; immutable.
+
+    Attributes:
+        rows: one vector per photograph.
+        ids: unique among the rows that are not deleted.
+        deleted: (n,), rows that no search returns.
+        scan: searches all rows, deleted ones included.
+    """
 
     rows: Float16Array
     ids: Int64Array
-    dead: Mask
+    deleted: BoolArray
     scan: Scan
 
     @classmethod
-    def of(cls, rows: Float16Array, ids: Int64Array, scan: Scan | None = None, dead: Mask | None = None) -> Segment:
-        """Rows with ids, scanned exactly where no scan is given; none is dead where nothing else is said."""
-        return cls(rows, ids, np.zeros(len(ids), np.bool_) if dead is None else dead, scan or Exact(rows))
+    def of(
+        cls, rows: Float16Array, ids: Int64Array, scan: Scan | None = None, deleted: BoolArray | None = None
+    ) -> Segment:
+        """A segment with an exact scan unless another is given, and nothing deleted unless given."""
+        return cls(rows, ids, np.zeros(len(ids), np.bool_) if deleted is None else deleted, scan or ExactScan(rows))
 
     @cached_property
-    def gone(self) -> int:
-        """How many are dead."""
-        return int(np.count_nonzero(self.dead))
+    def deleted_count(self) -> int:
+        """The number of deleted rows."""
+        return int(np.count_nonzero(self.deleted))
 
     def __len__(self) -> int:
-        return len(self.ids) - self.gone
+        return len(self.ids) - self.deleted_count
 
     def without(self, ids: Int64Array) -> Segment:
-        """The same with the photographs `ids` dead; they may be unknown here."""
-        places = self.places_of(ids)
-        if not len(places):
+        """The segment with the photographs `ids` deleted; ids that it does not contain are ignored."""
+        positions = self.positions_of(ids)
+        if not len(positions):
             return self
-        dead = self.dead.copy()
-        dead[places] = True
-        return Segment(self.rows, self.ids, dead, self.scan)
+        deleted = self.deleted.copy()
+        deleted[positions] = True
+        return Segment(self.rows, self.ids, deleted, self.scan)
 
-    def places_of(self, ids: Int64Array) -> Int64Array:
-        """The rows (m,), rising, of those of `ids` that are here and not dead."""
+    def positions_of(self, ids: Int64Array) -> Int64Array:
+        """The positions (m,), ascending, of those of `ids` that are here and not deleted."""
         if not len(ids) or not len(self.ids):
             return np.empty(0, np.int64)
-        known, rows = self._by_id
+        known, positions = self._by_id
         if not len(known):
             return np.empty(0, np.int64)
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        places = (at if rows is None else rows[at])[known[at] == ids]
-        return np.unique(places)
+        return np.unique((at if positions is None else positions[at])[known[at] == ids])
 
     @cached_property
     def _by_id(self) -> tuple[Int64Array, Int64Array | None]:
-        """The ids that are not dead, rising, and their rows; None for the rows where all lie so.
+        """The ids that are not deleted, ascending, and their positions; None if these are 0, 1, 2, …
 
-        A photograph that changes again has dead rows beside its own.
+        A photograph that changes again leaves deleted rows with the same id.
         """
-        rows = np.flatnonzero(~self.dead) if self.gone else None
-        known = self.ids if rows is None else self.ids[rows]
+        positions = np.flatnonzero(~self.deleted) if self.deleted_count else None
+        known = self.ids if positions is None else self.ids[positions]
         if bool((np.diff(known) > 0).all()):
-            return known, rows
+            return known, positions
         order = np.argsort(known, kind="stable")
-        return known[order], order if rows is None else rows[order]
+        return known[order], order if positions is None else positions[order]
 
     def nearest(self, queries: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
-        """Similarities and rows, each (q, at most `k`), best first, of the nearest that are not dead; -1 for none."""
+        """Similarities and positions, each (q, at most `k`), descending, of the nearest rows; position -1 for none."""
         wanted = min(k, len(self))
         if not wanted:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         count = len(self.ids)
-        asked = wanted if not self.gone else min(count, wanted + 16 + 2 * wanted * self.gone // count)
+        depth = wanted if not self.deleted_count else min(count, wanted + 16 + 2 * wanted * self.deleted_count // count)
         while True:
-            similarities, places = self.scan.nearest(queries, asked)
-            alive = (places >= 0) & ~self.dead[places]
-            if asked == count or (alive.sum(axis=1) >= wanted).all():
+            similarities, positions = self.scan.nearest(queries, depth)
+            alive = (positions >= 0) & ~self.deleted[positions]
+            if depth == count or (alive.sum(axis=1) >= wanted).all():
                 break
-            # Whoever removes a folder removes what lies near together.
-            asked = min(count, 4 * asked)
+            # The photographs of a deleted folder are often near each other.
+            depth = min(count, 4 * depth)
         first = np.argsort(~alive, axis=1, kind="stable")[:, :wanted]
-        found = np.take_along_axis(np.where(alive, places, -1), first, axis=1)
+        found = np.take_along_axis(np.where(alive, positions, -1), first, axis=1)
         return np.take_along_axis(similarities, first, axis=1), found
 
-    def among(self, query: Float32Array, k: int, ids: Int64Array) -> tuple[Float32Array, Int64Array]:
-        """Similarities and rows, each (n,), n <= k, best first, of the nearest of `ids` to `query` (1, dimension)."""
+    def nearest_among(self, query: Float32Array, k: int, ids: Int64Array) -> tuple[Float32Array, Int64Array]:
+        """Similarities and positions, each (n,), of the `k` nearest of `ids` to `query` (1, dimension), descending.
+
+        Exact, whatever the scan of the segment; n < k if fewer of `ids` are here.
+        """
         import faiss
 
-        places = self.places_of(ids)
-        wanted = min(k, len(places))
+        positions = self.positions_of(ids)
+        wanted = min(k, len(positions))
         if not wanted:
-            return np.empty(0, np.float32), places[:0]
-        if _FEW * len(places) < len(self.ids):
-            similarities, found = nearest(self.rows, query, wanted, places)
+            return np.empty(0, np.float32), positions[:0]
+        if _FEW * len(positions) < len(self.ids):
+            similarities, found = exact_search(self.rows, query, wanted, positions)
         else:
-            chosen = np.zeros(len(self.ids), np.bool_)
-            chosen[places] = True
-            # Its Python wrappers take arrays and names, which its types do not tell.
-            selector = faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))  # type: ignore[arg-type, call-arg]
+            allowed = np.zeros(len(self.ids), np.bool_)
+            allowed[positions] = True
+            # FAISS's type stubs do not know what its Python wrappers accept.
+            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[arg-type, call-arg]
             only = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-            similarities, found = flat(self.rows).search(query, wanted, params=only)
+            similarities, found = flat_index(self.rows).search(query, wanted, params=only)
         return similarities[0], found[0]
 
     def chunks(self) -> Iterator[tuple[Int64Array, Float16Array]]:
-        """Ids and rows of those that are not dead, in order, some thousands at a time."""
+        """Ids and rows that are not deleted, in order, at most `BLOCK` at a time."""
         for start in range(0, len(self.ids), BLOCK):
             part = slice(start, start + BLOCK)
-            alive = ~self.dead[part]
+            alive = ~self.deleted[part]
             if alive.all():
                 yield self.ids[part], self.rows[part]
             elif alive.any():
                 yield self.ids[part][alive], self.rows[part][alive]
-            let_go(self.rows)
+            release_pages(self.rows)
 
 
-class Tail:
-    """A place for rows that grows: what was given out before stays as it was."""
+class TailBuffer:
+    """A growing array behind successive tails; appending leaves the tails that were returned before unchanged."""
 
-    def __init__(self, segment: Segment) -> None:
-        self._rows = segment.rows
-        self._ids = segment.ids
+    def __init__(self, tail: Segment) -> None:
+        self._rows = tail.rows
+        self._ids = tail.ids
 
-    def grown(self, segment: Segment, ids: Int64Array, rows: Float16Array) -> Segment:
-        """`segment`, the newest one given out, with rows (n, dimension) behind it."""
-        held = len(segment.ids)
-        count = held + len(ids)
+    def append(self, tail: Segment, ids: Int64Array, rows: Float16Array) -> Segment:
+        """The latest `tail` with rows (n, dimension) appended."""
+        length = len(tail.ids)
+        count = length + len(ids)
         if count > len(self._ids):
-            wider, longer = np.empty((2 * count, rows.shape[1]), np.float16), np.empty(2 * count, np.int64)
-            wider[:held], longer[:held] = segment.rows, segment.ids
-            self._rows, self._ids = wider, longer
-        self._rows[held:count] = rows
-        self._ids[held:count] = ids
-        dead = np.concatenate([segment.dead, np.zeros(len(ids), np.bool_)])
-        return Segment.of(self._rows[:count], self._ids[:count], dead=dead)
+            more_rows, more_ids = np.empty((2 * count, rows.shape[1]), np.float16), np.empty(2 * count, np.int64)
+            more_rows[:length], more_ids[:length] = tail.rows, tail.ids
+            self._rows, self._ids = more_rows, more_ids
+        self._rows[length:count] = rows
+        self._ids[length:count] = ids
+        deleted = np.concatenate([tail.deleted, np.zeros(len(ids), np.bool_)])
+        return Segment.of(self._rows[:count], self._ids[:count], deleted=deleted)
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """What an index holds at one generation: searched by any number of threads while the next is made."""
+class Snapshot:
+    """An index at one generation of the catalog; immutable, so threads can search it while the next is made.
+
+    A position in the tail counts on from the end of the base. `stamp` is that of the generation (`Catalog.stamp`).
+    """
 
     base: Segment
     tail: Segment
@@ -156,8 +165,8 @@ class State:
     stamp: str | None = ""
 
     @classmethod
-    def empty(cls, dimension: int) -> State:
-        """Of no photograph, before the first generation."""
+    def empty(cls, dimension: int) -> Snapshot:
+        """Without photographs, at generation 0."""
         nothing = Segment.of(np.empty((0, dimension), np.float16), np.empty(0, np.int64))
         return cls(nothing, nothing)
 
@@ -165,81 +174,83 @@ class State:
         return len(self.base) + len(self.tail)
 
     def nearest(self, query: Float32Array, k: int, among: Int64Array | None) -> tuple[Float32Array, Int64Array]:
-        """Similarities and places, each (n,), of the nearest to `query` (dimension,); places in the tail come last."""
-        asked = np.ascontiguousarray(query, np.float32).reshape(1, -1)
+        """Similarities and positions, each (at most `k`,), descending, of the nearest rows to `query` (dimension,).
+
+        With ids `among` only these photographs are searched.
+        """
+        queries = np.ascontiguousarray(query, np.float32).reshape(1, -1)
         if among is None:
-            parts = [(similarities[0], places[0]) for similarities, places in self._parts(asked, k)]
+            parts = [(similarities[0], positions[0]) for similarities, positions in self._nearest_in_each(queries, k)]
         else:
-            parts = [segment.among(asked, k, among) for segment in (self.base, self.tail)]
+            parts = [segment.nearest_among(queries, k, among) for segment in self._segments]
         similarities = np.concatenate([part[0] for part in parts])
-        places = np.concatenate([parts[0][1], _behind(parts[1][1], len(self.base.ids))])
+        in_tail = np.where(parts[1][1] >= 0, parts[1][1] + len(self.base.ids), -1)
+        positions = np.concatenate([parts[0][1], in_tail])
         best = np.argsort(-similarities, kind="stable")
-        best = best[places[best] >= 0][:k]
-        return np.clip(similarities[best], -1.0, 1.0), places[best]
+        best = best[positions[best] >= 0][:k]
+        return np.clip(similarities[best], -1.0, 1.0), positions[best]
 
     def nearest_to_each(self, queries: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
         """Similarities and ids, each (q, k), of the nearest to each of `queries` (q, dimension); -1 for none."""
         if not len(queries):
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
-        parts = self._parts(np.ascontiguousarray(queries, np.float32), k)
+        parts = self._nearest_in_each(np.ascontiguousarray(queries, np.float32), k)
         similarities = np.concatenate([part[0] for part in parts], axis=1)
         ids = np.concatenate([_ids_at(each, part[1]) for each, part in zip(self._segments, parts, strict=True)], axis=1)
         similarities = np.where(ids >= 0, similarities, -1.0)
         best = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
-        lacking = ((0, 0), (0, max(k - best.shape[1], 0)))
+        missing = ((0, 0), (0, max(k - best.shape[1], 0)))
         return (
-            np.pad(np.clip(np.take_along_axis(similarities, best, 1), -1.0, 1.0), lacking, constant_values=-1.0),
-            np.pad(np.take_along_axis(ids, best, 1), lacking, constant_values=-1),
+            np.pad(np.clip(np.take_along_axis(similarities, best, 1), -1.0, 1.0), missing, constant_values=-1.0),
+            np.pad(np.take_along_axis(ids, best, 1), missing, constant_values=-1),
         )
 
-    def ids_at(self, places: Int64Array) -> Int64Array:
-        """The ids (n,) of places (n,)."""
-        base, tail = self._split(places)
-        ids = np.empty(len(places), np.int64)
-        ids[base], ids[tail] = self.base.ids[places[base]], self.tail.ids[places[tail] - len(self.base.ids)]
+    def ids_at(self, positions: Int64Array) -> Int64Array:
+        """The ids (n,) at positions (n,)."""
+        in_base, in_tail = self._split(positions)
+        ids = np.empty(len(positions), np.int64)
+        ids[in_base] = self.base.ids[positions[in_base]]
+        ids[in_tail] = self.tail.ids[positions[in_tail] - len(self.base.ids)]
         return ids
 
-    def vectors_at(self, places: Int64Array) -> Float32Array:
-        """The vectors (n, dimension) of places (n,)."""
-        base, tail = self._split(places)
-        rows = np.empty((len(places), self.base.rows.shape[1]), np.float16)
-        rows[base], rows[tail] = self.base.rows[places[base]], self.tail.rows[places[tail] - len(self.base.ids)]
-        return decoded(rows)
+    def vectors_at(self, positions: Int64Array) -> Float32Array:
+        """The vectors (n, dimension) at positions (n,)."""
+        in_base, in_tail = self._split(positions)
+        rows = np.empty((len(positions), self.base.rows.shape[1]), np.float16)
+        rows[in_base] = self.base.rows[positions[in_base]]
+        rows[in_tail] = self.tail.rows[positions[in_tail] - len(self.base.ids)]
+        return to_float32(rows)
 
     def vector_of(self, identity: int) -> Float32Array | None:
-        """The vector (dimension,) of one photograph; None where it is not here."""
+        """The vector (dimension,) of a photograph, or None."""
         for segment in self._segments:
-            if len(places := segment.places_of(np.array([identity], np.int64))):
-                vector: Float32Array = decoded(segment.rows[places])[0]
+            if len(positions := segment.positions_of(np.array([identity], np.int64))):
+                vector: Float32Array = to_float32(segment.rows[positions])[0]
                 return vector
         return None
 
-    def places(self) -> Int64Array:
-        """Where its photographs are (n,), those of the base first."""
-        behind = np.flatnonzero(~self.tail.dead) + len(self.base.ids)
-        return np.concatenate([np.flatnonzero(~self.base.dead), behind])
+    def positions(self) -> Int64Array:
+        """The positions (n,) that are not deleted, ascending."""
+        in_tail = np.flatnonzero(~self.tail.deleted) + len(self.base.ids)
+        return np.concatenate([np.flatnonzero(~self.base.deleted), in_tail])
 
     @property
     def _segments(self) -> tuple[Segment, Segment]:
         return self.base, self.tail
 
-    def _parts(self, queries: Float32Array, k: int) -> Sequence[tuple[Float32Array, Int64Array]]:
+    def _nearest_in_each(self, queries: Float32Array, k: int) -> Sequence[tuple[Float32Array, Int64Array]]:
         return [segment.nearest(queries, k) for segment in self._segments]
 
-    def _split(self, places: Int64Array) -> tuple[Mask, Mask]:
-        base = places < len(self.base.ids)
-        return base, ~base
+    def _split(self, positions: Int64Array) -> tuple[BoolArray, BoolArray]:
+        in_base = positions < len(self.base.ids)
+        return in_base, ~in_base
 
 
 def chunks_of(segments: Iterable[Segment]) -> Iterator[tuple[Int64Array, Float16Array]]:
-    """Ids and rows of all photographs of some segments, in order."""
+    """Ids and rows that are not deleted, segment by segment."""
     for segment in segments:
         yield from segment.chunks()
 
 
-def _behind(places: Int64Array, count: int) -> Int64Array:
-    return np.where(places >= 0, places + count, -1)
-
-
-def _ids_at(segment: Segment, places: Int64Array) -> Int64Array:
-    return np.where(places >= 0, segment.ids[places], -1) if len(segment.ids) else places
+def _ids_at(segment: Segment, positions: Int64Array) -> Int64Array:
+    return np.where(positions >= 0, segment.ids[positions], -1) if len(segment.ids) else positions

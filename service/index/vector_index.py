@@ -1,4 +1,4 @@
-"""The index of a library or of a head: derived from the catalog, brought up to date, searched, saved, rebuilt."""
+"""The index of a library or of a head: kept up to date with the catalog, searched, saved, rebuilt if necessary."""
 
 from __future__ import annotations
 
@@ -11,42 +11,46 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import LibraryError
-from service.index.files import SavedBase, read_newest, write_base, write_state
-from service.index.rows import spooled
-from service.index.scans import Limits, scan_of
-from service.index.segments import Segment, State, Tail, chunks_of
+from service.index.files import SavedBase, read_newest, write_base, write_snapshot
+from service.index.rows import spool
+from service.index.scans import Limits, build_scan
+from service.index.segments import Segment, Snapshot, TailBuffer, chunks_of
 from service.store.catalog import Catalog
 from service.types import Float16Array, Float32Array, Int64Array
 
-Read = Callable[[Catalog, int], tuple[int, list[int], Iterator[tuple[Int64Array, Float16Array | Float32Array]]]]
-"""What an index is derived from: a catalog and a generation to the catalog's generation, the ids removed since, and
-chunks of ids (n,) and vectors (n, dimension) added or replaced."""
+ReadChanges = Callable[[Catalog, int], tuple[int, list[int], Iterator[tuple[Int64Array, Float16Array | Float32Array]]]]
+"""Reads from a catalog what has changed since a generation: returns the current generation, the ids removed, and chunks
+of ids (n,) and vectors (n, dimension) added or replaced."""
 
-_LOOSE = 1_000
-"""Rows of the tail that may be dead before it is made anew."""
+_MOST_DELETED_IN_TAIL = 1_000
+"""Deleted rows above which a tail with more of them than of others is compacted."""
 
 _QUICK = 5_000
-"""Rows that are read in less time than a search may wait, some fifty milliseconds."""
+"""Rows that can be read within the time that a search may wait, about 50 ms."""
 
 
 class VectorIndex:
-    """Inner-product search over unit vectors kept as float16, with ids of the catalog.
+    """Cosine search over the unit vectors of photographs, kept as float16.
 
-    Most photographs lie in a base that never changes and is mapped from its file where it has one, so that several
-    processes share it; newer ones in a tail in memory. What is searched is never changed but replaced, so that any
-    number of threads search while one catches up. How the base is scanned depends on its size (`limits`): exactly, or
-    by codes whose short list is compared exactly. Similarities are exact in any case.
+    Most photographs are in the base, an immutable segment that is memory-mapped once it is saved, so processes share
+    it; newer ones are in the tail, an append-only segment in memory. Threads search an immutable snapshot while
+    another catches up. Large bases are searched by product quantizer codes with exact refinement, others exactly
+    (`limits`); returned similarities are always exact.
 
-    `fingerprint` names what makes its vectors; `read` gives them, by default the catalog's own of that fingerprint, and
-    `sources` are the fingerprints in the catalog that they are made of.
-    `folder` is where it may be saved and where a long stream is kept for a while; without one all is in memory.
+    Args:
+        fingerprint: of the encoder or head that makes the vectors.
+        dimension: of the vectors.
+        read: reads the vectors; by default those of `fingerprint` in the catalog.
+        sources: fingerprints of the catalog's vectors that `read` reads.
+        folder: where the index is saved, and temporary files of long streams; None keeps everything in memory.
+        limits: sizes from which on to use codes and files.
     """
 
     def __init__(
         self,
         fingerprint: str,
         dimension: int,
-        read: Read | None = None,
+        read: ReadChanges | None = None,
         *,
         sources: Sequence[str] = (),
         folder: Path | None = None,
@@ -55,33 +59,32 @@ class VectorIndex:
         self.fingerprint = fingerprint
         self.dimension = dimension
         self._sources = sources or (fingerprint,)
-        self._read = read or partial(_stored, fingerprint)
+        self._read = read or partial(_read_vectors, fingerprint)
         self._folder = folder
         self._limits = limits or Limits()
-        self._writing = threading.Lock()
+        self._write_lock = threading.Lock()
         self._saved: SavedBase | None = None
-        self._put(State.empty(dimension))
+        self._publish(Snapshot.empty(dimension))
 
     def __len__(self) -> int:
-        return len(self._state)
+        return len(self._snapshot)
 
     @property
     def generation(self) -> int:
-        """The generation of the catalog that it holds."""
-        return self._state.generation
+        """The generation of the catalog that it is up to date with."""
+        return self._snapshot.generation
 
     @property
     def kind(self) -> str:
-        """What FAISS calls the way in which the base is searched."""
-        return self._state.base.scan.name
+        """FAISS's name of the way in which the base is searched."""
+        return self._snapshot.base.scan.name
 
     @property
     def bytes(self) -> int:
-        """Bytes of vectors, ids and codes, in memory and mapped."""
-        state = self._state
-        return sum(
-            segment.rows.nbytes + segment.ids.nbytes + segment.scan.size() for segment in (state.base, state.tail)
-        )
+        """Size in bytes of vectors, ids and codes, in memory and mapped."""
+        snapshot = self._snapshot
+        segments = (snapshot.base, snapshot.tail)
+        return sum(segment.rows.nbytes + segment.ids.nbytes + segment.scan.code_bytes() for segment in segments)
 
     @classmethod
     def open(
@@ -90,185 +93,183 @@ class VectorIndex:
         catalog: Catalog,
         fingerprint: str,
         dimension: int,
-        read: Read | None = None,
+        read: ReadChanges | None = None,
         limits: Limits | None = None,
         sources: Sequence[str] = (),
     ) -> VectorIndex:
-        """The index saved in `folder` if it is sound and of this fingerprint, else an empty one; up to date."""
+        """The index saved in `folder`, or a new one if that is missing or unusable, brought up to date."""
         index = cls(fingerprint, dimension, read, sources=sources, folder=folder, limits=limits)
         index._load(catalog)
         index.catch_up(catalog)
         return index
 
     def catch_up(self, catalog: Catalog) -> bool:
-        """Read from the catalog what has changed since this index's generation; whether anything had."""
+        """Applies what has changed in the catalog since this index's generation; returns whether anything had."""
         newest = catalog.generation()
-        state = self._state
-        if newest == state.generation and catalog.stamp(newest) == state.stamp:
+        snapshot = self._snapshot
+        if newest == snapshot.generation and catalog.stamp(newest) == snapshot.stamp:
             return False
-        with self._writing:
-            state = self._state
-            self._follow(catalog, state if self._is_based_on(catalog, state) else State.empty(self.dimension))
+        with self._write_lock:
+            snapshot = self._snapshot
+            if not self._is_based_on(catalog, snapshot):
+                snapshot = Snapshot.empty(self.dimension)
+            self._apply_changes(catalog, snapshot)
         return True
 
     def is_far_behind(self, catalog: Catalog) -> bool:
-        """Whether `catch_up` would take longer than a search may wait: to read many rows, or to make a new base."""
-        state = self._state
-        if catalog.generation() == state.generation:
+        """Whether `catch_up` would take longer than a search may wait, to read many rows or to build a new base."""
+        snapshot = self._snapshot
+        if catalog.generation() == snapshot.generation:
             return False
-        since = state.generation if self._is_based_on(catalog, state) else 0
+        since = snapshot.generation if self._is_based_on(catalog, snapshot) else 0
         newer = catalog.count_newer(self._sources, since, _QUICK + 1)
-        makes_base = len(state.base) > _QUICK and len(state.tail) + newer > self._most_in_tail(state.base)
-        return newer > _QUICK or makes_base
+        builds_base = len(snapshot.base) > _QUICK and len(snapshot.tail) + newer > self._most_in_tail(snapshot.base)
+        return newer > _QUICK or builds_base
 
     def vector(self, identity: int) -> Float32Array | None:
-        """The vector (dimension,) of a photograph by its id; None where the index does not hold it."""
-        return self._state.vector_of(identity)
+        """The vector (dimension,) of a photograph, or None if the index does not contain it."""
+        return self._snapshot.vector_of(identity)
 
     def search(self, vector: Float32Array, k: int, among: Int64Array | None = None) -> tuple[Float32Array, Int64Array]:
-        """The `k` nearest photographs to one unit vector (dimension,), or the `k` nearest of those of ids `among`.
+        """The `k` nearest photographs to a unit vector (dimension,), of all or of those with ids `among`.
 
-        Returns similarities (n,) in [-1, 1], highest first, and ids (n,), with n <= k. Of a large library a search
-        among all finds the nearest but for a hundredth; one `among` some finds them all.
+        Returns similarities (n,) in [-1, 1], descending, and ids (n,), with n <= k. In a large library a search among
+        all has a recall of about 0.99; one `among` given ids is exact.
         """
-        state = self._state
-        similarities, places = state.nearest(vector, k, among)
-        return similarities, state.ids_at(places)
+        snapshot = self._snapshot
+        similarities, positions = snapshot.nearest(vector, k, among)
+        return similarities, snapshot.ids_at(positions)
 
     def search_many(self, vectors: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
         """The `k` nearest photographs to each of unit vectors (n, dimension).
 
-        Returns similarities (n, k) in [-1, 1], highest first in each row, and ids (n, k); -1 stands for an id where
-        the index holds fewer than `k`.
+        Returns similarities (n, k) in [-1, 1], descending in each row, and ids (n, k), -1 where the index contains
+        fewer than `k` photographs.
         """
-        return self._state.nearest_to_each(vectors, k)
+        return self._snapshot.nearest_to_each(vectors, k)
 
     def candidates(
         self, vector: Float32Array, k: int, among: Int64Array | None = None
     ) -> tuple[Float32Array, Int64Array, Float32Array]:
-        """What `search` finds, and the photographs' own vectors (n, dimension) float32 in the same order."""
-        state = self._state
-        similarities, places = state.nearest(vector, k, among)
-        return similarities, state.ids_at(places), state.vectors_at(places)
+        """As `search`, with the vectors (n, dimension) float32 of the photographs in the same order."""
+        snapshot = self._snapshot
+        similarities, positions = snapshot.nearest(vector, k, among)
+        return similarities, snapshot.ids_at(positions), snapshot.vectors_at(positions)
 
     def sample(self, most: int) -> Float32Array:
-        """At most `most` vectors (n, dimension) spread evenly over the index, always the same ones."""
-        state = self._state
-        places = state.places()
-        chosen = np.unique(np.linspace(0, max(len(places) - 1, 0), min(len(places), most)).astype(np.int64))
-        return state.vectors_at(places[chosen] if len(places) else places)
+        """At most `most` vectors (n, dimension) at even distances in the index, always the same ones."""
+        snapshot = self._snapshot
+        positions = snapshot.positions()
+        chosen = np.unique(np.linspace(0, max(len(positions) - 1, 0), min(len(positions), most)).astype(np.int64))
+        return snapshot.vectors_at(positions[chosen] if len(positions) else positions)
 
     def save(self, folder: Path) -> None:
-        """Write what has changed since the base was written, or all anew; a crash in between leaves the set before.
+        """Writes the changes since the base was written, or a new base; a crash leaves the files as they were.
 
-        All is written where it is little, where there is no base in `folder`, and where more than a twentieth of the
-        base is gone or lies beside it. Raises `LibraryError` where the folder does not take it.
+        A new base is written if the index is small, if `folder` has none, and if more than a share of it
+        (`Limits.rewrite_share`) is deleted or newer. Raises `LibraryError` if the folder cannot be written to.
         """
         try:
-            with self._writing:
+            with self._write_lock:
                 self._save(folder)
-        # FAISS raises a RuntimeError where a file cannot be written.
+        # FAISS raises a RuntimeError if a file cannot be written.
         except (OSError, RuntimeError) as error:
             raise LibraryError(
                 f"The index of the library {folder} cannot be saved ({error}). No photograph was lost; see to the "
                 "disk and its free space, then run `smysl index` again."
             ) from None
 
-    def _put(self, state: State) -> None:
-        self._state = state
-        self._tail = Tail(state.tail)
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._tail_buffer = TailBuffer(snapshot.tail)
 
     def _load(self, catalog: Catalog) -> bool:
-        """Take what is saved in the folder, where it is sound and of a generation that the catalog has seen."""
+        """Uses the saved index if it is intact and of a generation of this catalog; returns whether it was."""
         if self._folder is None:
             return False
         found = read_newest(self._folder, self.fingerprint, self.dimension, self._limits)
         if found is None or catalog.stamp(found[0].generation) != found[0].stamp:
             return False
-        self._put(found[0])
-        self._saved = found[1]
+        snapshot, self._saved = found
+        self._publish(snapshot)
         return True
 
-    def _follow(self, catalog: Catalog, state: State) -> None:
-        """Take over what has changed since `state`: few into the tail, many into a new base."""
-        generation, removed, rows, ids = self._newer(catalog, state.generation)
+    def _apply_changes(self, catalog: Catalog, snapshot: Snapshot) -> None:
+        """Publishes a snapshot with the changes since another: few go into its tail, many into a new base."""
+        generation, removed, rows, ids = self._read_changes(catalog, snapshot.generation)
         stamp = catalog.stamp(generation)
-        gone = np.union1d(np.array(removed, np.int64), ids)
-        base, tail = state.base.without(gone), state.tail.without(gone)
-        if tail.gone > max(_LOOSE, len(tail)):
-            tail = Segment.of(tail.rows[~tail.dead], tail.ids[~tail.dead])
-            self._tail = Tail(tail)
-        if len(state) and len(tail) + len(ids) <= self._most_in_tail(base):
-            self._state = State(base, self._tail.grown(tail, ids, rows), generation, stamp)
+        outdated = np.union1d(np.array(removed, np.int64), ids)
+        base, tail = snapshot.base.without(outdated), snapshot.tail.without(outdated)
+        if tail.deleted_count > max(_MOST_DELETED_IN_TAIL, len(tail)):
+            tail = Segment.of(tail.rows[~tail.deleted], tail.ids[~tail.deleted])
+            self._tail_buffer = TailBuffer(tail)
+        if len(snapshot) and len(tail) + len(ids) <= self._most_in_tail(base):
+            self._snapshot = Snapshot(base, self._tail_buffer.append(tail, ids, rows), generation, stamp)
             return
-        # Another process may have written a base meanwhile that holds most of what is new.
-        if len(state) and self._load(catalog) and state.generation < self._state.generation <= generation:
-            self._follow(catalog, self._state)
+        # Another process may have saved a newer base meanwhile.
+        if len(snapshot) and self._load(catalog) and snapshot.generation < self._snapshot.generation <= generation:
+            self._apply_changes(catalog, self._snapshot)
             return
         if len(base) + len(tail):
-            rows, ids = self._joined((base, tail, Segment.of(rows, ids)))
+            rows, ids = self._concatenate((base, tail, Segment.of(rows, ids)))
         self._saved = None
-        base = Segment.of(rows, ids, scan_of(rows, self._limits))
-        self._put(replace(State.empty(self.dimension), base=base, generation=generation, stamp=stamp))
+        base = Segment.of(rows, ids, build_scan(rows, self._limits))
+        self._publish(replace(Snapshot.empty(self.dimension), base=base, generation=generation, stamp=stamp))
 
     def _most_in_tail(self, base: Segment) -> int:
-        return max(self._limits.whole_until, len(base) // 4)
+        return max(self._limits.small_until, len(base) // 4)
 
-    def _is_based_on(self, catalog: Catalog, state: State) -> bool:
-        """Whether a state can be brought up to date from this catalog.
+    def _is_based_on(self, catalog: Catalog, snapshot: Snapshot) -> bool:
+        """Whether a snapshot can be brought up to date from this catalog.
 
-        It cannot where another catalog, or an older copy, is in the place of the one that it was made from, or where
-        vectors went without their photographs.
+        It cannot if another catalog or an older copy has replaced the one it was made from, or if vectors were deleted
+        without their photographs since.
         """
-        return catalog.stamp(state.generation) == state.stamp and state.generation >= catalog.vectors_dropped_at()
+        generation = snapshot.generation
+        return catalog.stamp(generation) == snapshot.stamp and generation >= catalog.vectors_dropped_at()
 
-    def _joined(self, segments: Sequence[Segment]) -> tuple[Float16Array, Int64Array]:
-        return spooled(lambda: chunks_of(segments), self.dimension, self._folder, self._limits.whole_until)
+    def _concatenate(self, segments: Sequence[Segment]) -> tuple[Float16Array, Int64Array]:
+        return spool(lambda: chunks_of(segments), self.dimension, self._folder, self._limits.small_until)
 
-    def _newer(self, catalog: Catalog, since: int) -> tuple[int, list[int], Float16Array, Int64Array]:
-        """Generation, removed ids, and rows and ids that are new since a generation."""
-        seen: list[tuple[int, list[int]]] = []
+    def _read_changes(self, catalog: Catalog, since: int) -> tuple[int, list[int], Float16Array, Int64Array]:
+        """The current generation, the ids removed, and the rows and ids added or replaced since a generation."""
+        reads: list[tuple[int, list[int]]] = []
 
         def chunks() -> Iterator[tuple[Int64Array, Float16Array | Float32Array]]:
             generation, removed, parts = self._read(catalog, since)
-            seen.append((generation, removed))
+            reads.append((generation, removed))
             yield from parts
 
-        rows, ids = spooled(chunks, self.dimension, self._folder, self._limits.whole_until)
-        return *seen[-1], rows, ids
+        rows, ids = spool(chunks, self.dimension, self._folder, self._limits.small_until)
+        return *reads[-1], rows, ids
 
     def _save(self, folder: Path) -> None:
-        state, saved = self._state, self._saved
-        most = self._limits.share * len(state.base.ids)
-        kept = (
+        snapshot, saved = self._snapshot, self._saved
+        base, tail = snapshot.base, snapshot.tail
+        most = self._limits.rewrite_share * len(base.ids)
+        keeps_base = (
             saved is not None
             and saved.folder == folder
-            and saved.is_whole()
-            and len(state.base.ids) > self._limits.whole_until
-            and len(state.tail) <= most
-            and state.base.gone <= most
+            and saved.has_all_files()
+            and len(base.ids) > self._limits.small_until
+            and len(tail) <= most
+            and base.deleted_count <= most
         )
-        if not kept or saved is None:
-            untouched = not state.base.gone and not len(state.tail)
-            saved = write_base(
-                folder,
-                self.dimension,
-                len(state),
-                chunks_of((state.base, state.tail)),
-                state.base.scan if untouched else None,
-                self._limits,
-            )
+        if not keeps_base or saved is None:
+            scan = base.scan if not base.deleted_count and not len(tail) else None
+            saved = write_base(folder, self.dimension, len(snapshot), chunks_of((base, tail)), scan, self._limits)
             base = saved.segment(self.dimension, self._limits)
-            state = replace(State.empty(self.dimension), base=base, generation=state.generation, stamp=state.stamp)
-        write_state(folder, state, saved, self.fingerprint)
+            empty = Snapshot.empty(self.dimension)
+            snapshot = replace(empty, base=base, generation=snapshot.generation, stamp=snapshot.stamp)
+        write_snapshot(folder, snapshot, saved, self.fingerprint)
         self._saved = saved
-        if state is not self._state:
-            self._put(state)
+        if snapshot is not self._snapshot:
+            self._publish(snapshot)
 
 
-def _stored(
+def _read_vectors(
     fingerprint: str, catalog: Catalog, since: int
 ) -> tuple[int, list[int], Iterator[tuple[Int64Array, Float16Array]]]:
-    """The catalog's own vectors of a fingerprint."""
+    """Reads the changes of the catalog's vectors of a fingerprint."""
     generation, removed, chunks = catalog.changes([fingerprint], since)
     return generation, removed, ((ids, vectors) for ids, (vectors,) in chunks)

@@ -1,4 +1,4 @@
-"""A catalog of photographs that are nothing but vectors, and what a plain comparison with all of them gives."""
+"""A catalog of random vectors without photographs, and brute-force search over them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unit(vectors: Float32Array) -> Float32Array:
 
 
 class Shelf:
-    """A catalog of photographs that are nothing but vectors."""
+    """A catalog of random vectors without photographs; `truth` holds what it contains."""
 
     def __init__(self, folder: Path, seed: int = 0, limits: Limits | None = None) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class Shelf:
         return VectorIndex.open(self.folder, self.catalog, MODEL, DIMENSION, limits=self.limits)
 
     def answers(self, query: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
-        """What a plain comparison with every vector gives."""
+        """Similarities and ids of the `k` nearest, by brute force."""
         ids = np.array(sorted(self.truth), np.int64)
         if not len(ids):
             return np.empty(0, np.float32), ids
@@ -72,7 +72,7 @@ class Shelf:
         return similarities[order], ids[order]
 
     def check(self, index: VectorIndex) -> None:
-        """The index finds for some queries what the plain comparison finds."""
+        """Compares the index with brute force for some queries."""
         assert len(index) == len(self.truth)
         assert index.generation == self.catalog.generation()
         for _ in range(3):
@@ -84,7 +84,7 @@ class Shelf:
 
 
 def answers_equal(one: VectorIndex, other: VectorIndex) -> None:
-    """Two indexes give the same answers, to the last bit and in the same order."""
+    """Checks that two indexes give the same hits, to the last bit and in the same order."""
     for query in unit(np.random.default_rng(9).normal(size=(5, DIMENSION))):
         for left, right in zip(one.search(query, 20), other.search(query, 20), strict=True):
             assert np.array_equal(left, right)

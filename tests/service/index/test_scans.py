@@ -1,4 +1,4 @@
-"""Every kind of index answers as a plain comparison does, whatever came and went and happened to its files."""
+"""Exact and coded indexes agree with brute force, whatever is added, deleted or damaged."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 import service.index.files
 from service.errors import LibraryError
 from service.index import Limits, VectorIndex
-from service.index.rows import Spool, decoded, encoded, let_go, nearest, spread
-from service.index.scans import Coarse, Exact, scan_of
+from service.index.rows import Spool, evenly_spaced, exact_search, release_pages, to_float16, to_float32
+from service.index.scans import CodeScan, ExactScan, build_scan
 from service.store.array_files import checksum_of
 from service.types import Float16Array
 from tests.conftest import ROOT
@@ -30,18 +30,18 @@ from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
 
 NEVER = 1_000_000
 KINDS = {
-    "exact": Limits(coarse_from=NEVER, whole_until=40, share=0.2),
-    "coarse": Limits(coarse_from=50, lists=(140,), whole_until=40, share=0.2),
+    "exact": Limits(codes_from=NEVER, small_until=40, rewrite_share=0.2),
+    "codes": Limits(codes_from=50, shortlists=(140,), small_until=40, rewrite_share=0.2),
 }
-"""All kinds at sizes of a few hundred."""
+"""Both kinds of scan at sizes of a few hundred."""
 MANY = 600
 
 
 @pytest.fixture(params=list(KINDS))
 def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    """A shelf whose index is of each kind in turn; by codes it has only its sixteen dimensions to go by."""
-    monkeypatch.setattr("service.index.scans._LEAST_NEAREST", 0.0)
-    monkeypatch.setattr("service.index.scans._LEAST_DEEP", 0.0)
+    """A shelf for each kind of scan; codes are used whatever their recall, which is low in sixteen dimensions."""
+    monkeypatch.setattr("service.index.scans._LEAST_RECALL_AT_10", 0.0)
+    monkeypatch.setattr("service.index.scans._LEAST_RECALL_AT_DEPTH", 0.0)
     shelf = Shelf(tmp_path, limits=KINDS[request.param])
     shelf.add(MANY)
     yield shelf
@@ -49,7 +49,7 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def recall(shelf: Shelf, index: VectorIndex, k: int = 10) -> float:
-    """Of the `k` nearest, the share that is found; what is found has its exact similarity and is alive."""
+    """Recall@k against brute force; also checks that hits have exact similarities and are not deleted."""
     shares = []
     for query in unit(np.random.default_rng(3).normal(size=(20, DIMENSION))):
         similarities, ids = index.search(query, k)
@@ -63,13 +63,13 @@ def recall(shelf: Shelf, index: VectorIndex, k: int = 10) -> float:
 
 
 def least(shelf: Shelf) -> float:
-    """The recall that its kind owes."""
-    return 0.85 if shelf.limits == KINDS["coarse"] else 1.0
+    """The recall that the kind of scan must reach."""
+    return 0.85 if shelf.limits == KINDS["codes"] else 1.0
 
 
-def test_a_kind_is_chosen_by_size_and_has_a_name(shelf: Shelf) -> None:
+def test_the_scan_is_chosen_by_size_and_has_a_name(shelf: Shelf) -> None:
     index = shelf.open()
-    names = {"exact": "SQfp16", "coarse": "PQ4x4fs,Refine(SQfp16)"}
+    names = {"exact": "SQfp16", "codes": "PQ4x4fs,Refine(SQfp16)"}
     assert index.kind == names[next(name for name, limits in KINDS.items() if limits == shelf.limits)]
     assert recall(shelf, index) >= least(shelf)
     index.save(shelf.folder)
@@ -79,22 +79,22 @@ def test_a_kind_is_chosen_by_size_and_has_a_name(shelf: Shelf) -> None:
     assert again.bytes == index.bytes >= MANY * (2 * DIMENSION + 8)
 
 
-def test_small_libraries_are_exact_and_the_limits_rise() -> None:
+def test_small_libraries_are_exact_and_shortlists_ascend() -> None:
     limits = Limits()
-    rows = encoded(unit(np.random.default_rng(0).normal(size=(1_000, DIMENSION))))
-    assert isinstance(scan_of(rows, limits), Exact)
-    assert limits.lists == tuple(sorted(limits.lists))
+    rows = to_float16(unit(np.random.default_rng(0).normal(size=(1_000, DIMENSION))))
+    assert isinstance(build_scan(rows, limits), ExactScan)
+    assert limits.shortlists == tuple(sorted(limits.shortlists))
 
 
-def test_vectors_that_codes_do_not_tell_apart_are_compared_exactly() -> None:
-    """In many dimensions random directions are all equally far: no short list holds the nearest."""
-    rows = encoded(unit(np.random.default_rng(0).normal(size=(4_000, 128))))
-    assert isinstance(scan_of(rows, Limits(coarse_from=1, lists=(300,))), Exact)
-    made = scan_of(rows, Limits(coarse_from=1, lists=(300, 4_000)))
-    assert isinstance(made, Coarse) and made.length == 4_000
+def test_vectors_for_which_codes_have_too_little_recall_are_scanned_exactly() -> None:
+    """In many dimensions random directions are all equally far apart, so no shortlist contains the nearest."""
+    rows = to_float16(unit(np.random.default_rng(0).normal(size=(4_000, 128))))
+    assert isinstance(build_scan(rows, Limits(codes_from=1, shortlists=(300,))), ExactScan)
+    made = build_scan(rows, Limits(codes_from=1, shortlists=(300, 4_000)))
+    assert isinstance(made, CodeScan) and made.shortlist == 4_000
 
 
-def test_what_is_newer_than_the_base_and_what_is_gone_are_known_at_once(shelf: Shelf) -> None:
+def test_rows_newer_than_the_base_and_deleted_rows_are_respected_at_once(shelf: Shelf) -> None:
     index = shelf.open()
     index.save(shelf.folder)
     ids = sorted(shelf.truth)
@@ -107,7 +107,7 @@ def test_what_is_newer_than_the_base_and_what_is_gone_are_known_at_once(shelf: S
     assert recall(shelf, shelf.open()) >= least(shelf)
 
 
-def test_the_nearest_are_found_where_all_that_were_nearer_are_gone(shelf: Shelf) -> None:
+def test_the_nearest_are_found_when_everything_nearer_was_deleted(shelf: Shelf) -> None:
     query = unit(np.ones(DIMENSION, np.float32))
     nearer = shelf.answers(query, MANY - 8)[1].tolist()
     index = shelf.open()
@@ -119,7 +119,7 @@ def test_the_nearest_are_found_where_all_that_were_nearer_are_gone(shelf: Shelf)
     assert index.search_many(query[None], 9)[1][0].tolist() == [*shelf.answers(query, 8)[1].tolist(), -1]
 
 
-def test_many_queries_at_once_get_the_answers_of_each(shelf: Shelf) -> None:
+def test_a_batch_of_queries_gets_the_same_hits_as_single_queries(shelf: Shelf) -> None:
     index = shelf.open()
     shelf.add(30)
     shelf.remove(sorted(shelf.truth)[::20])
@@ -136,7 +136,7 @@ def test_many_queries_at_once_get_the_answers_of_each(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("share", [0.004, 0.02, 0.5, 1.0])
-def test_among_some_photographs_the_answer_is_exact(shelf: Shelf, share: float) -> None:
+def test_a_search_among_some_photographs_is_exact(shelf: Shelf, share: float) -> None:
     index = shelf.open()
     shelf.change(sorted(shelf.truth)[:10])
     shelf.remove(sorted(shelf.truth)[50:60])
@@ -152,7 +152,7 @@ def test_among_some_photographs_the_answer_is_exact(shelf: Shelf, share: float) 
     assert similarities == pytest.approx(vectors @ query, abs=1e-5)
 
 
-def test_among_nobody_nobody_is_found(shelf: Shelf) -> None:
+def test_a_search_among_no_photographs_finds_none(shelf: Shelf) -> None:
     index = shelf.open()
     query = unit(np.ones(DIMENSION, np.float32))
     for nobody in (np.empty(0, np.int64), np.array([-1, 10 * MANY], np.int64)):
@@ -160,25 +160,25 @@ def test_among_nobody_nobody_is_found(shelf: Shelf) -> None:
         assert (similarities.shape, ids.shape, vectors.shape) == ((0,), (0,), (0, DIMENSION))
 
 
-@given(deeds=st.lists(st.tuples(st.sampled_from("acrs"), st.integers(0, 2**20)), min_size=3, max_size=14))
+@given(changes=st.lists(st.tuples(st.sampled_from("acrs"), st.integers(0, 2**20)), min_size=3, max_size=14))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_sequence_of_changes_and_saves_equals_a_plain_comparison(
-    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, int]]
+def test_any_sequence_of_changes_and_saves_agrees_with_brute_force(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, int]]
 ) -> None:
-    shelf = Shelf(tmp_path_factory.mktemp("any"), limits=Limits(coarse_from=NEVER, whole_until=20))
+    shelf = Shelf(tmp_path_factory.mktemp("any"), limits=Limits(codes_from=NEVER, small_until=20))
     index = shelf.open()
     shelf.add(70)
-    for deed, number in deeds:
+    for change, number in changes:
         ids = sorted(shelf.truth)
         some = [int(each) for each in np.random.default_rng(number).permutation(ids)[: number % 40]]
-        if deed == "a" or not some:
+        if change == "a" or not some:
             shelf.add(number % 50 + 1)
-        elif deed == "c":
+        elif change == "c":
             shelf.change(some)
-        elif deed == "r":
+        elif change == "r":
             shelf.remove(some)
         index.catch_up(shelf.catalog)
-        if deed == "s":
+        if change == "s":
             index.save(shelf.folder)
             index = shelf.open()
     shelf.check(index)
@@ -199,7 +199,7 @@ def test_a_photograph_that_changes_twice_is_found_once(shelf: Shelf) -> None:
     shelf.check(index)
 
 
-# -- on the disk ---------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------------
 
 
 def names(folder: Path) -> set[str]:
@@ -211,7 +211,7 @@ def of_base(folder: Path) -> set[str]:
 
 
 def changed(shelf: Shelf) -> VectorIndex:
-    """An index with a base, a tail and dead rows, saved."""
+    """A saved index with a base, a tail and deleted rows."""
     shelf.open().save(shelf.folder)
     index = shelf.open()
     ids = sorted(shelf.truth)
@@ -222,7 +222,7 @@ def changed(shelf: Shelf) -> VectorIndex:
     return index
 
 
-def test_a_few_changes_are_saved_beside_a_base_that_stays(shelf: Shelf) -> None:
+def test_a_few_changes_are_saved_without_rewriting_the_base(shelf: Shelf) -> None:
     shelf.open().save(shelf.folder)
     base = of_base(shelf.folder)
     index = changed(shelf)
@@ -231,11 +231,11 @@ def test_a_few_changes_are_saved_beside_a_base_that_stays(shelf: Shelf) -> None:
     answers_equal(shelf.open(), index)
 
 
-@pytest.mark.parametrize("deed", ["added", "removed"])
-def test_many_changes_make_a_new_base_and_leave_no_file_behind(shelf: Shelf, deed: str) -> None:
+@pytest.mark.parametrize("change", ["added", "removed"])
+def test_many_changes_write_a_new_base_and_leave_no_file_behind(shelf: Shelf, change: str) -> None:
     index = changed(shelf)
     base = of_base(shelf.folder)
-    if deed == "added":
+    if change == "added":
         shelf.add(MANY // 4)
     else:
         shelf.remove(sorted(shelf.truth)[: MANY // 4])
@@ -244,11 +244,11 @@ def test_many_changes_make_a_new_base_and_leave_no_file_behind(shelf: Shelf, dee
     now = of_base(shelf.folder)
     assert not now & base
     assert names(shelf.folder) == {*now, "vectors.json"}
-    assert len(now) == (3 if shelf.limits == KINDS["coarse"] else 2)
+    assert len(now) == (3 if shelf.limits == KINDS["codes"] else 2)
     assert recall(shelf, shelf.open()) >= least(shelf)
 
 
-def test_a_reader_goes_on_with_a_base_that_was_replaced(shelf: Shelf) -> None:
+def test_a_reader_can_go_on_with_a_base_that_was_replaced(shelf: Shelf) -> None:
     shelf.open().save(shelf.folder)
     reader, writer = shelf.open(), shelf.open()
     shelf.add(MANY // 2)
@@ -258,22 +258,22 @@ def test_a_reader_goes_on_with_a_base_that_was_replaced(shelf: Shelf) -> None:
     assert recall(shelf, reader) >= least(shelf)
 
 
-def test_what_another_process_has_saved_is_mapped_rather_than_read(
+def test_a_base_that_another_process_has_saved_is_mapped_instead_of_built(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that runs while very many photographs are added shares the new base instead of keeping its own."""
+    """A running service shares the new base after many photographs were added."""
     shelf.open().save(shelf.folder)
     service_, writer = shelf.open(), shelf.open()
     shelf.add(MANY)
     writer.catch_up(shelf.catalog)
     writer.save(shelf.folder)
-    monkeypatch.setattr("service.index.vector_index.scan_of", lambda *_: pytest.fail("it made a base of its own"))
+    monkeypatch.setattr("service.index.vector_index.build_scan", lambda *_: pytest.fail("it built a base of its own"))
     service_.catch_up(shelf.catalog)
     assert recall(shelf, service_) >= least(shelf)
     assert service_.generation == shelf.catalog.generation()
 
 
-def test_a_long_stream_is_mapped_and_one_that_the_disk_refuses_stays_in_memory(
+def test_a_long_stream_is_spooled_to_disk_and_kept_in_memory_if_the_disk_is_full(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_file = shelf.open()
@@ -295,7 +295,7 @@ def damage(file: Path, position: float) -> None:
 
 
 @pytest.mark.parametrize("position", [0.0, 0.3, 0.7, 1.0])
-def test_a_flipped_bit_in_any_file_is_seen(shelf: Shelf, position: float) -> None:
+def test_a_flipped_bit_in_any_file_is_detected(shelf: Shelf, position: float) -> None:
     changed(shelf)
     saved = {name: (shelf.folder / name).read_bytes() for name in names(shelf.folder)}
     assert len(saved) >= 4
@@ -305,7 +305,7 @@ def test_a_flipped_bit_in_any_file_is_seen(shelf: Shelf, position: float) -> Non
         (shelf.folder / name).write_bytes(content)
 
 
-def test_a_missing_or_shortened_file_is_seen(shelf: Shelf) -> None:
+def test_a_missing_or_truncated_file_is_detected(shelf: Shelf) -> None:
     changed(shelf)
     saved = {name: (shelf.folder / name).read_bytes() for name in names(shelf.folder)}
     for name, content in saved.items():
@@ -317,7 +317,7 @@ def test_a_missing_or_shortened_file_is_seen(shelf: Shelf) -> None:
 
 
 def test_files_of_two_sets_are_not_mixed(shelf: Shelf) -> None:
-    """The facts of an older set are brought back over a newer one."""
+    """The manifest of an older set is restored over a newer one."""
     changed(shelf)
     older = (shelf.folder / "vectors.json").read_bytes()
     index = shelf.open()
@@ -330,15 +330,15 @@ def test_files_of_two_sets_are_not_mixed(shelf: Shelf) -> None:
 
 STEPS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "while the rows are written": lambda patch: patch.setattr(service.index.files, "sync_file", stop),
-    "before the codes": lambda patch: patch.setattr(service.index.files, "scan_of", stop),
-    "before the facts": lambda patch: patch.setattr(service.index.files, "write_state", stop),
-    "before the facts take their place": lambda patch: patch.setattr(Path, "replace", stop),
-    "before old files are removed": lambda patch: patch.setattr(service.index.files, "_remove", stop),
+    "before the codes": lambda patch: patch.setattr(service.index.files, "build_scan", stop),
+    "before the manifest": lambda patch: patch.setattr(service.index.files, "write_snapshot", stop),
+    "before the manifest is replaced": lambda patch: patch.setattr(Path, "replace", stop),
+    "before old files are removed": lambda patch: patch.setattr(service.index.files, "_delete", stop),
 }
 
 
 class Killed(BaseException):
-    """What no handler of errors catches: the process ends here."""
+    """Caught by no error handler, as if the process ended here."""
 
 
 def stop(*_: object, **__: object) -> Any:
@@ -346,16 +346,14 @@ def stop(*_: object, **__: object) -> Any:
 
 
 @pytest.mark.parametrize("step", list(STEPS))
-def test_a_crash_at_any_step_leaves_an_index_that_is_recognised(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_crash_at_any_step_leaves_a_valid_index(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     changed(shelf)
     index = shelf.open()
     shelf.add(MANY // 2)
     index.catch_up(shelf.catalog)
     with monkeypatch.context() as patch:
         STEPS[step](patch)
-        patch.setattr("service.index.vector_index.write_state", service.index.files.write_state)
+        patch.setattr("service.index.vector_index.write_snapshot", service.index.files.write_snapshot)
         try:
             index.save(shelf.folder)
         except Killed:
@@ -366,15 +364,15 @@ def test_a_crash_at_any_step_leaves_an_index_that_is_recognised(
     changes = shelf.catalog.changes
     monkeypatch.setattr(shelf.catalog, "changes", lambda *given: read.append(given[1]) or changes(*given))
     again = shelf.open()
-    assert 0 not in read, "what was saved before is still there"
+    assert 0 not in read, "the previous index is still there"
     assert recall(shelf, again) >= least(shelf)
     again.save(shelf.folder)
     assert len(names(shelf.folder)) == len(of_base(shelf.folder)) + 1 + len(list(shelf.folder.glob("*.tail")))
-    assert len(of_base(shelf.folder)) == (3 if shelf.limits == KINDS["coarse"] else 2)
+    assert len(of_base(shelf.folder)) == (3 if shelf.limits == KINDS["codes"] else 2)
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write error")])
-def test_a_full_disk_gets_a_sentence_and_leaves_what_was_there(
+def test_a_full_disk_is_reported_and_leaves_the_files_as_they_were(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     index = changed(shelf)
@@ -396,7 +394,7 @@ def test_a_full_disk_gets_a_sentence_and_leaves_what_was_there(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no such permission")
-def test_a_folder_that_is_read_only_can_be_searched(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_in_a_read_only_folder_can_be_searched(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     changed(shelf)
     shelf.add(5)
     refused = OSError(errno.EROFS, "Read-only file system")
@@ -406,7 +404,7 @@ def test_a_folder_that_is_read_only_can_be_searched(shelf: Shelf, monkeypatch: p
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     monkeypatch.setattr(service.index.files, "write_arrays", refuse)
-    monkeypatch.setattr(service.index.files, "_written_base", refuse)
+    monkeypatch.setattr(service.index.files, "_write_base", refuse)
     index = shelf.open()
     assert recall(shelf, index) >= least(shelf)
     with pytest.raises(LibraryError, match=r"cannot be saved .*Read-only"):
@@ -422,14 +420,14 @@ def test_an_index_of_an_earlier_version_is_replaced(shelf: Shelf) -> None:
     (shelf.folder / "vectors.json").write_text(json.dumps({"version": 1, "fingerprint": MODEL}), encoding="utf-8")
     shelf.open().save(shelf.folder)
     assert not (shelf.folder / "vectors.faiss").exists()
-    assert not killed.exists(), "what a process left that was killed while it wrote"
+    assert not killed.exists(), "left by a process that was killed while writing"
     assert recall(shelf, shelf.open()) >= least(shelf)
 
 
-def test_an_index_written_when_exact_scans_ran_in_threads_opens_as_it_is(
+def test_an_index_from_when_exact_scans_used_several_threads_opens_without_a_rebuild(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its facts say only that it has no codes; 45,000 photographs were then scanned in parallel shards."""
+    """Its manifest says only that it has no codes; 45,000 photographs were then scanned in parallel shards."""
     shelf = Shelf(tmp_path)
     shelf.add(45_000)
     ids = np.array(sorted(shelf.truth), np.int64)
@@ -439,7 +437,7 @@ def test_an_index_written_when_exact_scans_ran_in_threads_opens_as_it_is(
         file = tmp_path / f"vectors-0123456789ab.{name}.npy"
         np.save(file, array)
         files[file.name] = {"bytes": file.stat().st_size, "checksum": checksum_of(file)}
-    facts = {
+    manifest = {
         "version": 2,
         "fingerprint": MODEL,
         "dimension": DIMENSION,
@@ -449,8 +447,8 @@ def test_an_index_written_when_exact_scans_ran_in_threads_opens_as_it_is(
         "base": {"name": "vectors-0123456789ab", "list": None, "files": files},
         "tail": None,
     }
-    checksum = xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
-    (tmp_path / "vectors.json").write_text(json.dumps({**facts, "checksum": checksum}), encoding="utf-8")
+    checksum = xxhash.xxh3_128_hexdigest(json.dumps(manifest, sort_keys=True).encode())
+    (tmp_path / "vectors.json").write_text(json.dumps({**manifest, "checksum": checksum}), encoding="utf-8")
     monkeypatch.setattr(shelf.catalog, "changes", lambda *_: pytest.fail("the vectors were read again"))
     index = shelf.open()
     assert index.kind == "SQfp16"
@@ -458,7 +456,7 @@ def test_an_index_written_when_exact_scans_ran_in_threads_opens_as_it_is(
     shelf.catalog.close()
 
 
-# -- at once -------------------------------------------------------------------------------------------
+# -- concurrency ----------------------------------------------------------------------------------------
 
 
 def test_threads_search_while_one_catches_up_and_saves(shelf: Shelf) -> None:
@@ -506,7 +504,7 @@ from pathlib import Path
 from service.store.catalog import Catalog
 from service.index import Limits, VectorIndex
 catalog = Catalog(Path(sys.argv[1]) / "catalog.sqlite")
-limits = Limits(coarse_from=1_000_000, whole_until=40)
+limits = Limits(codes_from=1_000_000, small_until=40)
 index = VectorIndex.open(Path(sys.argv[1]), catalog, "model", 16, limits=limits)
 print("ready", flush=True)
 for line in sys.stdin:
@@ -517,7 +515,7 @@ catalog.close()
 
 
 def test_two_processes_share_an_index_while_one_writes(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, limits=Limits(coarse_from=NEVER, whole_until=40))
+    shelf = Shelf(tmp_path, limits=Limits(codes_from=NEVER, small_until=40))
     shelf.add(MANY)
     index = shelf.open()
     index.save(tmp_path)
@@ -543,50 +541,51 @@ def test_two_processes_share_an_index_while_one_writes(tmp_path: Path) -> None:
 
 
 def rows_of(count: int, dimension: int = 7) -> Float16Array:
-    return encoded(unit(np.random.default_rng(count).normal(size=(count, dimension))))
+    return to_float16(unit(np.random.default_rng(count).normal(size=(count, dimension))))
 
 
-def test_rows_go_to_float16_and_back_as_with_numpy() -> None:
+def test_conversion_to_float16_and_back_equals_that_of_numpy() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(33, 7)))
-    assert np.array_equal(encoded(vectors), vectors.astype(np.float16))
-    assert np.array_equal(decoded(encoded(vectors)), vectors.astype(np.float16).astype(np.float32))
-    assert decoded(rows_of(0)).shape == (0, 7)
+    assert np.array_equal(to_float16(vectors), vectors.astype(np.float16))
+    assert np.array_equal(to_float32(to_float16(vectors)), vectors.astype(np.float16).astype(np.float32))
+    assert to_float32(rows_of(0)).shape == (0, 7)
 
 
-def test_blocks_give_what_one_comparison_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_in_blocks_equals_one_in_a_single_block(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(500)
-    queries = decoded(rows_of(9))
-    places = np.sort(np.random.default_rng(1).choice(500, 200, replace=False))
-    whole = nearest(rows, queries, 30), nearest(rows, queries, 30, places)
+    queries = to_float32(rows_of(9))
+    positions = np.sort(np.random.default_rng(1).choice(500, 200, replace=False))
+    whole = exact_search(rows, queries, 30), exact_search(rows, queries, 30, positions)
     monkeypatch.setattr("service.index.rows.BLOCK", 64)
-    for one, other in zip(whole, (nearest(rows, queries, 30), nearest(rows, queries, 30, places)), strict=True):
+    blocks = exact_search(rows, queries, 30), exact_search(rows, queries, 30, positions)
+    for one, other in zip(whole, blocks, strict=True):
         assert np.array_equal(one[0], other[0])
         assert np.array_equal(one[1], other[1])
-    assert set(whole[1][1].ravel().tolist()) <= set(places.tolist())
-    assert (nearest(rows[:3], queries, 5)[1][:, 3:] == -1).all()
+    assert set(whole[1][1].ravel().tolist()) <= set(positions.tolist())
+    assert (exact_search(rows[:3], queries, 5)[1][:, 3:] == -1).all()
 
 
 @pytest.mark.parametrize("dimension", [2, 6, 9, 13])
-def test_codes_are_made_of_any_number_of_dimensions(dimension: int) -> None:
+def test_codes_work_for_any_number_of_dimensions(dimension: int) -> None:
     rows = rows_of(2_000, dimension)
-    made = Coarse.made(rows, (2_000,))
+    made = CodeScan.build(rows, (2_000,))
     assert made is not None
-    query = decoded(rows[:1])
-    assert np.array_equal(made.nearest(query, 10)[1], nearest(rows, query, 10)[1])
+    query = to_float32(rows[:1])
+    assert np.array_equal(made.nearest(query, 10)[1], exact_search(rows, query, 10)[1])
 
 
-def test_mapped_rows_stay_what_they_are_when_their_memory_is_given_back(tmp_path: Path) -> None:
+def test_mapped_rows_keep_their_content_when_their_pages_are_released(tmp_path: Path) -> None:
     rows = rows_of(5_000)
     spool = Spool(7, tmp_path, in_memory=10)
     for start in range(0, 5_000, 700):
         spool.add(np.arange(start, min(start + 700, 5_000)), rows[start : start + 700])
     mapped, ids = spool.finish()
-    assert not list(tmp_path.iterdir()), "its file has no name"
-    let_go(mapped)
+    assert not list(tmp_path.iterdir()), "the temporary file has no name"
+    release_pages(mapped)
     assert np.array_equal(mapped, rows)
     assert np.array_equal(ids, np.arange(5_000))
-    assert np.array_equal(spread(mapped, 3), decoded(rows[[0, 2_499, 4_999]]))
-    assert np.array_equal(spread(mapped, 9_000), decoded(rows))
-    let_go(rows)
+    assert np.array_equal(evenly_spaced(mapped, 3), to_float32(rows[[0, 2_499, 4_999]]))
+    assert np.array_equal(evenly_spaced(mapped, 9_000), to_float32(rows))
+    release_pages(rows)
     with pytest.raises(ValueError, match="read-only"):
         mapped[0] = 0

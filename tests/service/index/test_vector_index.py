@@ -1,4 +1,4 @@
-"""The index is derived from the catalog: whatever happens to its files, answers stay those of the vectors."""
+"""An index finds what brute force over the catalog's vectors finds, whatever happens to its files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 # -- search --------------------------------------------------------------------------------------------
 
 
-def test_search_equals_a_comparison_with_every_vector(shelf: Shelf) -> None:
+def test_search_agrees_with_brute_force(shelf: Shelf) -> None:
     shelf.add(300)
     shelf.check(shelf.open())
 
 
-def test_hits_come_best_first_and_no_more_than_there_are(shelf: Shelf) -> None:
+def test_hits_are_sorted_and_no_more_than_there_are_photographs(shelf: Shelf) -> None:
     shelf.add(3)
     similarities, ids = shelf.open().search(unit(np.ones(DIMENSION, np.float32)), 200)
     assert len(ids) == len(set(ids.tolist())) == 3
@@ -44,7 +44,7 @@ def test_an_empty_index_finds_nothing(shelf: Shelf) -> None:
     assert len(similarities) == len(ids) == 0
 
 
-def test_a_vector_is_found_by_itself_with_a_similarity_of_one_and_no_more(shelf: Shelf) -> None:
+def test_a_vector_finds_itself_with_a_similarity_of_at_most_one(shelf: Shelf) -> None:
     (identity, *_) = shelf.add(50)
     similarities, ids = shelf.open().search(shelf.catalog.vector(identity, MODEL), 1)
     assert ids.tolist() == [identity]
@@ -57,7 +57,7 @@ def test_vectors_of_another_model_are_never_found(shelf: Shelf) -> None:
     shelf.check(shelf.open())
 
 
-def test_candidates_are_what_a_search_finds_with_their_own_vectors(shelf: Shelf) -> None:
+def test_candidates_are_the_hits_of_a_search_with_their_vectors(shelf: Shelf) -> None:
     ids = shelf.add(60)
     index = shelf.open()
     shelf.remove(ids[10:30])
@@ -83,7 +83,7 @@ def test_candidates_of_a_saved_and_of_an_empty_index(shelf: Shelf) -> None:
         assert np.array_equal(fresh, again)
 
 
-def test_a_sample_is_spread_evenly_and_always_the_same(shelf: Shelf) -> None:
+def test_a_sample_is_evenly_spaced_and_always_the_same(shelf: Shelf) -> None:
     shelf.add(100)
     index = shelf.open()
     stored = np.stack([shelf.truth[identity] for identity in sorted(shelf.truth)]).astype(np.float32)
@@ -100,7 +100,7 @@ def test_a_sample_is_spread_evenly_and_always_the_same(shelf: Shelf) -> None:
 def test_an_open_index_sees_what_was_added_changed_and_removed(shelf: Shelf) -> None:
     ids = shelf.add(30)
     index = shelf.open()
-    assert not index.catch_up(shelf.catalog), "nothing has happened yet"
+    assert not index.catch_up(shelf.catalog), "nothing has changed yet"
     shelf.add(5)
     shelf.change(ids[:4])
     shelf.remove(ids[10:20])
@@ -109,18 +109,18 @@ def test_an_open_index_sees_what_was_added_changed_and_removed(shelf: Shelf) -> 
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_catching_up_equals_a_rebuild_whatever_has_happened(tmp_path: Path, seed: int) -> None:
+def test_catching_up_equals_a_rebuild_after_any_changes(tmp_path: Path, seed: int) -> None:
     shelf = Shelf(tmp_path, seed)
     index = shelf.open()
     for _ in range(25):
         ids = sorted(shelf.truth)
         some = [int(identity) for identity in shelf.random.permutation(ids)[: shelf.random.integers(1, 8)]]
-        deed = shelf.random.integers(0, 5)
-        if deed <= 1 or not some:
+        change = shelf.random.integers(0, 5)
+        if change <= 1 or not some:
             shelf.add(int(shelf.random.integers(1, 9)))
-        elif deed == 2:
+        elif change == 2:
             shelf.change(some)
-        elif deed == 3:
+        elif change == 3:
             shelf.remove(some)
         else:
             index.catch_up(shelf.catalog)
@@ -135,7 +135,7 @@ def test_catching_up_equals_a_rebuild_whatever_has_happened(tmp_path: Path, seed
     shelf.catalog.close()
 
 
-def test_a_photograph_written_again_as_it_was_is_found_once(shelf: Shelf) -> None:
+def test_a_photograph_written_again_unchanged_is_found_once(shelf: Shelf) -> None:
     one = shelf.entry()
     (identity,) = shelf.catalog.write([one])
     index = shelf.open()
@@ -152,8 +152,8 @@ def test_changes_come_in_chunks_of_any_size(shelf: Shelf) -> None:
     assert (generation, removed) == (1, [])
 
 
-def test_a_catalog_that_goes_back_in_time_is_read_anew(shelf: Shelf, tmp_path: Path) -> None:
-    """Somebody puts an older copy of the catalog back under a service that runs."""
+def test_a_restored_catalog_is_read_from_the_start(shelf: Shelf, tmp_path: Path) -> None:
+    """An older copy of the catalog replaces it while a service runs."""
     other = tmp_path / "older"
     other.mkdir()
     older = Shelf(other, seed=1)
@@ -167,7 +167,7 @@ def test_a_catalog_that_goes_back_in_time_is_read_anew(shelf: Shelf, tmp_path: P
     older.catalog.close()
 
 
-# -- on the disk ---------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------------
 
 
 def saved(shelf: Shelf) -> VectorIndex:
@@ -178,7 +178,7 @@ def saved(shelf: Shelf) -> VectorIndex:
     return index
 
 
-def test_a_saved_index_answers_the_same_without_reading_the_vectors(
+def test_a_saved_index_gives_the_same_hits_without_reading_the_catalogs_vectors(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = saved(shelf)
@@ -190,7 +190,7 @@ def test_a_saved_index_answers_the_same_without_reading_the_vectors(
     answers_equal(shelf.open(), index)
 
 
-def test_saving_leaves_no_parts_behind(shelf: Shelf) -> None:
+def test_saving_leaves_no_temporary_files_behind(shelf: Shelf) -> None:
     saved(shelf)
     names = {file.name for file in shelf.folder.iterdir()}
     assert {"vectors.json", rows(shelf.folder).name, ids(shelf.folder).name} <= names
@@ -227,33 +227,33 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "first bytes flipped": lambda folder: flip(rows(folder), 0.0),
     "a bit of a vector flipped": lambda folder: flip(rows(folder), 0.5),
     "a bit of an id flipped": lambda folder: flip(ids(folder), 1.0),
-    "index cut off": lambda folder: cut(rows(folder)),
-    "index empty": lambda folder: rows(folder).write_bytes(b""),
-    "index gone": lambda folder: rows(folder).unlink(),
-    "a folder for an index": lambda folder: (file := rows(folder), file.unlink(), file.mkdir()),
-    "facts gone": lambda folder: (folder / JSON).unlink(),
-    "facts cut off": lambda folder: cut(folder / JSON),
-    "facts of no kind": lambda folder: (folder / JSON).write_text("[1]"),
-    "facts no text": lambda folder: (folder / JSON).write_bytes(b"\xff\xfe\0"),
-    "both gone": lambda folder: (rows(folder).unlink(), (folder / JSON).unlink()),
+    "rows truncated": lambda folder: cut(rows(folder)),
+    "rows empty": lambda folder: rows(folder).write_bytes(b""),
+    "rows missing": lambda folder: rows(folder).unlink(),
+    "a folder instead of rows": lambda folder: (file := rows(folder), file.unlink(), file.mkdir()),
+    "manifest missing": lambda folder: (folder / JSON).unlink(),
+    "manifest truncated": lambda folder: cut(folder / JSON),
+    "manifest of another type": lambda folder: (folder / JSON).write_text("[1]"),
+    "manifest not UTF-8": lambda folder: (folder / JSON).write_bytes(b"\xff\xfe\0"),
+    "both missing": lambda folder: (rows(folder).unlink(), (folder / JSON).unlink()),
     "another model": lambda folder: edit(folder, fingerprint="other"),
     "another dimension": lambda folder: edit(folder, dimension=8),
     "another version": lambda folder: edit(folder, version=0),
-    "a generation to come": lambda folder: edit(folder, generation=99),
-    "a generation that is a word": lambda folder: edit(folder, generation="two"),
+    "a future generation": lambda folder: edit(folder, generation=99),
+    "a generation that is text": lambda folder: edit(folder, generation="two"),
     "another checksum": lambda folder: edit(folder, checksum="0" * 32),
 }
 
 
 @pytest.mark.parametrize("damage", list(DAMAGE))
-def test_a_damaged_index_is_rebuilt_and_answers_the_same(shelf: Shelf, damage: str) -> None:
+def test_a_damaged_index_is_rebuilt_and_gives_the_same_hits(shelf: Shelf, damage: str) -> None:
     saved(shelf)
     DAMAGE[damage](shelf.folder)
     shelf.check(shelf.open())
 
 
-def test_facts_that_claim_a_later_generation_hide_no_photograph(shelf: Shelf) -> None:
-    """A flipped digit in the facts must not make the index skip what it has missed."""
+def test_a_manifest_that_claims_a_later_generation_hides_no_photograph(shelf: Shelf) -> None:
+    """A flipped digit in the manifest must not make the index skip changes."""
     shelf.add(10)
     index = shelf.open()
     index.save(shelf.folder)
@@ -269,7 +269,7 @@ def test_an_index_of_an_older_generation_catches_up(shelf: Shelf) -> None:
     shelf.check(shelf.open())
 
 
-def test_an_index_of_another_model_is_not_believed(shelf: Shelf) -> None:
+def test_an_index_of_another_model_is_not_used(shelf: Shelf) -> None:
     entries = [shelf.entry(fingerprint="other") for _ in range(10)]
     ids = shelf.catalog.write(entries)
     own = [
@@ -282,8 +282,8 @@ def test_an_index_of_another_model_is_not_believed(shelf: Shelf) -> None:
     shelf.check(shelf.open())
 
 
-def test_an_index_of_another_catalog_is_not_believed(shelf: Shelf, tmp_path: Path) -> None:
-    """The catalog was lost and made anew; the index that outlived it names the same model."""
+def test_an_index_of_another_catalog_is_not_used(shelf: Shelf, tmp_path: Path) -> None:
+    """The catalog was lost and created again; the index left from before names the same model."""
     saved(shelf)
     other = tmp_path / "anew"
     other.mkdir()
@@ -296,7 +296,7 @@ def test_an_index_of_another_catalog_is_not_believed(shelf: Shelf, tmp_path: Pat
     anew.catalog.close()
 
 
-def test_facts_of_files_that_are_gone_are_not_believed(shelf: Shelf) -> None:
+def test_a_manifest_of_missing_files_is_not_used(shelf: Shelf) -> None:
     saved(shelf)
     older = (shelf.folder / JSON).read_bytes()
     shelf.add(7)
@@ -305,14 +305,14 @@ def test_facts_of_files_that_are_gone_are_not_believed(shelf: Shelf) -> None:
     shelf.check(shelf.open())
 
 
-def test_a_folder_that_takes_no_index_gets_a_sentence(shelf: Shelf) -> None:
+def test_a_folder_that_cannot_be_written_to_is_reported(shelf: Shelf) -> None:
     shelf.add(3)
     (shelf.folder / JSON).mkdir()
     with pytest.raises(LibraryError, match=r"index .* cannot be saved"):
         shelf.open().save(shelf.folder)
 
 
-# -- vectors made from others --------------------------------------------------------------------------
+# -- derived and deleted vectors -----------------------------------------------------------------------
 
 
 def doubled(catalog: Catalog, since: int) -> Any:
@@ -342,7 +342,7 @@ def content_of(catalog: Catalog, identity: int) -> bytes:
     return bytes(row[0])
 
 
-def test_an_index_from_before_vectors_were_dropped_is_read_anew(shelf: Shelf) -> None:
+def test_an_index_from_before_vectors_were_deleted_is_rebuilt(shelf: Shelf) -> None:
     ids = shelf.add(6)
     index = shelf.open()
     index.save(shelf.folder)
@@ -355,7 +355,7 @@ def test_an_index_from_before_vectors_were_dropped_is_read_anew(shelf: Shelf) ->
     shelf.check(shelf.open())
 
 
-def test_many_are_sought_at_once(shelf: Shelf) -> None:
+def test_a_batch_of_queries_gets_the_same_hits_as_single_queries(shelf: Shelf) -> None:
     shelf.add(30)
     index = shelf.open()
     queries = unit(shelf.random.normal(size=(4, DIMENSION)))
