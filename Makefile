@@ -14,7 +14,7 @@ TORCH  := torch==2.13.0 torchvision==0.28.0
 SHOWN  := $(if $(PHOTOS),$(PHOTOS),$(DEMO)/photographs)
 SHELF  := $(DEMO)/library-$(shell printf '%s' "$(SHOWN)" | cksum | cut -d' ' -f1)
 
-.PHONY: demo test lint mini clean
+.PHONY: demo check test lint mini clean
 
 demo: $(VENV)/.demo ## the service over sample photographs, or over PHOTOS=DIR
 	@[ -n "$(PHOTOS)" ] || $(BIN)/python -m data.samples "$(SHOWN)"
@@ -22,7 +22,10 @@ demo: $(VENV)/.demo ## the service over sample photographs, or over PHOTOS=DIR
 	@[ "$(MODEL)" != mini ] || echo "The model is mini, which is part of smysl. A larger one finds more and reads more languages: make demo MODEL=ViT-B-32-SigLIP2-256/webli (1.5 GB, once)"
 	@exec $(BIN)/smysl serve --library "$(SHELF)" --port $(PORT)
 
-test: $(VENV)/.dev lint ## linters, types and tests
+check: $(VENV)/.dev lint ## linters, types and the quick tests, in two minutes
+	@$(BIN)/python -m pytest -m unit
+
+test: $(VENV)/.dev lint ## linters, types and all tests
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev

@@ -23,6 +23,21 @@ SMYSL = [sys.executable, "-c", "from service.cli.app import main; main()"]
 """The command `smysl` as a process of its own."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it needs; what needs nothing and is not marked by hand is a unit test."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if "tab" in fixtures:
+            item.add_marker("browser")
+        if folder == "e2e" or "service" in fixtures:
+            item.add_marker("e2e")
+        if "shared_data" in fixtures:
+            item.add_marker("data")
+        if not any(item.get_closest_marker(name) for name in ("e2e", "browser", "data")):
+            item.add_marker("unit")
+
+
 @pytest.fixture(scope="session")
 def converted_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where models are kept that are converted while tests run, instead of the user's cache folder."""
