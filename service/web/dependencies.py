@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -15,22 +15,14 @@ ReadProgress = Callable[[], IndexingOut | None]
 """Returns the progress of the index run; None while none is running."""
 
 
-# These are coroutines because FastAPI would run plain functions in a worker thread.
-async def _library(request: Request) -> Library:
-    library: Library = request.app.state.library
-    return library
+def _state(name: str) -> Callable[[Request], Awaitable[Any]]:
+    # A coroutine, because FastAPI runs plain functions in a worker thread.
+    async def read(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return read
 
 
-async def _health(request: Request) -> HealthChecker:
-    health: HealthChecker = request.app.state.health
-    return health
-
-
-async def _progress(request: Request) -> ReadProgress:
-    progress: ReadProgress = request.app.state.progress
-    return progress
-
-
-OpenLibrary = Annotated[Library, Depends(_library)]
-Health = Annotated[HealthChecker, Depends(_health)]
-Progress = Annotated[ReadProgress, Depends(_progress)]
+OpenLibrary = Annotated[Library, Depends(_state("library"))]
+Health = Annotated[HealthChecker, Depends(_state("health"))]
+Progress = Annotated[ReadProgress, Depends(_state("progress"))]

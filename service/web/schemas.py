@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
@@ -101,20 +101,9 @@ class SearchOut(BaseModel):
     @classmethod
     def of(cls, result: SearchResult) -> SearchOut:
         """From the result of the library."""
-        return cls(
-            hits=[HitOut.of_hit(hit) for hit in result.hits],
-            took_ms=round(result.took_ms, 2),
-            model=result.model,
-            head=result.head,
-            calibration=result.calibration,
-            min_match=result.min_match,
-            answerable=result.answerable,
-            best_match=result.best_match,
-            notice=result.notice,
-            photographs=result.photographs,
-            part=PartOut.of(result.part),
-            borders_left_out=result.borders_left_out,
-        )
+        hits = [HitOut.of_hit(hit) for hit in result.hits]
+        changed = {"hits": hits, "took_ms": round(result.took_ms, 2), "part": PartOut.of(result.part)}
+        return cls.model_validate(_fields(cls, result) | changed)
 
 
 class SearchIn(BaseModel):
@@ -159,7 +148,7 @@ class ScoreOut(BaseModel):
     @classmethod
     def of(cls, score: Score) -> ScoreOut:
         """From a score of the library."""
-        return cls(match=score.match, similarity=score.similarity)
+        return cls.model_validate(_fields(cls, score))
 
 
 class RatingIn(BaseModel):
@@ -195,14 +184,7 @@ class RatingOut(BaseModel):
     @classmethod
     def of(cls, rating: Rating) -> RatingOut:
         """From a row of the catalog."""
-        return cls(
-            photo_id=rating.photograph_id,
-            text=rating.text,
-            grade=rating.grade,
-            fits=rating.fits,
-            rater=rating.rater,
-            time=rating.time,
-        )
+        return cls(photo_id=rating.photograph_id, **_fields(cls, rating))
 
 
 class RatingsOut(BaseModel):
@@ -227,7 +209,7 @@ class HeadOut(BaseModel):
     @classmethod
     def of(cls, summary: HeadSummary) -> HeadOut:
         """From a head of the library."""
-        return cls(**asdict(summary))
+        return cls.model_validate(_fields(cls, summary))
 
 
 class HeadsOut(BaseModel):
@@ -270,9 +252,7 @@ class WriterOut(BaseModel):
     @classmethod
     def of(cls, writer: Writer | None) -> WriterOut | None:
         """From the content of the lock file."""
-        if writer is None:
-            return None
-        return cls(pid=writer.pid, host=writer.host, doing=writer.doing, since=writer.since)
+        return None if writer is None else cls.model_validate(_fields(cls, writer))
 
 
 class IndexingOut(BaseModel):
@@ -285,7 +265,7 @@ class IndexingOut(BaseModel):
 
 
 class StatusOut(BaseModel):
-    """Facts about a library; `model` and `index` are null before the first index run."""
+    """Status of a library; `model` and `index` are null before the first index run."""
 
     library: str
     photographs: int
@@ -311,23 +291,8 @@ class StatusOut(BaseModel):
             encoder, vectors, scorer = target.encoder, target.index, target.scorer
             from service.encoder.models import languages_of
 
-            model = ModelOut(
-                name=encoder.name,
-                fingerprint=encoder.fingerprint,
-                dimension=encoder.dimension,
-                device=encoder.device,
-                runtime=encoder.runtime,
-                precision=encoder.precision,
-                text_precision=encoder.text_precision,
-                notice=encoder.notice,
-                languages=languages_of(encoder.name),
-            )
-            index = IndexOut(
-                kind=vectors.kind,
-                photographs=len(vectors),
-                generation=vectors.generation,
-                bytes=vectors.bytes,
-            )
+            model = ModelOut(languages=languages_of(encoder.name), **_fields(ModelOut, encoder))
+            index = IndexOut(photographs=len(vectors), **_fields(IndexOut, vectors))
             calibration, trained_on, min_match = scorer.calibration("text"), scorer.trained_on, scorer.min_match
         return cls(
             library=str(status.library),
@@ -363,6 +328,11 @@ class ErrorOut(BaseModel):
     """Body of every response that is not 2xx."""
 
     error: ErrorDetail
+
+
+def _fields(model: type[BaseModel], source: object) -> dict[str, Any]:
+    """The attributes of `source` that have the name of a field of `model`."""
+    return {name: getattr(source, name) for name in model.model_fields if hasattr(source, name)}
 
 
 def _photograph(record: Record) -> dict[str, object]:

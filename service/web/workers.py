@@ -14,13 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from service import errors
 from service.compute.cores import THREADS_VARIABLE, usable_cores
 from service.config import Settings
 from service.errors import LibraryError, SmyslError
@@ -34,20 +34,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _VARIABLE = "SMYSL_WORKER"
+"""Passes the library's folder, the settings and the folder that all processes share on to the workers, as JSON."""
 _MAX_DEATHS = 5
 _DEATH_WINDOW_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _WorkerConfig:
-    """What a worker needs to start: the library's folder, the settings as JSON and the folder shared by all processes.
-
-    The environment variable `SMYSL_WORKER` passes it on as JSON.
-    """
-
-    library: str
-    settings: str
-    shared: str
 
 
 def run_workers(
@@ -73,8 +62,7 @@ def run_workers(
         LibraryError: Workers die again and again.
     """
     with tempfile.TemporaryDirectory(prefix="smysl-") as shared:
-        worker = _WorkerConfig(str(library.folder), library.settings.model_dump_json(), shared)
-        os.environ[_VARIABLE] = json.dumps(asdict(worker))
+        os.environ[_VARIABLE] = json.dumps([str(library.folder), library.settings.model_dump(mode="json"), shared])
         _share_cores(library.settings.workers)
         config = Config(
             "service.web.workers:application",
@@ -99,15 +87,15 @@ def application() -> FastAPI:
     """The application of one worker; uvicorn calls this in the worker's process."""
     from service.web.app import create_app, prepare_process
 
-    worker = _WorkerConfig(**json.loads(os.environ[_VARIABLE]))
-    shared = Path(worker.shared)
+    folder, settings, shared = json.loads(os.environ[_VARIABLE])
     try:
-        library = Library.open(Path(worker.library), Settings(**json.loads(worker.settings)))
+        library = Library.open(Path(folder), Settings(**settings))
         prepare_process(library)
     except SmyslError as error:
-        (shared / f"fault-{os.getpid()}.json").write_text(json.dumps([type(error).__name__, error.message]))
+        fault = Path(shared) / f"fault-{os.getpid()}.json"
+        fault.write_text(json.dumps([type(error).__name__, error.message]), encoding="utf-8")
         sys.exit(STARTUP_FAILURE)
-    return create_app(library, progress=_SharedProgress(shared).read)
+    return create_app(library, progress=_SharedProgress(Path(shared)).read)
 
 
 class _Supervisor(Multiprocess):
@@ -188,12 +176,8 @@ def _share_cores(workers: int) -> None:
 
 def _startup_error(shared: Path) -> SmyslError:
     """The error that the first failed worker left in the shared folder."""
-    classes = {each.__name__: each for each in _error_classes(SmyslError)}
     for file in sorted(shared.glob("fault-*.json")):
         name, message = json.loads(file.read_text(encoding="utf-8"))
-        return classes[name](message)
+        error: SmyslError = getattr(errors, name)(message)
+        return error
     return LibraryError("The workers of the service keep ending as soon as they have started; see their log above.")
-
-
-def _error_classes(base: type[SmyslError]) -> list[type[SmyslError]]:
-    return [base, *(each for child in base.__subclasses__() for each in _error_classes(child))]
