@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from service.errors import DataError, ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
+from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
 from service.kinds.labels import FOLDERS, KEYWORDS, TABLE, Kinds, kind_named
 from service.photos.keywords import keywords_in
 from service.store.catalog import Catalog
 from service.store.paths import file_of
+from service.store.tsv import TableRow, read_table
 from service.types import OnProgress
 
 PREFIXES = ("kind:", "kind/")
 """Prefixes of a keyword that names a kind, in small or capital letters."""
 
 _COLUMNS = ("image", "kind")
+_NO_TABLE = "Name a table, or one of the words folders and keywords."
 _MAX_EXAMPLES = 5
 
 
@@ -64,26 +66,27 @@ def kinds_from_table(catalog: Catalog, table: Path) -> ImportedKinds:
         DataError: the table has an error, such as two kinds for one photograph; the message names row and column.
         LibraryError: the library holds none of the photographs.
     """
-    rows = list(_read_rows(table))
-    ids = _find_ids(catalog, [row.file for row in rows])
-    row_of: dict[int, _Row] = {}
-    for row, identity in zip(rows, ids, strict=True):
+    rows = [(row, _kind_of(row)) for row in islice(read_table(table, _COLUMNS, hint=_NO_TABLE), 1, None)]
+    ids = _find_ids(catalog, [table.parent / row.cells["image"] for row, _ in rows])
+    found: dict[int, tuple[TableRow, str]] = {}
+    for (row, kind), identity in zip(rows, ids, strict=True):
         if identity is None:
             continue
-        first = row_of.setdefault(identity, row)
-        if first.kind != row.kind:
-            raise DataError(
-                f"{table}, row {row.number}, column kind: {row.image!r} is {row.kind} here and {first.kind} in row "
-                f"{first.number}; a photograph has one kind."
+        first_row, first_kind = found.setdefault(identity, (row, kind))
+        if first_kind != kind:
+            raise row.error(
+                "kind",
+                f"{row.cells['image']!r} is {kind} here and {first_kind} in row {first_row.number}; a photograph has "
+                "one kind.",
             )
-    missing = [row.image for row, identity in zip(rows, ids, strict=True) if identity is None]
-    if not row_of:
+    missing = [row.cells["image"] for (row, _), identity in zip(rows, ids, strict=True) if identity is None]
+    if not found:
         raise LibraryError(
             f"{table} names no photograph of the library{_examples(missing)}. Paths are relative to the table; add the "
             "photographs with `smysl index` first."
         )
     notices = [f"Not in the library and left out: {_count(missing, 'row')}{_examples(missing)}."] if missing else []
-    return ImportedKinds({identity: row.kind for identity, row in row_of.items()}, notices)
+    return ImportedKinds({identity: kind for identity, (_, kind) in found.items()}, notices)
 
 
 def kinds_from_keywords(catalog: Catalog, on_progress: OnProgress) -> ImportedKinds:
@@ -135,55 +138,14 @@ def _kinds_in(keywords: Sequence[str]) -> Iterator[str]:
                     yield kind_named(keyword[len(prefix) :])
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    number: int
-    image: str
-    file: Path
-    kind: str
-
-
-def _read_rows(table: Path) -> Iterator[_Row]:
-    number = 0
+def _kind_of(row: TableRow) -> str:
+    image = row.cells["image"]
+    if not image.strip() or "\0" in image:
+        raise row.error("image", f"{image!r} names no file.")
     try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t", strict=True)
-            header = next(reader, [])
-            number = 1
-            image, kind = (_column_index(table, header, column) for column in _COLUMNS)
-            for number, cells in enumerate(reader, start=2):
-                if cells:
-                    yield _parse_row(table, number, cells, header, image, kind)
-    except FileNotFoundError:
-        raise DataError(f"There is no file {table}. Name a table, or one of the words folders and keywords.") from None
-    except OSError as error:
-        raise DataError(f"{table} cannot be read ({error.strerror or error}).") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{table}, after row {number}: the text is not UTF-8; save the table as UTF-8.") from None
-    except csv.Error as error:
-        raise DataError(f"{table}, after row {number}: {error}; check the quotes.") from None
-
-
-def _column_index(table: Path, header: list[str], column: str) -> int:
-    if header.count(column) != 1:
-        has = "no column" if column not in header else "more than one column"
-        found = f"found: {', '.join(header)}" if header else "the file is empty"
-        raise DataError(f"{table}, row 1: {has} {column}, and the columns image and kind are needed; {found}.")
-    return header.index(column)
-
-
-def _parse_row(table: Path, number: int, cells: list[str], header: list[str], image: int, kind: int) -> _Row:
-    if len(cells) != len(header):
-        raise DataError(
-            f"{table}, row {number}: {len(cells)} cells where the header has {len(header)}; check its tabs and quotes."
-        )
-    if not cells[image].strip() or "\0" in cells[image]:
-        raise DataError(f"{table}, row {number}, column image: {cells[image]!r} names no file.")
-    try:
-        name = kind_named(cells[kind])
+        return kind_named(row.cells["kind"])
     except UsageError as error:
-        raise DataError(f"{table}, row {number}, column kind: {error.message}") from None
-    return _Row(number, cells[image], table.parent / cells[image], name)
+        raise row.error("kind", error.message) from None
 
 
 def _find_ids(catalog: Catalog, files: Sequence[Path]) -> list[int | None]:
