@@ -1,5 +1,5 @@
-"""Texts and pixels to unit vectors of one space: any CLIP of open_clip, its tokenizer and preprocessing.
+"""Texts and pixels to unit vectors of one embedding space: any open_clip model with its tokenizer and preprocessing.
 
-`models` is what can be chosen and downloaded, `runtimes` what computes the towers. May import `store` and what is
-below it; torch only where it is used.
+`models` knows which models can be chosen and downloads them, `runtimes` computes the towers. May import `store` and
+what is below it; torch, OpenVINO, transformers and huggingface_hub only inside functions.
 """

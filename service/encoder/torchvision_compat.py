@@ -1,9 +1,9 @@
-"""Lets a registry's torchvision import beside a CPU-only torch.
+"""Makes torchvision from PyPI importable beside a CPU-only torch.
 
-The wheels of torchvision that package registries carry are compiled against the CUDA build of torch.
-Beside a CPU-only torch their compiled library does not load, so the operators `nms` and `qnms` do not
-exist, and the import stops with `operator torchvision::nms does not exist`; open_clip, timm and most of
-transformers stop with it. Nothing here calls either operator: declaring their schemas is enough.
+The wheels of torchvision on PyPI are compiled against the CUDA build of torch. Beside a CPU-only torch their compiled
+library does not load, so the operators `nms` and `qnms` do not exist and the import fails with `operator
+torchvision::nms does not exist`, and with it those of open_clip, timm and most of transformers. Nothing here calls
+either operator: declaring their schemas is enough.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _SCHEMAS = {
 
 @functools.cache
 def mend_torchvision() -> tuple[str, ...]:
-    """Declare the operators that torchvision lacks; call before the first import of torchvision.
+    """Declare the operators that torchvision lacks; call it before the first import of torchvision.
 
-    Does nothing where torchvision's compiled library loads. Returns the names that were declared. The
-    declarations live as long as the process, which is why the function runs once.
+    Does nothing where torchvision's compiled library loads. Returns the names that were declared. The declarations
+    last as long as the process, so the function runs once.
     """
     import importlib.util
     from pathlib import Path
@@ -41,7 +41,7 @@ def mend_torchvision() -> tuple[str, ...]:
         declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for name in missing:
             declared.define(_SCHEMAS[name])  # type: ignore[no-untyped-call]
-        # torch forgets an operator when the object that declared it is collected.
+        # torch drops an operator when the object that declared it is garbage-collected.
         setattr(torch.ops.torchvision, "_declared_by_smysl", declared)  # noqa: B010 - mypy knows no such attribute
     return missing
 

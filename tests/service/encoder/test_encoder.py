@@ -1,6 +1,6 @@
-"""Vectors of unit length that depend on nothing but what goes in, and a fingerprint of what makes them.
+"""Unit vectors that depend only on the input, and a fingerprint of everything that determines them.
 
-The random CLIP shows the mechanics; `mini`, where its weights are, that they hold for a real model.
+Tested on a random CLIP and on `mini`, a real model.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 # -- vectors -------------------------------------------------------------------------------------------
 
 
-def test_vectors_are_of_unit_length_and_of_one_dimension(encoder: Encoder) -> None:
+def test_vectors_have_unit_length_and_one_dimension(encoder: Encoder) -> None:
     for vectors in (encoder.encode_texts(TEXTS), encoder.encode_photographs(pictures())):
         assert vectors.shape == (5, encoder.dimension)
         assert vectors.dtype == np.float32
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
 
 
-def test_a_batch_gives_what_its_members_give_alone(encoder: Encoder) -> None:
+def test_batch_gives_the_vectors_of_its_members_alone(encoder: Encoder) -> None:
     together = encoder.encode_photographs(pictures())
     alone = np.concatenate([encoder.encode_photographs([picture]) for picture in pictures()])
     assert together == pytest.approx(alone, abs=2e-4)
@@ -77,7 +77,7 @@ def test_preparing_first_gives_the_same(encoder: Encoder) -> None:
     assert np.array_equal(encoder.encode_prepared(prepared), encoder.encode_photographs(pictures()))
 
 
-def test_nothing_in_gives_nothing_out(encoder: Encoder) -> None:
+def test_empty_input_gives_empty_output(encoder: Encoder) -> None:
     for vectors in (encoder.encode_texts([]), encoder.encode_photographs([]), encoder.encode_prepared([])):
         assert vectors.shape == (0, encoder.dimension)
         assert vectors.dtype == np.float32
@@ -90,7 +90,7 @@ def test_odd_texts_have_vectors_too(encoder: Encoder, text: str) -> None:
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_leaving_out_what_no_text_uses_changes_nothing(mini: Encoder) -> None:
+def test_trimmed_tokens_give_the_vectors_of_all_tokens(mini: Encoder) -> None:
     network, tokenizer, _ = load_network("mini")
     tokens = tokenizer(TEXTS)
     assert trim_tokens(network, tokens).shape[1] < tokens.shape[1]
@@ -100,10 +100,10 @@ def test_leaving_out_what_no_text_uses_changes_nothing(mini: Encoder) -> None:
 
 @pytest.mark.parametrize("runtime", ["openvino", "torch"])
 @pytest.mark.parametrize(("model", "precision"), [("tiny", None), ("tiny", "bf16"), ("mini", None)])
-def test_the_precision_chosen_keeps_the_vectors(
+def test_chosen_precision_keeps_the_vectors(
     request: pytest.FixtureRequest, model: str, precision: str | None, runtime: str
 ) -> None:
-    """bf16 by itself does so for transformers; the tower of `mini` would lose more than it may, were it not mended."""
+    """Transformers keep theirs in bf16; the image tower of `mini` needs its first layers in fp32."""
     encoder: Encoder = request.getfixturevalue(model)
     quick = Encoder.load(encoder.name, device="cpu", precision=precision, runtime=runtime)
     assert quick.runtime == runtime
@@ -121,13 +121,13 @@ def test_the_precision_chosen_keeps_the_vectors(
 
 
 @pytest.mark.parametrize("device", ["gpu", "tpu", "", "CPU", "cpu:x", "cuda:", "cpu cpu"])
-def test_an_unknown_device_gets_a_sentence(tiny_folder: Path, device: str) -> None:
+def test_unknown_device_raises_a_sentence(tiny_folder: Path, device: str) -> None:
     with pytest.raises(UsageError, match=r"device .*; choose"):
         Encoder.load(f"local-dir:{tiny_folder}", device=device)
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps", "cuda:0"])
-def test_a_device_that_is_not_there_gets_a_sentence(tiny_folder: Path, device: str) -> None:
+def test_unavailable_device_raises_a_sentence(tiny_folder: Path, device: str) -> None:
 
     if {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[device.partition(":")[0]]:
         pytest.skip(f"this machine has {device}")
@@ -135,19 +135,19 @@ def test_a_device_that_is_not_there_gets_a_sentence(tiny_folder: Path, device: s
         Encoder.load(f"local-dir:{tiny_folder}", device=device)
 
 
-def test_an_unknown_precision_gets_a_sentence(tiny_folder: Path) -> None:
+def test_unknown_precision_raises_a_sentence(tiny_folder: Path) -> None:
     with pytest.raises(UsageError, match="precision “int4”; choose fp32, bf16, fp16 or int8"):
         Encoder.load(f"local-dir:{tiny_folder}", device="cpu", precision="int4")
 
 
-def test_the_device_is_chosen_where_none_is_named(tiny: Encoder, tiny_folder: Path) -> None:
+def test_device_is_chosen_by_default(tiny: Encoder, tiny_folder: Path) -> None:
     chosen = Encoder.load(f"local-dir:{tiny_folder}")
     assert chosen.device in {"cuda", "mps", "cpu"}
     assert chosen.precision in {"fp32", "bf16", "fp16"}
     assert chosen.fingerprint == tiny.fingerprint
 
 
-def damaged(folder: Path, name: str, content: bytes | None) -> None:
+def damage(folder: Path, name: str, content: bytes | None) -> None:
     if content is None:
         (folder / name).unlink()
     else:
@@ -156,16 +156,16 @@ def damaged(folder: Path, name: str, content: bytes | None) -> None:
 
 @pytest.mark.parametrize("name", ["open_clip_config.json", "open_clip_model.safetensors"])
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff" * 100, b"{}"])
-def test_a_broken_model_gets_a_sentence(tmp_path: Path, tiny_folder: Path, name: str, content: bytes | None) -> None:
+def test_broken_model_raises_a_sentence(tmp_path: Path, tiny_folder: Path, name: str, content: bytes | None) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
-    damaged(folder, name, content)
+    damage(folder, name, content)
     with pytest.raises((ModelError, NotFoundError)) as refusal:
         Encoder.load(f"local-dir:{folder}", device="cpu")
     assert str(folder) in refusal.value.message
     assert "\n" not in refusal.value.message
 
 
-def test_a_folder_that_is_not_there_gets_a_sentence(tmp_path: Path) -> None:
+def test_missing_folder_raises_a_sentence(tmp_path: Path) -> None:
     with pytest.raises((ModelError, NotFoundError), match="none"):
         Encoder.load(f"local-dir:{tmp_path / 'none'}", device="cpu")
 
@@ -173,7 +173,7 @@ def test_a_folder_that_is_not_there_gets_a_sentence(tmp_path: Path) -> None:
 # -- fingerprint ---------------------------------------------------------------------------------------
 
 
-def one_weight(folder: Path) -> None:
+def change_weight(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file(folder / "open_clip_model.safetensors")
@@ -183,25 +183,25 @@ def one_weight(folder: Path) -> None:
     save_file(weights, folder / "open_clip_model.safetensors")
 
 
-def configuration(folder: Path, part: str, name: str, value: object) -> None:
+def change_config(folder: Path, section: str, name: str, value: object) -> None:
     file = folder / "open_clip_config.json"
-    facts = json.loads(file.read_text(encoding="utf-8"))
-    facts[part][name] = value
-    file.write_text(json.dumps(facts), encoding="utf-8")
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config[section][name] = value
+    file.write_text(json.dumps(config), encoding="utf-8")
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {
-    "one weight": one_weight,
-    "a mean": lambda folder: configuration(folder, "preprocess_cfg", "mean", [0.5, 0.5, 0.51]),
-    "a deviation": lambda folder: configuration(folder, "preprocess_cfg", "std", [0.5, 0.5, 0.49]),
-    "how to resize": lambda folder: configuration(folder, "preprocess_cfg", "resize_mode", "shortest"),
-    "how to interpolate": lambda folder: configuration(folder, "preprocess_cfg", "interpolation", "bilinear"),
-    "activation": lambda folder: configuration(folder, "model_cfg", "quick_gelu", True),
+    "one weight": change_weight,
+    "mean": lambda folder: change_config(folder, "preprocess_cfg", "mean", [0.5, 0.5, 0.51]),
+    "standard deviation": lambda folder: change_config(folder, "preprocess_cfg", "std", [0.5, 0.5, 0.49]),
+    "resize mode": lambda folder: change_config(folder, "preprocess_cfg", "resize_mode", "shortest"),
+    "interpolation": lambda folder: change_config(folder, "preprocess_cfg", "interpolation", "bilinear"),
+    "activation": lambda folder: change_config(folder, "model_cfg", "quick_gelu", True),
 }
 
 
 @pytest.mark.parametrize("change", list(CHANGES))
-def test_the_fingerprint_changes_with_all_that_makes_a_vector(
+def test_fingerprint_changes_with_everything_that_determines_vectors(
     tiny: Encoder, tmp_path: Path, tiny_folder: Path, change: str
 ) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
@@ -211,13 +211,13 @@ def test_the_fingerprint_changes_with_all_that_makes_a_vector(
     assert other.fingerprint != tiny.fingerprint
 
 
-def test_the_fingerprint_of_a_copy_is_the_same(tiny: Encoder, tmp_path: Path, tiny_folder: Path) -> None:
-    folder = shutil.copytree(tiny_folder, tmp_path / "elsewhere and else named")
+def test_copy_has_the_same_fingerprint(tiny: Encoder, tmp_path: Path, tiny_folder: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "another place and name")
     assert Encoder.load(f"local-dir:{folder}", device="cpu", precision="fp32").fingerprint == tiny.fingerprint
 
 
-def test_the_fingerprint_changes_with_the_tokenizer(tmp_path: Path) -> None:
-    """Same weights, same configuration: only which number stands for which word differs."""
+def test_fingerprint_changes_with_the_tokenizer(tmp_path: Path) -> None:
+    """Same weights and configuration; only the token ids of two words are swapped."""
     from tests.e2e.tiny_model import tiny_model, tiny_tokenizer
 
     fingerprints = []
@@ -235,15 +235,15 @@ def test_the_fingerprint_changes_with_the_tokenizer(tmp_path: Path) -> None:
     assert fingerprints[0] != fingerprints[1]
 
 
-def test_mini_copied_elsewhere_keeps_its_fingerprint(mini: Encoder, tmp_path: Path) -> None:
-    """Its text tower is named relative to its folder, wherever the program is installed."""
+def test_copy_of_mini_has_the_same_fingerprint(mini: Encoder, tmp_path: Path) -> None:
+    """Its configuration names the text tower relative to its folder."""
     folder = shutil.copytree(mini_folder(), tmp_path / "copy")
     copied = Encoder.load(f"local-dir:{folder}", device="cpu", precision="fp32")
     assert copied.fingerprint == mini.fingerprint
     assert copied.encode_texts(TEXTS) == pytest.approx(mini.encode_texts(TEXTS), abs=1e-5)
 
 
-def test_mini_knows_a_cat_from_a_coffee(mini: Encoder, samples: Path) -> None:
+def test_mini_tells_a_cat_from_a_coffee(mini: Encoder, samples: Path) -> None:
     files = {file.stem: file for file in samples.iterdir()}
     chosen = [next(file for stem, file in files.items() if word in stem) for word in ("cat", "coffee")]
     images = [Image.open(file).convert("RGB") for file in chosen]

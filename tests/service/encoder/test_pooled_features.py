@@ -1,4 +1,4 @@
-"""Pooled features: what the last projection makes the vector of, from the same pass."""
+"""Pooled image features come from the same pass as the vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pictures() -> list[Image.Image]:
     return [Image.fromarray(random.integers(0, 256, (120, 90, 3), np.uint8)) for _ in range(2)]
 
 
-def test_features_come_with_the_vectors_that_encoding_alone_gives(mini: Encoder) -> None:
+def test_vectors_with_features_equal_those_without(mini: Encoder) -> None:
     prepared = [mini.prepare(picture) for picture in pictures()]
     vectors, features = mini.encode_with_features(prepared)
     assert np.allclose(vectors, mini.encode_prepared(prepared), atol=1e-5)
@@ -34,7 +34,7 @@ def test_features_come_with_the_vectors_that_encoding_alone_gives(mini: Encoder)
     assert np.allclose(np.linalg.norm(features, axis=1), 1.0, atol=1e-5)
 
 
-def test_features_of_mini_have_a_name_of_their_own(mini: Encoder) -> None:
+def test_features_of_mini_have_their_own_fingerprint(mini: Encoder) -> None:
     assert mini.features_fingerprint == features_fingerprint(mini.fingerprint) != mini.fingerprint
 
 
@@ -42,7 +42,7 @@ def test_features_of_mini_have_a_name_of_their_own(mini: Encoder) -> None:
     ("architecture", "width"),
     [("ViT-B-32", 768), ("RN50", 2048), ("ViT-B-32-SigLIP2-256", None), ("MobileCLIP2-S0", 1024)],
 )
-def test_towers_of_other_kinds_give_what_lies_before_their_projection(architecture: str, width: int | None) -> None:
+def test_features_are_the_input_of_the_final_projection(architecture: str, width: int | None) -> None:
     mend_torchvision()
     import open_clip
     import torch
@@ -50,18 +50,18 @@ def test_towers_of_other_kinds_give_what_lies_before_their_projection(architectu
     tower = open_clip.create_model(architecture, pretrained=None).visual.eval()
     side = tower.image_size[0] if isinstance(tower.image_size, tuple) else tower.image_size
     batch = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    both = with_pooled_features(tower)
+    feature_tower = with_pooled_features(tower)
     if width is None:
-        assert both is None, "its output is what it has pooled"
+        assert feature_tower is None, "its embedding is what it pools"
         return
-    assert both is not None
+    assert feature_tower is not None
     with torch.inference_mode():
-        output, features = both(batch)
+        output, features = feature_tower(batch)
         assert features.shape == (1, width)
-        assert torch.allclose(output, tower(batch), atol=1e-5), "the tower is as it was, and so is its output"
+        assert torch.allclose(output, tower(batch), atol=1e-5), "the tower is unchanged"
 
 
-def test_a_model_without_pooled_features_has_its_vectors_for_features(mini: Encoder) -> None:
+def test_model_without_pooled_features_uses_its_vectors(mini: Encoder) -> None:
     class Unpooled(TorchTowers):
         def __init__(self) -> None:
             pass

@@ -1,4 +1,4 @@
-"""The pixels that a tower looks at are those that open_clip's own transform makes."""
+"""Preprocessing gives the pixels of open_clip's own transform."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def pictures() -> list[Image.Image]:
 @pytest.mark.parametrize("resize_mode", ["shortest", "squash", "longest"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [32, 45, (32, 48)])
-def test_pixels_are_those_of_open_clip(resize_mode: str, interpolation: str, size: Any) -> None:
+def test_pixels_equal_open_clips(resize_mode: str, interpolation: str, size: Any) -> None:
     mend_torchvision()
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     if resize_mode == "shortest" and not isinstance(size, int) and interpolation == "bilinear":
-        pytest.skip("open_clip resizes to oblongs by bicubic only")
-    facts = {"size": size, "resize_mode": resize_mode, "interpolation": interpolation, "mean": (0.4, 0.5, 0.6)}
-    transform = image_transform_v2(PreprocessCfg(**facts), is_train=False)
-    preparation = Preprocessing.from_config({**facts, "std": PreprocessCfg().std})
+        pytest.skip("open_clip resizes to rectangles by bicubic only")
+    config = {"size": size, "resize_mode": resize_mode, "interpolation": interpolation, "mean": (0.4, 0.5, 0.6)}
+    transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
+    preprocessing = Preprocessing.from_config({**config, "std": PreprocessCfg().std})
     for picture in pictures():
-        prepared = preparation(picture)
+        prepared = preprocessing(picture)
         assert prepared.dtype == np.uint8
-        ours = preparation.normalised(prepared[None])[0]
+        ours = preprocessing.normalised(prepared[None])[0]
         assert ours == pytest.approx(transform(picture).numpy(), abs=1e-5)
 
 
-def test_facts_survive_being_written() -> None:
-    preparation = Preprocessing.from_config({"size": [32, 48], "mean": 0.5, "std": [0.1, 0.2, 0.3]})
-    assert preparation.side == 48
-    assert Preprocessing.from_config(json.loads(json.dumps(preparation.as_json()))) == preparation
+def test_json_round_trip() -> None:
+    preprocessing = Preprocessing.from_config({"size": [32, 48], "mean": 0.5, "std": [0.1, 0.2, 0.3]})
+    assert preprocessing.side == 48
+    assert Preprocessing.from_config(json.loads(json.dumps(preprocessing.as_json()))) == preprocessing

@@ -1,4 +1,4 @@
-"""The mend of torchvision, in processes of their own, since an import cannot be taken back."""
+"""Declaring torchvision's missing operators, in separate processes, since an import cannot be undone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def unmended() -> subprocess.CompletedProcess[str]:
-    """What comes of importing torchvision as it is."""
+def plain_import() -> subprocess.CompletedProcess[str]:
+    """The result of importing torchvision without any help."""
     return run("import torchvision")
 
 
-def test_torchvision_imports_once_mended_and_the_mend_is_made_once() -> None:
+def test_torchvision_imports_and_operators_are_declared_once() -> None:
     done = run(
         "from service.encoder.torchvision_compat import mend_torchvision\n"
         "first, second = mend_torchvision(), mend_torchvision()\n"
@@ -32,22 +32,22 @@ def test_torchvision_imports_once_mended_and_the_mend_is_made_once() -> None:
     assert set(done.stdout.split()) <= {"nms", "qnms"}
 
 
-def test_what_is_there_is_left_as_it_is(unmended: subprocess.CompletedProcess[str]) -> None:
+def test_existing_operators_are_left_alone(plain_import: subprocess.CompletedProcess[str]) -> None:
     """Operators are declared only where torchvision does not import without them."""
     done = run("from service.encoder.torchvision_compat import mend_torchvision; print(*mend_torchvision())")
     assert done.returncode == 0, done.stderr
-    if unmended.returncode == 0:
+    if plain_import.returncode == 0:
         assert done.stdout.split() == []
     else:
-        assert "torchvision::nms does not exist" in unmended.stderr
+        assert "torchvision::nms does not exist" in plain_import.stderr
         assert "nms" in done.stdout.split()
 
 
-def test_an_operator_that_exists_is_not_declared_again() -> None:
+def test_existing_operator_is_not_declared_again() -> None:
     done = run(
         "import torch\n"
-        "held = torch.library.Library('torchvision', 'DEF')\n"
-        "held.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
+        "library = torch.library.Library('torchvision', 'DEF')\n"
+        "library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
         "import service.encoder.torchvision_compat as module\n"
         "import importlib.util, types, pathlib, tempfile\n"
         "empty = pathlib.Path(tempfile.mkdtemp()) / '__init__.py'\n"
@@ -58,7 +58,7 @@ def test_an_operator_that_exists_is_not_declared_again() -> None:
     assert done.stdout.split() == ["qnms"]
 
 
-def test_without_torchvision_there_is_nothing_to_mend() -> None:
+def test_nothing_is_declared_without_torchvision() -> None:
     done = run(
         "import importlib.util; importlib.util.find_spec = lambda name: None\n"
         "from service.encoder.torchvision_compat import mend_torchvision; print(mend_torchvision())"

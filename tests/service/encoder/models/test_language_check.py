@@ -1,4 +1,4 @@
-"""Which queries the built-in model says it cannot read, and that it says so of no English caption."""
+"""Which queries get a notice that the model may not read them, and that English captions get none."""
 
 import csv
 import os
@@ -66,43 +66,43 @@ ENGLISH = [
     ],
 )
 @pytest.mark.parametrize("model", ["mini", "ViT-B-32/laion2b_s34b_b79k"])
-def test_names_a_model_that_reads_other_letters(model: str, query: str, language: str) -> None:
+def test_other_scripts_get_a_notice_that_names_a_model(model: str, query: str, language: str) -> None:
     assert language_notice(model, query) == (
         f"{model} reads English only and cannot read “{query}”; {PREFERRED_MODEL} reads {language} too: "
         f"smysl index --model {PREFERRED_MODEL}."
     )
 
 
-def test_names_only_the_words_that_cannot_be_read() -> None:
+def test_only_the_foreign_words_are_quoted() -> None:
     assert "cannot read “кот”" in str(language_notice("mini", "a кот on a sofa with a dog"))
 
 
 @pytest.mark.parametrize("query", OTHER_LANGUAGES)
-def test_notices_other_languages_in_latin_letters(query: str) -> None:
+def test_other_languages_in_latin_letters_get_a_notice(query: str) -> None:
     assert f"may not understand “{query}”" in str(language_notice("mini", query))
 
 
 @pytest.mark.parametrize("query", ENGLISH)
-def test_says_nothing_of_english(query: str) -> None:
+def test_english_gets_no_notice(query: str) -> None:
     assert language_notice("mini", query) is None
 
 
-def test_notices_a_query_that_the_tokenizer_does_not_know() -> None:
+def test_query_unknown_to_the_tokenizer_gets_a_notice() -> None:
     assert "may not understand “🐶”" in str(language_notice("mini", "🐶"))
 
 
-def test_shortens_a_long_query() -> None:
+def test_long_query_is_shortened_in_the_notice() -> None:
     sentence = str(language_notice("mini", "собака " * 2000))
     assert "…”" in sentence
     assert len(sentence) < 250
 
 
 @pytest.mark.parametrize("model", [PREFERRED_MODEL, "hf-hub:somebody/something", "local-dir:/somewhere"])
-def test_says_nothing_of_models_that_read_more_or_are_not_known(model: str) -> None:
+def test_models_that_read_more_or_are_unknown_get_no_notice(model: str) -> None:
     assert language_notice(model, "кот") is None
 
 
-def test_false_alarms_on_english_captions_are_fewer_than_one_in_two_hundred() -> None:
+def test_fewer_than_one_in_two_hundred_english_captions_gets_a_notice() -> None:
     captions = DATA / "flickr8k" / "captions.tsv"
     if not captions.is_file():
         pytest.skip(f"no captions at {captions}")
@@ -112,7 +112,7 @@ def test_false_alarms_on_english_captions_are_fewer_than_one_in_two_hundred() ->
     assert len(alarms) < 0.005 * len(texts), alarms[:20]
 
 
-def test_says_nothing_of_short_english_queries() -> None:
+def test_short_english_queries_get_no_notice() -> None:
     queries = DATA / "formats" / "queries.tsv"
     if not queries.is_file():
         pytest.skip(f"no queries at {queries}")

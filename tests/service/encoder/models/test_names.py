@@ -1,4 +1,4 @@
-"""What may be written after `--model`, and what a person is told about everything else."""
+"""Model names that `--model` accepts, and the sentences for those that it does not."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def test_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("", "is no model's name"),
         ("nonsense", "is no model's name: write mini, ARCH/PRETRAINED such as"),
@@ -59,14 +59,14 @@ def test_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("local-dir:", "write local-dir:PATH"),
     ],
 )
-def test_what_is_wrong_is_told(name: str, told: str) -> None:
+def test_wrong_name_raises_a_sentence(name: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_name(name)
-    assert told in caught.value.message
+    assert message in caught.value.message
     assert "\n" not in caught.value.message
 
 
-def test_the_list_of_models_imports_no_torch() -> None:
+def test_offered_models_import_no_torch() -> None:
     program = (
         "import sys; from service.encoder.models import offered_models, is_on_this_machine, parse_name;"
         "[is_on_this_machine(str(parse_name(m.name))) for m in offered_models()];"

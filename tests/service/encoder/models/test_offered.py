@@ -1,4 +1,4 @@
-"""The list of models: every name is one that open_clip knows, with the figures it really has."""
+"""Every offered model is one that open_clip knows, with its real dimension and size."""
 
 import pytest
 
@@ -10,11 +10,11 @@ from service.encoder.torchvision_compat import mend_torchvision
 DOWNLOADED = [model for model in offered_models() if model.repository]
 
 
-def test_starts_with_the_built_in_and_the_preferred_model() -> None:
+def test_built_in_and_preferred_model_come_first() -> None:
     assert [model.name for model in offered_models()][:2] == [MINI, PREFERRED_MODEL]
 
 
-def test_names_are_unique_and_nothing_is_left_empty() -> None:
+def test_names_are_unique_and_no_field_is_empty() -> None:
     names = [model.name for model in offered_models()]
     assert len(set(names)) == len(names)
     for model in offered_models():
@@ -23,7 +23,7 @@ def test_names_are_unique_and_nothing_is_left_empty() -> None:
 
 
 @pytest.mark.parametrize("model", DOWNLOADED, ids=lambda model: model.name)
-def test_is_in_the_registry_of_open_clip(model: OfferedModel) -> None:
+def test_model_is_in_open_clips_registry(model: OfferedModel) -> None:
     mend_torchvision()
     import open_clip
 
@@ -38,8 +38,8 @@ def test_is_in_the_registry_of_open_clip(model: OfferedModel) -> None:
 
 
 @pytest.mark.parametrize("model", [m for m in DOWNLOADED if "xlm" not in m.name], ids=lambda model: model.name)
-def test_downloads_no_less_than_its_weights(model: OfferedModel) -> None:
-    # The meta device gives the exact shapes without a byte of weights.
+def test_download_size_is_that_of_weights_and_tokenizer(model: OfferedModel) -> None:
+    # The meta device gives exact shapes without allocating weights.
     mend_torchvision()
     import open_clip
     import torch

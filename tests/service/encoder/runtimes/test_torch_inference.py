@@ -1,4 +1,4 @@
-"""Quicker towers give the vectors of the model as it was loaded, whatever was folded, packed or rounded."""
+"""Folded, packed and rounded towers give the vectors of the model as loaded."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TEXTS = ["sunflower", "a red car at night", "two dogs play in the snow, and a th
 SIZE = (64, 64)
 
 
-class Photographs(torch.nn.Module):
-    """A photograph tower of one normalised convolution, listed in this order; `run` is the order it runs in."""
+class ImageTower(torch.nn.Module):
+    """An image tower that lists a convolution, then a batch norm, and runs them as `run` says."""
 
     def __init__(self, run: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
@@ -49,19 +49,19 @@ class Photographs(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def loaded() -> tuple[Any, Any]:
-    """`mini` and its tokenizer as they are loaded."""
+    """`mini` and its tokenizer as loaded."""
     model, tokenizer, _ = load_network("mini")
     return model.eval().requires_grad_(False), tokenizer
 
 
 @pytest.fixture(scope="module")
-def quick() -> Encoder:
+def fp32() -> Encoder:
     return Encoder.load("mini", device="cpu", precision="fp32", runtime="torch")
 
 
 @pytest.fixture(scope="module")
 def chosen() -> Encoder:
-    """`mini` in the precisions that are chosen on this machine."""
+    """`mini` in the precisions chosen on this machine."""
     return Encoder.load("mini", device="cpu", runtime="torch")
 
 
@@ -71,7 +71,7 @@ def network_of(encoder: Encoder) -> Any:
 
 
 def plain_texts(loaded: tuple[Any, Any], texts: list[str]) -> Float32Array:
-    """Unit vectors of the model as it was loaded, with all its padding."""
+    """Unit vectors of the model as loaded, with all padding."""
     model, tokenizer = loaded
     with torch.inference_mode():
         vectors: Float32Array = torch.nn.functional.normalize(model.encode_text(tokenizer(texts))).numpy()
@@ -83,39 +83,41 @@ def least_cosine(one: Float32Array, other: Float32Array) -> float:
     return float((one * other).sum(axis=1).min())
 
 
-def shown(samples: Path) -> list[Image.Image]:
+def sample_images(samples: Path) -> list[Image.Image]:
     return [open_photograph(file).image for file in sorted(samples.iterdir())]
 
 
 # -- photographs ---------------------------------------------------------------------------------------
 
 
-def test_a_folded_tower_gives_the_same_vectors(loaded: tuple[Any, Any], quick: Encoder, samples: Path) -> None:
+def test_folded_tower_gives_the_same_vectors(loaded: tuple[Any, Any], fp32: Encoder, samples: Path) -> None:
     model, _ = loaded
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network_of(quick).modules())
-    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()), "the test compares two ways"
-    prepared = [quick.prepare(image) for image in shown(samples)]
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network_of(fp32).modules())
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()), (
+        "the unfolded model has batch norms"
+    )
+    prepared = [fp32.prepare(image) for image in sample_images(samples)]
     with torch.inference_mode():
         images = Preprocessing.from_config(asdict(preprocessing_of(model))).normalised(np.stack(prepared))
         plain = model.encode_image(torch.from_numpy(images), normalize=True).numpy()
-    assert least_cosine(quick.encode_prepared(prepared), plain) > 0.99999
+    assert least_cosine(fp32.encode_prepared(prepared), plain) > 0.99999
 
 
-def test_a_norm_that_follows_its_convolution_is_folded() -> None:
-    tower = Photographs(lambda self, photographs: self.norm(self.convolution(photographs)))
+def test_batch_norm_after_a_convolution_is_folded() -> None:
+    tower = ImageTower(lambda self, photographs: self.norm(self.convolution(photographs)))
     folded = fold_batch_norms(tower, SIZE)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     photographs = torch.rand(2, 3, *SIZE)
     assert torch.allclose(folded(photographs), tower(photographs), atol=1e-5)
 
 
-def test_a_tower_that_runs_in_another_order_is_left_alone() -> None:
-    tower = Photographs(lambda self, photographs: self.convolution(self.norm(photographs)))
+def test_tower_that_runs_in_another_order_is_left_alone() -> None:
+    tower = ImageTower(lambda self, photographs: self.convolution(self.norm(photographs)))
     assert fold_batch_norms(tower, SIZE) is tower
     assert isinstance(tower.norm, torch.nn.BatchNorm2d)
 
 
-def test_a_tower_without_norms_is_left_alone(tiny: Encoder) -> None:
+def test_tower_without_batch_norms_is_left_alone(tiny: Encoder) -> None:
     visual = network_of(tiny).visual
     assert fold_batch_norms(visual, SIZE) is visual
 
@@ -123,39 +125,39 @@ def test_a_tower_without_norms_is_left_alone(tiny: Encoder) -> None:
 # -- texts ---------------------------------------------------------------------------------------------
 
 
-def test_packed_layers_give_the_vectors_of_padded_plain_ones(loaded: tuple[Any, Any], quick: Encoder) -> None:
-    assert least_cosine(quick.encode_texts(TEXTS), plain_texts(loaded, TEXTS)) > 0.99999
+def test_packed_layers_give_the_vectors_of_plain_ones(loaded: tuple[Any, Any], fp32: Encoder) -> None:
+    assert least_cosine(fp32.encode_texts(TEXTS), plain_texts(loaded, TEXTS)) > 0.99999
 
 
-def test_all_layers_of_the_text_tower_are_packed_where_that_is_known_to_be_quick(
-    loaded: tuple[Any, Any], quick: Encoder, chosen: Encoder
+def test_all_linear_layers_of_the_text_tower_are_packed_on_x86(
+    loaded: tuple[Any, Any], fp32: Encoder, chosen: Encoder
 ) -> None:
     if not (torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")):
-        pytest.skip("this processor keeps the plain layers")
+        pytest.skip("layers are packed on x86 processors only")
     linears = [name for name, module in loaded[0].text.named_modules() if type(module) is torch.nn.Linear]
     assert linears
-    for encoder in (quick, chosen):
+    for encoder in (fp32, chosen):
         assert all(network_of(encoder).text.get_submodule(name).weight.is_mkldnn for name in linears)
 
 
-def test_one_text_among_many_gives_the_vector_that_it_gives_alone(quick: Encoder, chosen: Encoder) -> None:
-    for encoder, least in ((quick, 0.99999), (chosen, 0.999)):
+def test_text_in_a_batch_gives_its_vector_alone(fp32: Encoder, chosen: Encoder) -> None:
+    for encoder, least in ((fp32, 0.99999), (chosen, 0.999)):
         alone = np.concatenate([encoder.encode_texts([text]) for text in TEXTS])
         assert least_cosine(encoder.encode_texts(TEXTS), alone) > least
 
 
-def test_a_text_that_is_too_long_is_cut(loaded: tuple[Any, Any], quick: Encoder) -> None:
+def test_text_that_is_too_long_is_truncated(loaded: tuple[Any, Any], fp32: Encoder) -> None:
     length = loaded[1].context_length
-    cut, longer, shorter = quick.encode_texts([" ".join(["cat"] * count) for count in (length - 2, 4 * length, 3)])
-    assert cut == pytest.approx(longer, abs=1e-5)
-    assert not np.allclose(cut, shorter, atol=1e-3)
+    full, longer, shorter = fp32.encode_texts([" ".join(["cat"] * count) for count in (length - 2, 4 * length, 3)])
+    assert full == pytest.approx(longer, abs=1e-5)
+    assert not np.allclose(full, shorter, atol=1e-3)
 
 
 def test_no_text_gives_no_vector(chosen: Encoder) -> None:
     assert chosen.encode_texts([]).shape == (0, chosen.dimension)
 
 
-def test_the_precision_chosen_for_texts_keeps_real_captions(
+def test_chosen_text_precision_keeps_the_vectors_of_real_captions(
     loaded: tuple[Any, Any], chosen: Encoder, shared_data: Path
 ) -> None:
     folder = shared_data / "flickr8k"
@@ -171,43 +173,43 @@ def test_the_precision_chosen_for_texts_keeps_real_captions(
 
 
 @pytest.mark.parametrize(
-    ("has_bf16", "of_mini", "of_transformers"),
+    ("has_bf16", "mini_precisions", "transformer_precisions"),
     [
         (True, Precisions("fp32", "bf16"), Precisions("bf16", "bf16")),
         (False, Precisions("fp32", "fp32"), Precisions("fp32", "fp32")),
     ],
 )
-def test_each_tower_gets_the_fastest_precision_that_keeps_its_vectors(
+def test_fastest_precision_that_keeps_the_vectors_is_chosen(
     monkeypatch: pytest.MonkeyPatch,
     loaded: tuple[Any, Any],
     tiny: Encoder,
     has_bf16: bool,
-    of_mini: Precisions,
-    of_transformers: Precisions,
+    mini_precisions: Precisions,
+    transformer_precisions: Precisions,
 ) -> None:
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: has_bf16)
-    assert fastest_precisions("cpu", loaded[0]) == of_mini
-    assert fastest_precisions("cpu", network_of(tiny)) == of_transformers
+    assert fastest_precisions("cpu", loaded[0]) == mini_precisions
+    assert fastest_precisions("cpu", network_of(tiny)) == transformer_precisions
     assert fastest_precisions("mps", loaded[0]) == Precisions("fp32", "fp32")
 
 
 @pytest.mark.parametrize("name", ["mini", "tiny"])
-def test_towers_of_two_precisions_live_in_one_model(
+def test_towers_can_have_different_precisions(
     name: str, tiny_folder: Path, loaded: tuple[Any, Any], tiny: Encoder
 ) -> None:
     model, tokenizer, _ = load_network("mini" if name == "mini" else f"local-dir:{tiny_folder}")
     size = preprocessing_of(model).size
     height, width = (size, size) if isinstance(size, int) else size
-    settled = optimise_for_inference(model, "cpu", Precisions("fp32", "bf16"), (height, width))
-    assert {each.dtype for each in settled.visual.parameters()} == {torch.float32}
-    del settled.visual
-    assert {each.dtype for each in settled.parameters()} == {torch.bfloat16}
+    optimised = optimise_for_inference(model, "cpu", Precisions("fp32", "bf16"), (height, width))
+    assert {each.dtype for each in optimised.visual.parameters()} == {torch.float32}
+    del optimised.visual
+    assert {each.dtype for each in optimised.parameters()} == {torch.bfloat16}
     plain = plain_texts(loaded, TEXTS) if name == "mini" else tiny.encode_texts(TEXTS)
     with torch.inference_mode():
-        vectors = torch.nn.functional.normalize(settled.encode_text(tokenizer(TEXTS)).float()).numpy()
+        vectors = torch.nn.functional.normalize(optimised.encode_text(tokenizer(TEXTS)).float()).numpy()
     assert least_cosine(vectors, plain) >= 0.999
 
 
-def test_a_precision_that_is_asked_for_holds_for_both_towers(tiny: Encoder, chosen: Encoder) -> None:
+def test_requested_precision_applies_to_both_towers(tiny: Encoder, chosen: Encoder) -> None:
     assert (tiny.precision, tiny.text_precision) == ("fp32", "fp32")
     assert chosen.fingerprint == Encoder.load("mini", device="cpu", precision="fp32").fingerprint
