@@ -134,7 +134,7 @@ def mini_bank() -> Bank:
     from service.encoder.models import mini_folder
     from service.match.artifact import ScorerArtifact
 
-    interaction = ScorerArtifact.load(mini_folder(), mini_fingerprint()).text.interaction
+    interaction = ScorerArtifact.load(mini_folder(), mini_fingerprint()).text.feature_model
     assert interaction is not None  # noqa: S101 - the scorer of mini has banks
     return interaction.banks[1]
 
@@ -144,9 +144,9 @@ def mini_fingerprint() -> str:
     import json
 
     from service.encoder.models import mini_folder
-    from service.match.artifact import FACTS
+    from service.match.artifact import MATCH_JSON
 
-    return str(json.loads((mini_folder() / FACTS).read_text(encoding="utf-8"))["fingerprint"])
+    return str(json.loads((mini_folder() / MATCH_JSON).read_text(encoding="utf-8"))["fingerprint"])
 
 
 def library_vectors(folder: Path, queries: int, *, seed: int = 0) -> VectorSet:

@@ -25,7 +25,7 @@ import numpy as np
 from data.ratings import RatedPairs
 from eval.folds import double_folds
 from eval.scoring import scoring_figures
-from service.match.artifact import Logistic, squash
+from service.match.artifact import Logistic, sigmoid
 from service.types import AnyArray, BoolArray, Float32Array, Float64Array, OnProgress, OnStage
 from training.joint_logistic import RIDGE, fit_joint, targets
 from training.match_data import MatchData
@@ -93,7 +93,7 @@ def out_of_fold(
         with threadpool_limits(1):
             scores = fit(fitted)
             known[fitted], asked = scores(fitted), scores(judged)
-        match[judged] = _calibration(known, pairs, fitted, pairs.expert)(asked) if calibrate else squash(asked)
+        match[judged] = _calibration(known, pairs, fitted, pairs.expert)(asked) if calibrate else sigmoid(asked)
         agreement[judged] = _calibration(known, pairs, fitted, pairs.crowd)(asked)
         if on_progress is not None:
             on_progress(done, FOLDS**2)

@@ -17,8 +17,8 @@ import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
 from data.ratings import RatedPairs
-from service.match.artifact import ScorerArtifact, rounded
-from service.match.features import Bank, Everyday, features, side
+from service.match.artifact import ScorerArtifact, quantised
+from service.match.features import Bank, HubnessCorrection, pair_features, prepare
 from service.types import Float32Array, Float64Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class MatchData:
     gate: tuple[float, float]
     features: Float32Array
     beside: UnratedPairs
-    everyday: Everyday | None = None
+    everyday: HubnessCorrection | None = None
 
     @property
     def plain(self) -> Float64Array:
@@ -90,7 +90,7 @@ class MatchData:
         cosine = self.cosines(text, photograph)
         if self.everyday is None:
             return cosine
-        nearness = -self.everyday.apart(np.zeros(len(self.photographs), np.float32), self.photographs)
+        nearness = -self.everyday.correct(np.zeros(len(self.photographs), np.float32), self.photographs)
         return cosine - nearness[photograph]
 
     @property
@@ -117,7 +117,7 @@ def read_match_data(
     Banks are those of `base` or, without one, made of the captions and photographs that nobody rated; where
     these are fewer than `FEWEST_BESIDE` there are none. Raises DataError for a fault of the data.
     """
-    known = None if base is None else base.text.interaction
+    known = None if base is None else base.text.feature_model
     beside = [] if known is not None else _beside(data, pairs)
     captions = [caption.text for each in beside for caption in each.captions][:MOST_TEXTS]
     few = len(captions) < FEWEST_BESIDE
@@ -132,12 +132,12 @@ def read_match_data(
     text, photograph, said, weight = _beside_rated(pairs)
     measured, of_beside = np.empty((len(pairs), 0), np.float32), np.empty((len(text), 0), np.float32)
     if banks:
-        texts, photographs = side(vectors["texts"], banks), side(vectors["photographs"], banks)
-        measured = features(texts, photographs, banks, pairs.text, pairs.photograph)
-        of_beside = features(texts, photographs, banks, text, photograph)
+        texts, photographs = prepare(vectors["texts"], banks), prepare(vectors["photographs"], banks)
+        measured = pair_features(texts, photographs, banks, pairs.text, pairs.photograph)
+        of_beside = pair_features(texts, photographs, banks, text, photograph)
     unrated = UnratedPairs(text, photograph, said, weight, of_beside)
     of_words = vectors.pop("everyday_texts")
-    everyday = Everyday.of(of_words) if base is None else base.text.everyday
+    everyday = HubnessCorrection.fit(of_words) if base is None else base.text.hubness
     return MatchData(
         pairs=pairs, banks=banks, gate=gate, features=measured, beside=unrated, everyday=everyday, **vectors
     )
@@ -146,7 +146,7 @@ def read_match_data(
 def _gate(captions: Float32Array, banks: tuple[Bank, ...]) -> tuple[float, float]:
     if not banks:
         return 0.0, 1.0
-    far, near = np.percentile(side(captions, banks).nearness, [FAR, NEAR])
+    far, near = np.percentile(prepare(captions, banks).nearness, [FAR, NEAR])
     return float(far), max(float(near), float(far) + _LEAST_WAY)
 
 
@@ -288,7 +288,7 @@ def _banks(texts: Float32Array, photographs: Float32Array, on_stage: OnStage) ->
 
 
 def make_bank(vectors: Float32Array, size: int, seed: int = 0) -> Bank:
-    """The centres of `size` clusters of unit vectors (n, d), brought to length 1 and rounded as a file keeps them.
+    """The centres of `size` clusters of unit vectors (n, d), brought to length 1 and quantised as a file keeps them.
 
     Of vectors that are fewer different ones there are fewer centres.
     """
@@ -298,4 +298,4 @@ def make_bank(vectors: Float32Array, size: int, seed: int = 0) -> Bank:
     counts = np.bincount(fitted.labels_, minlength=size)
     centres = fitted.cluster_centers_[counts > 0].astype(np.float32)
     unit = centres / np.linalg.norm(centres, axis=1, keepdims=True)
-    return Bank(rounded(unit), counts[counts > 0].astype(np.float32))
+    return Bank(quantised(unit), counts[counts > 0].astype(np.float32))

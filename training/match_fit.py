@@ -21,8 +21,8 @@ import numpy as np
 
 from data.ratings import RatedPairs, read_rated_pairs
 from service.errors import DataError, ModelError
-from service.match.artifact import Interaction, Logistic, ScorerArtifact, TextMatch, standardised
-from service.match.features import side
+from service.match.artifact import FeatureModel, Logistic, ScorerArtifact, TextMatch, design_matrix
+from service.match.features import prepare
 from service.types import BoolArray, Float32Array, Float64Array, OnStage
 from training.joint_logistic import fit_joint
 from training.match_data import MatchData, read_match_data
@@ -168,7 +168,7 @@ def fit_text_match(material: MatchData, fitted: BoolArray) -> TextMatch:
     plain = _of_cosine(material.plain, material.pairs, fitted, others)
     if plain is None:
         raise ModelError(NO_RISE)
-    text = TextMatch(plain, Logistic(1.0, 0.0), _interaction(material, fitted, known), material.everyday)
+    text = TextMatch(plain, Logistic(1.0, 0.0), _feature_model(material, fitted, known), material.everyday)
     return _calibrated(text, material, fitted)
 
 
@@ -179,18 +179,18 @@ def add_ratings(material: MatchData, base: ScorerArtifact) -> TextMatch:
     ratings of one person move them as far as they can hold against it.
     """
     every, text = np.ones(len(material.pairs), dtype=bool), base.text
-    plain, interaction = text.plain, text.interaction
+    plain, feature_model = text.plain, text.feature_model
     if base.plain_precision is not None:
         prior = np.array([plain.intercept, plain.slope]), base.plain_precision
         slope, intercept, _ = fit_joint(material.plain[:, None], material.pairs, every, prior=prior)
         plain = Logistic(float(slope[0]), intercept) if slope[0] > 0 else plain
-    if interaction is not None and base.precision is not None:
-        known = np.append(interaction.intercept, interaction.weights), base.precision
+    if feature_model is not None and base.precision is not None:
+        known = np.append(feature_model.intercept, feature_model.weights), base.precision
         # The features of a material with a base are measured by the base's banks.
-        standard = interaction.standard(material.features)
+        standard = feature_model.design_matrix(material.features)
         weights, shift, _ = fit_joint(standard, material.pairs, every, prior=known)
-        interaction = replace(interaction, weights=weights, intercept=shift)
-    return TextMatch(plain, text.agreement, interaction, text.everyday)
+        feature_model = replace(feature_model, weights=weights, intercept=shift)
+    return TextMatch(plain, text.agreement, feature_model, text.hubness)
 
 
 def _beside(material: MatchData, fitted: BoolArray) -> BoolArray:
@@ -218,18 +218,18 @@ def _of_cosine(
     return Logistic(slope, intercept - slope * mean) if slope > 0 else None
 
 
-def _interaction(material: MatchData, fitted: BoolArray, known: BoolArray) -> Interaction | None:
+def _feature_model(material: MatchData, fitted: BoolArray, known: BoolArray) -> FeatureModel | None:
     """The fit on features; `known` masks the pairs beside the rated ones that it may see."""
     if not material.banks:
         return None
     mean = material.features[fitted].mean(axis=0, dtype=np.float64)
     deviation = np.maximum(material.features[fitted].std(axis=0, dtype=np.float64), _LEAST_DEVIATION)
     beside = material.beside
-    others = standardised(beside.features[known], mean, deviation), beside.said[known], beside.weight[known]
+    others = design_matrix(beside.features[known], mean, deviation), beside.said[known], beside.weight[known]
     weights, intercept, _ = fit_joint(
-        standardised(material.features, mean, deviation), material.pairs, fitted, beside=others
+        design_matrix(material.features, mean, deviation), material.pairs, fitted, beside=others
     )
-    return Interaction(material.banks, mean, deviation, weights, intercept, *material.gate)
+    return FeatureModel(material.banks, mean, deviation, weights, intercept, *material.gate)
 
 
 def _calibrated(text: TextMatch, material: MatchData, fitted: BoolArray) -> TextMatch:
@@ -245,24 +245,26 @@ def _calibrated(text: TextMatch, material: MatchData, fitted: BoolArray) -> Text
     agreement = Logistic(1.0, 0.0)
     if min(_sides(target[votes])) >= FEWEST_OF_A_SIDE:
         agreement = fit_logistic(to_match.logit(logits[votes]), target[votes], judges[votes].astype(np.float64))
-    interaction = text.interaction
-    if interaction is not None:
-        interaction = replace(
-            interaction,
-            weights=to_match.slope * interaction.weights,
-            intercept=to_match.slope * interaction.intercept + to_match.intercept,
+    feature_model = text.feature_model
+    if feature_model is not None:
+        feature_model = replace(
+            feature_model,
+            weights=to_match.slope * feature_model.weights,
+            intercept=to_match.slope * feature_model.intercept + to_match.intercept,
         )
     plain = Logistic(to_match.slope * text.plain.slope, to_match.slope * text.plain.intercept + to_match.intercept)
-    return TextMatch(plain, agreement, interaction, text.everyday)
+    return TextMatch(plain, agreement, feature_model, text.hubness)
 
 
 def _logits(text: TextMatch, material: MatchData, rows: BoolArray) -> Float64Array:
     """Logits of rated pairs, as search would find them."""
     plain = text.plain.logit(material.plain[rows])
-    if text.interaction is None:
+    if text.feature_model is None:
         return plain
-    share = text.interaction.share(side(material.texts, material.banks).nearness)[material.pairs.text[rows]]
-    seen = text.interaction.logits(text.interaction.standard(material.features[rows]))
+    share = text.feature_model.feature_weight(prepare(material.texts, material.banks).nearness)[
+        material.pairs.text[rows]
+    ]
+    seen = text.feature_model.logits(text.feature_model.design_matrix(material.features[rows]))
     mixed: Float64Array = share * seen + (1.0 - share) * plain
     return mixed
 
@@ -309,9 +311,9 @@ def _precisions(material: MatchData, text: TextMatch, base: ScorerArtifact | Non
     every = np.ones(len(material.pairs), dtype=bool)
     slope, _, held = fit_joint(material.plain[:, None], material.pairs, every, ridge=1e-3)
     precisions: dict[str, Float64Array | None] = {"plain_precision": held * (slope[0] / text.plain.slope) ** 2}
-    if text.interaction is not None:
-        weights, _, held = fit_joint(text.interaction.standard(material.features), material.pairs, every)
-        stretch = float(np.linalg.norm(text.interaction.weights) / np.linalg.norm(weights))
+    if text.feature_model is not None:
+        weights, _, held = fit_joint(text.feature_model.design_matrix(material.features), material.pairs, every)
+        stretch = float(np.linalg.norm(text.feature_model.weights) / np.linalg.norm(weights))
         precisions["precision"] = held / stretch**2
     return precisions
 
@@ -319,7 +321,7 @@ def _precisions(material: MatchData, text: TextMatch, base: ScorerArtifact | Non
 def out_of_fold(material: MatchData, on_stage: OnStage) -> OutOfFoldMatches:
     """Judge all rated pairs, and every rated text with every rated photograph, by matches of 25 folds."""
     from eval.folds import double_folds, fold_numbers
-    from service.match.artifact import squash
+    from service.match.artifact import sigmoid
 
     pairs = material.pairs
     match, agreement = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
@@ -332,11 +334,11 @@ def out_of_fold(material: MatchData, on_stage: OnStage) -> OutOfFoldMatches:
     for number, (fitted, judged) in enumerate(cells):
         text = fit_text_match(material, fitted)
         logits = _logits(text, material, judged)
-        match[judged], agreement[judged] = squash(logits), text.agreement(logits)
+        match[judged], agreement[judged] = sigmoid(logits), text.agreement(logits)
         columns = np.flatnonzero(fold_of_photograph == number // FOLDS)
         for row in np.flatnonzero(fold_of_text == number % FOLDS):
             found = text.logits(material.texts[row], material.photographs[columns])
-            everything[row, columns] = squash(found)
+            everything[row, columns] = sigmoid(found)
         on_stage("folds", number + 1, len(cells))
     return OutOfFoldMatches(match, agreement, everything)
 
@@ -364,10 +366,10 @@ def train_on_library(
     """
     from service.encoder.models import parse_name
     from service.library import Library
-    from service.match.scorer import artifact_of
+    from service.match.scorer import find_artifact
 
     with Library.open(settings.library, settings) as library:
         encoder = library.encoder
-        base = artifact_of(encoder, parse_name(encoder.name).folder)
+        base = find_artifact(encoder, parse_name(encoder.name).folder)
         library.export_ratings(folder, on_progress=lambda done, total: on_stage("rated photographs", done, total))
     return train_scorer(encoder, folder, out, cache, on_stage, base=base, alone=alone)

@@ -177,7 +177,7 @@ class Head:
                 {name: getattr(projection, name) for name in ("model", "fingerprint", "weight", "constant")}
                 for projection in self.projections
             ],
-            "same_kind": self.same_kind.facts(),
+            "same_kind": self.same_kind.as_json(),
             "vote": self.vote.facts(),
             "checksum": write_arrays(folder / ARRAYS, arrays),
             "figures": dict(self.figures),

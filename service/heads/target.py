@@ -30,11 +30,11 @@ class HeadScorer:
     min_match: float = 0.0
 
     def calibration(self, kind: QueryKind) -> CalibrationSource:
-        """Where the match comes from."""
+        """As `Matcher.calibration`."""
         return "head"
 
     def reorders(self, kind: QueryKind) -> bool:
-        """Whether matches may order photographs in another way than similarities do."""
+        """As `Matcher.reorders`."""
         return False
 
     def match(self, query: Float32Array, photographs: Float32Array, kind: QueryKind) -> Float32Array:

@@ -10,7 +10,7 @@ from service.encoder.library_encoders import LibraryEncoders
 from service.errors import UsageError
 from service.indexing.decoder import EncodingTask
 from service.indexing.indexer import Event, Finished, update_catalog
-from service.match.artifact import exchange
+from service.match.artifact import swap_match
 from service.store.catalog import Catalog
 from service.store.records import Root
 
@@ -78,7 +78,7 @@ def _adopt_if_complete(
     if own != main.fingerprint:
         if any(root.id not in walked or not root.path.is_dir() for root in catalog.roots()):
             return False
-        exchange(library, str(own), main.fingerprint)
+        swap_match(library, str(own), main.fingerprint)
         encoders.adopt(main)
     elif catalog.setting("model") != main.name:
         catalog.save_settings(model=main.name)

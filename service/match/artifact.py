@@ -1,8 +1,7 @@
-"""What a fitted match is in files: `match.json` and `match.safetensors`, bound to one encoder.
+"""A fitted match and its files, `match.json` and `match.safetensors`, bound to one encoder.
 
-The JSON says whose match it is, how it is calibrated and what it was fitted on; the arrays are the banks of
-typical texts and photographs and the weights of the features. Nothing is unpickled, and arrays that are not
-those that the JSON was written with are refused by their checksum.
+The JSON holds the encoder's fingerprint, the calibration and what the match was fitted on; the arrays are the banks and
+the weights of the features. The JSON holds a checksum of the arrays, and nothing is pickled.
 """
 
 from __future__ import annotations
@@ -18,56 +17,63 @@ from typing import Any, Literal
 import numpy as np
 
 from service.errors import MismatchError, ModelError
-from service.match.features import BANKS, FEATURES, Bank, Everyday, side
-from service.match.query_features import OneText
+from service.match.features import BANKS, FEATURES, Bank, HubnessCorrection, prepare
+from service.match.query_features import QueryFeatures
 from service.store.array_files import describe_error, read_arrays, write_arrays
 from service.store.atomic import write_text
 from service.types import AnyArray, Float32Array, Float64Array, Int8Array
 
 VERSION = 2
-FACTS = "match.json"
-ARRAYS = "match.safetensors"
+MATCH_JSON = "match.json"
+MATCH_ARRAYS = "match.safetensors"
 
 QueryKind = Literal["text", "photograph"]
 
 
 @dataclass(frozen=True, slots=True)
 class Logistic:
-    """1 / (1 + exp(−(slope · x + intercept))); rising, since slope > 0."""
+    """Platt scaling, 1 / (1 + exp(−(slope · x + intercept))), with slope > 0."""
 
     slope: float
     intercept: float
 
     @classmethod
     def of(cls, facts: Mapping[str, float]) -> Logistic:
-        """Read from a file's JSON; raises `ValueError` where it does not rise."""
+        """Reads what `as_json` gave; raises `ValueError` for a slope that is not positive or numbers not finite."""
         slope, intercept = float(facts["slope"]), float(facts["intercept"])
         if not (math.isfinite(slope) and math.isfinite(intercept) and slope > 0):
-            raise ValueError(f"slope {slope} and intercept {intercept} are no rising map")
+            raise ValueError(f"slope {slope} and intercept {intercept} are not valid")
         return cls(slope, intercept)
 
-    def facts(self) -> dict[str, float]:
-        """What `of` reads."""
+    def as_json(self) -> dict[str, float]:
+        """For `of`."""
         return {"slope": self.slope, "intercept": self.intercept}
 
     def logit(self, x: AnyArray) -> Float64Array:
-        """What the exponential is taken of, float64 of the shape of `x`."""
+        """slope · x + intercept, float64 of the shape of `x`."""
         line: Float64Array = self.slope * x.astype(np.float64) + self.intercept
         return line
 
     def __call__(self, x: AnyArray) -> Float32Array:
-        """Numbers of any shape to [0, 1], float32."""
-        return squash(self.logit(x))
+        """Probabilities, float32 of the shape of `x`."""
+        return sigmoid(self.logit(x))
 
 
 @dataclass(frozen=True)
-class Interaction:
-    """A linear map of the features of a text and a photograph to the logit of a match.
+class FeatureModel:
+    """A linear model of the logit of a match on the features of a text and a photograph.
 
-    Features are standardised by `mean` and `deviation`, (len(FEATURES),) float64, and stand a second time
-    multiplied by the cosine, since they weigh otherwise where it is high; `weights` are (2 · len(FEATURES),). A
-    text whose nearness to the bank of texts is at most `far` is left to the cosine alone, one of at least `near`
-    to the features alone: they were fitted on texts like those of the bank and say little about others.
+    The features were fitted on texts like those of the bank and say little about others, so a text's nearness to the
+    bank decides how much they count.
+
+    Attributes:
+        banks: from which the features are computed, in the order of BANKS.
+        mean: of each feature, (len(FEATURES),) float64.
+        deviation: standard deviation of each feature, (len(FEATURES),) float64.
+        weights: of the columns of `design_matrix`, (2 · len(FEATURES),) float64.
+        intercept: of the logit.
+        far: up to this nearness only the cosine counts.
+        near: from this nearness on only the features count.
     """
 
     banks: tuple[Bank, ...]
@@ -79,72 +85,82 @@ class Interaction:
     near: float
 
     @cached_property
-    def one_text(self) -> OneText:
-        """What measures one text with many photographs, for a search."""
-        return OneText(self.banks)
+    def query_features(self) -> QueryFeatures:
+        """Computes the features of one text with many photographs."""
+        return QueryFeatures(self.banks)
 
-    def logits(self, standard: Float64Array) -> Float64Array:
-        """Logits (n,) of what `standard` gives."""
-        line: Float64Array = standard @ self.weights + self.intercept
+    def logits(self, design: Float64Array) -> Float64Array:
+        """Logits (n,) of rows of `design_matrix`."""
+        line: Float64Array = design @ self.weights + self.intercept
         return line
 
-    def standard(self, measured: Float32Array) -> Float64Array:
-        """Features (n, len(FEATURES)) as what weights are for, (n, 2 · len(FEATURES)); the first is the cosine."""
-        return standardised(measured, self.mean, self.deviation)
+    def design_matrix(self, features: Float32Array) -> Float64Array:
+        """The columns (n, 2 · len(FEATURES)) to which `weights` apply, of features (n, len(FEATURES))."""
+        return design_matrix(features, self.mean, self.deviation)
 
-    def share(self, nearness: Float32Array) -> Float64Array:
-        """How much the features count for texts of this nearness, 0 to 1."""
+    def feature_weight(self, nearness: Float32Array) -> Float64Array:
+        """How much the features count against the cosine for texts of this nearness, 0 to 1."""
         return np.clip((nearness.astype(np.float64) - self.far) / (self.near - self.far), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class TextMatch:
-    """The match of texts with photographs: by the cosine alone, and by features where there are any.
+    """The match of texts with photographs.
 
-    `plain` is of the cosine, less the photograph's nearness to `everyday` words where these are known.
-    `agreement` maps the logit of a match to the probability that a person says yes to “does this text
-    describe this photograph?”, which is a stricter question than a grade.
+    Attributes:
+        plain: calibrates the cosine alone, corrected by `hubness` if that is given.
+        agreement: maps the logit of a match to the probability that a person says yes to “does this text describe this
+            photograph?”, a stricter question than a grade.
+        feature_model: the match by features, if they were fitted.
+        hubness: subtracts the photograph's nearness to everyday texts from the cosine.
     """
 
     plain: Logistic
     agreement: Logistic
-    interaction: Interaction | None = None
-    everyday: Everyday | None = None
+    feature_model: FeatureModel | None = None
+    hubness: HubnessCorrection | None = None
 
     @property
     def reorders(self) -> bool:
-        """Whether more than the cosine decides."""
-        return self.interaction is not None or self.everyday is not None
+        """Whether matches may rank photographs differently from the cosine."""
+        return self.feature_model is not None or self.hubness is not None
 
     def logits(self, query: Float32Array, photographs: Float32Array) -> Float64Array:
         """Logits (n,) of the match of a text (dimension,) with photographs (n, dimension), unit vectors."""
-        if self.interaction is None:
-            return self._plain(query, photographs)
-        text = side(query[None], self.interaction.banks)
-        share = float(self.interaction.share(text.nearness)[0])
-        if share == 0.0 or not len(photographs):
-            return self._plain(query, photographs)
-        measured = self.interaction.one_text.features(text, photographs)
-        seen = self.interaction.logits(self.interaction.standard(measured))
-        if share == 1.0:
-            return seen
-        return share * seen + (1.0 - share) * self._plain(query, photographs)
+        model = self.feature_model
+        if model is None:
+            return self._plain_logits(query, photographs)
+        text = prepare(query[None], model.banks)
+        weight = float(model.feature_weight(text.nearness)[0])
+        if weight == 0.0 or not len(photographs):
+            return self._plain_logits(query, photographs)
+        features = model.query_features.measure(text, photographs)
+        logits = model.logits(model.design_matrix(features))
+        if weight == 1.0:
+            return logits
+        return weight * logits + (1.0 - weight) * self._plain_logits(query, photographs)
 
-    def _plain(self, query: Float32Array, photographs: Float32Array) -> Float64Array:
+    def _plain_logits(self, query: Float32Array, photographs: Float32Array) -> Float64Array:
         similarity = photographs @ query
-        if self.everyday is not None:
-            similarity = self.everyday.apart(similarity, photographs)
+        if self.hubness is not None:
+            similarity = self.hubness.correct(similarity, photographs)
         return self.plain.logit(similarity)
 
 
 @dataclass(frozen=True)
 class ScorerArtifact:
-    """A fitted match, what it belongs to and what it was fitted on.
+    """A fitted match, the encoder it belongs to and what it was fitted on.
 
-    `photograph` is None where the ratings said nothing of two photographs. `min_match` is the cut that search
-    applies where nobody asks for another. `precision`, (1 + weights, 1 + weights), is how firmly the ratings
-    hold intercept and weights, `plain_precision` (2, 2) intercept and slope of the cosine alone, for a later fit
-    that adds ratings to these; None where that is not known.
+    Attributes:
+        fingerprint: of the encoder.
+        text: the match of texts with photographs.
+        photograph: the match of photographs with photographs; None if no ratings of such pairs were given.
+        min_match: the default threshold of a search.
+        trained_on: description of the ratings.
+        figures: metrics of the fit.
+        precision: (1 + weights, 1 + weights), precision matrix of intercept and weights of the feature model, for a
+            later fit that adds ratings; None if unknown.
+        plain_precision: (2, 2), the same for intercept and slope of `text.plain`.
     """
 
     fingerprint: str
@@ -158,11 +174,11 @@ class ScorerArtifact:
 
     @classmethod
     def load(cls, folder: Path, fingerprint: str, *also: str) -> ScorerArtifact:
-        """Read the match in `folder` for the encoder with `fingerprint`; one for the fingerprints `also` will do.
+        """Reads the match in `folder`, made for the encoder with `fingerprint` or one of the fingerprints `also`.
 
-        Raises `MismatchError` for another encoder's, `ModelError` for a broken one.
+        Raises `MismatchError` for a match of another encoder, `ModelError` for one that cannot be read.
         """
-        file = folder / FACTS
+        file = folder / MATCH_JSON
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
             version, owner = facts["version"], str(facts["fingerprint"])
@@ -170,8 +186,9 @@ class ScorerArtifact:
                 return cls._of(facts, folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"The match {file} cannot be read ({describe_error(error)}). Restore {FACTS} and {ARRAYS} from a copy, "
-                "fit the match again with `smysl train scorer`, or remove both files to use a match without ratings."
+                f"The match {file} cannot be read ({describe_error(error)}). Restore {MATCH_JSON} and {MATCH_ARRAYS} "
+                "from a copy, fit the match again with `smysl train scorer`, or remove both files to use a match "
+                "without ratings."
             ) from None
         if version != VERSION:
             raise ModelError(
@@ -185,15 +202,15 @@ class ScorerArtifact:
 
     @classmethod
     def _of(cls, facts: dict[str, Any], folder: Path) -> ScorerArtifact:
-        interaction, precision, everyday = None, None, None
-        arrays = read_arrays(folder / ARRAYS, facts["checksum"]) if facts["checksum"] else {}
+        feature_model, precision, hubness = None, None, None
+        arrays = read_arrays(folder / MATCH_ARRAYS, facts["checksum"]) if facts["checksum"] else {}
         if facts["features"]:
             if tuple(facts["features"]) != FEATURES:
                 raise ValueError("it was fitted on other features than this version measures")
-            interaction = _interaction(facts, arrays)
+            feature_model = _feature_model(facts, arrays)
             precision = arrays["precision"].astype(np.float64) if "precision" in arrays else None
         if "everyday centre" in arrays:
-            everyday = Everyday(
+            hubness = HubnessCorrection(
                 arrays["everyday centre"].astype(np.float32), arrays["everyday spread"].astype(np.float32)
             )
         min_match = float(facts["min_match"])
@@ -201,7 +218,7 @@ class ScorerArtifact:
             raise ValueError(f"min_match {min_match} is not from 0 to 1")
         return cls(
             fingerprint=facts["fingerprint"],
-            text=TextMatch(Logistic.of(facts["plain"]), Logistic.of(facts["agreement"]), interaction, everyday),
+            text=TextMatch(Logistic.of(facts["plain"]), Logistic.of(facts["agreement"]), feature_model, hubness),
             photograph=None if facts["photograph"] is None else Logistic.of(facts["photograph"]),
             min_match=min_match,
             trained_on=str(facts["trained_on"]),
@@ -211,107 +228,111 @@ class ScorerArtifact:
         )
 
     def save(self, folder: Path) -> None:
-        """Write both files, the arrays first, so that a crash leaves what `load` refuses, never half a match."""
-        interaction = self.text.interaction
+        """Writes both files, the arrays first, so that after a crash `load` refuses a mix of old and new."""
+        feature_model = self.text.feature_model
         facts: dict[str, Any] = {
             "version": VERSION,
             "fingerprint": self.fingerprint,
             "trained_on": self.trained_on,
             "min_match": self.min_match,
-            "plain": self.text.plain.facts(),
-            "agreement": self.text.agreement.facts(),
-            "photograph": None if self.photograph is None else self.photograph.facts(),
+            "plain": self.text.plain.as_json(),
+            "agreement": self.text.agreement.as_json(),
+            "photograph": None if self.photograph is None else self.photograph.as_json(),
             "plain_precision": None if self.plain_precision is None else self.plain_precision.tolist(),
             "features": [],
             "checksum": "",
         }
         folder.mkdir(parents=True, exist_ok=True)
-        if interaction is not None:
+        if feature_model is not None:
             facts |= {
                 "features": list(FEATURES),
-                "intercept": interaction.intercept,
-                "far": interaction.far,
-                "near": interaction.near,
+                "intercept": feature_model.intercept,
+                "far": feature_model.far,
+                "near": feature_model.near,
             }
         arrays = self._arrays()
         if arrays:
-            facts["checksum"] = write_arrays(folder / ARRAYS, arrays)
-        write_text(folder / FACTS, json.dumps(facts | {"figures": dict(self.figures)}, indent=1) + "\n")
+            facts["checksum"] = write_arrays(folder / MATCH_ARRAYS, arrays)
+        write_text(folder / MATCH_JSON, json.dumps(facts | {"figures": dict(self.figures)}, indent=1) + "\n")
         if not arrays:
-            (folder / ARRAYS).unlink(missing_ok=True)
+            (folder / MATCH_ARRAYS).unlink(missing_ok=True)
 
     def _arrays(self) -> dict[str, AnyArray]:
         arrays: dict[str, AnyArray] = {}
-        interaction, everyday = self.text.interaction, self.text.everyday
-        if interaction is not None:
-            for name, bank in zip(BANKS, interaction.banks, strict=True):
-                arrays |= {name: _steps(bank.vectors), f"{name} counts": bank.counts.astype(np.float32)}
+        feature_model, hubness = self.text.feature_model, self.text.hubness
+        if feature_model is not None:
+            for name, bank in zip(BANKS, feature_model.banks, strict=True):
+                arrays |= {name: _to_int8(bank.vectors), f"{name} counts": bank.counts.astype(np.float32)}
             arrays |= {
-                "mean": interaction.mean,
-                "deviation": interaction.deviation,
-                "weights": interaction.weights,
+                "mean": feature_model.mean,
+                "deviation": feature_model.deviation,
+                "weights": feature_model.weights,
             }
             if self.precision is not None:
                 arrays["precision"] = self.precision.astype(np.float32)
-        if everyday is not None:
+        if hubness is not None:
             arrays |= {
-                "everyday centre": everyday.centre.astype(np.float16),
-                "everyday spread": everyday.spread.astype(np.float16),
+                "everyday centre": hubness.centre.astype(np.float16),
+                "everyday spread": hubness.spread.astype(np.float16),
             }
         return arrays
 
 
-def exchange(folder: Path, old: str, new: str) -> None:
-    """Put the match in `folder` aside under the fingerprint `old`, and bring back one put aside under `new`.
+def swap_match(folder: Path, old: str, new: str) -> None:
+    """Renames the match in `folder` after the fingerprint `old`, and restores the one named after `new`, if any.
 
-    A library's own match goes and comes with its model; nothing is deleted.
+    So a library's own match comes and goes with its model.
     """
-    for name in (ARRAYS, FACTS):
-        here, aside, kept = folder / name, folder / f"{old}-{name}", folder / f"{new}-{name}"
-        if here.is_file():
-            here.replace(aside)
-        if kept.is_file():
-            kept.replace(here)
+    for name in (MATCH_ARRAYS, MATCH_JSON):
+        file, renamed, restored = folder / name, folder / f"{old}-{name}", folder / f"{new}-{name}"
+        if file.is_file():
+            file.replace(renamed)
+        if restored.is_file():
+            restored.replace(file)
 
 
-def standardised(measured: Float32Array, mean: Float64Array, deviation: Float64Array) -> Float64Array:
-    """Features (n, f) with mean 0 and deviation 1, and these times the first of them: (n, 2f)."""
-    scaled = (measured - mean) / deviation
+def design_matrix(features: Float32Array, mean: Float64Array, deviation: Float64Array) -> Float64Array:
+    """Standardised features (n, f), and these times the first, the cosine: (n, 2f).
+
+    The second half lets features weigh differently where the cosine is high.
+    """
+    scaled = (features - mean) / deviation
     return np.concatenate([scaled, scaled * scaled[:, :1]], axis=1)
 
 
-def squash(logits: Float64Array) -> Float32Array:
+def sigmoid(logits: Float64Array) -> Float32Array:
     """1 / (1 + exp(−x)) as float32, for any x."""
     return (1.0 / (1.0 + np.exp(-np.clip(logits, -500.0, 500.0)))).astype(np.float32)
 
 
-def rounded(vectors: Float32Array) -> Float32Array:
-    """Vectors as a file keeps them: in steps of 1/127 of each one's largest number, brought back to length 1."""
-    return _unrounded(_steps(vectors))
+def quantised(vectors: Float32Array) -> Float32Array:
+    """Unit vectors as they are read back from a file, which holds int8."""
+    return _from_int8(_to_int8(vectors))
 
 
-def _steps(vectors: Float32Array) -> Int8Array:
+def _to_int8(vectors: Float32Array) -> Int8Array:
+    """Each vector scaled so that its largest absolute number is 127."""
     largest = np.abs(vectors).max(axis=1, keepdims=True)
-    steps: Int8Array = np.round(vectors * (127.0 / largest)).astype(np.int8)
-    return steps
+    scaled: Int8Array = np.round(vectors * (127.0 / largest)).astype(np.int8)
+    return scaled
 
 
-def _unrounded(steps: Int8Array) -> Float32Array:
-    vectors = steps.astype(np.float32)
+def _from_int8(scaled: Int8Array) -> Float32Array:
+    vectors = scaled.astype(np.float32)
     unit: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
 
 
-def _interaction(facts: dict[str, Any], arrays: dict[str, AnyArray]) -> Interaction:
+def _feature_model(facts: dict[str, Any], arrays: dict[str, AnyArray]) -> FeatureModel:
     count = len(FEATURES)
     for name, length in {"mean": count, "deviation": count, "weights": 2 * count}.items():
         if arrays[name].shape != (length,):
             raise ValueError(f"{name} has the shape {arrays[name].shape}, not ({length},)")
     near, far, intercept = (float(facts[name]) for name in ("near", "far", "intercept"))
     if not (near > far and math.isfinite(intercept) and (arrays["deviation"] > 0).all()):
-        raise ValueError("its numbers make no map")
-    banks = tuple(Bank(_unrounded(arrays[name]), arrays[f"{name} counts"]) for name in BANKS)
-    return Interaction(
+        raise ValueError("its intercept, far, near or deviation is not valid")
+    banks = tuple(Bank(_from_int8(arrays[name]), arrays[f"{name} counts"]) for name in BANKS)
+    return FeatureModel(
         banks=banks,
         mean=arrays["mean"].astype(np.float64),
         deviation=arrays["deviation"].astype(np.float64),
@@ -327,5 +348,5 @@ def _square(rows: list[list[float]] | None) -> Float64Array | None:
         return None
     square = np.array(rows, np.float64)
     if square.shape != (2, 2) or not np.isfinite(square).all():
-        raise ValueError("its plain_precision is no table of two by two numbers")
+        raise ValueError("its plain_precision is not two by two finite numbers")
     return square

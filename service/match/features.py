@@ -1,12 +1,12 @@
-"""What is measured of a text and a photograph beside the cosine of their vectors.
+"""Features of a text and a photograph beside the cosine of their vectors, from which a match is computed.
 
-Two banks hold typical vectors: the centres of many captions, and those of many photographs, each with the
-number that it stands for. A vector seen through a bank, the mean of the centres near to it weighted by a
-softmax, keeps what captions speak of (or photographs show) and loses what is noise. Cosines with one end or
-both seen so, products in which directions count by how much a bank varies along them, and how near a text is
-to everything (which makes a cosine mean less; Bogolin et al. 2022, Cross Modal Retrieval with Querybank
-Normalisation) are the features that a match is fitted on. All need the two vectors alone, so nothing more is
-kept of a photograph.
+Two banks hold typical vectors: centroids of many captions and of many photographs, each with the number of vectors in
+its cluster. The *readout* of a vector from a bank is the mean of the centroids weighted by a softmax of their cosines
+with it (one step of attention); it keeps what captions talk about, or photographs show, and drops noise. The features
+are cosines with one or both vectors replaced by their readouts, products that weigh directions by a bank's variance
+along them, and how near a vector is to the whole bank: a cosine means less for hubs, which are near to everything
+(Bogolin et al. 2022, Cross Modal Retrieval with Querybank Normalisation). All are computed from the two vectors
+alone, so nothing more is stored for a photograph.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 from service.types import Float32Array, Int64Array
 
 TEMPERATURES = (0.05, 0.1)
-"""Of the softmax over a bank: lower ones see a vector through fewer centres."""
+"""Of the softmax over a bank; lower ones use fewer centroids."""
 POWERS = (0.25, 0.5)
-"""Of a bank's covariance in the products: 0 is the centred product, 1 lets the widest direction rule."""
+"""Of a bank's covariance in the products: 0 is the centred product, at 1 the direction of most variance dominates."""
 BANKS = ("texts", "photographs")
-EVERYDAY_RANK, EVERYDAY_TEMPERATURE = 16, 0.15
+HUBNESS_RANK, HUBNESS_TEMPERATURE = 16, 0.15
 _OF_PAIR = (
     *(f"{seen} at {each:g}" for each in TEMPERATURES for seen in ("text seen", "photograph seen", "both seen")),
     *(f"product to {each:g}" for each in POWERS),
@@ -34,20 +34,24 @@ FEATURES = (
     *(f"{bank}: {name}" for bank in BANKS for name in (*_OF_PAIR, *_OF_TEXT)),
     "texts: photograph's nearness",
 )
-"""Names of the columns that `features` returns."""
+"""Names of the columns of `pair_features`, as artifacts store them ("seen" is a readout)."""
 _NEARNESS = _OF_TEXT.index("text's nearness")
-_STILL = 1e-12
-"""Variance below which a bank does not vary."""
-_NOISE = 1e-12
-"""Variance, as a part of the widest, below which a direction is one of rounding."""
+_LEAST_VARIANCE = 1e-12
+"""Variance below which a bank counts as constant."""
+_LEAST_RELATIVE_VARIANCE = 1e-12
+"""Variance relative to the largest, below which a direction is a rounding error."""
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Typical texts or photographs: unit `vectors` (n, dimension) and the number that each stands for, `counts` (n,).
+    """Typical texts or photographs as centroids of clusters, and their principal directions. All arrays are float32.
 
-    `centre` is their mean; they vary along the unit `directions` (r, dimension) with `variance` (r,), as a part of that
-    along the widest of these. All float32.
+    Attributes:
+        vectors: (n, dimension), centroids of unit length.
+        counts: (n,), vectors in each cluster.
+        centre: (dimension,), mean of the centroids weighted by the counts.
+        directions: (r, dimension), unit eigenvectors of their covariance.
+        variance: (r,), eigenvalues divided by the largest.
     """
 
     vectors: Float32Array
@@ -58,144 +62,142 @@ class Bank:
 
     def __post_init__(self) -> None:
         centre = self.shares @ self.vectors
-        apart = (self.vectors - centre) * np.sqrt(self.shares)[:, None]
-        # Through the products of rows with rows, of which there are fewer than dimensions; a fifth of the time of a
-        # decomposition of the rows themselves, and as exact in float64.
-        wide = apart.astype(np.float64)
-        squares, sides = np.linalg.eigh(wide @ wide.T)
-        # A bank of one vector, or of equal ones, does not vary; its products are 0.
-        widest = max(float(squares[-1]), _STILL)
-        varied = np.flatnonzero(squares > _NOISE * widest)[::-1]
-        directions = (sides[:, varied].T @ wide) / np.sqrt(squares[varied])[:, None]
+        centred = (self.vectors - centre) * np.sqrt(self.shares)[:, None]
+        # Through the Gram matrix, since there are fewer centroids than dimensions: a fifth of the time of a singular
+        # value decomposition, and as exact in float64.
+        wide = centred.astype(np.float64)
+        eigenvalues, eigenvectors = np.linalg.eigh(wide @ wide.T)
+        # A bank of one vector, or of equal ones, has no variance; its products are 0.
+        largest = max(float(eigenvalues[-1]), _LEAST_VARIANCE)
+        varying = np.flatnonzero(eigenvalues > _LEAST_RELATIVE_VARIANCE * largest)[::-1]
+        directions = (eigenvectors[:, varying].T @ wide) / np.sqrt(eigenvalues[varying])[:, None]
         object.__setattr__(self, "centre", centre)
         object.__setattr__(self, "directions", directions.astype(np.float32))
-        object.__setattr__(self, "variance", (squares[varied] / widest).astype(np.float32))
+        object.__setattr__(self, "variance", (eigenvalues[varying] / largest).astype(np.float32))
 
     @cached_property
     def shares(self) -> Float32Array:
-        """What part of all each vector stands for, (n,)."""
+        """Share of each centroid in all counts, (n,)."""
         shares: Float32Array = (self.counts / self.counts.sum()).astype(np.float32)
         return shares
 
     @cached_property
     def powers(self) -> tuple[Float32Array, ...]:
-        """The covariance, of which the largest variance is 1, to each of POWERS: (dimension, dimension)."""
+        """The covariance, scaled to a largest eigenvalue of 1, to each of POWERS: (dimension, dimension)."""
         return tuple((self.directions.T * self.variance**each) @ self.directions for each in POWERS)
 
-    def turned(self, vector: Float32Array) -> Float32Array:
-        """A vector (dimension,) from the centre on, times each of `powers`: (len(POWERS), dimension)."""
-        # Without the powers, which are four times as much to read where directions are few.
+    def apply_powers(self, vector: Float32Array) -> Float32Array:
+        """A vector (dimension,), centred, times each of `powers`: (len(POWERS), dimension)."""
+        # Not with `powers`, which are four times as much to read if there are few directions.
         along = self.directions @ (vector - self.centre)
-        strengths = [along * self.variance**each for each in POWERS]
-        turned: Float32Array = np.stack(strengths) @ self.directions
-        return turned
+        scaled = [along * self.variance**each for each in POWERS]
+        applied: Float32Array = np.stack(scaled) @ self.directions
+        return applied
 
 
 @dataclass(frozen=True)
-class Everyday:
-    """How near photographs are to the words of every day, whatever is asked: some are near to everything.
+class HubnessCorrection:
+    """Subtracts from a cosine how near the photograph is to everyday texts, since hubs are near to every query.
 
-    Cosines of a photograph with many such texts are nearly normal, with a mean and a variance that follow from
-    the texts' `centre` (dimension,) and the widest directions of their covariance, `spread` (r, dimension)
-    with the standard deviation as length. The logarithm of the mean of exp(cosine / T) over a normal
-    distribution is mean / T + variance / (2 T²): what the inverted softmax takes from a cosine (Smith et al.
-    2017; Bogolin et al. 2022), times T.
+    Cosines of a photograph with many texts are nearly normal; mean and variance follow from the texts' `centre`
+    (dimension,) and the principal directions of their covariance, `spread` (r, dimension), with the standard deviation
+    as length. The logarithm of the mean of exp(cosine / T) over a normal distribution is mean / T + variance / (2 T²):
+    what the inverted softmax subtracts from a cosine (Smith et al. 2017; Bogolin et al. 2022), times T.
     """
 
     centre: Float32Array
     spread: Float32Array
 
     @classmethod
-    def of(cls, texts: Float32Array) -> Everyday:
+    def fit(cls, texts: Float32Array) -> HubnessCorrection:
         """From unit vectors (n, dimension) of everyday texts."""
         centre = texts.mean(axis=0)
         _, lengths, directions = np.linalg.svd(texts - centre, full_matrices=False)
-        spread = directions[:EVERYDAY_RANK] * lengths[:EVERYDAY_RANK, None] / np.sqrt(len(texts))
-        # As a file keeps them, so that what is fitted is what is served.
+        spread = directions[:HUBNESS_RANK] * lengths[:HUBNESS_RANK, None] / np.sqrt(len(texts))
+        # Rounded as in the file, so that the fitted and the loaded match are the same.
         return cls(centre.astype(np.float16).astype(np.float32), spread.astype(np.float16).astype(np.float32))
 
-    def apart(self, similarity: Float32Array, photographs: Float32Array) -> Float32Array:
-        """Cosines (n,) less the nearness of their photographs (n, dimension) to everyday words."""
+    def correct(self, similarity: Float32Array, photographs: Float32Array) -> Float32Array:
+        """Cosines (n,) minus the nearness of their photographs (n, dimension) to everyday texts."""
         along = photographs @ self._directions
         variance = np.einsum("nr,nr->n", along[:, 1:], along[:, 1:])
-        corrected: Float32Array = similarity - along[:, 0] - variance / (2 * EVERYDAY_TEMPERATURE)
+        corrected: Float32Array = similarity - along[:, 0] - variance / (2 * HUBNESS_TEMPERATURE)
         return corrected
 
     @cached_property
     def _directions(self) -> Float32Array:
-        """Centre and spread side by side, (dimension, 1 + r), for one product with both."""
+        """Centre and spread as columns, (dimension, 1 + r), for one product with both."""
         return np.ascontiguousarray(np.concatenate([self.centre[None], self.spread]).T)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Vectors through one bank: what is seen at each temperature, (n, dimension) float32.
+class BankReadouts:
+    """Readouts of n vectors from one bank.
 
-    `alone` (n, 5) is what is measured of a vector by itself: the lengths of what is seen, nearness (a soft
-    maximum of its cosines with the bank), their mean and their standard deviation.
+    Attributes:
+        readouts: for each temperature (n, dimension) float32.
+        own: (n, 5), features of each vector alone: the length of each readout; nearness, a soft maximum of its cosines
+            with the bank; their mean; their standard deviation.
     """
 
-    seen: tuple[Float32Array, ...]
-    alone: Float32Array
+    readouts: tuple[Float32Array, ...]
+    own: Float32Array
 
 
 @dataclass(frozen=True)
-class Side:
-    """Texts or photographs made ready to be paired: unit `vectors` (n, dimension) and what each bank makes of them."""
+class Prepared:
+    """Texts or photographs for `pair_features`: unit `vectors` (n, dimension) and their readouts from each bank."""
 
     vectors: Float32Array
-    through: tuple[Seen, ...]
+    by_bank: tuple[BankReadouts, ...]
 
     @property
     def nearness(self) -> Float32Array:
-        """How near each is to what the bank of texts speaks of, (n,): a soft maximum of cosines."""
-        return self.through[0].alone[:, _NEARNESS]
+        """How near each vector is to the bank of texts, (n,): a soft maximum of cosines."""
+        return self.by_bank[0].own[:, _NEARNESS]
 
 
-def side(vectors: Float32Array, banks: tuple[Bank, ...]) -> Side:
-    """Make unit vectors (n, dimension) of texts or of photographs ready; `banks` in the order of BANKS."""
-    return Side(vectors, tuple(_through(vectors, bank) for bank in banks))
+def prepare(vectors: Float32Array, banks: tuple[Bank, ...]) -> Prepared:
+    """Prepares unit vectors (n, dimension) of texts or of photographs; `banks` in the order of BANKS."""
+    return Prepared(vectors, tuple(_read_out(vectors, bank) for bank in banks))
 
 
-def _through(vectors: Float32Array, bank: Bank) -> Seen:
+def _read_out(vectors: Float32Array, bank: Bank) -> BankReadouts:
     similarity = vectors @ bank.vectors.T
     shares = bank.shares
-    seen: list[Float32Array] = []
+    readouts: list[Float32Array] = []
     for temperature in TEMPERATURES:
         weights = similarity / temperature + np.log(shares)
         highest = weights.max(axis=1, keepdims=True)
         weights = np.exp(weights - highest)
         total = weights.sum(axis=1, keepdims=True)
-        seen.append(((weights / total) @ bank.vectors).astype(np.float32))
+        readouts.append(((weights / total) @ bank.vectors).astype(np.float32))
         nearness = temperature * (highest + np.log(total))[:, 0]
     mean = similarity @ shares
     spread = np.sqrt(np.maximum((similarity - mean[:, None]) ** 2 @ shares, 0.0))
-    lengths = [np.linalg.norm(each, axis=1) for each in seen]
-    return Seen(
-        seen=tuple(seen),
-        alone=np.stack([*lengths, nearness, mean, spread], axis=1).astype(np.float32),
-    )
+    lengths = [np.linalg.norm(each, axis=1) for each in readouts]
+    return BankReadouts(tuple(readouts), np.stack([*lengths, nearness, mean, spread], axis=1).astype(np.float32))
 
 
-def features(
-    texts: Side, photographs: Side, banks: tuple[Bank, ...], text_rows: Int64Array, photograph_rows: Int64Array
+def pair_features(
+    texts: Prepared, photographs: Prepared, banks: tuple[Bank, ...], text_rows: Int64Array, photograph_rows: Int64Array
 ) -> Float32Array:
-    """Features float32 (n, len(FEATURES)) of n pairs, given as rows of the two sides; `banks` as for `side`."""
+    """Features (n, len(FEATURES)) float32 of n pairs, given as row numbers (n,) of texts and of photographs."""
 
     def products(of_texts: Float32Array, of_photographs: Float32Array) -> Float32Array:
         dots: Float32Array = np.einsum("nd,nd->n", of_texts[text_rows], of_photographs[photograph_rows])
         return dots
 
     columns = [products(texts.vectors, photographs.vectors)]
-    for bank, text, photograph in zip(banks, texts.through, photographs.through, strict=True):
-        for text_seen, photograph_seen in zip(text.seen, photograph.seen, strict=True):
+    for bank, text, photograph in zip(banks, texts.by_bank, photographs.by_bank, strict=True):
+        for text_readout, photograph_readout in zip(text.readouts, photograph.readouts, strict=True):
             columns += [
-                products(text_seen, photographs.vectors),
-                products(texts.vectors, photograph_seen),
-                products(text_seen, photograph_seen),
+                products(text_readout, photographs.vectors),
+                products(texts.vectors, photograph_readout),
+                products(text_readout, photograph_readout),
             ]
         for power in bank.powers:
-            turned = ((texts.vectors - bank.centre) @ power).astype(np.float32)
-            columns.append(products(turned, photographs.vectors) - (turned @ bank.centre)[text_rows])
-        columns += list(text.alone[text_rows].T)
+            applied = ((texts.vectors - bank.centre) @ power).astype(np.float32)
+            columns.append(products(applied, photographs.vectors) - (applied @ bank.centre)[text_rows])
+        columns += list(text.own[text_rows].T)
     return np.stack([*columns, photographs.nearness[photograph_rows]], axis=1)

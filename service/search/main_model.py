@@ -9,7 +9,7 @@ from service.encoder.library_encoders import LibraryEncoders
 from service.encoder.text_batcher import TextBatcher
 from service.index import VectorIndex
 from service.index.latest import Latest
-from service.match.artifact import FACTS
+from service.match.artifact import MATCH_JSON
 from service.match.scorer import load_scorer
 from service.search.target import ModelTarget
 from service.store.catalog import Catalog
@@ -42,7 +42,7 @@ class MainModel:
         encoder = self._encoders.main
         index, changed = self._index_of(encoder, last)
         # A match fitted for the library may come, change and go while it is open.
-        fitted = written_at(self._folder / FACTS)
+        fitted = written_at(self._folder / MATCH_JSON)
         if last is not None and last.index is index and last.encoder is encoder and last.fitted == fitted:
             depends_on_index = last.scorer.calibration("photograph") == "background"
             if not (changed and depends_on_index):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Union
 
 from service.encoder.models import language_notice
 from service.errors import NotFoundError
-from service.match.scorer import Matching, Scorer
+from service.match.scorer import Matcher, Scorer
 from service.store.catalog import Catalog
 from service.types import Float32Array
 
@@ -38,7 +38,7 @@ class SearchTarget(Protocol):
         """The library's photographs in this space."""
 
     @property
-    def scorer(self) -> Matching:
+    def scorer(self) -> Matcher:
         """Turns similarities in this space into matches."""
 
     def notice(self, item: QueryItem) -> str | None:

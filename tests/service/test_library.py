@@ -29,7 +29,7 @@ from service.errors import (
 )
 from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
-from service.match.scorer import artifact_of
+from service.match.scorer import find_artifact
 from service.search.query import Query
 from service.store.lock import write_lock
 from service.store.paths import resolve_folder
@@ -55,7 +55,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     monkeypatch.setattr(service.encoder.library_encoders, "load_encoder", models.load)
     # The built-in model, whose name they bear, has a match of its own.
     monkeypatch.setattr(
-        service.match.scorer, "artifact_of", lambda encoder, library, model: artifact_of(encoder, library)
+        service.match.scorer, "find_artifact", lambda encoder, library, model: find_artifact(encoder, library)
     )
     return models
 
@@ -267,7 +267,7 @@ def test_the_match_of_the_library_wins_over_that_of_the_model(
     model = tmp_path / "model"
     a_match(min_match=0.1).save(model)
     monkeypatch.setattr(
-        service.match.scorer, "artifact_of", lambda encoder, library, _: artifact_of(encoder, library, model)
+        service.match.scorer, "find_artifact", lambda encoder, library, _: find_artifact(encoder, library, model)
     )
     assert library.search(Query(text="red")).min_match == 0.1
     a_match(min_match=0.2).save(library.folder)

@@ -78,7 +78,7 @@ def test_its_match_agrees_with_people_as_well_as_it_has_to(metrics: Any) -> None
 
 def test_a_match_for_ratings_to_be_added_to_knows_how_firmly_it_is_held(encoder: Encoder) -> None:
     match = ScorerArtifact.load(mini_folder(), encoder.fingerprint)
-    assert match.text.interaction is not None
+    assert match.text.feature_model is not None
     assert match.precision is not None and match.plain_precision is not None
     assert np.linalg.eigvalsh(match.precision).min() > 0
     assert np.linalg.eigvalsh(match.plain_precision).min() > 0

@@ -11,8 +11,8 @@ import pytest
 from data.captions import CaptionedPhotograph
 from data.ratings import RatedPairs
 from eval.scoring import scoring_figures
-from service.match.artifact import squash
-from service.match.features import Bank, features, side
+from service.match.artifact import sigmoid
+from service.match.features import Bank, pair_features, prepare
 from service.types import BoolArray, Float32Array, Float64Array, Int64Array
 from training import match_candidates
 from training.match_candidates import FIGURES, Fit, candidates, compare, grades_of, out_of_fold
@@ -66,7 +66,7 @@ def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> MatchDat
         Bank(background_texts[:20], np.ones(20, np.float32)),
         Bank(background_photographs[:20], np.ones(20, np.float32)),
     )
-    measured = features(side(texts, banks), side(photographs, banks), banks, pairs.text, pairs.photograph)
+    measured = pair_features(prepare(texts, banks), prepare(photographs, banks), banks, pairs.text, pairs.photograph)
     nothing = np.empty(0, np.int64)
     return MatchData(
         pairs=pairs,
@@ -181,7 +181,7 @@ def test_matches_are_on_the_scale_of_grades_and_agreement_on_that_of_votes(mater
 def test_a_score_that_is_a_logit_can_be_taken_as_it_is(material: MatchData) -> None:
     match, _ = out_of_fold(material, lambda _: lambda rows: material.cosine[rows] * 3, calibrate=False)
 
-    assert match == pytest.approx(squash(material.cosine * 3))
+    assert match == pytest.approx(sigmoid(material.cosine * 3))
 
 
 def test_equal_seeds_give_equal_numbers(material: MatchData) -> None:

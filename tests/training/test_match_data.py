@@ -11,9 +11,9 @@ from PIL import Image
 
 from data.ratings import read_rated_pairs
 from service.errors import PhotographError
-from service.match.features import FEATURES, side
+from service.match.features import FEATURES, prepare
 from service.match.scorer import ScorerArtifact
-from tests.service.matches import a_match, an_interaction
+from tests.service.matches import a_feature_model, a_match
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import OWN_SAYS, RANDOM_BESIDE, RANDOM_SAYS, MatchData, make_bank, read_match_data
 
@@ -94,7 +94,7 @@ def test_banks_are_of_captions_and_photographs_that_nobody_rated(tmp_path: Path)
     assert np.isfinite(material.features).all()
     assert (material.background_texts @ material.texts.T).max() < 1 - 1e-6, "a rated text stands beside itself"
     assert (material.background_photographs @ material.photographs.T).max() < 1 - 1e-6
-    nearness = side(material.background_texts, material.banks).nearness
+    nearness = prepare(material.background_texts, material.banks).nearness
     assert np.mean(nearness <= material.gate[0]) < 0.05 < np.mean(nearness < material.gate[1]) < 0.15
 
 
@@ -107,10 +107,10 @@ def test_without_enough_beside_the_rated_there_are_no_features(tmp_path: Path) -
 
 
 def test_the_banks_of_a_base_take_their_place(tmp_path: Path) -> None:
-    interaction = replace(an_interaction(8), far=0.25, near=0.5)
+    feature_model = replace(a_feature_model(8), far=0.25, near=0.5)
     data = write_data(tmp_path / "data", owned=False)
-    material = read(data, tmp_path / "cache", base=a_match(interaction=interaction))
-    assert material.banks is interaction.banks
+    material = read(data, tmp_path / "cache", base=a_match(feature_model=feature_model))
+    assert material.banks is feature_model.banks
     assert material.gate == (0.25, 0.5)
     assert material.features.shape == (len(material.pairs), len(FEATURES))
 

@@ -15,8 +15,8 @@ from data.ratings import read_rated_pairs
 from eval.folds import fold_numbers
 from eval.scoring import reliability
 from service.errors import DataError, ModelError
-from service.match.artifact import FACTS, ScorerArtifact, squash
-from service.match.features import side
+from service.match.artifact import MATCH_JSON, ScorerArtifact, sigmoid
+from service.match.features import prepare
 from tests.service.matches import strangers
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import MatchData, read_match_data
@@ -51,7 +51,7 @@ def everything(material: MatchData) -> Any:
 
 def matches(artifact: ScorerArtifact, material: MatchData) -> Any:
     """Matches (texts, photographs) as search finds them."""
-    return np.stack([squash(artifact.text.logits(text, material.photographs)) for text in material.texts])
+    return np.stack([sigmoid(artifact.text.logits(text, material.photographs)) for text in material.texts])
 
 
 # -- what is fitted ------------------------------------------------------------------------------------
@@ -82,24 +82,24 @@ def test_a_match_says_of_rated_pairs_what_search_will_say(material: MatchData) -
 
 def test_a_text_far_from_the_bank_is_judged_without_features(material: MatchData) -> None:
     text = fit_text_match(material, everything(material))
-    assert text.interaction is not None
+    assert text.feature_model is not None
     assert not np.allclose(
         text.logits(material.background_texts[0], material.photographs),
-        replace(text, interaction=None).logits(material.background_texts[0], material.photographs),
+        replace(text, feature_model=None).logits(material.background_texts[0], material.photographs),
     )
     others = np.concatenate([strangers(200, 8), -material.texts])
-    far = others[side(others, material.banks).nearness <= text.interaction.far]
+    far = others[prepare(others, material.banks).nearness <= text.feature_model.far]
     assert len(far) > 10
     for query in far[:10]:
-        plain = replace(text, interaction=None).logits(query, material.photographs)
+        plain = replace(text, feature_model=None).logits(query, material.photographs)
         assert np.array_equal(text.logits(query, material.photographs), plain)
 
 
 def test_a_feature_that_the_ratings_do_not_vary_is_not_blown_up(tmp_path: Path, material: MatchData) -> None:
     rows = material.pairs.text == np.bincount(material.pairs.text).argmax()
     text = fit_text_match(material, rows)
-    assert text.interaction is not None
-    assert text.interaction.deviation.min() >= 1e-3
+    assert text.feature_model is not None
+    assert text.feature_model.deviation.min() >= 1e-3
     found = [text.logits(each, material.photographs) for each in material.texts]
     assert np.abs(found).max() < 30
 
@@ -254,7 +254,7 @@ def test_a_logistic_map_is_found_again() -> None:
 
 def test_without_captions_beside_the_rated_the_match_needs_no_features(tmp_path: Path) -> None:
     artifact = train(write_data(tmp_path / "data"), tmp_path)
-    assert artifact.text.interaction is None and artifact.precision is None
+    assert artifact.text.feature_model is None and artifact.precision is None
     assert artifact.plain_precision is not None
 
 
@@ -263,7 +263,7 @@ def test_what_is_written_gives_the_same_matches(tmp_path: Path) -> None:
     artifact = train(data, tmp_path)
     back = ScorerArtifact.load(tmp_path / "out", "colours in words")
     material = read(data, tmp_path / "cache")
-    assert back.text.interaction is not None
+    assert back.text.feature_model is not None
     assert matches(back, material) == pytest.approx(matches(artifact, material), abs=1e-5)
     assert (back.min_match, back.figures, back.trained_on) == (
         artifact.min_match, artifact.figures, "300 pairs graded and 600 pairs voted on, of 40 photographs and 40 texts",
@@ -307,9 +307,9 @@ def test_ratings_are_added_to_a_base_or_stand_alone_with_its_banks(tmp_path: Pat
     assert "expert_tau_c" in alone.figures
     assert added.photograph == alone.photograph == base.photograph
     for each in (added, alone):
-        assert each.text.interaction is not None and base.text.interaction is not None
-        assert each.text.interaction.banks is base.text.interaction.banks
-        assert (tmp_path / ("added" if each is added else "alone") / "out" / FACTS).is_file()
+        assert each.text.feature_model is not None and base.text.feature_model is not None
+        assert each.text.feature_model.banks is base.text.feature_model.banks
+        assert (tmp_path / ("added" if each is added else "alone") / "out" / MATCH_JSON).is_file()
     material = read(own, tmp_path / "cache", base)
     near, far = (np.abs(matches(each, material) - matches(base, material)).mean() for each in (added, alone))
     assert 0 < near < far

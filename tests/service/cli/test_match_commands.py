@@ -16,7 +16,7 @@ from PIL import Image
 from service.config import Settings
 from service.errors import UsageError
 from service.library import Library
-from service.match.artifact import FACTS, ScorerArtifact, squash
+from service.match.artifact import MATCH_JSON, ScorerArtifact, sigmoid
 from service.search.query import Query
 from tests.conftest import Finished
 from tests.service.cli.test_app import told
@@ -123,7 +123,7 @@ def test_a_library_without_ratings_or_with_few_gets_a_sentence(shelf: Shelf, smy
     done = smysl(*command)
     assert done.code != 0
     assert "1 rated pairs are too few" in done.err
-    assert not (shelf.library / FACTS).exists()
+    assert not (shelf.library / MATCH_JSON).exists()
 
 
 def test_a_match_fitted_for_a_library_lies_in_it_and_serves_it(
@@ -145,7 +145,7 @@ def test_a_match_fitted_for_a_library_lies_in_it_and_serves_it(
     query = tiny.encode_texts(["a cat"])
     with shelf.open() as library:
         vectors = np.stack([library.catalog.vector(hit["id"], tiny.fingerprint) for hit in after["hits"]])
-    matches = squash(artifact.text.logits(query[0], vectors))
+    matches = sigmoid(artifact.text.logits(query[0], vectors))
     assert [hit["match"] for hit in after["hits"]] == pytest.approx(matches.tolist(), abs=0.01)
 
 

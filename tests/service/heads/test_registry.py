@@ -48,7 +48,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, ColourEncoder]:
         return known[name]
 
     monkeypatch.setattr(service.encoder.library_encoders, "load_encoder", load)
-    monkeypatch.setattr("service.match.scorer.artifact_of", lambda *_: None)
+    monkeypatch.setattr("service.match.scorer.find_artifact", lambda *_: None)
     return known
 
 

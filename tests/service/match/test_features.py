@@ -1,12 +1,12 @@
-"""What is measured of a text and a photograph: the same however they are handed over, and always a number."""
+"""Features of a text and a photograph are finite, and the same for single pairs and batches."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from service.match.artifact import rounded
-from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, features, side
+from service.match.artifact import quantised
+from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, pair_features, prepare
 from service.types import Float32Array
 from tests.service.matches import a_bank, strangers
 
@@ -18,10 +18,10 @@ def banks() -> tuple[Bank, ...]:
 
 
 def measured(texts: Float32Array, photographs: Float32Array, own: tuple[Bank, ...] | None = None) -> Float32Array:
-    """Features of texts and photographs at the same places."""
+    """Features of each text with the photograph of the same row."""
     own = own or banks()
     rows = np.arange(len(texts))
-    return features(side(texts, own), side(photographs, own), own, rows, rows)
+    return pair_features(prepare(texts, own), prepare(photographs, own), own, rows, rows)
 
 
 def test_every_feature_has_a_name_of_its_own() -> None:
@@ -46,10 +46,10 @@ def test_a_bank_that_holds_vectors_twice_equals_counts_of_two() -> None:
     found = measured(texts, photographs, (twice, twice))
     assert found == pytest.approx(measured(texts, photographs, (counted, counted)), abs=1e-4)
     plain = Bank(vectors, np.ones(12, np.float32))
-    assert np.abs(found - measured(texts, photographs, (plain, plain))).max() > 1e-3, "counts count for something"
+    assert np.abs(found - measured(texts, photographs, (plain, plain))).max() > 1e-3, "counts make a difference"
 
 
-def test_counts_are_shares_whatever_they_sum_to() -> None:
+def test_only_the_proportions_of_counts_matter() -> None:
     one, other = a_bank(DIMENSION, 1), a_bank(DIMENSION, 1)
     other = Bank(one.vectors, one.counts * 1000)
     texts, photographs = strangers(9, DIMENSION, 8), strangers(9, DIMENSION, 9)
@@ -57,51 +57,51 @@ def test_counts_are_shares_whatever_they_sum_to() -> None:
     assert found == pytest.approx(measured(texts, photographs, (other, other)), abs=2e-6)
 
 
-def test_many_at_once_equal_one_by_one() -> None:
+def test_a_batch_of_pairs_equals_single_pairs() -> None:
     texts, photographs = strangers(6, DIMENSION, 8), strangers(40, DIMENSION, 9)
     own = banks()
     text_rows, photograph_rows = (each.ravel() for each in np.mgrid[0:6, 0:40])
-    together = features(side(texts, own), side(photographs, own), own, text_rows, photograph_rows)
+    together = pair_features(prepare(texts, own), prepare(photographs, own), own, text_rows, photograph_rows)
     for row in range(0, len(together), 17):
         text, photograph = texts[text_rows[row]], photographs[photograph_rows[row]]
         assert measured(text[None], photograph[None])[0] == pytest.approx(together[row], abs=2e-6)
 
 
 def special() -> Float32Array:
-    """Vectors along the axes, equal to each other, opposite, and members of a bank."""
+    """Vectors along the axes, equal to each other, opposite, and centroids of a bank."""
     axes = np.eye(DIMENSION, dtype=np.float32)
     return np.concatenate([axes[:3], axes[:1], -axes[:2], banks()[0].vectors[:2], banks()[1].vectors[:2]])
 
 
-def test_features_are_numbers_for_orthogonal_equal_and_opposite_vectors() -> None:
+def test_features_are_finite_for_orthogonal_equal_and_opposite_vectors() -> None:
     vectors = special()
     own = banks()
     rows, columns = (each.ravel() for each in np.mgrid[0 : len(vectors), 0 : len(vectors)])
-    found = features(side(vectors, own), side(vectors, own), own, rows, columns)
+    found = pair_features(prepare(vectors, own), prepare(vectors, own), own, rows, columns)
     assert np.isfinite(found).all()
     assert np.abs(found).max() < 10
 
 
-def test_a_bank_of_two_vectors_still_gives_numbers() -> None:
+def test_a_bank_of_two_vectors_gives_finite_features() -> None:
     few = Bank(strangers(2, DIMENSION, 1), np.ones(2, np.float32))
     found = measured(special(), special()[::-1], (few, few))
     assert np.isfinite(found).all()
 
 
-def test_what_is_seen_lies_within_the_bank() -> None:
-    found = side(strangers(20, DIMENSION, 8), banks())
-    for seen in found.through:
-        assert len(seen.seen) == len(TEMPERATURES)
-        for each in seen.seen:
+def test_readouts_lie_within_the_bank() -> None:
+    found = prepare(strangers(20, DIMENSION, 8), banks())
+    for seen in found.by_bank:
+        assert len(seen.readouts) == len(TEMPERATURES)
+        for each in seen.readouts:
             assert (np.linalg.norm(each, axis=1) <= 1 + 1e-6).all()
 
 
-def test_a_member_of_the_bank_is_nearer_to_it_than_a_stranger() -> None:
+def test_a_centroid_of_the_bank_is_nearer_to_it_than_random_vectors() -> None:
     own = banks()
-    assert side(own[0].vectors[-1:], own).nearness[0] > side(strangers(20, DIMENSION, 8), own).nearness.max()
+    assert prepare(own[0].vectors[-1:], own).nearness[0] > prepare(strangers(20, DIMENSION, 8), own).nearness.max()
 
 
-def test_the_powers_of_a_covariance_are_symmetric_with_values_from_0_to_1() -> None:
+def test_the_powers_of_a_covariance_are_symmetric_with_eigenvalues_from_0_to_1() -> None:
     bank = a_bank(DIMENSION, 1)
     assert len(bank.powers) == len(POWERS)
     for power in bank.powers:
@@ -111,18 +111,18 @@ def test_the_powers_of_a_covariance_are_symmetric_with_values_from_0_to_1() -> N
         assert values.max() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_a_file_keeps_vectors_to_the_second_digit_and_again_to_the_last() -> None:
+def test_quantising_changes_vectors_little_and_the_second_time_not_at_all() -> None:
     vectors = strangers(50, 512, 4)
-    kept = rounded(vectors)
+    kept = quantised(vectors)
     assert (kept * vectors).sum(axis=1).min() > 0.999
     assert np.linalg.norm(kept, axis=1) == pytest.approx(1.0, abs=1e-6)
-    assert rounded(kept) == pytest.approx(kept, abs=1e-7)
+    assert quantised(kept) == pytest.approx(kept, abs=1e-7)
 
 
-def test_a_bank_that_does_not_vary_gives_finite_features() -> None:
+def test_a_bank_without_variance_gives_finite_features() -> None:
     alike = np.tile(np.float32([[0.6, 0.8, 0.0]]), (3, 1))
     bank = Bank(alike, np.ones(3, np.float32))
-    ready = side(np.eye(3, dtype=np.float32), (bank, bank))
+    ready = prepare(np.eye(3, dtype=np.float32), (bank, bank))
     rows = np.arange(3)
 
-    assert np.isfinite(features(ready, ready, (bank, bank), rows, rows)).all()
+    assert np.isfinite(pair_features(ready, ready, (bank, bank), rows, rows)).all()

@@ -1,4 +1,4 @@
-"""A match is from 0 to 1, means what it was fitted to mean, and belongs to one encoder."""
+"""A match is from 0 to 1, is computed as it was fitted, and belongs to one encoder."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ import numpy as np
 import pytest
 
 from service.errors import MismatchError, ModelError
-from service.match.artifact import ARRAYS, FACTS, Interaction, Logistic, ScorerArtifact, TextMatch, rounded
+from service.match.artifact import (
+    MATCH_ARRAYS,
+    MATCH_JSON,
+    FeatureModel,
+    Logistic,
+    ScorerArtifact,
+    TextMatch,
+    quantised,
+)
 from service.match.features import FEATURES, Bank
-from service.match.scorer import Scorer, artifact_of
+from service.match.scorer import Scorer, find_artifact
 from service.types import Float32Array, Float64Array
 from tests.service.colours import ColourEncoder
-from tests.service.matches import PHOTOGRAPHS, TEXTS, a_match, an_interaction, strangers, unit
+from tests.service.matches import PHOTOGRAPHS, TEXTS, a_feature_model, a_match, strangers, unit
 
 ALL = np.linspace(-1, 1, 401, dtype=np.float32)
-"""Every similarity there is, near enough."""
+"""Similarities over the whole range."""
 DIMENSION = 16
 
 
 def at(similarities: Float32Array, query: Float32Array) -> Float32Array:
-    """Unit vectors that have these similarities with a unit vector."""
+    """Unit vectors with these similarities to a unit vector."""
     aside = np.zeros_like(query)
     aside[int(np.argmin(np.abs(query)))] = 1
     aside = unit(aside - (aside @ query) * query)
@@ -41,7 +49,7 @@ QUERY = strangers(1, DIMENSION, 40)[0]
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1e-6, 0.0), (12.0, -3.0), (117.0, -12.9), (1e6, 1e6), (1e6, -1e6)])
-def test_a_map_stays_within_0_and_1_and_never_falls(slope: float, intercept: float) -> None:
+def test_a_calibration_stays_within_0_and_1_and_never_falls(slope: float, intercept: float) -> None:
     matches = Logistic(slope, intercept)(ALL)
     assert matches.dtype == np.float32
     assert np.isfinite(matches).all()
@@ -49,7 +57,7 @@ def test_a_map_stays_within_0_and_1_and_never_falls(slope: float, intercept: flo
     assert (np.diff(matches) >= 0).all()
 
 
-def test_a_map_is_the_logistic_function() -> None:
+def test_a_calibration_is_the_logistic_function() -> None:
     matches = Logistic(12.0, -3.0)(np.array([0.25, 0.5], np.float32))
     assert matches == pytest.approx([0.5, 1 / (1 + np.exp(-3))], abs=1e-6)
 
@@ -57,7 +65,7 @@ def test_a_map_is_the_logistic_function() -> None:
 # -- fitted on ratings ---------------------------------------------------------------------------------
 
 
-def test_ratings_come_first_for_texts_and_for_photographs() -> None:
+def test_a_fitted_match_is_used_for_texts_and_for_photographs() -> None:
     scorer = scorer_of(a_match(min_match=0.3), sigmoid=(100.0, -10.0))
     photographs = at(np.array([0.6], np.float32), QUERY)
     assert scorer.calibration("text") == scorer.calibration("photograph") == "ratings"
@@ -66,7 +74,7 @@ def test_ratings_come_first_for_texts_and_for_photographs() -> None:
     assert scorer.match(QUERY, photographs, "photograph")[0] == pytest.approx(0.5, abs=1e-6)
 
 
-def test_ratings_that_say_nothing_of_photographs_leave_them_to_the_background() -> None:
+def test_without_ratings_of_photograph_pairs_these_are_compared_with_the_background() -> None:
     scorer = scorer_of(replace(a_match(), photograph=None))
     assert (scorer.calibration("text"), scorer.calibration("photograph")) == ("ratings", "background")
     plain = scorer_of(None)
@@ -74,16 +82,16 @@ def test_ratings_that_say_nothing_of_photographs_leave_them_to_the_background() 
     assert np.array_equal(scorer.match(QUERY, photographs, "photograph"), plain.match(QUERY, photographs, "photograph"))
 
 
-def test_only_features_order_in_another_way_than_similarities_do() -> None:
-    with_features = scorer_of(a_match(interaction=an_interaction(DIMENSION)))
+def test_only_features_may_rank_differently_from_similarities() -> None:
+    with_features = scorer_of(a_match(feature_model=a_feature_model(DIMENSION)))
     assert with_features.reorders("text")
     assert not with_features.reorders("photograph")
     assert not scorer_of(a_match()).reorders("text")
     assert not scorer_of(None).reorders("text")
 
 
-def test_many_at_once_equal_one_by_one() -> None:
-    scorer = scorer_of(a_match(interaction=an_interaction(DIMENSION)))
+def test_a_batch_equals_single_photographs() -> None:
+    scorer = scorer_of(a_match(feature_model=a_feature_model(DIMENSION)))
     photographs = strangers(200, DIMENSION, 7)
     together = scorer.match(QUERY, photographs, "text")
     assert together.dtype == np.float32
@@ -93,10 +101,10 @@ def test_many_at_once_equal_one_by_one() -> None:
         assert scorer.match(QUERY, photographs[row][None], "text")[0] == pytest.approx(together[row], abs=1e-5)
 
 
-def test_a_text_unlike_those_of_the_bank_is_left_to_the_cosine() -> None:
+def test_for_a_text_unlike_those_of_the_bank_only_the_cosine_counts() -> None:
     photographs = strangers(50, DIMENSION, 7)
     far, near, half = (
-        scorer_of(a_match(interaction=an_interaction(DIMENSION, reach=reach))).match(QUERY, photographs, "text")
+        scorer_of(a_match(feature_model=a_feature_model(DIMENSION, reach=reach))).match(QUERY, photographs, "text")
         for reach in ((2.0, 3.0), (-3.0, -2.0), (-100.0, 100.0))
     )
     assert far == pytest.approx(TEXTS(photographs @ QUERY), abs=1e-6)
@@ -104,24 +112,24 @@ def test_a_text_unlike_those_of_the_bank_is_left_to_the_cosine() -> None:
     assert ((half >= np.minimum(near, far) - 1e-6) & (half <= np.maximum(near, far) + 1e-6)).all()
 
 
-# -- in files ------------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------------
 
 
-def as_kept(bank: Bank) -> Bank:
-    return Bank(rounded(bank.vectors), bank.counts)
+def as_saved(bank: Bank) -> Bank:
+    return Bank(quantised(bank.vectors), bank.counts)
 
 
-def test_a_match_by_the_cosine_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_match_by_the_cosine_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     match = a_match(min_match=0.25)
     match.save(tmp_path / "anew")
     assert ScorerArtifact.load(tmp_path / "anew", "colours") == match
-    assert [file.name for file in (tmp_path / "anew").iterdir()] == [FACTS]
+    assert [file.name for file in (tmp_path / "anew").iterdir()] == [MATCH_JSON]
 
 
-def test_a_match_by_features_comes_back_as_it_was(tmp_path: Path) -> None:
-    interaction = an_interaction(DIMENSION)
-    interaction = replace(interaction, banks=tuple(map(as_kept, interaction.banks)))
-    match = a_match(interaction=interaction)
+def test_a_match_by_features_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
+    feature_model = a_feature_model(DIMENSION)
+    feature_model = replace(feature_model, banks=tuple(map(as_saved, feature_model.banks)))
+    match = a_match(feature_model=feature_model)
     match.save(tmp_path)
     back = ScorerArtifact.load(tmp_path, "colours")
     photographs = strangers(50, DIMENSION, 7)
@@ -131,25 +139,25 @@ def test_a_match_by_features_comes_back_as_it_was(tmp_path: Path) -> None:
     assert back.precision is not None
     assert np.array_equal(back.precision, np.eye(2 * len(FEATURES) + 1))
     assert (back.trained_on, back.figures) == (match.trained_on, match.figures)
-    assert {file.name for file in tmp_path.iterdir()} == {FACTS, ARRAYS}
+    assert {file.name for file in tmp_path.iterdir()} == {MATCH_JSON, MATCH_ARRAYS}
 
 
-def test_a_match_by_the_cosine_leaves_no_arrays_of_an_earlier_one(tmp_path: Path) -> None:
-    a_match(interaction=an_interaction(DIMENSION)).save(tmp_path)
+def test_saving_a_match_by_the_cosine_deletes_earlier_arrays(tmp_path: Path) -> None:
+    a_match(feature_model=a_feature_model(DIMENSION)).save(tmp_path)
     a_match().save(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == [FACTS]
-    assert ScorerArtifact.load(tmp_path, "colours").text.interaction is None
+    assert [file.name for file in tmp_path.iterdir()] == [MATCH_JSON]
+    assert ScorerArtifact.load(tmp_path, "colours").text.feature_model is None
 
 
 def edit(folder: Path, **changes: Any) -> None:
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    (folder / FACTS).write_text(json.dumps(facts | changes), encoding="utf-8")
+    facts = json.loads((folder / MATCH_JSON).read_text(encoding="utf-8"))
+    (folder / MATCH_JSON).write_text(json.dumps(facts | changes), encoding="utf-8")
 
 
 def without(folder: Path, name: str) -> None:
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    facts = json.loads((folder / MATCH_JSON).read_text(encoding="utf-8"))
     del facts[name]
-    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    (folder / MATCH_JSON).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def flip(file: Path, position: float) -> None:
@@ -163,15 +171,15 @@ def cut(file: Path) -> None:
 
 
 def saved(folder: Path, *, features: bool = True) -> Path:
-    a_match(interaction=an_interaction(DIMENSION) if features else None).save(folder)
+    a_match(feature_model=a_feature_model(DIMENSION) if features else None).save(folder)
     return folder
 
 
 def refusal(folder: Path) -> str:
-    """The sentence with which a match is refused; it always says which file and what to do."""
+    """The error of loading a match; it always says which file and what to do."""
     with pytest.raises(ModelError) as refused:
         ScorerArtifact.load(folder, "colours")
-    for part in (str(folder / FACTS), "smysl train scorer", "remove"):
+    for part in (str(folder / MATCH_JSON), "smysl train scorer", "remove"):
         assert part in refused.value.message
     return refused.value.message
 
@@ -180,12 +188,12 @@ def test_a_match_of_another_encoder_is_refused_with_both_names(tmp_path: Path) -
     saved(tmp_path)
     with pytest.raises(MismatchError) as refused:
         ScorerArtifact.load(tmp_path, "ours")
-    for part in ("colours", "ours", str(tmp_path / FACTS), "Fit it again", "remove it"):
+    for part in ("colours", "ours", str(tmp_path / MATCH_JSON), "Fit it again", "remove it"):
         assert part in refused.value.message
 
 
 @pytest.mark.parametrize("version", [1, 3, "2", None])
-def test_a_match_of_another_version_says_so(tmp_path: Path, version: object) -> None:
+def test_a_match_of_another_version_is_refused(tmp_path: Path, version: object) -> None:
     edit(saved(tmp_path), version=version)
     assert f"version {version}, this smysl reads 2" in refusal(tmp_path)
 
@@ -193,34 +201,34 @@ def test_a_match_of_another_version_says_so(tmp_path: Path, version: object) -> 
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda folder: (folder / ARRAYS).unlink(), "No such file"),
-        (lambda folder: cut(folder / ARRAYS), "is damaged or of another fit"),
-        (lambda folder: (folder / ARRAYS).write_bytes(b""), "is damaged or of another fit"),
-        (lambda folder: flip(folder / ARRAYS, 0.01), "is damaged or of another fit"),
-        (lambda folder: flip(folder / ARRAYS, 0.9), "is damaged or of another fit"),
+        (lambda folder: (folder / MATCH_ARRAYS).unlink(), "No such file"),
+        (lambda folder: cut(folder / MATCH_ARRAYS), "is damaged or of another fit"),
+        (lambda folder: (folder / MATCH_ARRAYS).write_bytes(b""), "is damaged or of another fit"),
+        (lambda folder: flip(folder / MATCH_ARRAYS, 0.01), "is damaged or of another fit"),
+        (lambda folder: flip(folder / MATCH_ARRAYS, 0.9), "is damaged or of another fit"),
         (lambda folder: edit(folder, features=["cosine"]), "other features than this version measures"),
         (lambda folder: edit(folder, features=sorted(FEATURES)), "other features than this version measures"),
-        (lambda folder: edit(folder, near=-3.0), "make no map"),
-        (lambda folder: edit(folder, intercept=float("nan")), "make no map"),
+        (lambda folder: edit(folder, near=-3.0), "is not valid"),
+        (lambda folder: edit(folder, intercept=float("nan")), "is not valid"),
         (lambda folder: edit(folder, checksum="0" * 32), "is damaged or of another fit"),
         (lambda folder: without(folder, "checksum"), "'checksum' is missing"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
+def test_damaged_files_are_refused(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
     damage(saved(tmp_path))
     assert says in refusal(tmp_path)
 
 
 def test_arrays_of_another_fit_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "one")
-    a_match(interaction=an_interaction(DIMENSION, seed=5)).save(tmp_path / "other")
-    (tmp_path / "other" / ARRAYS).replace(tmp_path / "one" / ARRAYS)
+    a_match(feature_model=a_feature_model(DIMENSION, seed=5)).save(tmp_path / "other")
+    (tmp_path / "other" / MATCH_ARRAYS).replace(tmp_path / "one" / MATCH_ARRAYS)
     assert "is damaged or of another fit" in refusal(tmp_path / "one")
 
 
-def with_weights(change: Callable[[Float64Array], Float64Array]) -> Interaction:
-    interaction = an_interaction(DIMENSION)
-    return replace(interaction, weights=change(interaction.weights))
+def with_weights(change: Callable[[Float64Array], Float64Array]) -> FeatureModel:
+    feature_model = a_feature_model(DIMENSION)
+    return replace(feature_model, weights=change(feature_model.weights))
 
 
 def spoilt(weights: Float64Array) -> Float64Array:
@@ -230,15 +238,15 @@ def spoilt(weights: Float64Array) -> Float64Array:
 
 
 @pytest.mark.parametrize(
-    ("interaction", "says"),
+    ("feature_model", "says"),
     [
         (with_weights(spoilt), "not finite"),
         (with_weights(lambda weights: weights[:-1]), "has the shape"),
-        (replace(an_interaction(DIMENSION), deviation=np.zeros(len(FEATURES))), "make no map"),
+        (replace(a_feature_model(DIMENSION), deviation=np.zeros(len(FEATURES))), "is not valid"),
     ],
 )
-def test_numbers_that_make_no_match_are_refused(tmp_path: Path, interaction: Interaction, says: str) -> None:
-    a_match(interaction=interaction).save(tmp_path)
+def test_an_invalid_feature_model_is_refused(tmp_path: Path, feature_model: FeatureModel, says: str) -> None:
+    a_match(feature_model=feature_model).save(tmp_path)
     assert says in refusal(tmp_path)
 
 
@@ -251,13 +259,13 @@ def test_numbers_that_make_no_match_are_refused(tmp_path: Path, interaction: Int
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["plain", "agreement", "photograph"])
-def test_a_map_that_does_not_rise_is_refused(tmp_path: Path, name: str, map_: object) -> None:
+def test_a_calibration_that_does_not_rise_is_refused(tmp_path: Path, name: str, map_: object) -> None:
     edit(saved(tmp_path, features=False), **{name: map_})
     assert "cannot be read" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("min_match", [-0.1, 1.5, float("nan"), "low", None])
-def test_a_cut_beyond_its_limits_is_refused(tmp_path: Path, min_match: object) -> None:
+def test_a_min_match_out_of_range_is_refused(tmp_path: Path, min_match: object) -> None:
     edit(saved(tmp_path, features=False), min_match=min_match)
     assert "cannot be read" in refusal(tmp_path)
 
@@ -265,30 +273,30 @@ def test_a_cut_beyond_its_limits_is_refused(tmp_path: Path, min_match: object) -
 @pytest.mark.parametrize(
     "name", ["version", "fingerprint", "plain", "agreement", "photograph", "features", "min_match", "trained_on"]
 )
-def test_a_fact_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
+def test_a_missing_key_is_named(tmp_path: Path, name: str) -> None:
     without(saved(tmp_path, features=False), name)
     assert f"{name!r} is missing" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"null", b'"text"', b"\xff\xfe", b"{}"])
-def test_a_broken_file_gets_a_sentence(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FACTS).write_bytes(content)
+def test_a_broken_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / MATCH_JSON).write_bytes(content)
     assert "cannot be read" in refusal(tmp_path)
 
 
 def test_the_first_folder_with_a_match_wins(tmp_path: Path) -> None:
-    assert artifact_of(ColourEncoder(), None, tmp_path) is None
+    assert find_artifact(ColourEncoder(), None, tmp_path) is None
     for name, cut_at in (("library", 0.1), ("model", 0.2)):
         a_match(min_match=cut_at).save(tmp_path / name)
     both = (tmp_path / "library", tmp_path / "model")
-    found = [artifact_of(ColourEncoder(), *folders) for folders in (both, both[::-1], (None, tmp_path, both[1]))]
+    found = [find_artifact(ColourEncoder(), *folders) for folders in (both, both[::-1], (None, tmp_path, both[1]))]
     assert [match and match.min_match for match in found] == [0.1, 0.2, 0.2]
 
 
 # -- without ratings -----------------------------------------------------------------------------------
 
 
-def test_a_sigmoid_model_says_its_own_probability_for_texts_only() -> None:
+def test_a_sigmoid_model_uses_its_own_probability_for_texts_only() -> None:
     scorer = scorer_of(None, sigmoid=(100.0, -10.0))
     assert (scorer.calibration("text"), scorer.calibration("photograph")) == ("sigmoid", "background")
     assert (scorer.min_match, scorer.trained_on) == (0.0, None)
@@ -296,7 +304,7 @@ def test_a_sigmoid_model_says_its_own_probability_for_texts_only() -> None:
     assert match == pytest.approx([0.5, 1 / (1 + np.exp(-5))], abs=1e-5)
 
 
-def test_against_the_background_three_deviations_out_is_even() -> None:
+def test_three_deviations_above_the_background_are_a_match_of_one_half() -> None:
     background = strangers(500, 64)
     scorer = Scorer(ColourEncoder(dimension=64), None, background)
     query = strangers(501, 64)[-1]
@@ -325,13 +333,13 @@ def test_a_library_of_equal_photographs_does_not_divide_by_zero() -> None:
     assert np.isfinite(matches).all()
 
 
-@pytest.mark.parametrize("artifact", [None, a_match(), a_match(interaction=an_interaction(DIMENSION))])
-def test_nothing_in_gives_nothing_out(artifact: ScorerArtifact | None) -> None:
+@pytest.mark.parametrize("artifact", [None, a_match(), a_match(feature_model=a_feature_model(DIMENSION))])
+def test_no_photographs_give_no_matches(artifact: ScorerArtifact | None) -> None:
     matches = scorer_of(artifact).match(QUERY, np.empty((0, DIMENSION), np.float32), "text")
     assert (matches.shape, matches.dtype) == ((0,), np.float32)
 
 
-def test_photographs_have_a_scale_of_their_own() -> None:
+def test_photograph_queries_have_their_own_calibration() -> None:
     photographs = at(ALL, QUERY)
     assert scorer_of(a_match()).match(QUERY, photographs, "photograph") == pytest.approx(PHOTOGRAPHS(ALL), abs=1e-5)
     plain = ScorerArtifact("colours", TextMatch(TEXTS, TEXTS), PHOTOGRAPHS)

@@ -14,7 +14,7 @@ from service.config import Settings
 from service.errors import LibraryError, NotFoundError, TooLargeError, UsageError
 from service.kinds.vote_cache import FILE
 from service.library import Library
-from service.match.scorer import artifact_of
+from service.match.scorer import find_artifact
 from service.search.classify import Classified, Unclassified, Upload
 from tests.service.by_kind import COLOURS, TEAL, sort_by_kind, speckled
 from tests.service.colours import ColourEncoder
@@ -32,7 +32,7 @@ def library(tmp_path: Path, sorted_photographs: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("service.encoder.library_encoders.load_encoder", lambda *asked, **options: encoder)
     # The built-in model, whose name the encoder bears, has a match of its own.
     monkeypatch.setattr(
-        "service.match.scorer.artifact_of", lambda encoder, library, model: artifact_of(encoder, library)
+        "service.match.scorer.find_artifact", lambda encoder, library, model: find_artifact(encoder, library)
     )
     with opened(tmp_path / "library") as library:
         index(library, sorted_photographs)

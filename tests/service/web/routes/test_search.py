@@ -17,7 +17,7 @@ from service.errors import SmyslError
 from service.search.query import MOST_K, Query
 from service.web.app import create_app
 from tests.service.conftest import Shelf
-from tests.service.matches import a_match, an_interaction
+from tests.service.matches import a_feature_model, a_match
 from tests.service.pictures import jpeg, picture
 from tests.service.web.client import client_of, error_message, photo_ids
 
@@ -172,7 +172,7 @@ def test_the_fitted_min_match_applies_unless_the_query_has_one(own_client: TestC
 
 def test_hits_and_score_give_the_same_match(own_client: TestClient, shelf: Shelf) -> None:
     model = own_client.get("/status").json()["model"]
-    a_match(model["fingerprint"], an_interaction(model["dimension"])).save(shelf.library)
+    a_match(model["fingerprint"], a_feature_model(model["dimension"])).save(shelf.library)
     answer = own_client.get("/search", params={"text": "a cat"}).json()
     matches = [hit["match"] for hit in answer["hits"]]
     assert matches == sorted(matches, reverse=True)
