@@ -1,9 +1,8 @@
-"""`smysl train encoder`: any open_clip model, fine-tuned on a person's own photographs and texts.
+"""`smysl train encoder`: fine-tunes an open_clip model on a person's own photographs and texts.
 
-Whole, or with the photograph's tower locked (LiT, Zhai et al. 2022): then every photograph is encoded once,
-as it is, and what remains to be trained is how texts are read. What an epoch draws depends on the seed and
-its number alone, and a checkpoint follows each epoch: an interrupted run goes on with the numbers that it
-would have had.
+Either both towers are trained, or the photograph tower is locked (LiT, Zhai et al. 2022): then every photograph is
+encoded once, and only the text tower is trained. The random draws of an epoch depend on the seed and the epoch's number
+only, and each epoch ends with a checkpoint, so an interrupted run resumes with the same numbers.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.retrieval import DEPTHS
 from service.compute.cores import usable_cores
 from service.compute.malloc import keep_memory
 from service.encoder.models import parse_name
 from service.encoder.open_clip_model import choose_device, fingerprint_of, load_network
+from service.types import Say
 from training.model_folder import check_model, stored_halves, write_model
 from training.pairs import PairedPhotograph, PairTable, describe_faults, split_photographs, without_unreadable
 from training.run_folder import RunFolder
-from training.trainer import Stage, Trainer, TrainerSettings, side_of, silent
-from training.validation import goodness
+from training.trainer import OpenStage, Trainer, TrainerSettings, decode_side, silent
+from training.validation import describe_recalls, selection_score
 
 if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Figures of the validation photographs after an epoch; epoch 0 is the base model and has no loss."""
+    """Figures on the validation photographs after an epoch; epoch 0 is the base model and has no loss."""
 
     epoch: int
     loss: float | None
@@ -39,7 +38,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class TrainedEncoder:
-    """All epochs of a run and the best of them; where that is 0, nothing was written."""
+    """All epochs of a run and the number of the best; where that is 0, nothing was written."""
 
     epochs: list[Epoch]
     best: int
@@ -57,19 +56,19 @@ def train_encoder(
     threads: int | None = None,
     timeout_s: float = 5.0,
     on_download: Callable[[DownloadProgress], None] | None = None,
-    stage: Stage = silent,
-    say: Callable[[str], None] = lambda sentence: None,
+    open_stage: OpenStage = silent,
+    say: Say = lambda sentence: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> TrainedEncoder:
     """Fine-tune the model `base` on a table and write the best epoch to `out` as a `local-dir` model.
 
-    An unfinished run of the same settings, pairs and base in `out` goes on from its last epoch, unless `fresh`.
+    An unfinished run in `out` with the same settings, pairs and base resumes after its last epoch, unless `fresh`.
     Nothing is written where no epoch is better than the base model on the validation photographs.
 
     Raises:
-        UsageError: `out` is something else or another run; the learning rate is too high.
+        UsageError: `out` has other content or another run, or the learning rate is too high.
         ModelError: the base does not load, or cannot be written.
-        DataError: too few photographs can be used.
+        DataError: there are too few usable photographs.
         BusyError: another process is training into `out`.
     """
     folder = RunFolder(out)
@@ -80,48 +79,43 @@ def train_encoder(
     name = parse_name(base)
     network, tokenizer, config = load_network(name.text, timeout_s=timeout_s, on_progress=on_download)
     threads = threads or usable_cores()
-    with stage("Checking photographs") as shown:
-        table = without_unreadable(table, side_of(network), threads, shown)
+    with open_stage("Checking photographs") as on_progress:
+        table = without_unreadable(table, decode_side(network), threads, on_progress)
     for line in describe_faults(table.faults):
         say(line)
     train, validation = split_photographs(table, settings.validation, settings.seed)
     fingerprint = fingerprint_of(network, tokenizer, config)
     halves = stored_halves(name.folder)
-    with folder.held():
-        state = folder.begin(_key(settings, fingerprint, train, validation), fresh=fresh)
-        trainer = Trainer(network, tokenizer, train, validation, settings, device, threads, stage)
+    with folder.locked():
+        state = folder.begin(_run_key(settings, fingerprint, train, validation), fresh=fresh)
+        trainer = Trainer(network, tokenizer, train, validation, settings, device, threads, open_stage)
         history = _run(trainer, folder, state, say, on_epoch)
         best = _best_of(history)
         if best:
             network.load_state_dict(folder.best(best), strict=False)
-            write_model(folder.inside / "model", network, tokenizer, config, halves)
-            written = check_model(folder.inside / "model", tokenizer, trainer.texts[:100])
-            facts = {"base": name.text, "base_fingerprint": fingerprint, "fingerprint": written}
-            facts |= _facts(settings, table, train, validation, history, best)
-            folder.publish(folder.inside / "model", facts)
+            model = folder.work / "model"
+            write_model(model, network, tokenizer, config, halves)
+            written = check_model(model, tokenizer, trainer.texts[:100])
+            report = {"base": name.text, "base_fingerprint": fingerprint, "fingerprint": written}
+            folder.publish(model, report | _run_report(settings, table, train, validation, history, best))
     folder.close()
     return TrainedEncoder(history, best, folder.out)
 
 
 def describe_epoch(epoch: Epoch) -> str:
     """An epoch in one line."""
-    ways = {"t2i": "text to photograph", "i2t": "photograph to text"}
-    found = []
-    for way, words in ways.items():
-        shares = " / ".join(format(epoch.figures[f"{way}_r{depth}"], ".1f") for depth in DEPTHS)
-        found.append(f"{words} {shares}")
     note = "the base model; recall at 1 / 5 / 10 in percent" if epoch.loss is None else f"loss {epoch.loss:.3f}"
-    return f"epoch {epoch.epoch}: {', '.join(found)} ({note})"
+    return f"epoch {epoch.epoch}: {describe_recalls(epoch.figures)} ({note})"
 
 
 def describe_outcome(outcome: TrainedEncoder) -> str:
-    """What came of a run, and what to do next."""
+    """The outcome of a run, and what to do next."""
     if outcome.best == 0:
         return (
             "No epoch was better than the base model, so nothing was written. More pairs, a smaller --rate or "
             "--lock photographs may help."
         )
-    before, after = (goodness(outcome.epochs[number].figures)[0] for number in (0, outcome.best))
+    before, after = (selection_score(outcome.epochs[number].figures)[0] for number in (0, outcome.best))
     return (
         f"Epoch {outcome.best} was the best: a mean recall at 5 of {after:.1f} % instead of {before:.1f} %.\n"
         f"Use it with: smysl index --model local-dir:{outcome.folder}"
@@ -132,17 +126,17 @@ def _run(
     trainer: Trainer,
     folder: RunFolder,
     state: dict[str, Any] | None,
-    say: Callable[[str], None],
+    say: Say,
     on_epoch: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Run the epochs that are not done yet, with a checkpoint after each; all epochs."""
+    """Run the remaining epochs, with a checkpoint after each, and return all epochs."""
     if state is None:
         history = [Epoch(0, None, trainer.measure())]
     else:
         trainer.network.load_state_dict(state["network"], strict=False)
         trainer.optimizer.load_state_dict(state["optimizer"])
         history = [Epoch(**each) for each in state["history"]]
-        say(f"Going on after epoch {history[-1].epoch} of {trainer.settings.epochs}.")
+        say(f"Resuming after epoch {history[-1].epoch} of {trainer.settings.epochs}.")
     for epoch in history:
         on_epoch(epoch)
     while len(history) <= trainer.settings.epochs:
@@ -158,28 +152,28 @@ def _run(
                 "history": [asdict(each) for each in history],
             }
         )
-        folder.forget_all_but(best)
+        folder.remove_other_bests(best)
         on_epoch(history[-1])
     return history
 
 
 def _best_of(history: list[Epoch]) -> int:
-    """The number of the best epoch, the earliest of equals."""
-    return max(history, key=lambda each: (goodness(each.figures), -each.epoch)).epoch
+    """The number of the best epoch; of equal ones, the earliest."""
+    return max(history, key=lambda each: (selection_score(each.figures), -each.epoch)).epoch
 
 
-def _key(
+def _run_key(
     settings: TrainerSettings, fingerprint: str, train: list[PairedPhotograph], validation: list[PairedPhotograph]
 ) -> dict[str, Any]:
-    """What makes two runs the same one."""
+    """What identifies a run: one with the same key can be resumed."""
     import xxhash
 
-    pairs = [[[each.name, *each.texts] for each in side] for side in (train, validation)]
+    pairs = [[[each.name, *each.texts] for each in split] for split in (train, validation)]
     digest = xxhash.xxh3_128_hexdigest(repr(pairs).encode())
     return {**asdict(settings), "rate": settings.peak_rate, "base": fingerprint, "pairs": digest}
 
 
-def _facts(
+def _run_report(
     settings: TrainerSettings,
     table: PairTable,
     train: list[PairedPhotograph],
@@ -187,10 +181,10 @@ def _facts(
     history: list[Epoch],
     best: int,
 ) -> dict[str, Any]:
-    """What `training.json` says of a run."""
+    """Settings, counts and figures of a run for `training.json`."""
     counts = {
-        name: {"photographs": len(side), "texts": sum(len(each.texts) for each in side)}
-        for name, side in (("train", train), ("validation", validation))
+        name: {"photographs": len(split), "texts": sum(len(each.texts) for each in split)}
+        for name, split in (("train", train), ("validation", validation))
     }
     return {
         "settings": asdict(settings) | {"rate": settings.peak_rate},

@@ -1,4 +1,4 @@
-"""Writing a trained network as an open_clip folder that `local-dir:` loads without a network, wherever it lies."""
+"""Writes a trained network as an open_clip folder, which `local-dir:` loads offline and from any path."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.encoder.open_clip_model import fingerprint_of, load_network, preprocessing_of
 from service.errors import ModelError
+from service.store.atomic import replacing, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 HERE = "."
-"""Stands in the configuration for the folder that it lies in; `service/encoder/encoder.py` makes it absolute."""
+"""The configuration's own folder, in the configuration; `service/encoder/open_clip_model.py` makes it absolute."""
 
 
 def write_model(folder: Path, network: Any, tokenizer: Any, config: dict[str, Any], halves: frozenset[str]) -> None:
-    """Write configuration, weights, tokenizer and, for a text tower of transformers, its configuration.
+    """Write weights, tokenizer, configuration and, for a text tower from transformers, its configuration.
 
-    `config` is the base model's `model_cfg`; `halves` names the weights to be stored in half precision.
+    `config` is the base model's `model_cfg`; `halves` are the names of weights to store in half precision. The
+    configuration comes last, without which the folder is not a model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = copy.deepcopy(config)
@@ -36,15 +38,15 @@ def write_model(folder: Path, network: Any, tokenizer: Any, config: dict[str, An
         tokenizer.save_pretrained(folder)
         text["hf_tokenizer_name"] = HERE
     preprocessing = asdict(preprocessing_of(network))
-    # The photograph's tower says its size itself.
+    # The photograph tower knows its own input size.
     del preprocessing["size"]
     content = {"model_cfg": config, "preprocess_cfg": preprocessing}
-    (folder / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     _write_weights(folder / WEIGHTS, network, halves)
+    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
 
 
 def stored_halves(folder: Path | None) -> frozenset[str]:
-    """The names of the weights that a model's folder stores in half precision; none where there is no such file."""
+    """The names of the weights that a model's folder stores in half precision; none for a model without a folder."""
     from safetensors import safe_open
 
     if folder is None or not (folder / WEIGHTS).is_file():
@@ -54,16 +56,16 @@ def stored_halves(folder: Path | None) -> frozenset[str]:
 
 
 def check_model(folder: Path, tokenizer: Any, texts: Sequence[str]) -> str:
-    """Load what was written and compare how it reads `texts`; its fingerprint.
+    """Load the written model, check that it tokenizes `texts` as before, and return its fingerprint.
 
-    Raises ModelError where the folder would not be the model that was trained.
+    Raises ModelError where it does not load or tokenizes differently.
     """
     network, read_back, config = load_network(f"local-dir:{folder}")
     before: torch.Tensor = tokenizer(list(texts))
     after: torch.Tensor = read_back(list(texts))
     if before.shape != after.shape or bool((before != after).any()):
         raise ModelError(
-            "The tokenizer of the base model cannot be written so that it reads texts as before; choose another base."
+            "The base model's tokenizer reads texts differently after it was written to a file; choose another base."
         )
     return fingerprint_of(network, read_back, config)
 
@@ -72,11 +74,12 @@ def _write_weights(file: Path, network: Any, halves: frozenset[str]) -> None:
     import torch
     from safetensors.torch import save_file
 
-    # Cloned, because weights that two layers share are one piece of memory, which safetensors refuses.
+    # Copied, because safetensors refuses weights that two layers share.
     tensors = {
         name: tensor.detach().cpu().to(torch.float16 if name in halves else tensor.dtype, copy=True).contiguous()
         for name, tensor in network.state_dict().items()
     }
-    save_file(tensors, file, metadata={"format": "pt"})
-    # safetensors writes for the owner alone; the folder is read by whoever runs the service.
-    file.chmod(0o644)
+    with replacing(file) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+        # safetensors makes the file readable by its owner only, but the service may run as another user.
+        temporary.chmod(0o644)

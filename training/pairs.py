@@ -1,7 +1,7 @@
-"""The table of photographs and texts that a person trains an encoder on, checked on the way in.
+"""Reads the table of photographs and texts that an encoder is fine-tuned on.
 
-A few bad rows are left out and named; what makes the rest of the table unsure (no such column, quotes that do
-not close, another encoding) is an error.
+Rows with a fault are left out and reported; what puts the rest of the table in doubt (a missing column, an unclosed
+quote, another encoding) is an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TRAIN = "train"
 VALIDATION = "validation"
 FEWEST = 2
-"""Photographs on either side: one alone has no wrong answers."""
+"""Photographs in each split at least; one alone has no wrong answers."""
 
 _NEEDED = ("image", "text")
 _NO_SPLIT = "an empty cell"
@@ -34,9 +34,10 @@ _NO_SPLIT = "an empty cell"
 
 @dataclass(frozen=True, slots=True)
 class PairedPhotograph:
-    """A photograph with its texts in the order of the table; `row` is its first (the header is row 1).
+    """A photograph with its texts in the order of the table.
 
-    `split` is "train", "validation" or, in a table without that column, empty.
+    `row` is its first row (the header is row 1). `split` is "train", "validation" or, in a table without that column,
+    empty.
     """
 
     name: str
@@ -48,7 +49,7 @@ class PairedPhotograph:
 
 @dataclass(frozen=True, slots=True)
 class PairTable:
-    """The photographs of a table that can be used, and a sentence for every row that cannot."""
+    """The usable photographs of a table, and a sentence about each row with a fault."""
 
     file: Path
     photographs: tuple[PairedPhotograph, ...]
@@ -66,13 +67,15 @@ class _PairRow:
 def read_pair_table(file: Path, images: Path) -> PairTable:
     """Read a UTF-8 table with the columns `image`, `text` and perhaps `split`, separated by tabs, quoted as RFC 4180.
 
-    `image` is a path relative to the folder `images`. Photographs are looked for, not opened. Raises
-    NotFoundError for a missing file or folder, DataError for a table that cannot be read as one, or none of
-    whose rows can be used.
+    `image` is a path relative to the folder `images`. Photographs must exist but are not opened.
+
+    Raises:
+        NotFoundError: the file or the folder is missing.
+        DataError: the file is not such a table, or has no usable row.
     """
-    for place, kind in ((file, "file"), (images, "folder")):
-        if not (place.is_dir() if kind == "folder" else place.is_file()):
-            raise NotFoundError(f"There is no {kind} {place}. Check the spelling.")
+    for path, kind in ((file, "file"), (images, "folder")):
+        if not (path.is_dir() if kind == "folder" else path.is_file()):
+            raise NotFoundError(f"There is no {kind} {path}. Check the spelling.")
     faults: list[str] = []
     found: dict[str, PairedPhotograph] = {}
     for row in _rows(file, faults):
@@ -88,7 +91,7 @@ def read_pair_table(file: Path, images: Path) -> PairTable:
 
 
 def without_unreadable(table: PairTable, side: int, threads: int, on_progress: OnProgress) -> PairTable:
-    """Open every photograph once and leave those out that cannot be read, better now than after an hour.
+    """Decode every photograph once and leave out those that cannot be read, rather than fail after an hour.
 
     `side` is as for `read_photographs`. Raises DataError where none is left.
     """
@@ -118,17 +121,17 @@ def split_photographs(
 ) -> tuple[list[PairedPhotograph], list[PairedPhotograph]]:
     """The photographs to train on and those to validate on, in the order of the table.
 
-    As the column `split` says; without it, `share` of the photographs (not of the rows) is drawn with the
-    seed. Raises DataError where either side has fewer than two photographs.
+    The column `split` decides; without it, a `share` of the photographs (not of the rows) is drawn for validation.
+    Raises DataError where either split has fewer than two photographs.
     """
     photographs = table.photographs
     if any(photograph.split for photograph in photographs):
-        sides = {name: [each for each in photographs if each.split == name] for name in (TRAIN, VALIDATION)}
-        for name, members in sides.items():
+        splits = {name: [each for each in photographs if each.split == name] for name in (TRAIN, VALIDATION)}
+        for name, members in splits.items():
             if len(members) < FEWEST:
                 has = f"only one photograph of split {name}" if members else f"no photograph of split {name}"
                 raise DataError(f"{table.file}, column split: there is {has}; at least {FEWEST} are needed.")
-        return sides[TRAIN], sides[VALIDATION]
+        return splits[TRAIN], splits[VALIDATION]
     if len(photographs) < 2 * FEWEST:
         raise DataError(
             f"{table.file} has {len(photographs):,} usable photograph{'' if len(photographs) == 1 else 's'}; at least "
@@ -137,13 +140,13 @@ def split_photographs(
     taken = min(max(round(share * len(photographs)), FEWEST), len(photographs) - FEWEST)
     drawn = set(np.random.default_rng(seed).permutation(len(photographs))[:taken].tolist())
     return (
-        [each for place, each in enumerate(photographs) if place not in drawn],
-        [each for place, each in enumerate(photographs) if place in drawn],
+        [each for index, each in enumerate(photographs) if index not in drawn],
+        [each for index, each in enumerate(photographs) if index in drawn],
     )
 
 
 def describe_faults(faults: Sequence[str], most: int = 5) -> list[str]:
-    """Lines that name the first rows that were left out and count the others."""
+    """Lines that name the first rows left out and count the others."""
     lines = [f"Left out: {fault}" for fault in faults[:most]]
     if (more := len(faults) - most) > 0:
         lines.append(f"Left out: {more:,} more row{'s' if more > 1 else ''}.")
@@ -151,9 +154,9 @@ def describe_faults(faults: Sequence[str], most: int = 5) -> list[str]:
 
 
 def read_photographs(batches: Sequence[Sequence[Path]], side: int, threads: int) -> Iterator[list[Image.Image]]:
-    """Decoded RGB photographs, a batch at a time; the next batch is decoded while the caller works on one.
+    """Decoded RGB photographs, batch by batch; the next batch is decoded while the caller works on one.
 
-    `side` is the pixels that the shorter side must keep. Raises PhotographError that names the file.
+    `side` is the least length of the shorter side in pixels. Raises PhotographError that names the file.
     """
 
     def decode(path: Path) -> Image.Image:
@@ -170,7 +173,7 @@ def read_photographs(batches: Sequence[Sequence[Path]], side: int, threads: int)
 
 
 def _rows(file: Path, faults: list[str]) -> Iterator[_PairRow]:
-    """The rows of the table; those of another length than the header's go to the faults."""
+    """The rows of the table; those with another number of cells than the header are added to `faults`."""
     number = 0
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -193,7 +196,7 @@ def _rows(file: Path, faults: list[str]) -> Iterator[_PairRow]:
 
 
 def _split_of(named: dict[str, str]) -> str:
-    # A table without the column and a cell that is empty are two things.
+    # A missing column is allowed, an empty cell is a fault.
     return named.get("split", "").strip() or (_NO_SPLIT if "split" in named else "")
 
 
@@ -208,7 +211,7 @@ def _check_header(file: Path, header: list[str]) -> None:
 
 
 def _fault(row: _PairRow, name: str, images: Path, earlier: PairedPhotograph | None) -> str | None:
-    """The column of a row and what is wrong with it, or None."""
+    """The column with a fault and what is wrong, or None."""
     outside = bool(name) and (Path(name).is_absolute() or Path(name).parts[0] == "..")
     checks = (
         (bool(name), "image: the cell is empty."),
@@ -218,7 +221,7 @@ def _fault(row: _PairRow, name: str, images: Path, earlier: PairedPhotograph | N
             row.split in ("", TRAIN, VALIDATION),
             f"split: {row.split if row.split == _NO_SPLIT else repr(row.split)} is neither {TRAIN} nor {VALIDATION}.",
         ),
-        (earlier is None or earlier.split == row.split, f"split: {name!r} stands in the other split already."),
+        (earlier is None or earlier.split == row.split, f"split: {name!r} is already in the other split."),
         (outside or (images / name).is_file(), f"image: there is no photograph {row.image!r} in {images}."),
     )
     return next((sentence for right, sentence in checks if not right), None)
@@ -226,6 +229,6 @@ def _fault(row: _PairRow, name: str, images: Path, earlier: PairedPhotograph | N
 
 def _usable(table: PairTable) -> PairTable:
     if not table.photographs:
-        first = f"; the first fault: {table.faults[0]}" if table.faults else ": there is nothing under its header."
-        raise DataError(f"{table.file} has no row that can be used{first}")
+        first = f"; the first fault: {table.faults[0]}" if table.faults else ": there is nothing below its header."
+        raise DataError(f"{table.file} has no usable row{first}")
     return table

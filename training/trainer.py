@@ -1,7 +1,7 @@
-"""One training run of an encoder: its loss, its batches, its optimizer, its epochs.
+"""The training loop of fine-tuning: loss, batches, optimizer, epochs.
 
-The network stays in evaluation mode throughout, so that the statistics of batch normalisation are those of
-the base model and nothing is random but the batches and the crops.
+The network stays in evaluation mode throughout, so that batch normalisation keeps the base model's statistics and only
+the batches and the crops are random.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 LOCKS = ("none", "photographs")
 RATES = {"none": 1e-5, "photographs": 5e-5}
-"""The peak learning rate where none is given, by what is locked."""
+"""The default peak learning rate, by what is locked."""
 CROP = (0.6, 1.0)
-"""Share of a photograph's area that a random crop keeps."""
+"""Share of a photograph's area in a random crop, least and most."""
 ENCODED_AT_ONCE = 32
 LARGEST_SCALE = math.log(100)
-"""Where CLIP stops its logit scale; models of the sigmoid loss go beyond."""
+"""CLIP's limit on its log logit scale; models with the sigmoid loss exceed it."""
 LARGEST_GRADIENT = 1.0
 
-Stage = Callable[[str], AbstractContextManager[OnProgress]]
-"""Opens a stretch of work by its name; what it gives is called with the steps done and the steps in all."""
+OpenStage = Callable[[str], AbstractContextManager[OnProgress]]
+"""Opens a progress display for the stage of work that it is given the name of."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainerSettings:
-    """What can be chosen; `rate` 0 stands for the usual one. Raises UsageError for what cannot be."""
+    """The options of a run; `rate` 0 stands for the default. Raises UsageError for an invalid value."""
 
     lock: str = "none"
     epochs: int = 5
@@ -55,14 +55,17 @@ class TrainerSettings:
         rules = (
             (self.lock in LOCKS, f"--lock is {self.lock!r}; it can be {' or '.join(LOCKS)}."),
             (self.epochs >= 1, f"--epochs is {self.epochs}; at least 1 is needed."),
-            (self.batch >= 2, f"--batch is {self.batch}; a batch needs at least 2 pairs, or nothing in it is wrong."),
-            (0 <= self.rate < 1, f"--rate is {self.rate}; it lies between 0 and 1, 0 being the usual one."),
-            (0 <= self.weight_decay < 1, f"--weight-decay is {self.weight_decay}; it lies between 0 and 1."),
-            (0 < self.validation < 1, f"--validation is {self.validation}; it lies between 0 and 1."),
+            (self.batch >= 2, f"--batch is {self.batch}; a batch needs at least 2 pairs to have wrong answers."),
+            (
+                0 <= self.rate < 1,
+                f"--rate is {self.rate}; it must be at least 0 and below 1, and 0 is the default rate.",
+            ),
+            (0 <= self.weight_decay < 1, f"--weight-decay is {self.weight_decay}; it must be at least 0 and below 1."),
+            (0 < self.validation < 1, f"--validation is {self.validation}; it must be between 0 and 1."),
             (self.seed >= 0, f"--seed is {self.seed}; it cannot be negative."),
         )
-        for kept, sentence in rules:
-            if not kept:
+        for valid, sentence in rules:
+            if not valid:
                 raise UsageError(sentence)
 
     @property
@@ -73,7 +76,7 @@ class TrainerSettings:
 
 @contextmanager
 def silent(_: str) -> Iterator[OnProgress]:
-    """A stage that shows nothing."""
+    """Show no progress."""
     yield lambda done, total: None
 
 
@@ -82,12 +85,12 @@ def pair_loss(
     texts: torch.Tensor,
     scale: torch.Tensor,
     bias: torch.Tensor | None,
-    excused: torch.Tensor,
+    ignored: torch.Tensor,
 ) -> torch.Tensor:
-    """The loss of CLIP or, with a `bias`, of SigLIP over pairs in order, as open_clip's `ClipLoss` and `SigLipLoss`.
+    """The loss of CLIP or, with a `bias`, of SigLIP, as open_clip's `ClipLoss` and `SigLipLoss`.
 
-    `photographs` and `texts` are (n, d) and normalised. With one difference: the pairs of `excused` (n, n),
-    bool, photograph by text, count neither as right nor as wrong.
+    `photographs` and `texts` (n, d) are unit vectors, pair by pair. Unlike in open_clip, photographs (rows) and texts
+    (columns) marked in `ignored`, bool (n, n), count as neither right nor wrong answers for each other.
     """
     import torch
     from torch.nn import functional
@@ -95,7 +98,7 @@ def pair_loss(
     logits = scale * photographs @ texts.T
     if bias is not None:
         logits = logits + bias
-    logits = logits.masked_fill(excused, -torch.inf)
+    logits = logits.masked_fill(ignored, -torch.inf)
     if bias is not None:
         signs = 2 * torch.eye(len(logits), device=logits.device) - 1
         return -functional.logsigmoid(signs * logits).sum() / len(logits)
@@ -104,18 +107,18 @@ def pair_loss(
 
 
 def draw_epoch(texts_of: Sequence[Sequence[int]], batch: int, seed: int, epoch: int) -> list[list[tuple[int, int]]]:
-    """(photograph, text) pairs of one epoch in batches, no photograph twice in a batch.
+    """Batches of (photograph, text) pairs for one epoch, no photograph twice in a batch.
 
-    What photographs with many texts leave over makes batches of a few pairs, which would move the weights as
-    far as a whole one; they are left out, and the next epoch draws others.
+    Batches below a quarter of the full size, left over from photographs with many texts, are dropped, because they
+    would move the weights as far as a full one; the next epoch draws others.
     """
-    drawn = epoch_batches(texts_of, batch, int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
-    enough = min(batch, len(texts_of)) / 4
-    return [pairs for pairs in drawn if len(pairs) >= enough] or drawn
+    batches = epoch_batches(texts_of, batch, int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+    least = min(batch, len(texts_of)) / 4
+    return [pairs for pairs in batches if len(pairs) >= least] or batches
 
 
 class Trainer:
-    """The network with its optimizer, its pairs, and the vectors of photographs where they do not change."""
+    """A network with its optimizer, its pairs and, where the photograph tower is locked, the photographs' vectors."""
 
     def __init__(
         self,
@@ -126,12 +129,12 @@ class Trainer:
         settings: TrainerSettings,
         device: str,
         threads: int,
-        stage: Stage,
+        open_stage: OpenStage,
     ) -> None:
         import torch
         from open_clip.transform import AugmentationCfg, image_transform_v2
 
-        self.settings, self.device, self.threads, self.stage = settings, device, threads, stage
+        self.settings, self.device, self.threads, self.open_stage = settings, device, threads, open_stage
         self.train, self.validation = train, validation
         self.texts = list(dict.fromkeys(text for each in (*train, *validation) for text in each.texts))
         row_of = {text: row for row, text in enumerate(self.texts)}
@@ -145,7 +148,7 @@ class Trainer:
         self.optimizer = _optimizer(network, settings)
         self.largest_scale = max(LARGEST_SCALE, float(network.logit_scale.detach()))
         preprocessing = preprocessing_of(network)
-        self.side = side_of(network)
+        self.side = decode_side(network)
         self.prepare = image_transform_v2(preprocessing, is_train=False)
         self.crop = image_transform_v2(preprocessing, is_train=True, aug_cfg=AugmentationCfg(scale=CROP))
         self.vectors: torch.Tensor | None = None
@@ -162,7 +165,7 @@ class Trainer:
         batches = draw_epoch(self.texts_of, settings.batch, settings.seed, epoch)
         steps = settings.epochs * len(batches)
         losses = []
-        with self.stage(f"Epoch {epoch} of {settings.epochs}") as shown, torch.random.fork_rng():
+        with self.open_stage(f"Epoch {epoch} of {settings.epochs}") as on_progress, torch.random.fork_rng():
             torch.manual_seed(settings.seed * 100_003 + epoch)
             for done, (pairs, photographs) in enumerate(zip(batches, self._vectors_of(batches), strict=True)):
                 for group in self.optimizer.param_groups:
@@ -170,28 +173,28 @@ class Trainer:
                 losses.append(self._step(pairs, photographs))
                 if not math.isfinite(losses[-1]):
                     raise UsageError(
-                        f"The loss is no number any more in epoch {epoch}: --rate {settings.peak_rate:g} is too high. "
+                        f"The loss is no longer a number in epoch {epoch}: --rate {settings.peak_rate:g} is too high. "
                         "Choose a smaller one and start over with --fresh."
                     )
-                shown(done + 1, len(batches))
+                on_progress(done + 1, len(batches))
         return sum(losses) / len(losses)
 
     def measure(self) -> dict[str, float]:
-        """Recalls of the validation photographs and their texts as the network stands."""
+        """Recalls of the current network on the validation photographs and their texts."""
         rows = sorted({row for rows in self.validation_texts_of for row in rows})
-        place = {row: at for at, row in enumerate(rows)}
-        texts_of = [[place[row] for row in own] for own in self.validation_texts_of]
+        index = {row: number for number, row in enumerate(rows)}
+        texts_of = [[index[row] for row in own] for own in self.validation_texts_of]
         photographs = self.validation_vectors
         if photographs is None:
             photographs = self._encode(self.validation, "Validating")
         return recalls(self._encode_texts(rows), photographs.cpu().numpy(), texts_of)
 
     def trained(self) -> dict[str, torch.Tensor]:
-        """The weights that training moves, by name."""
+        """The trainable weights, by name."""
         return {name: value.detach() for name, value in self.network.named_parameters() if value.requires_grad}
 
     def _vectors_of(self, batches: list[list[tuple[int, int]]]) -> Iterator[torch.Tensor]:
-        """Unit vectors of the photographs of each batch: read from the table, or made anew from random crops."""
+        """Unit vectors of each batch's photographs: precomputed, or encoded from new random crops."""
         import torch
 
         if self.vectors is not None:
@@ -210,10 +213,10 @@ class Trainer:
         tokens = trim_tokens(network, self.tokens[[text for _, text in pairs]]).to(self.device)
         texts = torch.nn.functional.normalize(text_tower_of(network)(tokens), dim=-1)
         own = [set(self.texts_of[photograph]) for photograph, _ in pairs]
-        excused = torch.tensor([[text in texts_here for _, text in pairs] for texts_here in own], device=self.device)
-        excused.fill_diagonal_(False)
+        ignored = torch.tensor([[text in texts_here for _, text in pairs] for texts_here in own], device=self.device)
+        ignored.fill_diagonal_(False)
         bias = getattr(network, "logit_bias", None)
-        loss = pair_loss(photographs, texts, network.logit_scale.exp(), bias, excused)
+        loss = pair_loss(photographs, texts, network.logit_scale.exp(), bias, ignored)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(
@@ -224,17 +227,17 @@ class Trainer:
             network.logit_scale.clamp_(max=self.largest_scale)
         return float(loss.detach())
 
-    def _encode(self, photographs: list[PairedPhotograph], what: str) -> torch.Tensor:
+    def _encode(self, photographs: list[PairedPhotograph], stage: str) -> torch.Tensor:
         """Unit vectors (n, d) of photographs as they are."""
         import torch
 
         paths = [each.path for each in photographs]
         groups = [paths[at : at + ENCODED_AT_ONCE] for at in range(0, len(paths), ENCODED_AT_ONCE)]
         parts: list[torch.Tensor] = []
-        with self.stage(what) as shown, torch.no_grad():
+        with self.open_stage(stage) as on_progress, torch.no_grad():
             for images in read_photographs(groups, self.side, self.threads):
                 parts.append(self._encode_prepared(torch.stack([self.prepare(image) for image in images])))
-                shown(min(len(parts) * ENCODED_AT_ONCE, len(paths)), len(paths))
+                on_progress(min(len(parts) * ENCODED_AT_ONCE, len(paths)), len(paths))
         return torch.cat(parts)
 
     def _encode_prepared(self, prepared: torch.Tensor) -> torch.Tensor:
@@ -258,23 +261,23 @@ class Trainer:
 
 
 def _optimizer(network: Any, settings: TrainerSettings) -> torch.optim.Optimizer:
-    """AdamW that lets no norm, bias or scale decay, and no embedding: words the pairs lack would fade."""
+    """AdamW without weight decay on norms, biases, scales, and embeddings, where unused words would fade."""
     import torch
 
     embeddings = [module for module in network.modules() if isinstance(module, torch.nn.Embedding)]
-    spared = {id(module.weight) for module in embeddings}
+    embedding_ids = {id(module.weight) for module in embeddings}
     listed = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()
     decayed: list[torch.nn.Parameter] = []
-    kept: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, weight in network.named_parameters():
         if weight.requires_grad:
-            spare = weight.ndim < 2 or id(weight) in spared or name in listed or name.endswith("positional_embedding")
-            (kept if spare else decayed).append(weight)
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+            exempt = weight.ndim < 2 or id(weight) in embedding_ids or name in listed
+            (others if exempt or name.endswith("positional_embedding") else decayed).append(weight)
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.peak_rate, betas=(0.9, 0.98))
 
 
-def side_of(network: Any) -> int:
-    """Pixels of a photograph's shorter side worth decoding: twice the tower's, as the service does."""
+def decode_side(network: Any) -> int:
+    """Least length of a decoded photograph's shorter side in pixels: twice the tower's side, as in the service."""
     size = preprocessing_of(network).size
     return 2 * (size if isinstance(size, int) else max(size))

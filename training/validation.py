@@ -1,8 +1,7 @@
-"""How well an encoder in training finds what it has not seen.
+"""Retrieval figures of an encoder in training on validation photographs.
 
-The figures are those of `eval.retrieval` with one difference: a text that stands beside several photographs
-("our cat") is one text, and each of its photographs is a right answer. Where no text stands beside two, they
-are the same.
+They are those of `eval.retrieval`, except that a text which several photographs share ("our cat") counts as one text,
+with each of its photographs a right answer. Where no text is shared, the figures are the same.
 """
 
 from __future__ import annotations
@@ -20,33 +19,44 @@ def recalls(
 ) -> dict[str, float]:
     """`t2i_r1`, `t2i_r5`, `t2i_r10`, `i2t_r1`, `i2t_r5`, `i2t_r10` in percent.
 
-    `text_vectors` (n, d), no text twice, and `photo_vectors` (m, d) are unit vectors; `texts_of` has the rows
-    of each photograph's texts.
+    `text_vectors` (n, d), of distinct texts, and `photo_vectors` (m, d) are unit vectors; `texts_of` has the rows of
+    each photograph's texts.
     """
     photographs_of: list[list[int]] = [[] for _ in text_vectors]
     for photograph, texts in enumerate(texts_of):
         for text in texts:
             photographs_of[text].append(photograph)
-    found = {
+    ranks_of = {
         "t2i": _wrong_before_right(text_vectors, photo_vectors, photographs_of),
         "i2t": _wrong_before_right(photo_vectors, text_vectors, texts_of),
     }
-    return {f"{way}_r{depth}": 100 * float(np.mean(ranks < depth)) for way, ranks in found.items() for depth in DEPTHS}
+    return {
+        f"{way}_r{depth}": 100 * float(np.mean(ranks < depth)) for way, ranks in ranks_of.items() for depth in DEPTHS
+    }
 
 
-def goodness(figures: dict[str, float]) -> tuple[float, float]:
-    """What makes one epoch better than another: the mean R@5 of both ways, and where it is equal that of R@1."""
+def selection_score(figures: dict[str, float]) -> tuple[float, float]:
+    """Epochs are ranked by the mean R@5 of both directions, and equal ones by the mean R@1."""
     return (figures["t2i_r5"] + figures["i2t_r5"]) / 2, (figures["t2i_r1"] + figures["i2t_r1"]) / 2
 
 
+def describe_recalls(figures: dict[str, float]) -> str:
+    """The recalls of both directions in words, in percent."""
+    directions = {"t2i": "text to photograph", "i2t": "photograph to text"}
+    return ", ".join(
+        f"{words} {' / '.join(format(figures[f'{direction}_r{depth}'], '.1f') for depth in DEPTHS)}"
+        for direction, words in directions.items()
+    )
+
+
 def _wrong_before_right(queries: Float32Array, answers: Float32Array, right_of: Sequence[Sequence[int]]) -> Int64Array:
-    """How many wrong answers are at least as similar to each query as its best right one."""
+    """For each query, how many wrong answers are at least as similar as its best right one."""
     ranks = np.empty(len(queries), dtype=np.int64)
     for first in range(0, len(queries), CHUNK):
         similarity = queries[first : first + CHUNK] @ answers.T
         right = np.zeros(similarity.shape, dtype=bool)
-        for row, places in enumerate(right_of[first : first + CHUNK]):
-            right[row, list(places)] = True
+        for row, columns in enumerate(right_of[first : first + CHUNK]):
+            right[row, list(columns)] = True
         best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
         ranks[first : first + len(similarity)] = ((similarity >= best) & ~right).sum(axis=1)
     return ranks

@@ -119,7 +119,7 @@ def encoder(
                 threads=machine.decode_threads,
                 timeout_s=machine.hub_timeout_s,
                 on_download=on_download,
-                stage=lambda what: steps(console, what),
+                open_stage=lambda stage: steps(console, stage),
                 say=say,
                 on_epoch=lambda epoch: print_line(describe_epoch(epoch)),
             )

@@ -1,4 +1,4 @@
-"""int8: kept where the check holds and not where it does not, a model of its own, found again by a library."""
+"""int8: kept only if the check holds, a model with its own fingerprint, which a library finds again."""
 
 from __future__ import annotations
 
@@ -78,19 +78,19 @@ def load(tiny_folder: Path, cache: Path) -> Load:
 
 @pytest.fixture
 def as_measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """Puts figures in the place of those that are measured, one after the other; what was measured instead."""
+    """Replaces measured R@5 by these, one after the other; returns the arguments of each measurement."""
 
     def measured(*r5: tuple[float, float]) -> list[Any]:
         figures = iter(r5)
-        seen: list[Any] = []
+        calls: list[Any] = []
 
-        def recalled(*asked: Any) -> dict[str, float]:
-            seen.append(asked)
+        def replaced(*arguments: Any) -> dict[str, float]:
+            calls.append(arguments)
             texts, photographs = next(figures)
-            return recalls(*asked) | {"t2i_r5": texts, "i2t_r5": photographs}
+            return recalls(*arguments) | {"t2i_r5": texts, "i2t_r5": photographs}
 
-        monkeypatch.setattr(int8, "recalls", recalled)
-        return seen
+        monkeypatch.setattr(int8, "recalls", replaced)
+        return calls
 
     return measured
 
@@ -102,18 +102,15 @@ def pixels(encoder: Encoder) -> list[Any]:
     return list(synthetic_photographs((encoder.photograph_side, encoder.photograph_side)))
 
 
-def place(cache: Path) -> Path:
-    (facts,) = cache.glob(f"runtimes/*-{INT8}/{MANIFEST}")
-    return facts.parent
+def kept_folder(cache: Path) -> Path:
+    (manifest,) = cache.glob(f"runtimes/*-{INT8}/{MANIFEST}")
+    return manifest.parent
 
 
-# -- the check -----------------------------------------------------------------------------------------
-
-
-def test_what_holds_is_kept_and_is_a_model_of_its_own(
+def test_a_model_that_passes_the_check_is_kept_with_a_fingerprint_of_its_own(
     train: Train, load: Load, cache: Path, as_measured: Measured, tiny: Encoder
 ) -> None:
-    seen = as_measured((50.0, 60.0), (49.5, 60.5))
+    calls = as_measured((50.0, 60.0), (49.5, 60.5))
     outcome = train()
     assert [trial.holds for trial in outcome.trials] == [True]
     encoder, plain = load(precision="int8"), load()
@@ -128,14 +125,13 @@ def test_what_holds_is_kept_and_is_a_model_of_its_own(
     assert cosines.max() < 0.999999, "it is quantised"
     texts = ["a cat", "two dogs play in the snow"]
     assert encoder.encode_texts(texts) == pytest.approx(plain.encode_texts(texts), abs=1e-3)
-    facts = json.loads((place(cache) / MANIFEST).read_text(encoding="utf-8"))
-    assert facts["converted"]["figures"]["t2i_r5"] == 50.0
-    # What was checked is what is loaded.
-    checked = [photographs for _, photographs, _ in seen]
+    manifest = json.loads((kept_folder(cache) / MANIFEST).read_text(encoding="utf-8"))
+    assert manifest["converted"]["figures"]["t2i_r5"] == 50.0
+    checked = [photographs for _, photographs, _ in calls]
     assert checked[0].shape == checked[1].shape == (36, 16)
 
 
-def test_what_does_not_hold_is_not_kept(train: Train, load: Load, cache: Path, as_measured: Measured) -> None:
+def test_a_model_that_fails_the_check_is_not_kept(train: Train, load: Load, cache: Path, as_measured: Measured) -> None:
     as_measured((50.0, 60.0), (49.4, 61.0), (50.0, 59.0), (40.0, 40.0))
     outcome = train()
     assert outcome.fingerprint is None
@@ -145,10 +141,10 @@ def test_what_does_not_hold_is_not_kept(train: Train, load: Load, cache: Path, a
         load(precision="int8")
     rows = describe_outcome(outcome)
     assert rows["kept"] == "nothing"
-    assert "R@5 loses 0.60 points" in rows["int8 but for 25%"]
+    assert "R@5 loses 0.60 points" in rows["int8 except 25%"]
 
 
-def test_more_layers_stay_as_they_are_until_it_holds(train: Train, load: Load, as_measured: Measured) -> None:
+def test_fewer_layers_are_quantised_until_the_check_holds(train: Train, load: Load, as_measured: Measured) -> None:
     as_measured((50.0, 60.0), (49.0, 60.0), (49.6, 60.0))
     outcome = train()
     assert [trial.holds for trial in outcome.trials] == [False, True]
@@ -164,8 +160,8 @@ def test_the_worse_direction_counts_and_half_a_point_is_allowed() -> None:
 
 def test_the_ends_of_a_tower_and_its_depthwise_convolutions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     nncf = int8.import_nncf()
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(nncf, "quantize", lambda graph, dataset, **options: asked.update(options))
+    chosen: dict[str, Any] = {}
+    monkeypatch.setattr(nncf, "quantize", lambda graph, dataset, **options: chosen.update(options))
 
     class Operation:
         def __init__(self, name: str, kind: str) -> None:
@@ -174,50 +170,49 @@ def test_the_ends_of_a_tower_and_its_depthwise_convolutions_are_left_out(monkeyp
     class Graph:
         def get_ordered_ops(self) -> list[Operation]:
             kinds = ["Parameter", *["Convolution", "Relu"] * 4, "GroupConvolution", *["MatMul"] * 3, "Result"]
-            return [Operation(str(place), kind) for place, kind in enumerate(kinds)]
+            return [Operation(str(number), kind) for number, kind in enumerate(kinds)]
 
     int8.quantise(nncf, Graph(), [np.zeros((8, 8, 3), np.uint8)], 1 / 8)
-    assert asked["ignored_scope"].names == ["1", "12", "9"]
-    assert asked["model_type"] is None
+    assert chosen["ignored_scope"].names == ["1", "12", "9"]
+    assert chosen["model_type"] is None
 
 
 @pytest.mark.parametrize(("r5", "words"), [(99.0, "finds nearly all of these"), (50.0, None)])
-def test_a_check_that_tells_little_says_so(train: Train, as_measured: Measured, r5: float, words: str | None) -> None:
+def test_a_check_that_says_little_has_a_warning(
+    train: Train, as_measured: Measured, r5: float, words: str | None
+) -> None:
     as_measured((r5, r5), (r5, r5))
-    beware = describe_outcome(train())["beware"]
-    assert "fewer than 500 photographs" in beware
-    assert ("finds nearly all of these" in beware) == (words is not None)
+    warning = describe_outcome(train())["warning"]
+    assert "fewer than 500 photographs" in warning
+    assert ("finds nearly all of these" in warning) == (words is not None)
 
 
-def test_photographs_that_calibrate_are_not_checked_and_no_test_photograph_is_seen(data: Path) -> None:
-    calibration, checked = int8._drawn(data, "train", seed=0)
+def test_calibration_and_check_are_disjoint_and_without_test_photographs(data: Path) -> None:
+    calibration, checked = int8._draw_photographs(data, "train", seed=0)
     assert (len(calibration), len(checked)) == (12, 36)
     assert not {each.name for each in calibration} & {each.name for each in checked}
     assert {each.split for each in (*calibration, *checked)} == {"train"}
-    calibration, checked = int8._drawn(data, "validation", seed=0)
+    calibration, checked = int8._draw_photographs(data, "validation", seed=0)
     assert (len(calibration), len(checked)) == (48, 10)
     assert {each.split for each in calibration} == {"train"}
     assert {each.split for each in checked} == {"validation"}
 
 
-def test_many_photographs_are_drawn_from(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+def test_of_many_photographs_some_are_drawn(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     monkeypatch.setattr(int8, "CALIBRATION", 9)
     monkeypatch.setattr(int8, "CHECKED", 20)
-    calibration, checked = int8._drawn(data, "train", seed=0)
+    calibration, checked = int8._draw_photographs(data, "train", seed=0)
     assert (len(calibration), len(checked)) == (9, 20)
-    assert [each.name for each in int8._drawn(data, "train", seed=0)[1]] == [each.name for each in checked]
-    assert [each.name for each in int8._drawn(data, "train", seed=1)[1]] != [each.name for each in checked]
-
-
-# -- bad input -----------------------------------------------------------------------------------------
+    assert [each.name for each in int8._draw_photographs(data, "train", seed=0)[1]] == [each.name for each in checked]
+    assert [each.name for each in int8._draw_photographs(data, "train", seed=1)[1]] != [each.name for each in checked]
 
 
 def test_the_split_test_is_refused(train: Train) -> None:
-    with pytest.raises(UsageError, match="split test is for the last measurement"):
+    with pytest.raises(UsageError, match="split test is for the final measurement"):
         train(split="test")
 
 
-def test_too_few_photographs_get_a_sentence(train: Train, tmp_path: Path) -> None:
+def test_too_few_photographs_are_refused(train: Train, tmp_path: Path) -> None:
     (tmp_path / "few" / "images").mkdir(parents=True)
     paint(tmp_path / "few" / "images" / "red.png", "red")
     (tmp_path / "few" / "captions.tsv").write_text("image\tcaption_id\tsplit\tcaption\nred.png\t1\ttrain\tred\n")
@@ -232,19 +227,19 @@ def test_a_photograph_that_cannot_be_read_is_named(train: Train, data: Path, tmp
         train(data=broken)
 
 
-def test_without_nncf_a_sentence_says_what_to_install(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nncf_the_error_says_what_to_install(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(UsageError, match=r"not installed here; run pip install 'smysl\[training\]'"):
         train()
 
 
-def test_a_model_that_openvino_does_not_compute_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_openvino_does_not_run_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.encoder.runtimes.convert.LEAST_COSINE", 1.1)
-    with pytest.raises(ModelError, match=r"Only what OpenVINO computes can be quantised\. .* would change"):
+    with pytest.raises(ModelError, match=r"Only models that OpenVINO runs can be quantised\. .* would change"):
         train()
 
 
-def test_what_is_kept_is_not_replaced_unasked(train: Train, as_measured: Measured) -> None:
+def test_a_quantised_model_is_replaced_only_with_force(train: Train, as_measured: Measured) -> None:
     as_measured((50.0, 60.0), (50.0, 60.0), (50.0, 60.0), (50.0, 60.0))
     first = train()
     with pytest.raises(UsageError, match="has been quantised already"):
@@ -252,22 +247,22 @@ def test_what_is_kept_is_not_replaced_unasked(train: Train, as_measured: Measure
     assert train(force=True, seed=1).fingerprint != first.fingerprint
 
 
-def test_a_full_disk_gets_a_sentence(train: Train, load: Load, as_measured: Measured, cache: Path) -> None:
+def test_a_full_disk_is_reported(train: Train, load: Load, as_measured: Measured, cache: Path) -> None:
     load()
     as_measured((50.0, 60.0), (50.0, 60.0))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("service.encoder.runtimes.model_cache.ModelCache.add", _full)
-        with pytest.raises(ModelError, match=r"cannot be kept \(No space left on device\)"):
+        with pytest.raises(ModelError, match=r"cannot be written \(No space left on device\)"):
             train()
     assert not list(cache.glob(f"runtimes/*-{INT8}"))
 
 
-def _full(*asked: object) -> None:
+def _full(*arguments: object) -> None:
     raise OSError(28, "No space left on device")
 
 
 def test_nothing_is_reported_over_the_network() -> None:
-    """A process of its own: under pytest NNCF would report nothing anyway."""
+    """In another process, because under pytest NNCF reports nothing anyway."""
     program = """
         import sys
         from training.int8 import import_nncf
@@ -278,9 +273,6 @@ def test_nothing_is_reported_over_the_network() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["MagicMock", "False", "False"]
-
-
-# -- in use --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -315,7 +307,7 @@ def index(library: Library, *folders: Path) -> None:
         pass
 
 
-def test_a_library_made_in_int8_is_opened_in_int8_again(
+def test_a_library_indexed_in_int8_is_opened_in_int8(
     quantised: QuantizationOutcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path
 ) -> None:
     index(opened(precision="int8", model=f"local-dir:{tiny_folder}"), photographs)
@@ -323,16 +315,16 @@ def test_a_library_made_in_int8_is_opened_in_int8_again(
     assert (again.encoder.precision, again.encoder.fingerprint) == ("int8", quantised.fingerprint)
     assert again.search(Query(text="red", min_match=0.0)).hits
     index(opened())
-    assert opened().status().fingerprint == quantised.fingerprint, "an index run keeps to it too"
+    assert opened().status().fingerprint == quantised.fingerprint, "an index run stays in int8 too"
     with pytest.raises(MismatchError, match=r"another version of the model .* than the one installed now"):
         opened(precision="fp32").check()
 
 
-def test_a_library_changes_to_int8_and_back_where_it_is_asked_for(
+def test_a_library_changes_to_int8_and_back_on_request(
     quantised: QuantizationOutcome, opened: Callable[..., Library], photographs: Path, tiny_folder: Path, tiny: Encoder
 ) -> None:
     index(opened(model=f"local-dir:{tiny_folder}"), photographs)
-    assert opened().encoder.fingerprint == tiny.fingerprint, "a library that is not in int8 stays so"
+    assert opened().encoder.fingerprint == tiny.fingerprint, "other libraries do not change to int8 by themselves"
     with pytest.raises(MismatchError, match="another version of the model"):
         opened(precision="int8").check()
     index(opened(precision="int8"))
@@ -341,7 +333,7 @@ def test_a_library_changes_to_int8_and_back_where_it_is_asked_for(
     assert opened().encoder.fingerprint == tiny.fingerprint
 
 
-def test_a_model_whose_files_have_been_touched_is_known_again(
+def test_a_model_is_recognised_after_its_files_were_copied(
     opened: Callable[..., Library], photographs: Path, tiny_folder: Path, tmp_path: Path, train: Train, load: Load,
     as_measured: Measured,
 ) -> None:  # fmt: skip
@@ -357,19 +349,19 @@ def test_a_model_whose_files_have_been_touched_is_known_again(
         assert opened(precision=precision).encoder.fingerprint == outcome.fingerprint
 
 
-@pytest.mark.parametrize("harm", ["flipped", "facts", "gone"])
-def test_what_is_damaged_says_so(
-    quantised: QuantizationOutcome, opened: Callable[..., Library], load: Load, train: Train, as_measured: Measured, cache: Path,
-    photographs: Path, tiny_folder: Path, harm: str,
+@pytest.mark.parametrize("damage", ["flipped bit", "manifest", "missing"])
+def test_damaged_files_are_reported(
+    quantised: QuantizationOutcome, opened: Callable[..., Library], load: Load, train: Train, as_measured: Measured,
+    cache: Path, photographs: Path, tiny_folder: Path, damage: str,
 ) -> None:  # fmt: skip
     index(opened(precision="int8", model=f"local-dir:{tiny_folder}"), photographs)
-    file = place(cache) / ("photographs.bin" if harm != "facts" else MANIFEST)
-    if harm == "gone":
+    file = kept_folder(cache) / ("photographs.bin" if damage != "manifest" else MANIFEST)
+    if damage == "missing":
         file.unlink()
     else:
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
-        file.write_bytes(bytes(content) if harm == "flipped" else b"{")
+        file.write_bytes(bytes(content) if damage == "flipped bit" else b"{")
     sentence = r"The quantised model local-dir:.* cannot be used: .*-int8 is damaged\. Make it again"
     with pytest.raises(ModelError, match=sentence):
         load(precision="int8")
@@ -388,7 +380,7 @@ def test_int8_needs_openvino(quantised: QuantizationOutcome, load: Load, monkeyp
         load(precision="int8")
 
 
-def test_the_match_of_a_model_holds_for_its_int8(quantised: QuantizationOutcome, load: Load, tmp_path: Path) -> None:
+def test_the_match_of_a_model_is_valid_for_its_int8(quantised: QuantizationOutcome, load: Load, tmp_path: Path) -> None:
     from service.match.artifact import ScorerArtifact
     from service.match.scorer import find_artifact
     from tests.service.matches import a_match
@@ -399,10 +391,7 @@ def test_the_match_of_a_model_holds_for_its_int8(quantised: QuantizationOutcome,
     assert find_artifact(encoder, tmp_path / "match") is not None
 
 
-# -- the command ---------------------------------------------------------------------------------------
-
-
-def test_the_command_says_what_came_of_it(
+def test_the_command_prints_the_outcome(
     smysl: Callable[..., Finished], data: Path, tiny_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMYSL_CACHE", str(cache))
@@ -410,11 +399,11 @@ def test_the_command_says_what_came_of_it(
     monkeypatch.setattr(int8, "MOST_LOST", 100.0)
     done = smysl(*command)
     assert done.code == 0, done.err
-    for word in ("recall at 1 / 5 / 10", "milliseconds", "R@5 loses", "beware", "kept"):
+    for word in ("recall at 1 / 5 / 10", "milliseconds", "R@5 loses", "warning", "kept"):
         assert word in done.out
     monkeypatch.setattr(int8, "MOST_LOST", -101.0)
     done = smysl(*command, "--force")
     assert (done.code, "Nothing was kept" in done.err) == (1, True)
     assert done.out.rstrip().endswith("nothing")
     measured = smysl("eval", "retrieval", "--data", data, "--model", command[-1], "--precision", "int8")
-    assert measured.code == 0, "what was kept before stays"
+    assert measured.code == 0, "the model that was kept before stays"
