@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 DEFAULT_K = 10
 _DEPTH = 200
-"""Neighbours that are searched first for voters, and for more photographs of the kind that wins."""
+"""Neighbours of the first search: enough to vote, and to recommend more photographs of the kind that wins."""
 _DEEPER = 8
-"""Factor by which the search goes deeper where too few of them have a kind."""
+"""Factor by which the next search has more neighbours, where too few of them have a kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ Classification = Classified | Unclassified
 
 
 def check_request(k: int, min_confidence: float | None) -> None:
-    """Raise `UsageError` for a number of neighbours, or a least confidence, that cannot be."""
+    """Raise `UsageError` where `k` or `min_confidence` is out of range."""
     if not 1 <= k <= MOST_K:
         raise UsageError(f"k is {k}; it must be from 1 to {MOST_K}.")
     if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
@@ -113,7 +113,7 @@ class Classifier:
         vote: how neighbours vote, and how far their vote can be trusted.
         k: how many neighbours come with each answer.
         min_confidence: a vote with less makes the photograph's kind unknown.
-        keep_borders: whether a letterbox or frame is searched with too.
+        keep_borders: whether to keep letterboxes and frames, which are cropped otherwise.
     """
 
     target: SearchTarget
@@ -127,9 +127,9 @@ class Classifier:
     def classify(
         self, photographs: Iterable[PhotographSource], *, batch_size: int | None = None, threads: int | None = None
     ) -> Iterator[Classification]:
-        """One answer for each photograph, in their order, as they are ready; one bad photograph stops nothing.
+        """Yield one answer for each photograph, in order; a bad photograph gets one and does not stop the others.
 
-        Photographs are taken from the iterable as they are needed: threads decode two batches ahead at most.
+        Photographs are taken from the iterable as they are needed: threads decode at most two batches ahead.
         """
         batch_size = batch_size or USUAL_BATCH
         upcoming = iter(photographs)
@@ -206,7 +206,7 @@ class _Opened:
 
 
 def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclassified:
-    """Read a photograph once, for its content hash and its pixels; runs in a thread."""
+    """Read a photograph once for both its content hash and its pixels; runs in a thread."""
     import xxhash
 
     file = str(photograph) if isinstance(photograph, Path) else photograph.name
@@ -222,7 +222,7 @@ def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclass
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """A smaller copy of an image with more pixels than a model needs: two batches of them wait in memory."""
+    """A smaller copy of an image with more pixels than a model needs, since two batches are held in memory."""
     factor = min(image.size) // QUERY_SIDE
     return image.reduce(factor) if factor > 1 else image
 
