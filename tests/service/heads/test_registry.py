@@ -1,4 +1,4 @@
-"""Heads in a library: added, searched with, kept in step with the catalog, removed."""
+"""Heads in a library: searching, adding, removing, following the catalog, several encoders, neighbours."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.service.colours import ColourEncoder, paint, vectors_of
 from tests.service.heads_by_hand import a_head, a_part
 
 OTHER = "ViT-B-32-SigLIP2-256/webli"
-"""A name that `parse_name` knows; the weights are those of the test."""
+"""A name that `parse_name` accepts; the encoder is a fake."""
 COLOURS = {"red": (250, 5, 5), "rose": (240, 60, 60), "blue": (5, 5, 250), "violet": (120, 5, 250)}
 
 
@@ -69,7 +69,7 @@ def library(tmp_path: Path, photographs: Path, models: dict[str, ColourEncoder])
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A head that looks at red alone or at blue alone, whichever there is more of."""
+    """A head that keeps the red and the blue feature only."""
     folder = tmp_path / "plain"
     a_head(a_part(see=(0, 2))).save(folder)
     return folder
@@ -87,7 +87,7 @@ def index(library: Library, *folders: Path, also: tuple[str, ...] = (), prune: b
 
 
 def picture(*colour: int) -> Image.Image:
-    """A photograph of one colour in many lights; one without any change of light would be all border."""
+    """A photograph of one colour in changing light, since an even one would be all border."""
     light = np.random.default_rng(0).uniform(0.5, 1.0, (40, 60, 1))
     return Image.fromarray((np.array(colour) * light).astype(np.uint8))
 
@@ -101,7 +101,7 @@ def ids(library: Library) -> dict[str, int]:
 
 
 def drop_features(library: Library, fingerprint: str = "colours.features") -> None:
-    """Make a library as it was before features were kept."""
+    """Leave a library as one from before features were kept."""
     with library.catalog.transaction() as connection:
         connection.execute("DELETE FROM vector WHERE fingerprint = ?", (fingerprint,))
         connection.execute("DELETE FROM setting WHERE key = 'features'")
@@ -110,7 +110,7 @@ def drop_features(library: Library, fingerprint: str = "colours.features") -> No
 # -- searching -----------------------------------------------------------------------------------------
 
 
-def test_a_head_says_who_is_near_and_how_likely_of_one_kind(library: Library, plain: Path) -> None:
+def test_a_search_with_a_head_orders_by_its_similarity_and_matches_by_same_kind(library: Library, plain: Path) -> None:
     library.add_head("flowers", plain)
     result = library.search(Query(image=picture(250, 250, 5), head="flowers"))
     assert [hit.photograph.path.stem for hit in result.hits][:2] == ["red", "rose"]
@@ -120,7 +120,7 @@ def test_a_head_says_who_is_near_and_how_likely_of_one_kind(library: Library, pl
     assert (result.min_match, result.photographs) == (0.0, 4)
 
 
-def test_a_photograph_of_the_library_is_compared_by_its_features_and_leaves_itself_out(
+def test_a_photograph_of_the_library_is_searched_by_its_stored_features_and_left_out(
     library: Library, plain: Path, models: dict[str, ColourEncoder]
 ) -> None:
     library.add_head("flowers", plain)
@@ -135,7 +135,7 @@ def test_a_photograph_of_the_library_is_compared_by_its_features_and_leaves_itse
         library.search(Query(photo_id=10**30, head="flowers"))
 
 
-def test_a_head_is_for_photographs_alone(library: Library, plain: Path) -> None:
+def test_a_text_or_an_unknown_head_is_refused(library: Library, plain: Path) -> None:
     library.add_head("flowers", plain)
     with pytest.raises(UsageError, match="cannot read texts"):
         Query(text="red", head="flowers")
@@ -143,7 +143,7 @@ def test_a_head_is_for_photographs_alone(library: Library, plain: Path) -> None:
         library.search(Query(image=picture(150, 40, 60), head="trees"))
 
 
-def test_without_a_head_a_search_is_as_it_was(library: Library, plain: Path) -> None:
+def test_adding_a_head_does_not_change_searches_without_one(library: Library, plain: Path) -> None:
     before = library.search(Query(image=picture(240, 60, 60)))
     library.add_head("flowers", plain)
     after = library.search(Query(image=picture(240, 60, 60)))
@@ -153,7 +153,7 @@ def test_without_a_head_a_search_is_as_it_was(library: Library, plain: Path) -> 
 # -- add, list, remove ---------------------------------------------------------------------------------
 
 
-def test_a_head_is_listed_with_what_is_known_of_it_and_goes_again(library: Library, plain: Path) -> None:
+def test_a_head_can_be_added_listed_and_removed(library: Library, plain: Path) -> None:
     assert library.heads() == []
     added = library.add_head("flowers", plain)
     assert library.heads() == [added]
@@ -164,36 +164,36 @@ def test_a_head_is_listed_with_what_is_known_of_it_and_goes_again(library: Libra
     library.remove_head("flowers")
     assert library.heads() == []
     assert not list((library.folder / "heads").iterdir())
-    for deed in (lambda: library.remove_head("flowers"), lambda: found(library, "flowers", 150, 40, 60)):
+    for use in (lambda: library.remove_head("flowers"), lambda: found(library, "flowers", 150, 40, 60)):
         with pytest.raises(NotFoundError, match=r"has no head flowers; add one with `smysl head add NAME DIR`"):
-            deed()
+            use()
 
 
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-k", "_a", "a b", "a\n", "a\0", "x" * 41, "🌹", "/etc", "a:b"],
 )
-def test_a_name_that_is_none_is_refused_everywhere(library: Library, plain: Path, name: str) -> None:
+def test_an_invalid_name_is_refused_everywhere(library: Library, plain: Path, name: str) -> None:
     before = sorted(library.folder.rglob("*"))
-    deeds: list[Callable[[], object]] = [
+    uses: list[Callable[[], object]] = [
         lambda: library.add_head(name, plain),
         lambda: library.remove_head(name),
         lambda: found(library, name, 150, 40, 60),
     ]
-    for deed in deeds:
+    for use in uses:
         with pytest.raises(UsageError, match="cannot be the name of a head"):
-            deed()
+            use()
     assert sorted(library.folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", ["flowers", "Цветы-2024", "a", "7", "v1.0_final", "花", "x" * 40])
-def test_names_of_every_language_are_taken(library: Library, plain: Path, name: str) -> None:
+def test_names_in_every_script_are_accepted(library: Library, plain: Path, name: str) -> None:
     library.add_head(name, plain)
     assert [head.name for head in library.heads()] == [name]
     assert found(library, name, 250, 0, 0)[0] == "red"
 
 
-def test_a_name_that_is_taken_is_kept_unless_it_is_forced(library: Library, plain: Path, tmp_path: Path) -> None:
+def test_a_head_is_replaced_only_with_force(library: Library, plain: Path, tmp_path: Path) -> None:
     library.add_head("flowers", plain)
     a_head(a_part(see=(1,)), candidate="green").save(tmp_path / "green")
     with pytest.raises(UsageError, match=r"has a head flowers already.*--force"):
@@ -206,7 +206,7 @@ def test_a_name_that_is_taken_is_kept_unless_it_is_forced(library: Library, plai
     assert {file.name for file in (library.folder / "heads").iterdir()} == {"flowers"}
 
 
-def test_what_is_no_head_is_not_added(library: Library, plain: Path, tmp_path: Path) -> None:
+def test_a_missing_or_damaged_head_is_not_added(library: Library, plain: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"There is no head in .*gone"):
         library.add_head("flowers", tmp_path / "gone")
     arrays = plain / "head.safetensors"
@@ -217,7 +217,7 @@ def test_what_is_no_head_is_not_added(library: Library, plain: Path, tmp_path: P
     assert not (library.folder / "heads").exists()
 
 
-def test_a_copy_that_cannot_be_written_leaves_what_was_there(
+def test_a_failed_copy_leaves_the_library_as_it_was(
     library: Library, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.add_head("flowers", plain)
@@ -240,36 +240,38 @@ def test_a_copy_that_cannot_be_written_leaves_what_was_there(
     assert {file.name for file in (library.folder / "heads").iterdir()} == {"flowers"}
 
 
-def test_nothing_is_added_while_somebody_writes(library: Library, plain: Path) -> None:
+def test_heads_are_neither_added_nor_removed_while_another_process_writes(library: Library, plain: Path) -> None:
     with write_lock(library.folder, "a test"), pytest.raises(BusyError):
         library.add_head("flowers", plain)
     library.add_head("flowers", plain)
     with write_lock(library.folder, "a test"):
         with pytest.raises(BusyError):
             library.remove_head("flowers")
-        assert found(library, "flowers", 250, 0, 0)[0] == "red", "searching goes on"
+        assert found(library, "flowers", 250, 0, 0)[0] == "red", "readers are not blocked"
 
 
-def test_a_head_of_another_encoder_is_refused_with_what_to_do(library: Library, tmp_path: Path) -> None:
+def test_a_head_of_an_encoder_that_the_library_lacks_is_refused_with_the_remedy(
+    library: Library, tmp_path: Path
+) -> None:
     a_head(a_part("elsewhere", model="ViT-L-14/openai")).save(tmp_path / "foreign")
     with pytest.raises(MismatchError, match=r"fitted on ViT-L-14/openai .*smysl index --model ViT-L-14/openai"):
         library.add_head("flowers", tmp_path / "foreign")
     assert library.heads() == []
 
 
-def test_an_empty_library_takes_no_head(tmp_path: Path, plain: Path, models: object) -> None:
+def test_a_head_cannot_be_added_to_an_empty_library(tmp_path: Path, plain: Path, models: object) -> None:
     with opened(tmp_path / "new") as empty, pytest.raises(LibraryError, match="is empty"):
         empty.add_head("flowers", plain)
 
 
-def test_a_head_for_other_features_is_refused_and_leaves_nothing(library: Library, tmp_path: Path) -> None:
+def test_a_head_for_features_of_another_width_is_refused_and_leaves_no_files(library: Library, tmp_path: Path) -> None:
     a_head(a_part(width=7)).save(tmp_path / "wide")
     with pytest.raises(ModelError, match=r"is for 7 features of mini, which has 3"):
         library.add_head("flowers", tmp_path / "wide")
     assert library.heads() == []
 
 
-def test_a_head_that_breaks_later_is_listed_with_its_fault_and_stops_nothing(library: Library, plain: Path) -> None:
+def test_a_damaged_head_is_listed_with_its_fault_and_does_not_stop_indexing(library: Library, plain: Path) -> None:
     library.add_head("broken", plain)
     library.add_head("flowers", plain)
     (library.folder / "heads" / "broken" / "head.json").write_text("{")
@@ -283,10 +285,10 @@ def test_a_head_that_breaks_later_is_listed_with_its_fault_and_stops_nothing(lib
     assert found(library, "flowers", 250, 0, 0)[0] == "red"
 
 
-# -- in step with the catalog --------------------------------------------------------------------------
+# -- following the catalog -----------------------------------------------------------------------------
 
 
-def test_new_changed_moved_and_pruned_photographs_are_followed(
+def test_a_head_follows_new_changed_moved_and_pruned_photographs(
     library: Library, photographs: Path, plain: Path, models: dict[str, ColourEncoder]
 ) -> None:
     library.add_head("flowers", plain)
@@ -300,7 +302,7 @@ def test_new_changed_moved_and_pruned_photographs_are_followed(
     assert found(library, "flowers", 0, 0, 255)[:2] in (["rose", "blue"], ["blue", "rose"])
 
 
-def test_a_service_that_runs_sees_a_head_come_change_and_go(library: Library, plain: Path, tmp_path: Path) -> None:
+def test_an_open_library_sees_a_head_added_replaced_and_removed(library: Library, plain: Path, tmp_path: Path) -> None:
     a_head(a_part(see=(0, 2)), candidate="new", slope=2.0).save(tmp_path / "new")
     with opened(library.folder) as reader:
         with pytest.raises(NotFoundError):
@@ -315,7 +317,9 @@ def test_a_service_that_runs_sees_a_head_come_change_and_go(library: Library, pl
             found(reader, "flowers", 250, 0, 0)
 
 
-def test_a_reader_finds_with_a_head_what_a_run_has_committed(library: Library, photographs: Path, plain: Path) -> None:
+def test_a_reader_finds_with_a_head_what_an_index_run_has_committed(
+    library: Library, photographs: Path, plain: Path
+) -> None:
     library.add_head("flowers", plain)
     with opened(library.folder) as reader:
         assert len(found(reader, "flowers", 140, 140, 140, k=200)) == 4
@@ -341,14 +345,14 @@ def test_a_damaged_index_of_a_head_is_rebuilt_from_the_catalog(
     assert models["mini"].encoded == encoded + 1, "only the query was encoded"
 
 
-def test_the_index_of_a_head_is_saved_and_not_read_again(
+def test_the_index_of_a_head_is_saved_and_not_rebuilt(
     library: Library, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.add_head("flowers", plain)
     index(library)
 
     def refuse(*_: object) -> None:
-        raise AssertionError("the features were read again")
+        raise AssertionError("the features were read from the catalog")
 
     with opened(library.folder) as again:
         monkeypatch.setattr(again.catalog, "changes", refuse)
@@ -358,11 +362,11 @@ def test_the_index_of_a_head_is_saved_and_not_read_again(
 # -- libraries from before features were kept ----------------------------------------------------------
 
 
-def test_a_library_without_features_says_so_and_makes_them_once(
+def test_a_library_without_features_gets_them_by_one_index_run_after_a_head_is_added(
     library: Library, plain: Path, models: dict[str, ColourEncoder]
 ) -> None:
     drop_features(library)
-    assert index(library).unchanged == 4, "nobody wants them yet"
+    assert index(library).unchanged == 4, "no head needs features yet"
     added = library.add_head("flowers", plain)
     assert added.photographs == 0
     result = library.search(Query(image=picture(250, 0, 0), head="flowers"))
@@ -378,7 +382,9 @@ def test_a_library_without_features_says_so_and_makes_them_once(
     assert found(library, None, 250, 0, 0)[0] == "red"
 
 
-def test_what_has_features_answers_while_the_rest_waits(library: Library, plain: Path, photographs: Path) -> None:
+def test_photographs_with_features_are_found_before_the_others_have_them(
+    library: Library, plain: Path, photographs: Path
+) -> None:
     drop_features(library)
     paint(photographs / "scarlet.png", (255, 0, 0))
     index(library)
@@ -393,24 +399,22 @@ def test_what_has_features_answers_while_the_rest_waits(library: Library, plain:
 
 
 def both(folder: Path, weight: float = 0.25) -> Path:
-    """Sees red and blue by the main encoder, green by the other."""
+    """A head with the red and blue features of the main encoder and the green one of the other."""
     a_head(a_part(see=(0, 2), weight=1 - weight), a_part("others", see=(1,), weight=weight, model=OTHER)).save(folder)
     return folder
 
 
-def test_an_additional_encoder_adds_features_and_nothing_else(
-    library: Library, models: dict[str, ColourEncoder]
-) -> None:
+def test_an_additional_encoder_adds_only_features(library: Library, models: dict[str, ColourEncoder]) -> None:
     before = library.search(Query(text="red"))
     assert index(library, also=(OTHER,)).changed == 4
     assert vectors_of(library.catalog) == {"colours": 4, "colours.features": 4, "others.features": 4}
     assert library.status().additional_models == (OTHER,)
     assert library.status().model == "mini"
     assert [hit.photograph for hit in library.search(Query(text="red")).hits] == [hit.photograph for hit in before.hits]
-    assert models["mini"].encoded == 4, "the main encoder had nothing to do"
+    assert models["mini"].encoded == 4, "nothing new for the main encoder"
 
 
-def test_a_run_without_names_keeps_what_the_library_has(
+def test_an_index_run_without_names_keeps_the_additional_encoders(
     library: Library, photographs: Path, models: dict[str, ColourEncoder]
 ) -> None:
     index(library, also=(OTHER,))
@@ -422,7 +426,7 @@ def test_a_run_without_names_keeps_what_the_library_has(
     assert library.status().additional_models == (OTHER,)
 
 
-def test_a_head_of_two_encoders_weighs_their_similarities(library: Library, tmp_path: Path) -> None:
+def test_a_head_of_two_encoders_sums_their_weighted_similarities(library: Library, tmp_path: Path) -> None:
     head = both(tmp_path / "both")
     with pytest.raises(MismatchError, match=f"fitted on {OTHER}"):
         library.add_head("flowers", head)
@@ -431,13 +435,13 @@ def test_a_head_of_two_encoders_weighs_their_similarities(library: Library, tmp_
     with opened(library.folder) as again:
         result = again.search(Query(image=picture(250, 5, 5), head="flowers"))
     assert result.model == f"mini + {OTHER}"
-    # All photographs have one direction of green, so that part is 1, and what is left is that of red and blue.
+    # The green feature alone has the same direction in all photographs, so its cosine is 1; the rest is red and blue.
     last = result.hits[-1]
     assert last.photograph.path.stem == "blue"
     assert last.similarity == pytest.approx(0.25 + 0.75 * 2 * 6 * 251 / (6**2 + 251**2), abs=2e-2)
 
 
-def test_an_encoder_is_forgotten_only_when_no_head_looks_at_it(library: Library, tmp_path: Path) -> None:
+def test_an_encoder_can_be_forgotten_only_when_no_head_uses_it(library: Library, tmp_path: Path) -> None:
     index(library, also=(OTHER,))
     library.add_head("flowers", both(tmp_path / "both"))
     with pytest.raises(UsageError, match=r"head flowers .* needs .*; remove it first with `smysl head remove flowers`"):
@@ -452,7 +456,7 @@ def test_an_encoder_is_forgotten_only_when_no_head_looks_at_it(library: Library,
         library.forget_model("mini")
 
 
-def test_what_came_back_after_it_was_forgotten_is_all_that_a_head_finds(
+def test_a_restored_head_finds_only_photographs_with_features_after_its_encoder_was_forgotten(
     library: Library, photographs: Path, tmp_path: Path
 ) -> None:
     index(library, also=(OTHER,))
@@ -467,7 +471,7 @@ def test_what_came_back_after_it_was_forgotten_is_all_that_a_head_finds(
     assert set(found(library, "flowers", 250, 5, 5)) == {"rose", "blue", "violet"}
 
 
-def test_additional_encoders_stay_when_the_main_one_changes(
+def test_additional_encoders_are_kept_when_the_main_one_changes(
     library: Library, models: dict[str, ColourEncoder], tmp_path: Path
 ) -> None:
     third = "RN50/openai"
@@ -482,7 +486,7 @@ def test_additional_encoders_stay_when_the_main_one_changes(
         assert found(changed, "flowers", 250, 5, 5)[0] == "red"
 
 
-def test_main_and_additional_encoder_may_change_places(
+def test_the_main_and_an_additional_encoder_can_be_swapped(
     library: Library, models: dict[str, ColourEncoder], tmp_path: Path
 ) -> None:
     index(library, also=(OTHER,))
@@ -494,7 +498,7 @@ def test_main_and_additional_encoder_may_change_places(
         assert found(changed, "flowers", 250, 5, 5)[0] == "red"
 
 
-def test_a_head_whose_encoder_is_no_longer_the_librarys_is_refused_and_stops_nothing(
+def test_a_head_whose_encoder_was_dropped_is_refused_and_does_not_stop_searches_without_it(
     library: Library, plain: Path
 ) -> None:
     library.add_head("flowers", plain)
@@ -508,7 +512,7 @@ def test_a_head_whose_encoder_is_no_longer_the_librarys_is_refused_and_stops_not
         assert found(changed, None, 250, 5, 5)[0] == "red"
 
 
-def test_an_additional_encoder_with_other_weights_is_refused_and_made_anew_by_a_run(
+def test_an_additional_encoder_with_other_weights_is_refused_until_an_index_run(
     library: Library, models: dict[str, ColourEncoder], tmp_path: Path
 ) -> None:
     index(library, also=(OTHER,))
@@ -523,13 +527,13 @@ def test_an_additional_encoder_with_other_weights_is_refused_and_made_anew_by_a_
             found(again, "flowers", 250, 5, 5)
 
 
-def test_an_additional_encoder_that_is_gone_is_named_with_the_way_out(
+def test_a_missing_additional_encoder_is_named_with_the_remedy(
     library: Library, models: dict[str, ColourEncoder], photographs: Path
 ) -> None:
     index(library, also=(OTHER,))
     del models[OTHER]
     with opened(library.folder) as again:
-        assert found(again, None, 250, 5, 5)[0] == "red", "a search needs it not"
+        assert found(again, None, 250, 5, 5)[0] == "red", "a search without a head does not need it"
         with pytest.raises(ModelError, match=f"additional model {OTHER}, which is gone.*--forget {OTHER}"):
             index(again)
         again.forget_model(OTHER)
@@ -542,13 +546,13 @@ def test_an_additional_encoder_that_is_gone_is_named_with_the_way_out(
 
 
 @pytest.mark.parametrize("head", [None, "flowers"])
-def test_neighbours_are_those_of_a_search(library: Library, plain: Path, head: str | None) -> None:
+def test_neighbours_are_the_hits_of_a_search(library: Library, plain: Path, head: str | None) -> None:
     library.add_head("flowers", plain)
     known = ids(library)
-    asked = [picture(250, 5, 5), known["red"], picture(9, 9, 250)]
-    by_image, by_id, by_other = library.neighbours(asked, 3, head=head)
+    photographs = [picture(250, 5, 5), known["red"], picture(9, 9, 250)]
+    by_image, by_id, by_other = library.neighbours(photographs, 3, head=head)
     for neighbours, query in (
-        (by_image, Query(image=asked[0], k=3, head=head)),
+        (by_image, Query(image=photographs[0], k=3, head=head)),
         (by_id, Query(photo_id=known["red"], k=3, head=head)),
     ):
         hits = library.search(query).hits
@@ -558,7 +562,7 @@ def test_neighbours_are_those_of_a_search(library: Library, plain: Path, head: s
     assert by_other.ids[0] == known["blue"]
 
 
-def test_neighbours_may_be_left_out_and_be_fewer_than_asked_for(library: Library, plain: Path) -> None:
+def test_excluded_neighbours_are_left_out(library: Library, plain: Path) -> None:
     library.add_head("flowers", plain)
     known = ids(library)
     (some,) = library.neighbours([picture(250, 5, 5)], 10, head="flowers", exclude={known["red"], 999})
@@ -572,7 +576,9 @@ def test_neighbours_may_be_left_out_and_be_fewer_than_asked_for(library: Library
         library.neighbours([99], 1)
 
 
-def test_a_head_of_another_version_or_in_no_folder_is_a_sentence(library: Library, plain: Path, tmp_path: Path) -> None:
+def test_a_head_of_another_version_and_a_file_instead_of_a_folder_are_errors(
+    library: Library, plain: Path, tmp_path: Path
+) -> None:
     facts = json.loads((plain / "head.json").read_text(encoding="utf-8"))
     (plain / "head.json").write_text(json.dumps(facts | {"version": 99}), encoding="utf-8")
     with pytest.raises(ModelError, match="has version 99"):

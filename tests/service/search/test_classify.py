@@ -1,4 +1,4 @@
-"""Kinds by the vote of neighbours: who votes, what is recommended, what is unknown, and what stops nothing."""
+"""Classification by k-NN vote: who votes, recommendations, unknown kinds, bad photographs, the cached calibration."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def sorted_photographs(tmp_path: Path) -> Path:
 @pytest.fixture
 def library(tmp_path: Path, sorted_photographs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     encoder = ColourEncoder()
-    monkeypatch.setattr("service.encoder.library_encoders.load_encoder", lambda *asked, **options: encoder)
-    # The built-in model, whose name the encoder bears, has a match of its own.
+    monkeypatch.setattr("service.encoder.library_encoders.load_encoder", lambda *arguments, **options: encoder)
+    # Without this the encoder would get the match of the built-in model, whose name it has.
     monkeypatch.setattr(
         "service.match.scorer.find_artifact", lambda encoder, library, model: find_artifact(encoder, library)
     )
@@ -48,8 +48,8 @@ def index(library: Library, *folders: Path, prune: bool = False) -> None:
         pass
 
 
-def classified(library: Library, *photographs: Path | Upload, **asked: object) -> list[Classified]:
-    answers = list(library.classify(photographs, **asked))  # type: ignore[arg-type]
+def classified(library: Library, *photographs: Path | Upload, **options: object) -> list[Classified]:
+    answers = list(library.classify(photographs, **options))  # type: ignore[arg-type]
     assert all(isinstance(each, Classified) for each in answers), answers
     return [each for each in answers if isinstance(each, Classified)]
 
@@ -59,7 +59,7 @@ def kind_counts(answer: Classified) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in kinds}
 
 
-def test_new_photographs_get_the_kind_of_their_nearest(library: Library, tmp_path: Path) -> None:
+def test_new_photographs_get_the_kind_of_their_neighbours(library: Library, tmp_path: Path) -> None:
     new = sort_by_kind(tmp_path / "new", each=3, first_seed=50)
     files = sorted(new.rglob("*.png"))
     answers = classified(library, *files)
@@ -75,7 +75,7 @@ def test_new_photographs_get_the_kind_of_their_nearest(library: Library, tmp_pat
     assert {each.photograph.path.parent.name for each in first.recommended[:6]} == {first.kind}
 
 
-def test_a_photograph_of_the_library_does_not_vote_on_itself_nor_do_its_copies(
+def test_a_photograph_of_the_library_and_its_copies_do_not_vote_on_it(
     library: Library, sorted_photographs: Path
 ) -> None:
     own = sorted_photographs / "fern" / "0.png"
@@ -90,7 +90,7 @@ def test_a_photograph_of_the_library_does_not_vote_on_itself_nor_do_its_copies(
     assert len(answer.neighbours) == 17
 
 
-def test_a_threshold_of_ones_own_says_what_is_unknown_and_what_is_recommended(library: Library, tmp_path: Path) -> None:
+def test_min_confidence_decides_what_is_unknown_and_what_is_recommended(library: Library, tmp_path: Path) -> None:
     between = speckled(tmp_path / "between.png", (90, 60, 140), 7)
     (sure,) = classified(library, between, min_confidence=0.0)
     (unsure,) = classified(library, between, min_confidence=1.0)
@@ -102,14 +102,14 @@ def test_a_threshold_of_ones_own_says_what_is_unknown_and_what_is_recommended(li
     )
 
 
-def test_a_photograph_like_none_is_less_certain(library: Library, tmp_path: Path) -> None:
+def test_a_photograph_of_an_unknown_kind_gets_less_confidence(library: Library, tmp_path: Path) -> None:
     like, unlike = classified(
         library, speckled(tmp_path / "like.png", COLOURS["fern"], 77), speckled(tmp_path / "unlike.png", TEAL, 78)
     )
     assert unlike.confidence < like.confidence
 
 
-def test_bad_photographs_are_named_and_stop_nothing(library: Library, tmp_path: Path) -> None:
+def test_a_bad_photograph_gets_an_error_and_does_not_stop_the_others(library: Library, tmp_path: Path) -> None:
     def too_large() -> bytes:
         raise TooLargeError("the file is larger than 1 MB; send a smaller one")
 
@@ -138,17 +138,17 @@ def test_bad_photographs_are_named_and_stop_nothing(library: Library, tmp_path: 
     assert "all border" in faults[2].reason
 
 
-def test_borders_are_left_out_unless_they_are_to_be_kept(library: Library, tmp_path: Path) -> None:
+def test_borders_are_cropped_unless_kept(library: Library, tmp_path: Path) -> None:
     framed = Image.new("RGB", (200, 160), "black")
     framed.paste(Image.open(speckled(tmp_path / "in.png", COLOURS["poppy"], 9, (140, 100))), (30, 30))
     framed.save(tmp_path / "framed.png")
-    (without,) = classified(library, tmp_path / "framed.png")
+    (cropped,) = classified(library, tmp_path / "framed.png")
     (kept,) = classified(library, tmp_path / "framed.png", keep_borders=True)
-    assert without.neighbours[0].similarity > 0.98
-    assert without.neighbours[0].similarity > kept.neighbours[0].similarity
+    assert cropped.neighbours[0].similarity > 0.98
+    assert cropped.neighbours[0].similarity > kept.neighbours[0].similarity
 
 
-def test_photographs_are_taken_as_they_are_needed(library: Library, tmp_path: Path) -> None:
+def test_photographs_are_taken_only_as_needed(library: Library, tmp_path: Path) -> None:
     file = speckled(tmp_path / "one.png", COLOURS["fern"], 3)
     taken = 0
 
@@ -164,7 +164,7 @@ def test_photographs_are_taken_as_they_are_needed(library: Library, tmp_path: Pa
     answers.close()  # type: ignore[attr-defined]
 
 
-def test_neighbours_without_a_kind_do_not_vote_however_many_there_are(library: Library, tmp_path: Path) -> None:
+def test_many_nearer_photographs_without_a_kind_do_not_vote(library: Library, tmp_path: Path) -> None:
     loose = tmp_path.resolve() / "loose"
     for number in range(260):
         speckled(loose / f"{number}.png", COLOURS["fern"], 5000 + number, (20, 16))
@@ -179,7 +179,7 @@ def test_neighbours_without_a_kind_do_not_vote_however_many_there_are(library: L
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "message"),
     [
         ({"k": 0}, "k is 0"),
         ({"k": 201}, "k is 201"),
@@ -187,20 +187,20 @@ def test_neighbours_without_a_kind_do_not_vote_however_many_there_are(library: L
         ({"min_confidence": float("nan")}, "The least confidence is nan"),
     ],
 )
-def test_what_cannot_be_asked_is_said_before_anything_is_read(
-    library: Library, asked: dict[str, object], said: str
+def test_wrong_options_are_refused_before_a_photograph_is_read(
+    library: Library, options: dict[str, object], message: str
 ) -> None:
     def never() -> Iterator[Path]:
         raise AssertionError("a photograph was read")
         yield Path()
 
-    with pytest.raises(UsageError, match=said):
-        library.classify(never(), **asked)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=message):
+        library.classify(never(), **options)  # type: ignore[arg-type]
     with pytest.raises(NotFoundError, match="no head none"):
         library.classify(never(), head="none")
 
 
-def test_a_library_without_kinds_says_how_to_get_some(library: Library, tmp_path: Path) -> None:
+def test_a_library_without_kinds_is_an_error_that_says_how_to_get_some(library: Library, tmp_path: Path) -> None:
     flat = tmp_path.resolve() / "flat"
     speckled(flat / "1.png", TEAL, 1)
     index(library, flat)
@@ -209,60 +209,58 @@ def test_a_library_without_kinds_says_how_to_get_some(library: Library, tmp_path
         library.classify([])
 
 
-def test_a_library_of_one_kind_has_nothing_to_vote_on(library: Library) -> None:
+def test_a_library_with_only_one_kind_is_an_error(library: Library) -> None:
     library.kinds.use("table", {1: "fern", 2: "fern"})
     with pytest.raises(LibraryError, match="are of the same one, fern"):
         library.classify([])
 
 
-# -- the calibration that is kept ----------------------------------------------------------------------
+# -- the cached calibration ----------------------------------------------------------------------------
 
 
-def kept(library: Library) -> dict[str, object]:
+def cached(library: Library) -> dict[str, object]:
     facts: dict[str, object] = json.loads((library.folder / FILE).read_text(encoding="utf-8"))
     return facts
 
 
-def test_the_vote_is_calibrated_once_and_kept_beside_the_index(library: Library, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    vote = library.vote(on_progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (18, 18)
-    facts = kept(library)
+def test_the_vote_is_calibrated_once_and_cached_in_the_library(library: Library, tmp_path: Path) -> None:
+    progress: list[tuple[int, int]] = []
+    vote = library.vote(on_progress=lambda done, total: progress.append((done, total)))
+    assert progress[-1] == (18, 18)
+    facts = cached(library)
     assert facts["vote"] == vote.facts()
     assert facts["kinds"] == {"fern": 6, "gentian": 6, "poppy": 6}
-    told.clear()
+    progress.clear()
     with opened(library.folder) as again:
-        assert again.vote(on_progress=lambda done, total: told.append((done, total))) == vote
-    assert told == []
+        assert again.vote(on_progress=lambda done, total: progress.append((done, total))) == vote
+    assert progress == []
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"version": 1}'])
-def test_a_calibration_that_cannot_be_read_is_made_again(library: Library, broken: str) -> None:
+def test_a_cached_calibration_that_cannot_be_read_is_replaced(library: Library, broken: str) -> None:
     vote = library.vote()
     (library.folder / FILE).write_text(broken, encoding="utf-8")
     with opened(library.folder) as again:
         assert again.vote() == vote
-    assert kept(library)["vote"] == vote.facts()
+    assert cached(library)["vote"] == vote.facts()
 
 
-def test_the_vote_is_calibrated_again_when_much_has_changed_and_not_before(
-    library: Library, sorted_photographs: Path
-) -> None:
+def test_the_vote_is_calibrated_again_only_after_large_changes(library: Library, sorted_photographs: Path) -> None:
     library.vote()
-    made = kept(library)["generation"]
+    generation = cached(library)["generation"]
     speckled(sorted_photographs / "fern" / "more 1.png", COLOURS["fern"], 90)
     index(library)
     library.vote()
-    assert kept(library)["generation"] == made
+    assert cached(library)["generation"] == generation
     for number in range(3):
         speckled(sorted_photographs / "teal" / f"{number}.png", TEAL, 91 + number)
     index(library)
     library.vote()
-    assert kept(library)["generation"] == library.catalog.generation()
-    assert kept(library)["kinds"] == {"fern": 7, "gentian": 6, "poppy": 6, "teal": 3}
+    assert cached(library)["generation"] == library.catalog.generation()
+    assert cached(library)["kinds"] == {"fern": 7, "gentian": 6, "poppy": 6, "teal": 3}
 
 
-def test_the_vote_is_calibrated_again_when_kinds_are_read_anew(library: Library, sorted_photographs: Path) -> None:
+def test_the_vote_is_calibrated_again_when_kinds_are_read(library: Library, sorted_photographs: Path) -> None:
     library.vote()
     rows = [
         f"{file.relative_to(sorted_photographs)}\t{file.parent.name[0]}" for file in sorted_photographs.rglob("*.png")
@@ -270,14 +268,14 @@ def test_the_vote_is_calibrated_again_when_kinds_are_read_anew(library: Library,
     (sorted_photographs / "kinds.tsv").write_text("\n".join(["image\tkind", *rows]), encoding="utf-8")
     assert library.read_kinds(str(sorted_photographs / "kinds.tsv")) == []
     library.vote()
-    assert kept(library)["kinds"] == {"f": 6, "g": 6, "p": 6}
-    assert kept(library)["source"] == "table"
+    assert cached(library)["kinds"] == {"f": 6, "g": 6, "p": 6}
+    assert cached(library)["source"] == "table"
     library.read_kinds("folders")
     library.vote()
-    assert kept(library)["source"] == "folders"
+    assert cached(library)["source"] == "folders"
 
 
-def test_kinds_that_cannot_be_read_leave_those_that_were(library: Library, tmp_path: Path) -> None:
+def test_failing_to_read_kinds_keeps_the_present_ones(library: Library, tmp_path: Path) -> None:
     before = library.kinds.counts()
     (tmp_path / "kinds.tsv").write_text("image\tkind\nnone.png\trose\n", encoding="utf-8")
     with pytest.raises(LibraryError, match="names no photograph"):
@@ -287,7 +285,7 @@ def test_kinds_that_cannot_be_read_leave_those_that_were(library: Library, tmp_p
     assert (library.kinds.source, library.kinds.counts()) == ("folders", before)
 
 
-def test_a_library_that_cannot_be_written_to_is_still_asked(
+def test_classification_works_where_the_calibration_cannot_be_written(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (library.folder / FILE).mkdir()
@@ -299,7 +297,7 @@ def test_a_library_that_cannot_be_written_to_is_still_asked(
 # -- heads ---------------------------------------------------------------------------------------------
 
 
-def test_a_head_votes_as_it_was_fitted_to(library: Library, tmp_path: Path) -> None:
+def test_a_head_votes_with_its_own_calibration(library: Library, tmp_path: Path) -> None:
     head = a_head(a_part(width=4))
     head.save(tmp_path / "head")
     library.add_head("colours", tmp_path / "head")

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: pictures, words where there are none, and a table."""
+"""How a result looks in a notebook: pictures, sentences, and a pandas table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.store.records import Record
 
 
 class Elements(HTMLParser):
-    """The elements and the text of a page, as a browser would take them."""
+    """The elements and the text of a page, parsed as HTML."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def result(*hits: Hit, best_match: float | None = 0.5, notice: str | None = None
     )
 
 
-def test_hits_are_pictures_in_their_order_with_match_and_name() -> None:
+def test_hits_are_pictures_in_order_with_match_and_name() -> None:
     page = Elements(result(hit(4, "dog.jpg", 0.75), hit(2, "cat.jpg", 0.5))._repr_html_())
     sources = [str(image["src"]) for image in page.images()]
     assert [base64.b64decode(source.removeprefix("data:image/jpeg;base64,")) for source in sources] == [
@@ -69,7 +69,7 @@ def test_hits_are_pictures_in_their_order_with_match_and_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>.jpg", '" onerror="alert(1).jpg', "a&amp;b.jpg", "'x'.jpg"])
-def test_a_name_is_never_markup(name: str) -> None:
+def test_file_names_are_escaped(name: str) -> None:
     page = Elements(result(hit(1, name), notice=f"see {name}")._repr_html_())
     assert {tag for tag, _ in page.elements} == {"div", "figure", "img", "figcaption", "b", "p"}
     (image,) = page.images()
@@ -78,32 +78,32 @@ def test_a_name_is_never_markup(name: str) -> None:
     assert page.text.count(name) == 2
 
 
-def test_no_colour_is_set_that_a_dark_notebook_would_drown() -> None:
+def test_no_colours_are_set_so_that_dark_notebooks_stay_legible() -> None:
     gone = replace(result(hit(1)), thumbnail_of=None)
     for html in (result(hit(1))._repr_html_(), gone._repr_html_(), result()._repr_html_()):
         assert not re.search(r"(?<![\w-])(color|background(-color)?)\s*:", html)
 
 
-def test_where_nothing_is_found_it_says_so_in_words() -> None:
+def test_a_result_without_hits_says_so() -> None:
     page = Elements(result(best_match=0.082)._repr_html_())
     assert page.images() == []
     assert "Nothing here fits: the best match is 0.082; only 0.210 or more is shown." in page.text
 
 
-def test_an_empty_library_says_what_to_do_and_a_bare_result_is_never_blank() -> None:
+def test_an_empty_library_shows_its_notice_and_a_bare_result_is_never_blank() -> None:
     notice = "The library holds no photographs yet."
     assert Elements(result(best_match=None, notice=notice)._repr_html_()).text.strip() == notice
     assert Elements(result(best_match=None)._repr_html_()).text.strip() == "Nothing here."
 
 
-def test_hits_that_are_only_the_nearest_are_called_so() -> None:
+def test_hits_below_the_cut_are_called_the_nearest() -> None:
     page = Elements(replace(result(hit(1), best_match=0.1), answerable=False)._repr_html_())
     assert len(page.images()) == 1
     assert "these are the nearest" in page.text
 
 
 @pytest.mark.parametrize("reason", [NotFoundError("gone"), sqlite3.OperationalError("unable to open database file")])
-def test_a_photograph_that_is_gone_is_named_without_a_picture(reason: Exception) -> None:
+def test_a_photograph_that_was_removed_is_named_without_a_picture(reason: Exception) -> None:
     def thumbnail_of(identity: int) -> bytes:
         if identity == 2:
             raise reason
@@ -115,7 +115,7 @@ def test_a_photograph_that_is_gone_is_named_without_a_picture(reason: Exception)
     assert "gone.jpg" in page.text
 
 
-def test_a_table_has_a_row_for_each_hit_in_their_order() -> None:
+def test_the_dataframe_has_one_row_for_each_hit_in_order() -> None:
     table = result(hit(4, "dog.jpg", 0.75), hit(2, "cat.jpg", 0.5)).to_dataframe()
     assert table.to_dict("records") == [
         {
@@ -133,14 +133,14 @@ def test_a_table_has_a_row_for_each_hit_in_their_order() -> None:
     ]
 
 
-def test_a_result_without_hits_has_the_same_columns_and_types() -> None:
+def test_the_dataframe_without_hits_has_the_same_columns_and_types() -> None:
     empty, full = result().to_dataframe(), result(hit(1)).to_dataframe()
     assert len(empty) == 0
     assert list(empty.columns) == list(COLUMNS)
     pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
 
 
-def test_how_thumbnails_are_read_is_no_part_of_what_a_result_is() -> None:
+def test_results_are_compared_and_printed_without_their_thumbnail_reader() -> None:
     one, other = result(hit(1)), replace(result(hit(1)), thumbnail_of=None)
     assert one == other
     assert "thumbnail_of" not in repr(one)
