@@ -1,1 +1,1 @@
-"""What is measured: each figure of the documentation has its command here."""
+"""Measures quality and speed: every figure in the documents has its command here. Imports `service` and `data` only."""

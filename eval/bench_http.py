@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
-from eval.http_load import MOST_CLIENTS, MOST_SECONDS, Job, Load
+from eval.http_load import MAX_CLIENTS, MAX_SECONDS, Job, Load
 from eval.service_process import running_service
 from service.errors import LibraryError, UsageError
 from service.types import OnStage
@@ -88,10 +88,10 @@ def bench_http(
 
 def _check(clients: int, seconds: float, workers: int, repeats: int) -> None:
     check_repeats(repeats)
-    if not 2 <= clients <= MOST_CLIENTS:
-        raise UsageError(f"--clients is {clients}; it must be from 2 to {MOST_CLIENTS}.")
-    if not 0 < seconds <= MOST_SECONDS:
-        raise UsageError(f"--seconds is {seconds:g}; it must be more than 0 and at most {MOST_SECONDS:g}.")
+    if not 2 <= clients <= MAX_CLIENTS:
+        raise UsageError(f"--clients is {clients}; it must be from 2 to {MAX_CLIENTS}.")
+    if not 0 < seconds <= MAX_SECONDS:
+        raise UsageError(f"--seconds is {seconds:g}; it must be more than 0 and at most {MAX_SECONDS:g}.")
     if workers < 1:
         raise UsageError(f"--workers is {workers}; it must be 1 or more.")
 

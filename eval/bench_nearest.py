@@ -40,7 +40,7 @@ ANNOY_SEARCH = (1_000, 10_000, 100_000)
 WITHOUT_ANNOY = (
     "Annoy is left out because it is not installed. `pip install annoy` installs it; compiling it needs a C++ compiler."
 )
-MOST_PHOTOGRAPHS = 10_000_000
+MAX_PHOTOGRAPHS = 10_000_000
 _CHUNK = 10_000
 _BLOCK = 50_000
 _TOLERANCE = 1e-6
@@ -151,7 +151,7 @@ def bench_nearest(
     Args:
         draw: returns the vectors and queries of a size and reports its progress. They stay in memory beside every
             index, 2 kB per vector of 512 dimensions.
-        sizes: numbers of vectors, `K` to `MOST_PHOTOGRAPHS`.
+        sizes: numbers of vectors, `K` to `MAX_PHOTOGRAPHS`.
         repeats: how often all queries are timed with each effort setting, after a first round that is not counted.
         threads: threads to build an index with; None is one per core.
         among: the indexes; None for all that are installed.
@@ -167,7 +167,7 @@ def bench_nearest(
     trials: list[IndexTrial] = []
     sources: list[str] = []
     for size in sizes:
-        data = draw(size, partial(on_stage, f"{size:,}: drawing vectors"))
+        data = draw(size, partial(on_stage, f"{size:,}: making vectors"))
         sources.append(f"{len(data.vectors):,} {data.source}")
         tenth = _tenth_similarity(data, on_stage)
         for contender in contenders() if among is None else among:
@@ -192,8 +192,8 @@ def bench_nearest(
 
 def _check(sizes: Sequence[int], repeats: int, threads: int | None) -> None:
     for size in sizes:
-        if not K <= size <= MOST_PHOTOGRAPHS:
-            raise UsageError(f"--photos is {size:,}; it must be from {K} to {MOST_PHOTOGRAPHS:,}.")
+        if not K <= size <= MAX_PHOTOGRAPHS:
+            raise UsageError(f"--photos is {size:,}; it must be from {K} to {MAX_PHOTOGRAPHS:,}.")
     if not sizes or repeats < 1:
         raise UsageError("There is nothing to measure: --photos needs a number and --repeats must be 1 or more.")
     if threads is not None and threads < 1:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.bench_nearest import MOST_PHOTOGRAPHS, K
+from eval.bench_nearest import MAX_PHOTOGRAPHS, K
 from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
 from eval.exact_search import kth_similarity
 from eval.query_texts import query_texts
-from eval.synthetic_vectors import MOST_QUERIES, draw_vectors, mini_bank
+from eval.synthetic_vectors import MAX_QUERIES, draw_vectors, mini_bank
 from eval.timing import elapsed_s
 from service.errors import UsageError
 from service.index import Limits, VectorIndex
@@ -31,8 +31,8 @@ from service.store.catalog import Catalog
 from service.types import Float16Array, Float32Array, Int64Array, OnStage
 
 SIZES = (10_000, 30_000, 100_000, 300_000)
-LEAST_PHOTOGRAPHS = 1_000
-_NEVER = 10 * MOST_PHOTOGRAPHS
+MIN_PHOTOGRAPHS = 1_000
+_NEVER = 10 * MAX_PHOTOGRAPHS
 KINDS = {
     "exact": Limits(codes_from=_NEVER),
     "codes": Limits(codes_from=1),
@@ -77,11 +77,11 @@ def bench_scans(
         UsageError: an argument is out of range.
     """
     check_repeats(repeats)
-    if not 1 <= queries <= MOST_QUERIES:
-        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MOST_QUERIES:,}.")
+    if not 1 <= queries <= MAX_QUERIES:
+        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MAX_QUERIES:,}.")
     for size in photographs:
-        if not LEAST_PHOTOGRAPHS <= size <= MOST_PHOTOGRAPHS:
-            raise UsageError(f"--photos is {size:,}; it must be from {LEAST_PHOTOGRAPHS:,} to {MOST_PHOTOGRAPHS:,}.")
+        if not MIN_PHOTOGRAPHS <= size <= MAX_PHOTOGRAPHS:
+            raise UsageError(f"--photos is {size:,}; it must be from {MIN_PHOTOGRAPHS:,} to {MAX_PHOTOGRAPHS:,}.")
     machine = machine_facts()
     text_queries = encode([*islice(query_texts(seed), queries)])
     figures: list[Figure] = []
@@ -137,7 +137,7 @@ def _vectors(size: int, queries: int, seed: int, on_stage: OnStage) -> tuple[Flo
     bank = mini_bank()
     rows = np.empty((size, bank.vectors.shape[1]), np.float16)
     for start in range(0, size, _CHUNK):
-        on_stage(f"{size:,}: drawing vectors", start, size)
+        on_stage(f"{size:,}: making vectors", start, size)
         part = rows[start : start + _CHUNK]
         part[:] = draw_vectors(bank, len(part), 0, seed=seed + 1 + start).vectors
     return rows, draw_vectors(bank, queries, 0, seed=seed).vectors

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SIZES = (7_000, 100_000)
 """Default sizes of the synthetic libraries, in photographs."""
-MOST_QUERIES = 1_000
+MAX_QUERIES = 1_000
 """Texts of one repeat: the service caches 1,024."""
 WARM = 20
 K = 10
@@ -68,8 +68,8 @@ def bench_search(
     from eval.synthetic_library import check_photographs
 
     check_repeats(repeats)
-    if not 1 <= queries <= MOST_QUERIES:
-        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MOST_QUERIES:,}.")
+    if not 1 <= queries <= MAX_QUERIES:
+        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MAX_QUERIES:,}.")
     if library is not None and photographs:
         raise UsageError("--photos is for synthetic libraries: leave out --photos or --library.")
     for each in photographs:

@@ -25,9 +25,9 @@ from service.store.loopback import is_loopback
 _HEALTH_EVERY_S = 0.05
 """Pause between two requests to `/health`."""
 _TIMEOUT_S = 60.0
-MOST_CLIENTS = 256
-MOST_SECONDS = 600.0
-MOST_REQUESTS = 1_000_000
+MAX_CLIENTS = 256
+MAX_SECONDS = 600.0
+MAX_REQUESTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Job:
     def __post_init__(self) -> None:
         if not is_loopback(self.host):
             raise UsageError(f"{self.host} is not this machine; only a local service can be measured.")
-        if not 1 <= self.clients <= MOST_CLIENTS:
-            raise UsageError(f"--clients is {self.clients}; it must be from 1 to {MOST_CLIENTS}.")
-        if not 0 < self.seconds <= MOST_SECONDS:
-            raise UsageError(f"--seconds is {self.seconds:g}; it must be more than 0 and at most {MOST_SECONDS:g}.")
+        if not 1 <= self.clients <= MAX_CLIENTS:
+            raise UsageError(f"--clients is {self.clients}; it must be from 1 to {MAX_CLIENTS}.")
+        if not 0 < self.seconds <= MAX_SECONDS:
+            raise UsageError(f"--seconds is {self.seconds:g}; it must be more than 0 and at most {MAX_SECONDS:g}.")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Load:
 
 async def drive(job: Job) -> Load:
     """Run a job; raises `ConnectionError` for any answer but 200 and for none."""
-    queries: Iterator[str] = islice(query_texts(job.seed), job.skip, job.skip + MOST_REQUESTS)
+    queries: Iterator[str] = islice(query_texts(job.seed), job.skip, job.skip + MAX_REQUESTS)
     if job.known_texts is not None:
         known = list(islice(queries, job.known_texts))
         await _client(job, iter(known), [], float("inf"))
@@ -92,7 +92,7 @@ async def _client(job: Job, queries: Iterator[str], times: list[float], until: f
     try:
         for text in queries:
             start = time.perf_counter()
-            if start >= until or len(times) >= MOST_REQUESTS:
+            if start >= until or len(times) >= MAX_REQUESTS:
                 break
             await _get(reader, writer, f"/search?k=20&text={quote_plus(text)}")
             times.append((time.perf_counter() - start) * 1000)

@@ -13,9 +13,9 @@ FIGURES = {
     "vote_accuracy": ("Vote is right", "share of photographs whose kind wins the vote of the most similar ones"),
 }
 """Name and meaning of each figure; all are in percent."""
-MOST_KINDS = 30
+MAX_KINDS = 30
 """Kinds in a table at most: thirty columns are still legible."""
-MOST_NAMED = 50
+MAX_NAMED = 50
 """Excluded photographs that are named at most."""
 _SIDE = 160
 """Pixels of a thumbnail: two hundred of them stay below two megabytes."""
@@ -24,10 +24,10 @@ _SIDE = 160
 def similar_page(report: SimilarReport) -> str:
     """A whole HTML document: figures, MAP@10 of each kind, the confusions of the vote, and the worst searches.
 
-    Of more than `MOST_KINDS` kinds, those with the lowest MAP@10 and the pairs most often confused are shown. Raises
+    Of more than `MAX_KINDS` kinds, those with the lowest MAP@10 and the pairs most often confused are shown. Raises
     PhotographError where a photograph that is shown cannot be read any more.
     """
-    shown = sorted(report.by_kind, key=lambda each: (each.map10, each.kind))[:MOST_KINDS]
+    shown = sorted(report.by_kind, key=lambda each: (each.map10, each.kind))[:MAX_KINDS]
     kinds = sorted({each.kind for each in report.by_kind} | {voted for _, voted in report.confusions})
     return page(
         "similar.html",
@@ -39,12 +39,12 @@ def similar_page(report: SimilarReport) -> str:
         ],
         kinds=shown,
         kinds_not_shown=len(report.by_kind) - len(shown),
-        matrix=_matrix(report, kinds) if len(kinds) <= MOST_KINDS else {},
-        confused=report.confused[:MOST_KINDS],
-        confused_not_shown=max(0, len(report.confused) - MOST_KINDS),
+        matrix=_matrix(report, kinds) if len(kinds) <= MAX_KINDS else {},
+        confused=report.confused[:MAX_KINDS],
+        confused_not_shown=max(0, len(report.confused) - MAX_KINDS),
         # The same photograph may be found by several searches.
         thumbnail=cache(partial(thumbnail_uri, side=_SIDE)),
-        most_named=MOST_NAMED,
+        most_named=MAX_NAMED,
     )
 
 

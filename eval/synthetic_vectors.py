@@ -30,7 +30,7 @@ _UNEVEN = 0.3
 """Standard deviation of the logarithm of the noise's length: some clusters are dense, some vectors are outliers."""
 _CHUNK = 20_000
 DEFAULT_SIZE = 10_000
-MOST_QUERIES = 10_000
+MAX_QUERIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def draw_or_read(
 
     Raises `UsageError` for an argument out of range and for sizes beside a library, and as `library_vectors` does.
     """
-    if not 1 <= queries <= MOST_QUERIES:
-        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MOST_QUERIES:,}.")
+    if not 1 <= queries <= MAX_QUERIES:
+        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MAX_QUERIES:,}.")
     if library is None:
         bank = mini_bank()
         return list(photographs) or [DEFAULT_SIZE], lambda size, shown: draw_vectors(

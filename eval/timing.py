@@ -1,4 +1,4 @@
-"""Helpers of the benchmarks: how long a call takes, and progress counted up from several places."""
+"""Measures how long a call takes, and counts progress up from several places."""
 
 from __future__ import annotations
 

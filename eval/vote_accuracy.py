@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 Refit = Callable[[Sequence[str]], Head]
 """Fits the head again on the photographs of some kinds only, given by name."""
 
-MOST_REMOVED = 50
+MAX_REMOVED = 50
 """Kinds that are removed in turn; a random choice where there are more."""
 _FOLDS = 5
 _BATCH = 16
@@ -131,7 +131,7 @@ class ClassifyReport:
 
 
 @dataclass(frozen=True, eq=False)
-class _LabelledPhotographs:
+class _EvaluatedPhotographs:
     """Kinds (n,) as indices of `names`, which photographs are in `test/` (n,), and whether that folder exists."""
 
     names: tuple[str, ...]
@@ -175,7 +175,7 @@ def eval_classify(
         vectors, read, failed = _features_of(files, encoder, cache, threads, lambda *how: on_progress("encoding", *how))
     rows = rows[read]
     left_out += [f"{each.file.relative_to(data)}: {each.reason}" for each in failed]
-    photographs = _LabelledPhotographs(folder.names, folder.kind[rows], folder.test[rows], folder.split)
+    photographs = _EvaluatedPhotographs(folder.names, folder.kind[rows], folder.test[rows], folder.split)
     _check_enough(data, photographs)
     measurement = _VoteMeasurement(photographs, vectors, encoder.fingerprint, head, refit, on_progress)
     figures, intervals, by_kind = measurement.figures()
@@ -201,7 +201,7 @@ def eval_classify(
 class _VoteMeasurement:
     """Votes on all photographs, with all kinds and with each kind removed in turn."""
 
-    photographs: _LabelledPhotographs
+    photographs: _EvaluatedPhotographs
     features: Float32Array
     fingerprint: str
     head: Head | None
@@ -325,7 +325,7 @@ def _calibrated(vectors: Float32Array, kinds: Int64Array) -> KnnVote:
     return calibrate(held_out_neighbours(vectors[sample], kinds[sample], chunks, itself, NEIGHBOURS)).vote
 
 
-def _splits(photographs: _LabelledPhotographs) -> Iterator[tuple[Int64Array, Int64Array]]:
+def _splits(photographs: _EvaluatedPhotographs) -> Iterator[tuple[Int64Array, Int64Array]]:
     """Rows that vote, and rows that are classified."""
     if photographs.split:
         yield np.flatnonzero(~photographs.test), np.flatnonzero(photographs.test)
@@ -338,7 +338,7 @@ def _splits(photographs: _LabelledPhotographs) -> Iterator[tuple[Int64Array, Int
 def _removed_kinds(kinds: Int64Array) -> Int64Array:
     """The kinds that are removed in turn, sorted."""
     every = np.unique(kinds)
-    return np.sort(np.random.default_rng(0).permutation(every)[:MOST_REMOVED])
+    return np.sort(np.random.default_rng(0).permutation(every)[:MAX_REMOVED])
 
 
 def _usable(folder: KindFolder) -> tuple[Int64Array, list[str]]:
@@ -355,7 +355,7 @@ def _usable(folder: KindFolder) -> tuple[Int64Array, list[str]]:
     return rows, [left_out[row] for row in sorted(left_out)]
 
 
-def _check_enough(data: Path, photographs: _LabelledPhotographs) -> None:
+def _check_enough(data: Path, photographs: _EvaluatedPhotographs) -> None:
     voting = photographs.kind[~photographs.test]
     if len(np.unique(voting)) < 3 or (photographs.split and not photographs.test.any()):
         raise DataError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.bench_search import MOST_QUERIES, bench_search, exact_lowest, found_share
+from eval.bench_search import MAX_QUERIES, bench_search, exact_lowest, found_share
 from eval.synthetic_library import make_synthetic_library
 from eval.synthetic_vectors import mini_fingerprint
 from service.errors import LibraryError, UsageError
@@ -69,7 +69,7 @@ def test_synthetic_libraries_are_removed_afterwards(tmp_path: Path, monkeypatch:
     [
         ({"repeats": 0}, "--repeats is 0"),
         ({"queries": 0}, "--queries is 0"),
-        ({"queries": MOST_QUERIES + 1}, "--queries is 1,001"),
+        ({"queries": MAX_QUERIES + 1}, "--queries is 1,001"),
         ({"photographs": [0]}, "--photos is 0"),
         ({"photographs": [7], "library": Path("somewhere")}, "leave out --photos or --library"),
     ],
