@@ -1,4 +1,4 @@
-"""A file is replaced whole or not at all, and is on the disk before it takes its place."""
+"""A file is replaced as a whole or not at all, and synced before it replaces the old one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from service.store.atomic import replacing, replacing_all, write_bytes, write_text
 
 
-def test_a_new_file_and_an_old_one_get_the_content(tmp_path: Path) -> None:
+def test_a_file_is_created_or_replaced(tmp_path: Path) -> None:
     file = tmp_path / "facts.json"
     write_text(file, "один\r\n")
     assert file.read_bytes() == "один\r\n".encode()
@@ -19,7 +19,7 @@ def test_a_new_file_and_an_old_one_get_the_content(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file], "nothing is left beside it"
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_failure_leaves_the_old_file_and_no_temporary_file(tmp_path: Path) -> None:
     file = tmp_path / "facts.json"
     file.write_text("old")
     with pytest.raises(ZeroDivisionError), replacing(file) as temporary:

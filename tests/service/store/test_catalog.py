@@ -1,4 +1,4 @@
-"""The catalog is the truth: what is written is there, whole or not at all, for every reader."""
+"""The catalog stores what is written, completely or not at all, for every reader."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_what_is_written_is_read_as_it_was(catalog: Catalog) -> None:
     assert catalog.count() == 1
 
 
-def test_it_is_still_there_when_opened_again(tmp_path: Path) -> None:
+def test_content_is_still_there_when_the_catalog_is_opened_again(tmp_path: Path) -> None:
     first = Catalog(tmp_path / "catalog.sqlite")
     (identity,) = first.write([entry(first, "a.jpg", 1)])
     first.save_settings(model="mini")
@@ -71,10 +71,10 @@ def test_each_change_makes_one_generation(catalog: Catalog) -> None:
     assert catalog.generation() == 2
     catalog.save_settings(anything="x")
     catalog.update_file(ids[1], FileInfo(1, "", "c.jpg", 1, 1))
-    assert catalog.generation() == 2, "nothing that can be found has changed"
+    assert catalog.generation() == 2, "search results have not changed"
 
 
-def test_generations_of_two_catalogs_differ_although_their_numbers_do_not(catalog: Catalog, tmp_path: Path) -> None:
+def test_the_same_generation_of_two_catalogs_has_different_stamps(catalog: Catalog, tmp_path: Path) -> None:
     other = Catalog(tmp_path / "other.sqlite")
     for shelf in (catalog, other):
         shelf.write([entry(shelf, "a.jpg")])
@@ -85,7 +85,7 @@ def test_generations_of_two_catalogs_differ_although_their_numbers_do_not(catalo
     other.close()
 
 
-def test_photographs_are_counted_once_a_generation_and_never_wrongly(catalog: Catalog) -> None:
+def test_the_count_is_cached_per_generation_and_never_stale(catalog: Catalog) -> None:
     asked: list[str] = []
     catalog.connection.set_trace_callback(asked.append)
     other = Catalog(catalog.file)
@@ -106,7 +106,7 @@ def test_ids_are_never_used_again(catalog: Catalog) -> None:
     assert catalog.write([entry(catalog, "new.jpg", 9)])[0] > max(ids)
 
 
-def test_removing_takes_vector_and_thumbnail_along(catalog: Catalog) -> None:
+def test_removing_deletes_vector_and_thumbnail_too(catalog: Catalog) -> None:
     ids = catalog.write([entry(catalog, "a.jpg", 1), entry(catalog, "b.jpg", 2)])
     assert catalog.remove([ids[0], 999]) == 1
     for ask in (
@@ -118,20 +118,20 @@ def test_removing_takes_vector_and_thumbnail_along(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("identity", [0, -1, 77, 2**63 - 1, 2**63, 10**30, -(2**63), -(10**30)])
-def test_an_id_of_nobody_gets_a_sentence(catalog: Catalog, identity: int) -> None:
+def test_an_unknown_id_is_reported(catalog: Catalog, identity: int) -> None:
     for ask in (catalog.record, catalog.thumbnail, lambda number: catalog.vector(number, MODEL)):
         with pytest.raises(NotFoundError, match="no photograph"):
             ask(identity)
 
 
-def test_many_photographs_are_asked_for_at_once(catalog: Catalog) -> None:
+def test_many_records_are_read_at_once(catalog: Catalog) -> None:
     ids = catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(1201)])
     found = catalog.records([*ids, 99_999])
     assert set(found) == set(ids)
     assert found[ids[700]].name == "700.jpg"
 
 
-def test_a_batch_that_fails_leaves_nothing(catalog: Catalog) -> None:
+def test_a_batch_that_fails_writes_nothing(catalog: Catalog) -> None:
     good = entry(catalog, "a.jpg", 1)
     twice = replace(good, facts=replace(good.facts, content_hash=b"other"))
     with pytest.raises(sqlite3.IntegrityError):
@@ -158,8 +158,8 @@ def test_switching_the_model_drops_the_vectors_of_other_models(catalog: Catalog)
     assert (catalog.setting("model"), catalog.setting("fingerprint")) == ("new model", "other")
 
 
-def test_a_folder_does_not_hold_what_only_looks_like_it(catalog: Catalog) -> None:
-    """Case, percent signs and underscores are part of a name, not patterns."""
+def test_names_of_folders_are_not_patterns(catalog: Catalog) -> None:
+    """Case, percent signs and underscores are part of a name."""
     root, _ = catalog.add_root(Path("/r"))
     folders = ["Trip", "Trip/x", "trip/x", "Trip2/x", "tr%/x", "tr_p/x", "", "Тест/x", "тест/x", "it's/x"]
     for number, folder in enumerate(folders):
@@ -192,7 +192,7 @@ def test_a_folder_inside_a_root_belongs_to_it(catalog: Catalog) -> None:
     assert catalog.add_root(Path("/a/b c/d")) == (outer, "b c/d")
 
 
-def test_a_folder_around_roots_takes_their_photographs_over(catalog: Catalog) -> None:
+def test_a_new_root_takes_over_the_photographs_of_roots_inside_it(catalog: Catalog) -> None:
     for root in ("/a/one", "/a/two/deep", "/ab"):
         known, _ = catalog.add_root(Path(root))
         for folder in ("", "x"):
@@ -223,7 +223,7 @@ def test_a_reader_sees_the_last_committed_generation_while_another_writes(catalo
     reader.close()
 
 
-def test_changes_are_one_snapshot_although_somebody_writes_in_between(catalog: Catalog) -> None:
+def test_changes_are_one_snapshot_even_if_another_writes_meanwhile(catalog: Catalog) -> None:
     catalog.write([entry(catalog, f"{number}.jpg", number) for number in range(4)])
     generation, _, chunks = catalog.changes([MODEL], 0, chunk=2)
     first, _ = next(chunks)
@@ -249,10 +249,10 @@ def test_many_threads_may_read(catalog: Catalog) -> None:
     assert len(found) == 160
 
 
-# -- files that are no catalog -------------------------------------------------------------------------
+# -- invalid and older files --------------------------------------------------------------------------
 
 
-def test_a_catalog_of_a_newer_smysl_is_left_alone(tmp_path: Path) -> None:
+def test_a_catalog_of_a_newer_smysl_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "catalog.sqlite"
     Catalog(file).close()
     connection = sqlite3.connect(file)
@@ -265,7 +265,7 @@ def test_a_catalog_of_a_newer_smysl_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-def test_an_older_catalog_is_brought_up_to_date_with_all_that_it_holds(tmp_path: Path, version: int) -> None:
+def test_an_older_catalog_is_migrated_with_its_content(tmp_path: Path, version: int) -> None:
     file = tmp_path / "catalog.sqlite"
     connection = sqlite3.connect(file)
     for migration in MIGRATIONS[:version]:
@@ -284,7 +284,7 @@ def test_an_older_catalog_is_brought_up_to_date_with_all_that_it_holds(tmp_path:
     catalog.close()
 
 
-def test_opening_a_new_catalog_in_many_threads_makes_it_once(tmp_path: Path) -> None:
+def test_many_threads_can_open_a_new_catalog(tmp_path: Path) -> None:
     failures: list[BaseException] = []
 
     def make() -> None:
@@ -302,7 +302,7 @@ def test_opening_a_new_catalog_in_many_threads_makes_it_once(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"This is a diary, not a database. " * 100, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_file_that_is_no_database_gets_a_sentence_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_database_is_refused_and_left_unchanged(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "catalog.sqlite"
     file.write_bytes(content)
     with pytest.raises(LibraryError, match="is not a catalog that can be read") as refusal:
@@ -311,13 +311,13 @@ def test_a_file_that_is_no_database_gets_a_sentence_and_stays_as_it_is(tmp_path:
     assert file.read_bytes() == content
 
 
-def test_a_folder_in_the_place_of_a_catalog_gets_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalog.sqlite").mkdir()
     with pytest.raises(LibraryError, match="cannot be opened"):
         Catalog(tmp_path / "catalog.sqlite")
 
 
-def test_a_catalog_that_somebody_holds_is_not_waited_for_for_ever(catalog: Catalog) -> None:
+def test_a_locked_catalog_is_reported_after_a_while(catalog: Catalog) -> None:
     catalog.connection.execute("PRAGMA busy_timeout = 50")
     holder = sqlite3.connect(catalog.file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -358,14 +358,14 @@ def test_vectors_of_several_fingerprints_are_read_together(catalog: Catalog) -> 
 
 
 @pytest.mark.parametrize("late", BOTH)
-def test_a_photograph_is_new_for_a_reader_of_several_when_any_of_its_vectors_is(catalog: Catalog, late: str) -> None:
+def test_a_photograph_has_changed_for_a_reader_of_several_vectors_if_any_has(catalog: Catalog, late: str) -> None:
     ids = catalog.write([entry(catalog, f"{number}.jpg", number, of=BOTH) for number in range(3)])
     assert read(catalog, BOTH, catalog.generation()) == {}
     catalog.write([entry(catalog, "1.jpg", 1, ids[1], of=[late])])
     assert set(read(catalog, BOTH, 1)) == {ids[1]}
 
 
-def test_a_photograph_is_complete_with_every_vector_that_is_asked_for(catalog: Catalog) -> None:
+def test_a_photograph_is_complete_with_a_vector_of_each_fingerprint(catalog: Catalog) -> None:
     catalog.write([entry(catalog, "a.jpg", 1, of=BOTH), entry(catalog, "b.jpg", 2)])
     root = catalog.roots()[0].id
 
@@ -384,7 +384,7 @@ def test_switching_the_model_keeps_the_fingerprints_to_keep(catalog: Catalog) ->
     assert (catalog.setting("model"), catalog.setting("features")) == ("new model", "new.features")
 
 
-def test_dropped_vectors_make_a_generation_of_their_own(catalog: Catalog) -> None:
+def test_deleting_vectors_creates_a_generation(catalog: Catalog) -> None:
     catalog.write([entry(catalog, "a.jpg", 1, of=BOTH)])
     assert catalog.vectors_dropped_at() == 0
     catalog.drop_vectors("features", additional_models="[]")

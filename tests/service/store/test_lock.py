@@ -1,4 +1,4 @@
-"""One writer, many readers; and a note of a writer that was killed fools nobody."""
+"""One writer, many readers; the file of a killed writer does not block the library."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from service.errors import BusyError, LibraryError
 from service.store.lock import Writer, current_writer, write_lock
 
 
-def test_nobody_writes_to_begin_with(tmp_path: Path) -> None:
+def test_there_is_no_writer_at_first(tmp_path: Path) -> None:
     assert current_writer(tmp_path) is None
 
 
-def test_the_writer_is_known_while_it_writes_and_not_after(tmp_path: Path) -> None:
+def test_the_writer_is_known_only_while_it_writes(tmp_path: Path) -> None:
     with write_lock(tmp_path, "smysl index"):
         writer = current_writer(tmp_path)
         assert writer is not None
@@ -29,7 +29,7 @@ def test_the_writer_is_known_while_it_writes_and_not_after(tmp_path: Path) -> No
     assert not (tmp_path / "writer.json").exists()
 
 
-def test_a_second_writer_is_told_who_holds_the_library(tmp_path: Path) -> None:
+def test_the_error_of_a_second_writer_names_the_first(tmp_path: Path) -> None:
     with write_lock(tmp_path, "smysl index"), pytest.raises(BusyError) as refusal, write_lock(tmp_path, "another"):
         pytest.fail("two writers at once")
     assert f"process {os.getpid()} on {socket.gethostname()} (smysl index, since " in refusal.value.message
@@ -37,7 +37,7 @@ def test_a_second_writer_is_told_who_holds_the_library(tmp_path: Path) -> None:
     assert current_writer(tmp_path) is None
 
 
-def test_a_refused_writer_leaves_the_lock_and_the_note_of_the_first(tmp_path: Path) -> None:
+def test_a_refused_writer_leaves_the_lock_of_the_first(tmp_path: Path) -> None:
     with write_lock(tmp_path, "first"):
         with pytest.raises(BusyError), write_lock(tmp_path, "second"):
             pass
@@ -55,7 +55,7 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_a_writer_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+def test_a_killed_writer_does_not_keep_the_lock(tmp_path: Path) -> None:
     """The process ends without a chance to clean up, as by SIGKILL or a power cut."""
     code = (
         "import os, sys; from pathlib import Path; from service.store.lock import write_lock\n"
@@ -71,7 +71,7 @@ def test_a_writer_that_was_killed_holds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("note", ["", "[]", "{", '{"pid": 1}', '{"pid": 1, "odd": 2}'])
-def test_a_broken_note_does_not_hide_that_somebody_writes(tmp_path: Path, note: str) -> None:
+def test_an_invalid_writer_file_does_not_release_the_lock(tmp_path: Path, note: str) -> None:
     with write_lock(tmp_path, "first"):
         (tmp_path / "writer.json").write_text(note, encoding="utf-8")
         assert current_writer(tmp_path) is None
@@ -79,12 +79,12 @@ def test_a_broken_note_does_not_hide_that_somebody_writes(tmp_path: Path, note: 
             pass
 
 
-def test_a_library_that_cannot_be_locked_says_so(tmp_path: Path) -> None:
+def test_a_library_that_cannot_be_locked_is_reported(tmp_path: Path) -> None:
     (tmp_path / "writer.lock").mkdir()
     with pytest.raises(LibraryError, match="cannot be written to"), write_lock(tmp_path, "smysl index"):
         pass
 
 
-def test_a_writer_reads_as_a_part_of_a_sentence() -> None:
+def test_a_writer_as_text_fits_into_a_sentence() -> None:
     writer = Writer(7, "tower", "smysl index", "2026-01-02T03:04:05+01:00")
     assert str(writer) == "process 7 on tower (smysl index, since 2026-01-02T03:04:05+01:00)"

@@ -1,0 +1,157 @@
+"""Commands that let a running service answer, and when they do without it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from service.cli.search_output import SearchOutput
+from service.store.service_registry import SERVICE_HEADER
+from tests.conftest import Finished
+from tests.service.conftest import Shelf
+from tests.service.service_notes import TOKEN, a_note
+
+Run = Callable[..., Finished]
+
+
+@contextmanager
+def answering(folder: Path, status: int, body: bytes, *, signed: bool = True) -> Iterator[list[bytes]]:
+    """A server with a note in `folder` that gives the same answer to every request; yields the bodies it received."""
+    token = TOKEN
+    received: list[bytes] = []
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(status)
+            self.send_header(SERVICE_HEADER, token if signed else "another")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    a_note(folder, token, port=server.server_port, device="cpu", precision="fp32")
+    try:
+        with FileLock(folder / f"serving-{token}.lock"):
+            yield received
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+_HIT = {"match": 0.5, "uri": "/photographs/a.jpg"}
+_ANSWER = {"hits": [_HIT], "min_match": 0.1, "answerable": True, "best_match": 0.5, "notice": None, "part": None}
+_ANSWER |= {"borders_left_out": False}
+
+
+def test_a_service_that_serves_the_library_is_asked_and_named(shelf: Shelf, smysl: Run) -> None:
+    with answering(shelf.library, 200, json.dumps(_ANSWER).encode()) as received:
+        found = smysl("search", "naïve", "-k", 3, "--min-match", 0.25, "-v", "--library", shelf.library)
+        quiet = smysl("search", "naïve", "--library", shelf.library)
+    assert (found.code, found.out) == (0, "0.500\t/photographs/a.jpg\n")
+    assert found.err.startswith("The service at http://127.0.0.1:")
+    assert found.err.endswith("(process 1) was asked.\n")
+    assert (quiet.out, quiet.err) == (found.out, "")
+    assert json.loads(received[0]) == {"text": "naïve", "k": 3, "min_match": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, json.dumps(_ANSWER | {"hits": [{"match": "0.5", "uri": "/a"}]}).encode()),
+        (200, json.dumps(_ANSWER | {"best_match": float("nan")}).encode()),
+        (200, json.dumps(_ANSWER | {"part": {"x": 0}}).encode()),
+        (400, b"{}"),
+        (400, b'{"error": {"kind": "library", "message": "No."}}'),
+        (409, b'{"error": {"kind": "usage", "message": "No."}}'),
+        (500, b""),
+        (302, b""),
+    ],
+)
+@pytest.mark.parametrize("json_wanted", [False, True])
+def test_an_invalid_answer_of_a_service_is_ignored(
+    standing: Shelf, smysl: Run, status: int, body: bytes, json_wanted: bool
+) -> None:
+    command = ["search", "a cat", "--library", standing.library, *(["--json"] if json_wanted else [])]
+    # The first search of a model prints a note about its preparation.
+    smysl(*command)
+    alone = smysl(*command)
+    with answering(standing.library, status, body) as received:
+        beside = smysl(*command)
+        told = smysl(*command, "-v")
+    assert len(received) == 2
+    assert (without_time(beside.out), beside.err, beside.code) == (without_time(alone.out), alone.err, alone.code)
+    assert "so the command searches by itself." in told.err
+
+
+def without_time(out: str) -> str:
+    return "\n".join(line for line in out.splitlines() if "took_ms" not in line)
+
+
+def test_an_answer_of_another_program_is_ignored(standing: Shelf, smysl: Run) -> None:
+    with answering(standing.library, 200, json.dumps(_ANSWER).encode(), signed=False):
+        told = smysl("search", "a cat", "-v", "--library", standing.library)
+    assert "/photographs/a.jpg" not in told.out
+    assert "(another program answers there)" in told.err
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"version": "0.0.0"}, "it is smysl 0.0.0, and this is"),
+        ({"device": "cuda"}, "it was started with the device cuda, not with cpu"),
+        ({"device": "cpu", "precision": "fp32", "port": 1}, "Connection refused"),
+    ],
+)
+def test_a_service_with_other_settings_is_not_asked(
+    shelf: Shelf, smysl: Run, facts: dict[str, Any], reason: str
+) -> None:
+    token = TOKEN
+    a_note(shelf.library, token, **facts)
+    with FileLock(shelf.library / f"serving-{token}.lock"):
+        told = smysl("search", "a cat", "-v", "--library", shelf.library)
+    assert told.code == 0
+    assert len(told.out.splitlines()) == 5
+    assert reason in told.err
+
+
+def test_an_invalid_question_is_not_sent(standing: Shelf, smysl: Run) -> None:
+    with answering(standing.library, 200, json.dumps(_ANSWER).encode()) as received:
+        both = smysl("search", "a cat", "--image", standing.photographs / "wood.jpg", "--library", standing.library)
+        boxed = smysl("search", "a cat", "--box", "0,0,1,1", "--library", standing.library)
+        gone = smysl("search", "--image", "no such file.jpg", "--library", standing.library)
+    assert received == []
+    assert (both.code, boxed.code, gone.code) == (2, 2, 2)
+    assert "There is no file no such file.jpg." in gone.err
+
+
+def test_the_refusal_of_a_service_is_reported_like_the_command_s_own(standing: Shelf, smysl: Run) -> None:
+    error = {"error": {"kind": "usage", "message": "The text is empty; say what the photograph should show."}}
+    with answering(standing.library, 400, json.dumps(error).encode()) as received:
+        refused = smysl("search", " ", "--library", standing.library)
+    assert len(received) == 1
+    alone = smysl("search", " ", "--library", standing.library)
+    assert refused == alone
+    assert refused.code == 2
+
+
+def test_a_part_is_shown_with_four_digits() -> None:
+    part = {"x": 0.1, "y": 0.0, "width": 0.33333, "height": 1}
+    body = json.dumps(_ANSWER | {"part": part, "borders_left_out": True}).encode()
+    assert SearchOutput.read(body).part == "0.1,0,0.3333,1"
