@@ -53,7 +53,7 @@ class BackgroundIndex:
         return self._progress
 
     def _run(self) -> None:
-        log = logging.getLogger("uvicorn.error")
+        log = logging.getLogger("smysl")
         progress = self._progress
         assert progress is not None  # noqa: S101 - `start` sets it
         try:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from service.errors import UsageError
 from service.library import Library
@@ -37,20 +38,29 @@ def run(library: Library, folders: Sequence[Path], say: Say) -> None:
             note.write(port)
             say(f"smysl is at http://{_browser_host(host)}:{port}  (stop it with Ctrl-C)")
 
-        headers = [(SERVICE_HEADER, note.token)]
+        options = _uvicorn_options([(SERVICE_HEADER, note.token)])
         if library.settings.workers == 1:
-            _run_in_this_process(library, folders, listening, headers, announce, note.close)
+            _run_in_this_process(library, folders, listening, options, announce, note.close)
             return
         from service.web.workers import run_workers
 
-        run_workers(library, folders, listening, headers, say, announce)
+        run_workers(library, folders, listening, options, say, announce)
+
+
+def _uvicorn_options(headers: list[tuple[str, str]]) -> dict[str, Any]:
+    """Options of every server: warnings alone are logged, those of the logger "smysl" in uvicorn's format."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    logger = {"handlers": ["default"], "level": "WARNING", "propagate": False}
+    log_config = LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"smysl": logger}}
+    return {"log_level": "warning", "log_config": log_config, "server_header": False, "headers": headers}
 
 
 def _run_in_this_process(
     library: Library,
     folders: Sequence[Path],
     listening: socket.socket,
-    headers: list[tuple[str, str]],
+    options: dict[str, Any],
     on_started: Callable[[], None],
     on_stopping: Callable[[], None],
 ) -> None:
@@ -71,7 +81,7 @@ def _run_in_this_process(
 
     application = create_app(library, folders=folders)
     prepare_process(library)
-    Server(uvicorn.Config(application, log_level="warning", server_header=False, headers=headers)).run([listening])
+    Server(uvicorn.Config(application, **options)).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

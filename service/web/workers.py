@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
@@ -43,7 +43,7 @@ def run_workers(
     library: Library,
     folders: Sequence[Path],
     listening: socket.socket,
-    headers: list[tuple[str, str]],
+    options: dict[str, Any],
     say: Say,
     on_ready: Callable[[], None],
 ) -> None:
@@ -53,7 +53,7 @@ def run_workers(
         library: The library to serve; each worker opens its own.
         folders: Folders to index in the supervisor.
         listening: The bound socket that all workers accept connections on.
-        headers: Headers of every response.
+        options: Options of uvicorn, such as the headers of every response.
         say: Called with a sentence when a worker has been restarted.
         on_ready: Called once, when all workers answer.
 
@@ -68,9 +68,7 @@ def run_workers(
             "service.web.workers:application",
             factory=True,
             workers=library.settings.workers,
-            log_level="warning",
-            server_header=False,
-            headers=headers,
+            **options,
         )
         supervisor = _Supervisor(config, [listening], say, on_ready)
         indexing = BackgroundIndex(library, folders, _SharedProgress(Path(shared)).write)
