@@ -1,4 +1,4 @@
-"""Settings: which source wins, and what a person is told of a bad value."""
+"""Settings: priority of their sources, and messages about bad values."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tests.service.cli.test_app import Run, told
 
 
 @pytest.fixture(autouse=True)
-def nothing_chosen(monkeypatch: pytest.MonkeyPatch, exact: None) -> None:
+def no_settings(monkeypatch: pytest.MonkeyPatch, exact: None) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(f"SMYSL_{name.upper()}", raising=False)
 
 
-def test_a_flag_comes_before_the_environment_and_that_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_has_priority_over_the_environment_and_that_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (Settings().port, Settings(port=1).port) == (8000, 1)
     monkeypatch.setenv("SMYSL_PORT", "2")
     assert (Settings().port, Settings(port=1).port) == (2, 1)
 
 
 @pytest.mark.parametrize(
-    ("name", "written", "meant"),
+    ("name", "value", "parsed"),
     [
         ("library", "/photographs/library", Path("/photographs/library")),
         ("model", "mini", "mini"),
@@ -41,26 +41,26 @@ def test_a_flag_comes_before_the_environment_and_that_before_the_default(monkeyp
         ("hub_timeout_s", "1.5", 1.5),
     ],
 )
-def test_every_setting_has_a_variable(monkeypatch: pytest.MonkeyPatch, name: str, written: str, meant: object) -> None:
-    assert getattr(Settings(), name) != meant
-    monkeypatch.setenv(f"SMYSL_{name.upper()}", written)
-    assert getattr(Settings(), name) == meant
+def test_every_setting_has_an_environment_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, parsed: object
+) -> None:
+    assert getattr(Settings(), name) != parsed
+    monkeypatch.setenv(f"SMYSL_{name.upper()}", value)
+    assert getattr(Settings(), name) == parsed
 
 
 def test_all_settings_are_tested_here() -> None:
-    marks = test_every_setting_has_a_variable.pytestmark  # type: ignore[attr-defined]
+    marks = test_every_setting_has_an_environment_variable.pytestmark  # type: ignore[attr-defined]
     assert {case[0] for case in marks[0].args[1]} == Settings.model_fields.keys()
 
 
-def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMYSL_PORT", "")
     monkeypatch.setenv("SMYSL_MODEL", "")
     assert (Settings().port, Settings().model) == (8000, None)
 
 
-def test_the_default_library_is_in_the_data_folder_of_the_person(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_default_library_is_in_the_data_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_library().is_relative_to(tmp_path)
@@ -68,7 +68,7 @@ def test_the_default_library_is_in_the_data_folder_of_the_person(
     assert not default_library().exists()
 
 
-def test_it_listens_on_loopback_and_takes_20_mb_unless_told_otherwise() -> None:
+def test_by_default_it_listens_on_loopback_and_accepts_20_mb() -> None:
     assert (Settings().host, Settings().upload_limit_mb) == ("127.0.0.1", 20)
 
 
@@ -94,14 +94,14 @@ def test_a_bad_variable_is_named(
     assert "--upload" not in sentence
 
 
-def test_a_bad_flag_is_named_and_wins_over_a_good_variable(
+def test_a_bad_option_is_named_even_if_the_variable_is_good(
     smysl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SMYSL_PORT", "8000")
     assert "--port (or SMYSL_PORT) is '-1'" in told(smysl("serve", "--port", -1, "--library", tmp_path), 2)
 
 
-def test_the_library_remembers_its_model_until_a_variable_says_another(
+def test_the_library_uses_its_own_model_and_refuses_another_from_a_variable(
     smysl: Run, monkeypatch: pytest.MonkeyPatch, shelf: object
 ) -> None:
     from tests.service.conftest import Shelf

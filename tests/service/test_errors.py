@@ -1,4 +1,4 @@
-"""The tree of errors: what its picture in the docstring says is what the classes are."""
+"""The hierarchy of errors is the one drawn in the module's docstring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.errors import SmyslError
 
 
 def tree(kind: type[SmyslError], depth: int = 0) -> Iterator[tuple[int, type[SmyslError]]]:
-    """The classes of the module; other modules may refine one for their own use, but not what leaves of it."""
+    """The classes of the module with their depth; other modules may add subclasses for internal use."""
     yield depth, kind
     for child in kind.__subclasses__():
         if child.__module__ == errors.__name__:
@@ -22,7 +22,7 @@ def tree(kind: type[SmyslError], depth: int = 0) -> Iterator[tuple[int, type[Smy
 CLASSES = [kind for _, kind in tree(SmyslError)]
 
 
-def test_the_picture_is_the_tree() -> None:
+def test_the_docstring_draws_the_real_hierarchy() -> None:
     assert errors.__doc__ is not None
     drawn = []
     for line in errors.__doc__.splitlines():
@@ -37,7 +37,7 @@ def test_the_picture_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_each_error_has_a_kind_a_status_and_an_exit_code_of_its_own_sense(kind: type[SmyslError]) -> None:
+def test_each_error_has_a_kind_a_status_and_an_exit_code(kind: type[SmyslError]) -> None:
     assert kind.__module__ == "service.errors"
     assert re.fullmatch("[a-z_]+", kind.kind)
     assert kind.exit_code in (1, 2)
@@ -48,21 +48,21 @@ def test_each_error_has_a_kind_a_status_and_an_exit_code_of_its_own_sense(kind: 
     assert error.message == str(error) == "One sentence."
 
 
-def test_kinds_are_distinct() -> None:
+def test_the_kinds_of_errors_are_distinct() -> None:
     kinds = [kind.kind for kind in CLASSES]
     assert len(set(kinds)) == len(kinds)
 
 
-def test_what_other_modules_refine_leaves_as_its_base() -> None:
+def test_subclasses_in_other_modules_do_not_change_kind_status_or_exit_code() -> None:
     import service.encoder.models
     import service.library
     import service.web.server  # noqa: F401
 
-    refined = [child for kind in CLASSES for child in kind.__subclasses__() if child not in CLASSES]
-    assert all(child.__module__.startswith("service.") for child in refined)
-    assert not [child for child in refined if {"kind", "http_status", "exit_code"} & vars(child).keys()]
+    subclasses = [child for kind in CLASSES for child in kind.__subclasses__() if child not in CLASSES]
+    assert all(child.__module__.startswith("service.") for child in subclasses)
+    assert not [child for child in subclasses if {"kind", "http_status", "exit_code"} & vars(child).keys()]
 
 
-def test_all_errors_of_the_module_are_in_the_tree() -> None:
+def test_all_errors_of_the_module_are_in_the_hierarchy() -> None:
     defined = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)}
     assert defined == set(CLASSES)

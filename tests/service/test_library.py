@@ -1,4 +1,4 @@
-"""A library through its one door: open, index, search, score, change the model, status."""
+"""`Library` with a fake encoder: open, index, search, score, change of model, status."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.service.matches import a_match
 
 
 class Models:
-    """The models that can be loaded, by name, in the place of those that weigh something."""
+    """Fake models that can be loaded, by name; `loaded` names those that were."""
 
     def __init__(self) -> None:
         self.known = {"mini": ColourEncoder()}
@@ -53,7 +53,7 @@ class Models:
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models()
     monkeypatch.setattr(service.encoder.library_encoders, "load_encoder", models.load)
-    # The built-in model, whose name they bear, has a match of its own.
+    # Without this they would get the match of the built-in model, whose name they have.
     monkeypatch.setattr(
         service.match.scorer, "find_artifact", lambda encoder, library, model: find_artifact(encoder, library)
     )
@@ -90,13 +90,13 @@ def found(library: Library, text: str, k: int = 5) -> list[str]:
 # -- open ----------------------------------------------------------------------------------------------
 
 
-def test_there_is_no_library_until_one_is_made(tmp_path: Path) -> None:
+def test_opening_a_folder_without_a_library_is_an_error_and_makes_none(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match=r"There is no library in .* yet. Make one with `smysl index DIR`"):
         Library.open(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_in_the_place_of_a_library_gets_a_sentence(tmp_path: Path) -> None:
+def test_a_library_cannot_be_made_in_the_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(LibraryError, match="cannot be made"):
         Library.open(tmp_path / "file", create=True)
@@ -115,7 +115,7 @@ def test_an_empty_library_says_how_to_fill_it(library: Library) -> None:
 # -- index and search ----------------------------------------------------------------------------------
 
 
-def test_search_finds_what_a_text_says(library: Library, photographs: Path) -> None:
+def test_a_text_finds_photographs_in_the_order_of_similarity(library: Library, photographs: Path) -> None:
     assert index(library, photographs).added == 4
     result = library.search(Query(text="red", k=3))
     assert [hit.photograph.name for hit in result.hits] == ["red.png", "yellow.png", "green.png"]
@@ -124,7 +124,7 @@ def test_search_finds_what_a_text_says(library: Library, photographs: Path) -> N
     assert found(library, "blue")[0] == "blue.png"
 
 
-def test_search_by_a_photograph_of_the_library_leaves_it_out(library: Library, photographs: Path) -> None:
+def test_a_photograph_of_the_library_is_not_a_hit_of_its_own_search(library: Library, photographs: Path) -> None:
     index(library, photographs)
     (identity,) = [hit.photograph.id for hit in library.search(Query(text="yellow", k=1)).hits]
     for k in (1, 2, 3, 4, 200):
@@ -135,13 +135,13 @@ def test_search_by_a_photograph_of_the_library_leaves_it_out(library: Library, p
         library.search(Query(photo_id=99))
 
 
-def test_search_by_an_upload_finds_its_like(library: Library, photographs: Path) -> None:
+def test_an_uploaded_photograph_finds_similar_ones(library: Library, photographs: Path) -> None:
     index(library, photographs)
     hits = library.search(Query(image=Image.new("RGB", (90, 40), (0, 250, 10)), keep_borders=True)).hits
     assert hits[0].photograph.name == "green.png"
 
 
-def test_new_photographs_are_found_at_once(library: Library, photographs: Path) -> None:
+def test_searches_follow_an_index_run_at_once(library: Library, photographs: Path) -> None:
     index(library, photographs)
     assert "cyan.png" not in found(library, "cyan")
     paint(photographs / "cyan.png", "cyan")
@@ -164,7 +164,7 @@ def test_a_reader_sees_what_a_writer_of_another_process_commits(library: Library
         assert len(found(reader, "white", 200)) == 8
 
 
-def test_a_second_writer_is_told_who_holds_the_library(library: Library, photographs: Path) -> None:
+def test_a_second_writer_is_refused_and_the_first_one_named(library: Library, photographs: Path) -> None:
     run = library.index([photographs])
     next(run)
     with pytest.raises(BusyError, match=f"process {os.getpid()} .*smysl index"):
@@ -177,20 +177,20 @@ def test_a_second_writer_is_told_who_holds_the_library(library: Library, photogr
     assert index(library, photographs).added == 4
 
 
-def test_folders_inside_each_other_in_one_run_make_one_root(library: Library, photographs: Path) -> None:
+def test_nested_folders_in_one_run_become_one_root(library: Library, photographs: Path) -> None:
     paint(photographs / "deep" / "a.png", "white")
     assert index(library, photographs / "deep", photographs, photographs).added == 5
     assert [root.path for root in library.status().roots] == [photographs]
 
 
-def test_a_folder_reached_by_a_link_is_the_folder(library: Library, photographs: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_folder_is_the_same_root(library: Library, photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(photographs)
     index(library, photographs)
     assert index(library, tmp_path / "link").unchanged == 4
     assert library.status().photographs == 4
 
 
-def test_folders_that_cannot_be_used_get_a_sentence(tmp_path: Path) -> None:
+def test_missing_folders_files_and_link_loops_are_refused_as_folders(tmp_path: Path) -> None:
     (tmp_path / "file.jpg").write_bytes(b"x")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(NotFoundError, match=r"There is no folder .*gone"):
@@ -203,17 +203,17 @@ def test_folders_that_cannot_be_used_get_a_sentence(tmp_path: Path) -> None:
         resolve_folder(Path("x" * 5000))
 
 
-def test_a_folder_whose_name_is_no_utf8_gets_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     try:
         folder.mkdir()
     except OSError:
-        pytest.skip("this disk takes no such names")
+        pytest.skip("this file system refuses such names")
     with pytest.raises(UsageError, match="caf\ufffd is not valid UTF-8"):
         resolve_folder(folder)
 
 
-def test_a_root_that_is_gone_is_named_and_keeps_its_photographs(
+def test_a_missing_root_is_reported_and_its_photographs_are_not_pruned(
     library: Library, photographs: Path, tmp_path: Path
 ) -> None:
     other = paint(tmp_path.resolve() / "other" / "a.png", "white").parent
@@ -227,7 +227,7 @@ def test_a_root_that_is_gone_is_named_and_keeps_its_photographs(
 # -- score ---------------------------------------------------------------------------------------------
 
 
-def test_a_score_is_that_of_the_search(library: Library, photographs: Path) -> None:
+def test_a_score_equals_the_match_of_the_search(library: Library, photographs: Path) -> None:
     index(library, photographs)
     hit = library.search(Query(text="red")).hits[0]
     for photograph in (hit.photograph.id, hit.photograph.path, hit.photograph.path.read_bytes()):
@@ -245,7 +245,7 @@ def test_a_score_is_that_of_the_search(library: Library, photographs: Path) -> N
 # -- a match fitted for the library --------------------------------------------------------------------
 
 
-def test_a_match_may_come_change_and_go_while_the_library_is_open(library: Library, photographs: Path) -> None:
+def test_an_open_library_sees_its_match_added_changed_and_removed(library: Library, photographs: Path) -> None:
     index(library, photographs)
 
     def calibration_and_cut() -> tuple[str, float]:
@@ -260,7 +260,7 @@ def test_a_match_may_come_change_and_go_while_the_library_is_open(library: Libra
     assert calibration_and_cut() == ("background", 0.0)
 
 
-def test_the_match_of_the_library_wins_over_that_of_the_model(
+def test_the_match_of_the_library_has_priority_over_that_of_the_model(
     library: Library, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index(library, photographs)
@@ -276,7 +276,7 @@ def test_the_match_of_the_library_wins_over_that_of_the_model(
         assert again.search(Query(text="red")).min_match == 0.2
 
 
-def test_a_match_of_another_model_is_refused_until_it_is_gone(library: Library, photographs: Path) -> None:
+def test_a_match_of_another_model_is_refused_until_it_is_removed(library: Library, photographs: Path) -> None:
     index(library, photographs)
     a_match("another").save(library.folder)
     for _ in range(2):
@@ -289,18 +289,18 @@ def test_a_match_of_another_model_is_refused_until_it_is_gone(library: Library, 
 # -- another model -------------------------------------------------------------------------------------
 
 OTHER = "ViT-B-32-SigLIP2-256/webli"
-"""A name that `parse_name` knows; the weights are those of the test."""
+"""A name that `parse_name` accepts; the encoder is a fake."""
 
 
 @pytest.fixture
 def changing(library: Library, photographs: Path, models: Models) -> Library:
-    """A library of `mini`, and another model that has more dimensions."""
+    """A library of `mini`, and a second model with more dimensions to change to."""
     models.known[OTHER] = ColourEncoder(OTHER, "others", dimension=6)
     index(library, photographs)
     return library
 
 
-def test_the_model_is_remembered_and_another_is_refused(changing: Library) -> None:
+def test_the_library_remembers_its_model_and_refuses_another(changing: Library) -> None:
     with opened(changing.folder, None) as again:
         assert found(again, "red")[0] == "red.png"
     with opened(changing.folder, OTHER) as another, pytest.raises(MismatchError) as refusal:
@@ -309,7 +309,7 @@ def test_the_model_is_remembered_and_another_is_refused(changing: Library) -> No
     assert "smysl index" in refusal.value.message
 
 
-def test_a_match_of_the_library_goes_and_comes_with_its_model(changing: Library) -> None:
+def test_a_match_of_the_library_is_used_only_with_its_model(changing: Library) -> None:
     own = changing.status().fingerprint
     assert own is not None
     a_match(own, min_match=0.3).save(changing.folder)
@@ -320,7 +320,7 @@ def test_a_match_of_the_library_goes_and_comes_with_its_model(changing: Library)
         assert (found.min_match, found.calibration) == (cut, calibration)
 
 
-def test_a_library_whose_model_is_gone_says_so(changing: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_is_an_error_that_names_it(changing: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*arguments: object, **options: object) -> ColourEncoder:
         raise NotFoundError("The model's folder /models/mine does not exist.")
 
@@ -330,7 +330,7 @@ def test_a_library_whose_model_is_gone_says_so(changing: Library, monkeypatch: p
             library.search(Query(text="red"))
 
 
-def test_old_vectors_answer_until_the_new_ones_are_complete(changing: Library) -> None:
+def test_searches_use_the_old_vectors_until_the_new_ones_are_complete(changing: Library) -> None:
     with opened(changing.folder, None) as reader, opened(changing.folder, OTHER) as writer:
         before = found(reader, "red")
         for event in writer.index():
@@ -343,7 +343,7 @@ def test_old_vectors_answer_until_the_new_ones_are_complete(changing: Library) -
         assert vectors_of(writer.catalog) == {"others": 4}
 
 
-def test_a_change_that_is_interrupted_keeps_the_old_model_and_goes_on_later(changing: Library, models: Models) -> None:
+def test_an_interrupted_change_of_model_keeps_the_old_one_and_can_be_resumed(changing: Library, models: Models) -> None:
     with opened(changing.folder, OTHER) as writer:
         run = writer.index()
         next(event for event in run if isinstance(event, Advanced))
@@ -361,7 +361,9 @@ def test_a_change_that_is_interrupted_keeps_the_old_model_and_goes_on_later(chan
     assert models.known[OTHER].encoded == 4
 
 
-def test_a_change_waits_for_a_root_that_is_gone(changing: Library, photographs: Path, tmp_path: Path) -> None:
+def test_a_change_of_model_is_not_complete_while_a_root_is_missing(
+    changing: Library, photographs: Path, tmp_path: Path
+) -> None:
     other = paint(tmp_path.resolve() / "other" / "white.png", "white").parent
     index(changing, other)
     other.rename(tmp_path / "unplugged")
@@ -374,7 +376,7 @@ def test_a_change_waits_for_a_root_that_is_gone(changing: Library, photographs: 
         assert vectors_of(writer.catalog) == {"others": 5}
 
 
-def test_a_change_waits_for_a_folder_that_cannot_be_read(
+def test_a_change_of_model_is_not_complete_while_a_folder_cannot_be_read(
     changing: Library, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = paint(photographs.resolve() / "closed" / "white.png", "white").parent
@@ -394,7 +396,9 @@ def test_a_change_waits_for_a_folder_that_cannot_be_read(
         assert found(reader, "white")[0] == "white.png"
 
 
-def test_a_new_folder_with_another_model_changes_the_whole_library(changing: Library, tmp_path: Path) -> None:
+def test_indexing_a_new_folder_with_another_model_encodes_the_whole_library_again(
+    changing: Library, tmp_path: Path
+) -> None:
     other = paint(tmp_path.resolve() / "other" / "white.png", "white").parent
     with opened(changing.folder, OTHER) as writer:
         summary = index(writer, other)
@@ -403,7 +407,7 @@ def test_a_new_folder_with_another_model_changes_the_whole_library(changing: Lib
         assert found(writer, "white")[0] == "white.png"
 
 
-def test_a_photograph_that_was_away_at_the_change_comes_back_under_its_id(
+def test_a_photograph_missing_during_the_change_of_model_comes_back_under_its_id(
     changing: Library, photographs: Path, tmp_path: Path
 ) -> None:
     (identity,) = [hit.photograph.id for hit in changing.search(Query(text="red", k=1)).hits]
@@ -417,9 +421,7 @@ def test_a_photograph_that_was_away_at_the_change_comes_back_under_its_id(
         assert (hit.photograph.id, hit.photograph.name) == (identity, "back.png")
 
 
-def test_the_same_model_with_other_weights_is_refused_and_mended_by_an_index_run(
-    changing: Library, models: Models
-) -> None:
+def test_other_weights_under_the_same_name_are_refused_until_an_index_run(changing: Library, models: Models) -> None:
     models.known["mini"] = ColourEncoder("mini", "newer colours")
     with opened(changing.folder, None) as library:
         with pytest.raises(MismatchError) as refusal:
@@ -430,8 +432,10 @@ def test_the_same_model_with_other_weights_is_refused_and_mended_by_an_index_run
         assert found(library, "red")[0] == "red.png"
 
 
-def test_a_query_is_never_answered_with_the_vector_of_another_model(changing: Library, models: Models) -> None:
-    """The model changes while a text is being encoded; neither that query nor the next mixes the two."""
+def test_a_query_vector_of_one_model_is_never_compared_with_vectors_of_another(
+    changing: Library, models: Models
+) -> None:
+    """The model changes while a text is being encoded; neither that query nor the next mixes vectors."""
     old = models.known["mini"]
     real = old.encode_texts
 
@@ -453,31 +457,31 @@ def test_a_query_is_never_answered_with_the_vector_of_another_model(changing: Li
     assert models.known[OTHER].texts.count("red") == 1
 
 
-def test_the_vector_of_a_query_belongs_to_the_index_that_it_is_sought_in(
+def test_a_query_is_encoded_by_the_model_of_the_snapshot_that_it_searches(
     changing: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The model changes after the index was taken up and before the query is encoded."""
+    """The model changes after the snapshot was taken and before the query is encoded."""
     with opened(changing.folder, None) as reader:
         real = reader._main.latest.get
 
-        def then_change() -> tuple[object, ...]:
+        def get_then_change() -> tuple[object, ...]:
             taken = real()
             with opened(changing.folder, OTHER) as writer:
                 index(writer)
             return taken
 
-        monkeypatch.setattr(reader._main.latest, "get", then_change)
+        monkeypatch.setattr(reader._main.latest, "get", get_then_change)
         assert found(reader, "red")[0] == "red.png"
 
 
-def test_texts_are_encoded_once(library: Library, photographs: Path, models: Models) -> None:
+def test_vectors_of_texts_are_cached(library: Library, photographs: Path, models: Models) -> None:
     index(library, photographs)
     for text in ("red", "blue", "red", "red"):
         found(library, text)
     assert models.known["mini"].texts == ["red", "blue"]
 
 
-# -- what there is -------------------------------------------------------------------------------------
+# -- status and files ----------------------------------------------------------------------------------
 
 
 def test_status_loads_no_model(library: Library, photographs: Path, models: Models) -> None:
@@ -490,7 +494,7 @@ def test_status_loads_no_model(library: Library, photographs: Path, models: Mode
     assert models.loaded == []
 
 
-def test_check_asks_the_model_and_the_index(library: Library, photographs: Path, models: Models) -> None:
+def test_check_loads_the_model_and_searches(library: Library, photographs: Path, models: Models) -> None:
     with pytest.raises(LibraryError):
         library.check()
     index(library, photographs)
@@ -498,7 +502,7 @@ def test_check_asks_the_model_and_the_index(library: Library, photographs: Path,
     assert (target.model, len(target.index), target.scorer.calibration("text")) == ("mini", 4, "background")
 
 
-def test_a_file_is_shown_only_from_where_it_was_indexed(library: Library, photographs: Path, tmp_path: Path) -> None:
+def test_a_file_outside_its_root_is_never_read(library: Library, photographs: Path, tmp_path: Path) -> None:
     index(library, photographs)
     ids = {hit.photograph.name: hit.photograph.id for hit in library.search(Query(text="red")).hits}
     assert library.file_of(ids["red.png"]) == photographs / "red.png"
@@ -514,7 +518,7 @@ def test_a_file_is_shown_only_from_where_it_was_indexed(library: Library, photog
         library.file_of(12345)
 
 
-def test_many_threads_may_search_while_one_indexes(library: Library, photographs: Path) -> None:
+def test_many_threads_can_search_while_one_indexes(library: Library, photographs: Path) -> None:
     index(library, photographs)
     failures: list[BaseException] = []
     stop = threading.Event()
@@ -541,7 +545,7 @@ def test_many_threads_may_search_while_one_indexes(library: Library, photographs
     assert len(found(library, "red", 200)) == 16
 
 
-def test_writing_elsewhere_does_not_stop_reading(library: Library, photographs: Path) -> None:
+def test_searches_work_while_another_process_writes(library: Library, photographs: Path) -> None:
     index(library, photographs)
     with write_lock(library.folder, "another run"):
         assert found(library, "red")[0] == "red.png"

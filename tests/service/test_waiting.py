@@ -1,6 +1,6 @@
-"""Nobody waits for an index: while one thread updates or writes it, searches and `/health` use the last snapshot.
+"""While one thread updates or writes an index, searches and `/health` go on with the last snapshot.
 
-Work is held back by events, so that a search that waited for it would never end.
+Events hold the update back, so that a search that waited for it would never end.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def library(shelf: Shelf) -> Iterator[Library]:
 
 @contextmanager
 def held_back(monkeypatch: pytest.MonkeyPatch, method: str) -> Iterator[threading.Event]:
-    """A method of `VectorIndex` does not return while the block runs; the event says that a thread is in it."""
-    entered, may_go_on = threading.Event(), threading.Event()
+    """A method of `VectorIndex` waits until the block ends; the event is set once a thread has called it."""
+    entered, released = threading.Event(), threading.Event()
     real = getattr(VectorIndex, method)
 
     def wait(self: VectorIndex, *arguments: Any) -> Any:
         entered.set()
-        assert may_go_on.wait(WAIT_S)
+        assert released.wait(WAIT_S)
         return real(self, *arguments)
 
     with monkeypatch.context() as patched:
@@ -50,7 +50,7 @@ def held_back(monkeypatch: pytest.MonkeyPatch, method: str) -> Iterator[threadin
         try:
             yield entered
         finally:
-            may_go_on.set()
+            released.set()
 
 
 def within_time(work: Callable[[], T]) -> T:
@@ -64,7 +64,7 @@ def index(library: Library) -> None:
 
 
 def found(library: Library, head: str | None = None) -> int:
-    """How many photographs a search by one of the library finds."""
+    """How many photographs a search with one of the library finds."""
     first = library.catalog.records(range(1, 50))
     return len(library.search(Query(photo_id=min(first), k=50, min_match=0.0, head=head)).hits)
 
@@ -100,25 +100,23 @@ def test_searches_and_health_go_on_while_another_thread_catches_up(
     save_picture(shelf.photographs / "new.png", 77)
     with shelf.open() as writer:
         index(writer)
-    with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "_follow") as catching_up:
+    with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "_apply_changes") as catching_up:
         first = pool.submit(found, library)
         assert catching_up.wait(WAIT_S)
         assert within_time(lambda: found(library)) == before
         assert within_time(lambda: health(library)) == 200
         assert not first.done()
-    assert first.result(WAIT_S) == before + 1, "who brought it up to date sees what is new"
+    assert first.result(WAIT_S) == before + 1, "the thread that updated the index sees the new photograph"
     assert found(library) == before + 1
 
 
-def test_not_even_one_search_waits_for_a_rebuild(
-    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_search_waits_for_a_rebuild(library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     before = found(library)
     save_picture(shelf.photographs / "new.png", 77)
     with shelf.open() as writer:
         index(writer)
     monkeypatch.setattr("service.index.vector_index._QUICK", 0)
-    with held_back(monkeypatch, "_follow") as rebuilding:
+    with held_back(monkeypatch, "_apply_changes") as rebuilding:
         assert within_time(lambda: found(library)) == before
         assert rebuilding.wait(WAIT_S)
         assert within_time(lambda: found(library)) == before
@@ -128,7 +126,7 @@ def test_not_even_one_search_waits_for_a_rebuild(
     assert found(library) == before + 1
 
 
-def test_searches_by_a_head_go_on_while_its_index_is_written(
+def test_searches_with_a_head_go_on_while_its_index_is_written(
     library: Library, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = library.encoder
@@ -147,7 +145,7 @@ def test_searches_by_a_head_go_on_while_its_index_is_written(
     assert found(library, "all") == before + 1
 
 
-def test_closing_a_library_waits_for_what_is_going_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_a_library_waits_for_an_update_in_the_background(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     library = shelf.open()
     found(library)
     save_picture(shelf.photographs / "new.png", 77)
@@ -155,7 +153,7 @@ def test_closing_a_library_waits_for_what_is_going_on(shelf: Shelf, monkeypatch:
         index(writer)
     monkeypatch.setattr("service.index.vector_index._QUICK", 0)
     with ThreadPoolExecutor(1) as pool:
-        with held_back(monkeypatch, "_follow") as rebuilding:
+        with held_back(monkeypatch, "_apply_changes") as rebuilding:
             found(library)
             assert rebuilding.wait(WAIT_S)
             closing = pool.submit(library.close)
