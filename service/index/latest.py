@@ -1,4 +1,4 @@
-"""The latest snapshot of something that changes: one thread brings it up to date while the others use the last one."""
+"""A snapshot that one thread at a time refreshes while other threads use the last one."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """Publishes snapshots; nobody but the first caller ever waits for one. Safe to use from several threads.
+    """Holds the latest snapshot; only callers before the first one wait for another thread. Thread-safe.
 
     Args:
-        refresh: Makes the newest snapshot out of the last one, or out of None; the same object where nothing changed.
-        takes_long: Whether refreshing a snapshot takes longer than a caller should wait. It is then done in a thread
-            of its own, and the last snapshot is used meanwhile.
+        refresh: makes the newest snapshot from the last one or None; returns the same object if nothing changed.
+        takes_long: whether refreshing a snapshot takes longer than a caller should wait; it is then done in a
+            background thread, and the last snapshot is used meanwhile.
     """
 
     def __init__(self, refresh: Callable[[T | None], T], takes_long: Callable[[T], bool]) -> None:
         self._refresh = refresh
         self._takes_long = takes_long
-        # A plain lock: a thread that refreshes in the background releases what its caller has acquired.
+        # Not an RLock: the background thread releases the lock that its caller has acquired.
         self._turn = threading.Lock()
         self._snapshot: T | None = None
         self._error: Exception | None = None
 
     def get(self) -> T:
-        """The newest snapshot, or the last one where another thread is making a newer one.
+        """The newest snapshot, or the last one while another thread makes a newer one.
 
         Raises:
             Exception: what `refresh` raised, here or in the background since the last call.
@@ -54,14 +54,14 @@ class Latest(Generic[T]):
 
     @contextmanager
     def turn(self) -> Iterator[T | None]:
-        """Wait until no thread refreshes, and keep others from it meanwhile; yields the last snapshot, if any."""
+        """Waits for any refresh to end and prevents others inside the block; yields the last snapshot, if any."""
         with self._turn:
             yield self._snapshot
 
     def _refresh_in_background(self) -> None:
         try:
             self._snapshot = self._refresh(self._snapshot)
-        # The next caller raises it: nobody is above this thread.
+        # Raised by the next `get`, since this thread has no caller.
         except Exception as error:  # noqa: BLE001
             self._error = error
         finally:

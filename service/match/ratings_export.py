@@ -24,7 +24,7 @@ from service.types import OnProgress
 
 SPLIT = "rated"
 _LONGEST_NAME = 120
-"""Bytes that are kept of a file's name, counted from its end."""
+"""Bytes of a longer file name that are used, from its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ def _check_folder(catalog: Catalog, folder: Path, force: bool) -> None:
         raise UsageError(
             f"{folder} lies among the library's photographs, so the copies would be indexed too; name another folder."
         )
-    if (held := tables_in(folder)) and not force:
+    if (existing := tables_in(folder)) and not force:
         raise UsageError(
-            f"{folder} holds {', '.join(held)} already; name another folder, or have them replaced with --force."
+            f"{folder} holds {', '.join(existing)} already; name another folder, or have them replaced with --force."
         )
 
 
@@ -113,14 +113,14 @@ def _write(folder: Path, ratings: list[Rating], names: dict[int, str], left_out:
     for rating in ratings:
         pairs[rating.scale, names[rating.photograph_id], ids[rating.text]].append(rating)
     experts, crowd, older = [], [], 0
-    for (scale, image, caption_id), given in pairs.items():
+    for (scale, image, caption_id), rated in pairs.items():
         if scale == "expert":
-            newest = sorted(given, key=lambda rating: rating.time)[-MOST_JUDGES:]
-            older += len(given) - len(newest)
+            newest = sorted(rated, key=lambda rating: rating.time)[-MOST_JUDGES:]
+            older += len(rated) - len(newest)
             experts.append(ExpertRating(image, caption_id, tuple(rating.value for rating in newest)))
         else:
-            yes = sum(rating.value for rating in given)
-            crowd.append(CrowdRating(image, caption_id, yes, len(given) - yes))
+            yes = sum(rating.value for rating in rated)
+            crowd.append(CrowdRating(image, caption_id, yes, len(rated) - yes))
     write_tables(folder, {caption_id: text for text, caption_id in ids.items()}, experts, crowd, split=SPLIT)
     return Export(folder, len(names), len(ids), len(experts), len(crowd), left_out, older)
 
@@ -132,9 +132,9 @@ def _caption_id(text: str) -> str:
 
 
 def _copy(content: bytes, images: Path, record: Record) -> str:
-    """Write a photograph, unless it is there already; its name."""
-    kept = record.name.encode()[-_LONGEST_NAME:].decode(errors="ignore")
-    name = f"{record.id}-{''.join(letter if letter.isprintable() else '_' for letter in kept)}"
+    """Writes a copy of a photograph unless it exists already; returns its name."""
+    end = record.name.encode()[-_LONGEST_NAME:].decode(errors="ignore")
+    name = f"{record.id}-{''.join(letter if letter.isprintable() else '_' for letter in end)}"
     target = images / name
     if target.is_file() and target.read_bytes() == content:
         return name

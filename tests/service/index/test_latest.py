@@ -1,4 +1,4 @@
-"""One thread refreshes, the others go on with the last snapshot."""
+"""One thread refreshes while the others use the last snapshot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_each_call_gets_the_newest_where_nobody_else_refreshes() -> None:
+def test_each_call_gets_the_newest_if_no_other_thread_refreshes() -> None:
     counter = Counter()
     assert [counter.latest.get() for _ in range(3)] == [1, 2, 3]
 
@@ -56,7 +56,7 @@ def test_others_get_the_last_snapshot_while_one_thread_refreshes() -> None:
     assert counter.latest.get() == 3
 
 
-def test_what_takes_long_is_done_in_the_background() -> None:
+def test_a_long_refresh_is_done_in_the_background() -> None:
     counter = Counter()
     counter.latest.get()
     counter.long = True
@@ -98,7 +98,7 @@ def test_a_failed_refresh_is_raised_once_and_tried_again(long: bool) -> None:
     assert counter.latest.get() == 2
 
 
-def test_nobody_refreshes_while_the_turn_is_taken() -> None:
+def test_no_thread_refreshes_while_another_has_the_turn() -> None:
     counter = Counter()
     counter.latest.get()
     with counter.latest.turn():
