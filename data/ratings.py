@@ -26,7 +26,7 @@ from service.store.rating_tables import (
     CROWD_RATINGS,
     EXPERT_RATINGS,
     IMAGES,
-    MOST_JUDGES,
+    MAX_JUDGES,
     CrowdRating,
     ExpertRating,
 )
@@ -131,7 +131,7 @@ def _pairs(folder: Path, texts: dict[str, str], experts: list[ExpertRating], cro
     owner = np.array([owner_of.get(caption_id, -1) for caption_id in rated_captions], dtype=np.int64)
     photograph = np.array([row_of[name] for name, _ in rated], dtype=np.int64)
     text = np.array([text_row[caption_id] for _, caption_id in rated], dtype=np.int64)
-    grades = np.full((len(rated), MOST_JUDGES), np.nan)
+    grades = np.full((len(rated), MAX_JUDGES), np.nan)
     for row, rating in enumerate(experts):
         grades[row, : len(rating.scores)] = rating.scores
     votes = np.zeros((len(rated), 2))

@@ -26,7 +26,7 @@ from eval.timing import elapsed_s
 from service.errors import UsageError
 from service.index import Limits, VectorIndex
 from service.index.rows import to_float32
-from service.search.search import LEAST_CANDIDATES
+from service.search.search import MIN_CANDIDATES
 from service.store.catalog import Catalog
 from service.types import Float16Array, Float32Array, Int64Array, OnStage
 
@@ -95,7 +95,7 @@ def bench_scans(
 
 
 _NOTE = (
-    f"Milliseconds are the median of single queries for the {LEAST_CANDIDATES} nearest with their vectors; recall@{K} "
+    f"Milliseconds are the median of single queries for the {MIN_CANDIDATES} nearest with their vectors; recall@{K} "
     "is against an exact scan in NumPy."
 )
 
@@ -175,12 +175,12 @@ def _recall(index: VectorIndex, rows: Float16Array, queries: _QuerySet) -> float
     """Percent of the `K` nearest that the index finds."""
     right = 0
     for query, tenth in zip(queries.vectors, queries.tenth, strict=True):
-        found = np.unique(index.candidates(query, LEAST_CANDIDATES)[1][:K])
+        found = np.unique(index.candidates(query, MIN_CANDIDATES)[1][:K])
         right += int((to_float32(rows[found - 1]) @ query >= tenth - _TOLERANCE).sum())
     return 100.0 * right / (K * len(queries.vectors))
 
 
 def _median_ms(index: VectorIndex, queries: Float32Array, among: Int64Array | None = None) -> float:
     return 1000 * float(
-        np.median([elapsed_s(partial(index.candidates, query, LEAST_CANDIDATES, among)) for query in queries])
+        np.median([elapsed_s(partial(index.candidates, query, MIN_CANDIDATES, among)) for query in queries])
     )

@@ -24,7 +24,7 @@ from eval.service_process import ServiceClient, ServiceProcess, running_service
 from eval.timing import elapsed_s
 from service.errors import LibraryError, UsageError
 from service.search.query import Query
-from service.search.search import LEAST_CANDIDATES
+from service.search.search import MIN_CANDIDATES
 from service.types import Float32Array, Float64Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class _SearchBench:
             lowest = exact_lowest(catalog, fingerprint, vectors, K)
             shares = []
             for vector, own in zip(vectors, lowest, strict=True):
-                _, ids, _ = index.candidates(vector, LEAST_CANDIDATES)
+                _, ids, _ = index.candidates(vector, MIN_CANDIDATES)
                 shares.append(found_share(vector, ids[:K], catalog, fingerprint, float(own), min(K, count)))
             figures.append(Figure(f"recall@{K}, {kind}", "%", (100.0 * float(np.mean(shares)),)))
         self.on_stage(f"{count:,}: recall", 1, 1)

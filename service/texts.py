@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from service.errors import UsageError
 
-MOST_CHARACTERS = 1000
+MAX_CHARACTERS = 1000
 
 
 def check_text(text: str) -> None:
     """Raises `UsageError` for a text that is empty, too long or not valid Unicode."""
     if not text.strip():
         raise UsageError("The text is empty; say what the photograph should show.")
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise UsageError(
-            f"The text has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are searched; shorten it."
+            f"The text has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are searched; shorten it."
         )
     try:
         text.encode()

@@ -15,7 +15,7 @@ _TRAINING_ROWS = 16_384
 _TRIAL_QUERIES = 32
 """Rows from which trial queries are made, two from each."""
 _DEPTH = 200
-"""The `k` of a search whose hits are reordered by match (`search.LEAST_CANDIDATES`)."""
+"""The `k` of a search whose hits are reordered by match (`search.MIN_CANDIDATES`)."""
 _LEAST_RECALL_AT_10, _LEAST_RECALL_AT_DEPTH = 0.99, 0.97
 """Recall that a shortlist must reach in the trial, of the ten and of the `_DEPTH` nearest."""
 _TEXT_COSINE = 0.5

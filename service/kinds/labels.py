@@ -22,7 +22,7 @@ FOLDERS, KEYWORDS, TABLE = "folders", "keywords", "table"
 UNKNOWN = "unknown"
 """Shown for a photograph of an unknown kind; never the name of a kind."""
 
-MOST_KIND_CHARACTERS = 200
+MAX_KIND_CHARACTERS = 200
 _SQL_BATCH = 500
 
 
@@ -119,8 +119,8 @@ def kind_named(name: str) -> str:
     kind = " ".join(unicodedata.normalize("NFC", name).split())
     if not kind:
         raise UsageError("The kind is empty; name it, or leave the photograph out.")
-    if len(kind) > MOST_KIND_CHARACTERS:
-        raise UsageError(f"The kind has {len(kind):,} characters, and a name has at most {MOST_KIND_CHARACTERS}.")
+    if len(kind) > MAX_KIND_CHARACTERS:
+        raise UsageError(f"The kind has {len(kind):,} characters, and a name has at most {MAX_KIND_CHARACTERS}.")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in kind):
         raise UsageError("The kind has control characters; take them out.")
     if kind.casefold() == UNKNOWN:

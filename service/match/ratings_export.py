@@ -17,7 +17,7 @@ from service.photos.decode import read_file
 from service.store.atomic import write_bytes
 from service.store.catalog import Catalog
 from service.store.paths import file_of
-from service.store.rating_tables import IMAGES, MOST_JUDGES, CrowdRating, ExpertRating, tables_in, write_tables
+from service.store.rating_tables import IMAGES, MAX_JUDGES, CrowdRating, ExpertRating, tables_in, write_tables
 from service.store.ratings import Ratings
 from service.store.records import Rating, Record
 from service.types import OnProgress
@@ -115,7 +115,7 @@ def _write(folder: Path, ratings: list[Rating], names: dict[int, str], left_out:
     experts, crowd, older = [], [], 0
     for (scale, image, caption_id), rated in pairs.items():
         if scale == "expert":
-            newest = sorted(rated, key=lambda rating: rating.time)[-MOST_JUDGES:]
+            newest = sorted(rated, key=lambda rating: rating.time)[-MAX_JUDGES:]
             older += len(rated) - len(newest)
             experts.append(ExpertRating(image, caption_id, tuple(rating.value for rating in newest)))
         else:

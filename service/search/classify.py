@@ -20,7 +20,7 @@ from service.photos.crop import QUERY_SIDE, crop
 from service.photos.decode import open_photograph, read_file
 from service.photos.letterbox import box_inside_borders
 from service.search.neighbours import Neighbours, neighbours_of
-from service.search.query import MOST_K
+from service.search.query import MAX_K
 from service.search.target import SearchTarget
 from service.store.catalog import Catalog
 from service.store.records import Record
@@ -96,8 +96,8 @@ Classification = Classified | Unclassified
 
 def check_request(k: int, min_confidence: float | None) -> None:
     """Raise `UsageError` where `k` or `min_confidence` is out of range."""
-    if not 1 <= k <= MOST_K:
-        raise UsageError(f"k is {k}; it must be from 1 to {MOST_K}.")
+    if not 1 <= k <= MAX_K:
+        raise UsageError(f"k is {k}; it must be from 1 to {MAX_K}.")
     if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
         raise UsageError(f"The least confidence is {min_confidence:g}; it must be from 0 to 1.")
 

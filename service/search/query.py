@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 DEFAULT_K = 5
-MOST_K = 200
+MAX_K = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Query:
                     f"The head {self.head} compares photographs with photographs and cannot read texts. Search with a "
                     "photograph, or leave out the head."
                 )
-        if not 1 <= self.k <= MOST_K:
-            raise UsageError(f"k is {self.k}; it must be from 1 to {MOST_K}.")
+        if not 1 <= self.k <= MAX_K:
+            raise UsageError(f"k is {self.k}; it must be from 1 to {MAX_K}.")
         if self.min_match is not None and not 0.0 <= self.min_match <= 1.0:
             raise UsageError(f"min_match is {self.min_match:g}; it must be from 0 to 1.")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from service.encoder.encoder import Encoder
 
-LEAST_CANDIDATES = 200
+MIN_CANDIDATES = 200
 """Photographs that the index gives where matches may order them in another way; twice k where that is more."""
 
 
@@ -73,7 +73,7 @@ def _by_match(
 ) -> tuple[Float32Array, Int64Array, Float32Array]:
     """Similarities, ids and matches of the candidates, best match first; at equal matches the nearer one."""
     scorer = target.scorer
-    count = max(LEAST_CANDIDATES, 2 * query.k) if scorer.reorders(query.kind) else query.k
+    count = max(MIN_CANDIDATES, 2 * query.k) if scorer.reorders(query.kind) else query.k
     excluded = query.excluded
     similarities, ids, vectors = target.index.candidates(vector, count + (excluded is not None))
     if excluded is not None:

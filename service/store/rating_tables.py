@@ -21,10 +21,10 @@ CROWD_RATINGS = "crowd_ratings.tsv"
 EXPERT_RATINGS = "expert_ratings.tsv"
 TABLES = (CAPTIONS, EXPERT_RATINGS, CROWD_RATINGS)
 
-MOST_JUDGES = 3
+MAX_JUDGES = 3
 """How many judgements a row of expert ratings has columns for."""
 
-JUDGE_COLUMNS = tuple(f"expert{number}" for number in range(1, MOST_JUDGES + 1))
+JUDGE_COLUMNS = tuple(f"expert{number}" for number in range(1, MAX_JUDGES + 1))
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     CAPTIONS: ("image", "caption_id", "split", "caption"),
     EXPERT_RATINGS: ("image", "caption_id", *JUDGE_COLUMNS),
@@ -108,6 +108,6 @@ def write_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[objec
 
 def _expert_row(rating: ExpertRating) -> tuple[object, ...]:
     """The cells of one row; the cells of missing judges are empty."""
-    if not 1 <= len(rating.scores) <= MOST_JUDGES:
-        raise ValueError(f"a row has 1 to {MOST_JUDGES} judgements, not {len(rating.scores)}")
-    return rating.image, rating.caption_id, *rating.scores, *[""] * (MOST_JUDGES - len(rating.scores))
+    if not 1 <= len(rating.scores) <= MAX_JUDGES:
+        raise ValueError(f"a row has 1 to {MAX_JUDGES} judgements, not {len(rating.scores)}")
+    return rating.image, rating.caption_id, *rating.scores, *[""] * (MAX_JUDGES - len(rating.scores))

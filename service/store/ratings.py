@@ -17,8 +17,8 @@ from service.texts import check_text
 DEFAULT_RATER = "me"
 """The rater if no name is given: the one person who uses the library."""
 
-MOST_NAME_CHARACTERS = 100
-MOST_AT_ONCE = 1000
+MAX_NAME_CHARACTERS = 100
+MAX_AT_ONCE = 1000
 _MOST_OFFSET = 1 << 62
 
 
@@ -51,8 +51,8 @@ class Ratings:
         At most `limit` (1 to 1,000; None is all) after the first `offset`. Raises `NotFoundError` for an unknown
         photograph, `UsageError` for an invalid limit or offset.
         """
-        if limit is not None and not 1 <= limit <= MOST_AT_ONCE:
-            raise UsageError(f"The limit is {limit}; it must be from 1 to {MOST_AT_ONCE:,}.")
+        if limit is not None and not 1 <= limit <= MAX_AT_ONCE:
+            raise UsageError(f"The limit is {limit}; it must be from 1 to {MAX_AT_ONCE:,}.")
         if not 0 <= offset <= _MOST_OFFSET:
             raise UsageError(f"The offset is {offset}; it must be 0 or more, and not beyond all ratings.")
         condition, values = self._condition(photograph_id, text)
@@ -112,9 +112,9 @@ def _rated_text(text: str) -> str:
 
 def _name(rater: str) -> str:
     name = " ".join(rater.split())
-    if not 1 <= len(name) <= MOST_NAME_CHARACTERS:
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
         raise UsageError(
-            f"The rater's name has {len(name):,} characters; it must have from 1 to {MOST_NAME_CHARACTERS}."
+            f"The rater's name has {len(name):,} characters; it must have from 1 to {MAX_NAME_CHARACTERS}."
         )
     _check_line(name, "rater's name")
     return name

@@ -12,7 +12,7 @@ from service.library import Library
 from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
 from service.search.hits import Hit, Score, SearchResult
-from service.search.query import DEFAULT_K, MOST_K, Query
+from service.search.query import DEFAULT_K, MAX_K, Query
 from service.store.lock import Writer
 from service.store.ratings import DEFAULT_RATER
 from service.store.records import Rating, Record
@@ -113,7 +113,7 @@ class SearchIn(BaseModel):
 
     text: str | None = Field(None, examples=["two dogs play in the snow"])
     photo_id: int | None = Field(None, description="find photographs like this one of the library")
-    k: int = Field(DEFAULT_K, json_schema_extra={"minimum": 1, "maximum": MOST_K})
+    k: int = Field(DEFAULT_K, json_schema_extra={"minimum": 1, "maximum": MAX_K})
     min_match: float | None = Field(
         None, description="null: the default of the match", json_schema_extra={"minimum": 0, "maximum": 1}
     )

@@ -234,7 +234,7 @@ def test_without_nncf_the_error_says_what_to_install(train: Train, monkeypatch: 
 
 
 def test_a_model_that_openvino_does_not_run_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.encoder.runtimes.convert.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("service.encoder.runtimes.convert.MIN_COSINE", 1.1)
     with pytest.raises(ModelError, match=r"Only models that OpenVINO runs can be quantised\. .* would change"):
         train()
 

@@ -26,7 +26,7 @@ from service.encoder.token_trimming import text_tower_of
 from service.encoder.tokenizer import Tokenizer
 from service.types import AnyArray, Float32Array, Int64Array, Say, UInt8Array
 
-LEAST_COSINE = 0.999
+MIN_COSINE = 0.999
 """Least cosine with torch in fp32 that each compared vector must have."""
 IMAGE_GRAPH, TEXT_GRAPH = "photographs.xml", "texts.xml"
 
@@ -92,11 +92,11 @@ def convert(
         say(f"Converting: the check on {len(pixels)} photographs and {len(TEXTS)} texts.")
         expected = np.concatenate([np.asarray(text_tower(_tensor(each))) for each in tokens])
         texts_cosine = _least_cosine(expected, _encode_tokens(folder, precision, tokens))
-        if not texts_cosine >= LEAST_COSINE:
+        if not texts_cosine >= MIN_COSINE:
             raise ConversionError(f"its text vectors would change (least cosine {texts_cosine:.4f})")
         expected = np.concatenate([np.asarray(image_tower(_tensor(each))[0]) for each in _batches(pixels)])
         layers, photographs_cosine = _keep_first_layers(
-            folder, precision, pixels, expected, LEAST_COSINE + (_MARGIN if photographs is None else 0.0)
+            folder, precision, pixels, expected, MIN_COSINE + (_MARGIN if photographs is None else 0.0)
         )
     return ConversionResult(photographs_cosine, texts_cosine, layers)
 
@@ -149,7 +149,7 @@ def _keep_first_layers(
             file.write_text(with_precise_layers(plain, layers), encoding="utf-8")
         request = compile_graph(openvino().Core().read_model(file), precision).create_infer_request()
         cosine = _least_cosine(expected, np.concatenate([request.infer([each])[0].copy() for each in _batches(pixels)]))
-        if cosine >= (least if precision == "bf16" else LEAST_COSINE):
+        if cosine >= (least if precision == "bf16" else MIN_COSINE):
             return layers, cosine
     raise ConversionError(f"its image vectors would change (least cosine {cosine:.4f})")
 

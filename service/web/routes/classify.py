@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from service.errors import SmyslError, UsageError
 from service.library import Library
 from service.search.classify import DEFAULT_K, Classification
-from service.search.query import MOST_K
+from service.search.query import MAX_K
 from service.web.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
 from service.web.dependencies import OpenLibrary
 from service.web.multipart import UploadForm, receive_form
@@ -27,7 +27,7 @@ _FILES = "photo"
 _MEDIA_TYPE = "application/x-ndjson"
 _FIELDS: dict[str, dict[str, Any]] = {
     "head": {"type": "string", "description": "compare photographs with this head of the library"},
-    "k": {"type": "integer", "minimum": 1, "maximum": MOST_K, "default": DEFAULT_K},
+    "k": {"type": "integer", "minimum": 1, "maximum": MAX_K, "default": DEFAULT_K},
     "min_confidence": {
         "type": "number",
         "minimum": 0,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from service.store.ratings import MOST_AT_ONCE
+from service.store.ratings import MAX_AT_ONCE
 from service.web.dependencies import OpenLibrary
 from service.web.middleware import require_same_origin
 from service.web.schemas import RatingIn, RatingOut, RatingsOut
@@ -26,7 +26,7 @@ def ratings(
     library: OpenLibrary,
     photo_id: Annotated[int | None, Query(description="only ratings of this photograph")] = None,
     text: Annotated[str | None, Query(description="only ratings of this text")] = None,
-    limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": MOST_AT_ONCE})] = 100,
+    limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": MAX_AT_ONCE})] = 100,
     offset: Annotated[int, Query(json_schema_extra={"minimum": 0})] = 0,
 ) -> RatingsOut:
     """List ratings in the order in which they were first given: all, or those of one photograph or text."""

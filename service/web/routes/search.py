@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from service.errors import UsageError
 from service.photos.crop import Box, side_to_decode
 from service.photos.decode import open_photograph
-from service.search.query import DEFAULT_K, MOST_K
+from service.search.query import DEFAULT_K, MAX_K
 from service.search.query import Query as LibraryQuery
 from service.web.dependencies import OpenLibrary
 from service.web.error_responses import prefixed_photograph_errors, validation_message
@@ -20,7 +20,7 @@ from service.web.schemas import ScoreIn, ScoreOut, SearchIn, SearchOut
 
 router = APIRouter(tags=["search"])
 
-_K_BOUNDS = {"minimum": 1, "maximum": MOST_K}
+_K_BOUNDS = {"minimum": 1, "maximum": MAX_K}
 _MATCH_BOUNDS = {"minimum": 0, "maximum": 1}
 _BOX = "search with this area only: x,y,width,height in fractions of the upright photograph"
 _SCORE_FORM = {

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from service.errors import UsageError
-from service.search.query import MOST_K, Query
-from service.texts import MOST_CHARACTERS
+from service.search.query import MAX_K, Query
+from service.texts import MAX_CHARACTERS
 
 
 def test_by_default_a_query_has_five_hits_and_the_cut_of_the_match() -> None:
@@ -39,7 +39,7 @@ def test_texts_up_to_the_limit_are_kept_as_they_are(text: str) -> None:
     assert Query(text=text).text == text
 
 
-@pytest.mark.parametrize("length", [MOST_CHARACTERS + 1, 10_000])
+@pytest.mark.parametrize("length", [MAX_CHARACTERS + 1, 10_000])
 def test_a_longer_text_is_refused_with_its_length_and_the_limit(length: int) -> None:
     with pytest.raises(UsageError) as refusal:
         Query(text="x" * length)
@@ -53,12 +53,12 @@ def test_a_lone_surrogate_is_refused(text: str) -> None:
         Query(text=text)
 
 
-@pytest.mark.parametrize("k", [1, MOST_K])
+@pytest.mark.parametrize("k", [1, MAX_K])
 def test_k_from_1_to_200_is_accepted(k: int) -> None:
     assert Query(text="a", k=k).k == k
 
 
-@pytest.mark.parametrize("k", [0, -1, MOST_K + 1, 10**9])
+@pytest.mark.parametrize("k", [0, -1, MAX_K + 1, 10**9])
 def test_k_out_of_range_is_refused(k: int) -> None:
     with pytest.raises(UsageError, match=f"k is {k}; it must be from 1 to 200"):
         Query(text="a", k=k)

@@ -15,7 +15,7 @@ from service.match.artifact import Logistic, QueryKind, ScorerArtifact, TextMatc
 from service.match.scorer import Scorer
 from service.search.hits import SearchResult
 from service.search.query import Query
-from service.search.search import LEAST_CANDIDATES, search
+from service.search.search import MIN_CANDIDATES, search
 from service.search.target import QueryItem
 from service.store.catalog import Catalog
 from service.store.records import Entry, FileInfo, PhotographFacts
@@ -170,7 +170,7 @@ def test_the_cut_is_by_match_and_not_by_similarity(target: AngleTarget) -> None:
     assert names(nothing) == ["30.jpg"]
 
 
-@pytest.mark.parametrize(("k", "candidates"), [(1, LEAST_CANDIDATES), (100, 200), (150, 300), (200, 400)])
+@pytest.mark.parametrize(("k", "candidates"), [(1, MIN_CANDIDATES), (100, 200), (150, 300), (200, 400)])
 def test_more_candidates_than_k_are_scored(target: AngleTarget, k: int, candidates: int) -> None:
     root, _ = target.catalog.add_root(Path("/many"))
     angles = np.random.default_rng(0).uniform(0, np.pi / 2, 500)

@@ -15,8 +15,8 @@ from service.errors import NotFoundError, UsageError
 from service.library import Library
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
-from service.store.ratings import DEFAULT_RATER, MOST_NAME_CHARACTERS, Ratings, make_rating
-from service.texts import MOST_CHARACTERS
+from service.store.ratings import DEFAULT_RATER, MAX_NAME_CHARACTERS, Ratings, make_rating
+from service.texts import MAX_CHARACTERS
 from tests.service.colours import add_painted
 
 
@@ -122,11 +122,11 @@ def test_ratings_are_deleted_with_their_photograph_only(library: Library, ids: d
         ({"grade": 0}, "The grade is 0; it must be from 1"),
         ({"grade": 5}, "The grade is 5; it must be from 1"),
         ({"fits": True, "text": " \n"}, "The text is empty"),
-        ({"fits": True, "text": "x" * (MOST_CHARACTERS + 1)}, "at most 1,000"),
+        ({"fits": True, "text": "x" * (MAX_CHARACTERS + 1)}, "at most 1,000"),
         ({"fits": True, "text": "half \ud83d"}, "not Unicode"),
         ({"fits": True, "text": "a \x1b[31mflower"}, "The text holds characters that are no text"),
         ({"fits": True, "rater": " "}, "name has 0 characters"),
-        ({"fits": True, "rater": "x" * (MOST_NAME_CHARACTERS + 1)}, "name has 101 characters"),
+        ({"fits": True, "rater": "x" * (MAX_NAME_CHARACTERS + 1)}, "name has 101 characters"),
         ({"fits": True, "rater": "\udc80"}, "The rater's name holds characters"),
     ],
 )

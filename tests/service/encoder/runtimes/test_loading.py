@@ -182,7 +182,7 @@ def test_a_converter_that_raises_is_told_and_not_tried_again(
 
 
 def test_graphs_that_move_vectors_are_not_used(load: Load, tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.encoder.runtimes.convert.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("service.encoder.runtimes.convert.MIN_COSINE", 1.1)
     encoder = load()
     assert encoder.runtime == "torch"
     assert encoder.notice is not None

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from starlette.testclient import TestClient
 
 from service.errors import SmyslError
-from service.search.query import MOST_K, Query
+from service.search.query import MAX_K, Query
 from service.web.app import create_app
 from tests.service.conftest import Shelf
 from tests.service.matches import a_feature_model, a_match
@@ -249,7 +249,7 @@ def test_unknown_photo_ids_are_not_found(client: TestClient, photo_id: int) -> N
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.one_of(st.text(max_size=40), st.just("a" * 1001), st.text(alphabet="\x00\ud800\u202e🐱й\n", max_size=9)),
-    k=st.one_of(st.integers(), st.integers(-1, MOST_K + 1)),
+    k=st.one_of(st.integers(), st.integers(-1, MAX_K + 1)),
     min_match=st.one_of(st.floats(), st.floats(0, 1)),
 )
 def test_every_query_gets_hits_or_an_error_message(client: TestClient, text: str, k: int, min_match: float) -> None:
