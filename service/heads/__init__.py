@@ -1,4 +1,4 @@
-"""Heads: projections of image features in which photographs of the same kind are near, and their indexes.
+"""Heads: projections of image features that bring photographs of one kind close together, and their indexes.
 
 May import `kinds`, `match`, `index`, `encoder` and what is below them.
 """

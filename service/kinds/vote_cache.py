@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -80,15 +79,7 @@ class VoteCache:
             changed = sum(abs(counts.get(kind, 0) - before.get(kind, 0)) for kind in counts.keys() | before.keys())
             if changed > _MAX_CHANGED_SHARE * sum(before.values()):
                 return None
-            figures: dict[str, Any] = facts["figures"]
-            unknown_auroc = figures["unknown_auroc"]
-            return VoteCalibration(
-                vote=KnnVote.of(facts["vote"]),
-                accuracy=float(figures["accuracy"]),
-                ece=float(figures["ece"]),
-                unknown_auroc=None if unknown_auroc is None else float(unknown_auroc),
-                photographs=int(figures["photographs"]),
-            )
+            return VoteCalibration(KnnVote.of(facts["vote"]), **facts["figures"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
