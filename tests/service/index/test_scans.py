@@ -26,7 +26,7 @@ from service.index.scans import CodeScan, ExactScan, build_scan
 from service.store.array_files import checksum_of
 from service.types import Float16Array
 from tests.conftest import ROOT
-from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
+from tests.service.index.vector_catalog import DIMENSION, MODEL, Shelf, answers_equal, unit
 
 NEVER = 1_000_000
 KINDS = {

@@ -14,7 +14,7 @@ import pytest
 from service.errors import LibraryError
 from service.index import VectorIndex
 from service.store.catalog import Catalog
-from tests.service.shelf import DIMENSION, MODEL, Shelf, answers_equal, unit
+from tests.service.index.vector_catalog import DIMENSION, MODEL, Shelf, answers_equal, unit
 
 
 @pytest.fixture
