@@ -26,7 +26,7 @@ from service.index.scans import CodeScan, ExactScan, build_scan
 from service.store.array_files import checksum_of
 from service.types import Float16Array
 from tests.conftest import ROOT
-from tests.service.index.vector_catalog import DIMENSION, MODEL, Shelf, answers_equal, unit
+from tests.service.index.vector_catalog import DIMENSION, MODEL, VectorCatalog, assert_same_hits, unit
 
 NEVER = 1_000_000
 KINDS = {
@@ -38,44 +38,46 @@ MANY = 600
 
 
 @pytest.fixture(params=list(KINDS))
-def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    """A shelf for each kind of scan; codes are used whatever their recall, which is low in sixteen dimensions."""
+def stored(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VectorCatalog]:
+    """A catalog for each kind of scan; codes are used whatever their recall, which is low in sixteen dimensions."""
     monkeypatch.setattr("service.index.scans._LEAST_RECALL_AT_10", 0.0)
     monkeypatch.setattr("service.index.scans._LEAST_RECALL_AT_DEPTH", 0.0)
-    shelf = Shelf(tmp_path, limits=KINDS[request.param])
-    shelf.add(MANY)
-    yield shelf
-    shelf.catalog.close()
+    stored = VectorCatalog(tmp_path, limits=KINDS[request.param])
+    stored.add(MANY)
+    yield stored
+    stored.catalog.close()
 
 
-def recall(shelf: Shelf, index: VectorIndex, k: int = 10) -> float:
+def recall(stored: VectorCatalog, index: VectorIndex, k: int = 10) -> float:
     """Recall@k against brute force; also checks that hits have exact similarities and are not deleted."""
     shares = []
     for query in unit(np.random.default_rng(3).normal(size=(20, DIMENSION))):
         similarities, ids = index.search(query, k)
-        assert len(set(ids.tolist())) == len(ids) == min(k, len(shelf.truth))
-        assert set(ids.tolist()) <= set(shelf.truth)
-        own = np.stack([shelf.truth[int(identity)] for identity in ids]).astype(np.float32) @ query
+        assert len(set(ids.tolist())) == len(ids) == min(k, len(stored.truth))
+        assert set(ids.tolist()) <= set(stored.truth)
+        own = np.stack([stored.truth[int(identity)] for identity in ids]).astype(np.float32) @ query
         assert similarities == pytest.approx(own, abs=1e-5)
         assert (np.diff(similarities) <= 0).all()
-        shares.append(len(set(ids.tolist()) & set(shelf.answers(query, k)[1].tolist())) / min(k, len(shelf.truth)))
+        shares.append(
+            len(set(ids.tolist()) & set(stored.brute_force(query, k)[1].tolist())) / min(k, len(stored.truth))
+        )
     return float(np.mean(shares))
 
 
-def least(shelf: Shelf) -> float:
+def least(stored: VectorCatalog) -> float:
     """The recall that the kind of scan must reach."""
-    return 0.85 if shelf.limits == KINDS["codes"] else 1.0
+    return 0.85 if stored.limits == KINDS["codes"] else 1.0
 
 
-def test_the_scan_is_chosen_by_size_and_has_a_name(shelf: Shelf) -> None:
-    index = shelf.open()
+def test_the_scan_is_chosen_by_size_and_has_a_name(stored: VectorCatalog) -> None:
+    index = stored.open()
     names = {"exact": "SQfp16", "codes": "PQ4x4fs,Refine(SQfp16)"}
-    assert index.kind == names[next(name for name, limits in KINDS.items() if limits == shelf.limits)]
-    assert recall(shelf, index) >= least(shelf)
-    index.save(shelf.folder)
-    again = shelf.open()
+    assert index.kind == names[next(name for name, limits in KINDS.items() if limits == stored.limits)]
+    assert recall(stored, index) >= least(stored)
+    index.save(stored.folder)
+    again = stored.open()
     assert again.kind == index.kind
-    answers_equal(again, index)
+    assert_same_hits(again, index)
     assert again.bytes == index.bytes >= MANY * (2 * DIMENSION + 8)
 
 
@@ -94,37 +96,37 @@ def test_vectors_for_which_codes_have_too_little_recall_are_scanned_exactly() ->
     assert isinstance(made, CodeScan) and made.shortlist == 4_000
 
 
-def test_rows_newer_than_the_base_and_deleted_rows_are_respected_at_once(shelf: Shelf) -> None:
-    index = shelf.open()
-    index.save(shelf.folder)
-    ids = sorted(shelf.truth)
-    shelf.add(20)
-    shelf.change(ids[:15])
-    shelf.remove(ids[100:130])
-    index.catch_up(shelf.catalog)
-    assert recall(shelf, index) >= least(shelf)
-    index.save(shelf.folder)
-    assert recall(shelf, shelf.open()) >= least(shelf)
+def test_rows_newer_than_the_base_and_deleted_rows_are_respected_at_once(stored: VectorCatalog) -> None:
+    index = stored.open()
+    index.save(stored.folder)
+    ids = sorted(stored.truth)
+    stored.add(20)
+    stored.change(ids[:15])
+    stored.remove(ids[100:130])
+    index.catch_up(stored.catalog)
+    assert recall(stored, index) >= least(stored)
+    index.save(stored.folder)
+    assert recall(stored, stored.open()) >= least(stored)
 
 
-def test_the_nearest_are_found_when_everything_nearer_was_deleted(shelf: Shelf) -> None:
+def test_the_nearest_are_found_when_everything_nearer_was_deleted(stored: VectorCatalog) -> None:
     query = unit(np.ones(DIMENSION, np.float32))
-    nearer = shelf.answers(query, MANY - 8)[1].tolist()
-    index = shelf.open()
-    shelf.remove(nearer)
-    index.catch_up(shelf.catalog)
+    nearer = stored.brute_force(query, MANY - 8)[1].tolist()
+    index = stored.open()
+    stored.remove(nearer)
+    index.catch_up(stored.catalog)
     for k in (3, 8, 500):
-        assert index.search(query, k)[1].tolist() == shelf.answers(query, k)[1].tolist()
-        assert index.candidates(query, k)[1].tolist() == shelf.answers(query, k)[1].tolist()
-    assert index.search_many(query[None], 9)[1][0].tolist() == [*shelf.answers(query, 8)[1].tolist(), -1]
+        assert index.search(query, k)[1].tolist() == stored.brute_force(query, k)[1].tolist()
+        assert index.candidates(query, k)[1].tolist() == stored.brute_force(query, k)[1].tolist()
+    assert index.search_many(query[None], 9)[1][0].tolist() == [*stored.brute_force(query, 8)[1].tolist(), -1]
 
 
-def test_a_batch_of_queries_gets_the_same_hits_as_single_queries(shelf: Shelf) -> None:
-    index = shelf.open()
-    shelf.add(30)
-    shelf.remove(sorted(shelf.truth)[::20])
-    index.catch_up(shelf.catalog)
-    queries = unit(shelf.random.normal(size=(12, DIMENSION)))
+def test_a_batch_of_queries_gets_the_same_hits_as_single_queries(stored: VectorCatalog) -> None:
+    index = stored.open()
+    stored.add(30)
+    stored.remove(sorted(stored.truth)[::20])
+    index.catch_up(stored.catalog)
+    queries = unit(stored.random.normal(size=(12, DIMENSION)))
     similarities, ids = index.search_many(queries, 15)
     assert similarities.shape == ids.shape == (12, 15)
     for query, likeness, found in zip(queries, similarities, ids, strict=True):
@@ -132,19 +134,19 @@ def test_a_batch_of_queries_gets_the_same_hits_as_single_queries(shelf: Shelf) -
         assert likeness == pytest.approx(alone, abs=1e-6)
         assert len(set(found.tolist()) & set(alone_ids.tolist())) >= 14
     assert index.search_many(queries[:0], 5)[1].shape == (0, 5)
-    assert (index.search_many(queries, 2 * MANY)[1][:, len(shelf.truth) :] == -1).all()
+    assert (index.search_many(queries, 2 * MANY)[1][:, len(stored.truth) :] == -1).all()
 
 
 @pytest.mark.parametrize("share", [0.004, 0.02, 0.5, 1.0])
-def test_a_search_among_some_photographs_is_exact(shelf: Shelf, share: float) -> None:
-    index = shelf.open()
-    shelf.change(sorted(shelf.truth)[:10])
-    shelf.remove(sorted(shelf.truth)[50:60])
-    index.catch_up(shelf.catalog)
+def test_a_search_among_some_photographs_is_exact(stored: VectorCatalog, share: float) -> None:
+    index = stored.open()
+    stored.change(sorted(stored.truth)[:10])
+    stored.remove(sorted(stored.truth)[50:60])
+    index.catch_up(stored.catalog)
     known = np.arange(1, MANY + 50)
-    chosen = np.sort(shelf.random.choice(known, int(share * len(known)), replace=False)).astype(np.int64)
-    query = unit(shelf.random.normal(size=DIMENSION))
-    every = shelf.answers(query, MANY)[1]
+    chosen = np.sort(stored.random.choice(known, int(share * len(known)), replace=False)).astype(np.int64)
+    query = unit(stored.random.normal(size=DIMENSION))
+    every = stored.brute_force(query, MANY)[1]
     wanted = [identity for identity in every.tolist() if identity in set(chosen.tolist())][:25]
     assert index.search(query, 25, chosen)[1].tolist() == wanted
     similarities, ids, vectors = index.candidates(query, 25, chosen)
@@ -152,8 +154,8 @@ def test_a_search_among_some_photographs_is_exact(shelf: Shelf, share: float) ->
     assert similarities == pytest.approx(vectors @ query, abs=1e-5)
 
 
-def test_a_search_among_no_photographs_finds_none(shelf: Shelf) -> None:
-    index = shelf.open()
+def test_a_search_among_no_photographs_finds_none(stored: VectorCatalog) -> None:
+    index = stored.open()
     query = unit(np.ones(DIMENSION, np.float32))
     for nobody in (np.empty(0, np.int64), np.array([-1, 10 * MANY], np.int64)):
         similarities, ids, vectors = index.candidates(query, 5, nobody)
@@ -165,38 +167,38 @@ def test_a_search_among_no_photographs_finds_none(shelf: Shelf) -> None:
 def test_any_sequence_of_changes_and_saves_agrees_with_brute_force(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, int]]
 ) -> None:
-    shelf = Shelf(tmp_path_factory.mktemp("any"), limits=Limits(codes_from=NEVER, small_until=20))
-    index = shelf.open()
-    shelf.add(70)
+    stored = VectorCatalog(tmp_path_factory.mktemp("any"), limits=Limits(codes_from=NEVER, small_until=20))
+    index = stored.open()
+    stored.add(70)
     for change, number in changes:
-        ids = sorted(shelf.truth)
+        ids = sorted(stored.truth)
         some = [int(each) for each in np.random.default_rng(number).permutation(ids)[: number % 40]]
         if change == "a" or not some:
-            shelf.add(number % 50 + 1)
+            stored.add(number % 50 + 1)
         elif change == "c":
-            shelf.change(some)
+            stored.change(some)
         elif change == "r":
-            shelf.remove(some)
-        index.catch_up(shelf.catalog)
+            stored.remove(some)
+        index.catch_up(stored.catalog)
         if change == "s":
-            index.save(shelf.folder)
-            index = shelf.open()
-    shelf.check(index)
-    shelf.catalog.close()
+            index.save(stored.folder)
+            index = stored.open()
+    stored.check(index)
+    stored.catalog.close()
 
 
-def test_a_photograph_that_changes_twice_is_found_once(shelf: Shelf) -> None:
-    index = shelf.open()
-    shelf.add(5)
-    index.catch_up(shelf.catalog)
-    newest = max(shelf.truth)
+def test_a_photograph_that_changes_twice_is_found_once(stored: VectorCatalog) -> None:
+    index = stored.open()
+    stored.add(5)
+    index.catch_up(stored.catalog)
+    newest = max(stored.truth)
     for _ in range(3):
-        shelf.change([newest])
-        index.catch_up(shelf.catalog)
-        shelf.check(index)
-    shelf.remove([newest])
-    index.catch_up(shelf.catalog)
-    shelf.check(index)
+        stored.change([newest])
+        index.catch_up(stored.catalog)
+        stored.check(index)
+    stored.remove([newest])
+    index.catch_up(stored.catalog)
+    stored.check(index)
 
 
 # -- files ---------------------------------------------------------------------------------------------
@@ -210,73 +212,73 @@ def of_base(folder: Path) -> set[str]:
     return {name for name in names(folder) if not name.endswith((".json", ".tail"))}
 
 
-def changed(shelf: Shelf) -> VectorIndex:
+def changed(stored: VectorCatalog) -> VectorIndex:
     """A saved index with a base, a tail and deleted rows."""
-    shelf.open().save(shelf.folder)
-    index = shelf.open()
-    ids = sorted(shelf.truth)
-    shelf.add(10)
-    shelf.remove(ids[:10])
-    index.catch_up(shelf.catalog)
-    index.save(shelf.folder)
+    stored.open().save(stored.folder)
+    index = stored.open()
+    ids = sorted(stored.truth)
+    stored.add(10)
+    stored.remove(ids[:10])
+    index.catch_up(stored.catalog)
+    index.save(stored.folder)
     return index
 
 
-def test_a_few_changes_are_saved_without_rewriting_the_base(shelf: Shelf) -> None:
-    shelf.open().save(shelf.folder)
-    base = of_base(shelf.folder)
-    index = changed(shelf)
-    assert of_base(shelf.folder) == base
-    assert len([name for name in names(shelf.folder) if name.endswith(".tail")]) == 1
-    answers_equal(shelf.open(), index)
+def test_a_few_changes_are_saved_without_rewriting_the_base(stored: VectorCatalog) -> None:
+    stored.open().save(stored.folder)
+    base = of_base(stored.folder)
+    index = changed(stored)
+    assert of_base(stored.folder) == base
+    assert len([name for name in names(stored.folder) if name.endswith(".tail")]) == 1
+    assert_same_hits(stored.open(), index)
 
 
 @pytest.mark.parametrize("change", ["added", "removed"])
-def test_many_changes_write_a_new_base_and_leave_no_file_behind(shelf: Shelf, change: str) -> None:
-    index = changed(shelf)
-    base = of_base(shelf.folder)
+def test_many_changes_write_a_new_base_and_leave_no_file_behind(stored: VectorCatalog, change: str) -> None:
+    index = changed(stored)
+    base = of_base(stored.folder)
     if change == "added":
-        shelf.add(MANY // 4)
+        stored.add(MANY // 4)
     else:
-        shelf.remove(sorted(shelf.truth)[: MANY // 4])
-    index.catch_up(shelf.catalog)
-    index.save(shelf.folder)
-    now = of_base(shelf.folder)
+        stored.remove(sorted(stored.truth)[: MANY // 4])
+    index.catch_up(stored.catalog)
+    index.save(stored.folder)
+    now = of_base(stored.folder)
     assert not now & base
-    assert names(shelf.folder) == {*now, "vectors.json"}
-    assert len(now) == (3 if shelf.limits == KINDS["codes"] else 2)
-    assert recall(shelf, shelf.open()) >= least(shelf)
+    assert names(stored.folder) == {*now, "vectors.json"}
+    assert len(now) == (3 if stored.limits == KINDS["codes"] else 2)
+    assert recall(stored, stored.open()) >= least(stored)
 
 
-def test_a_reader_can_go_on_with_a_base_that_was_replaced(shelf: Shelf) -> None:
-    shelf.open().save(shelf.folder)
-    reader, writer = shelf.open(), shelf.open()
-    shelf.add(MANY // 2)
-    writer.catch_up(shelf.catalog)
-    writer.save(shelf.folder)
-    reader.catch_up(shelf.catalog)
-    assert recall(shelf, reader) >= least(shelf)
+def test_a_reader_can_go_on_with_a_base_that_was_replaced(stored: VectorCatalog) -> None:
+    stored.open().save(stored.folder)
+    reader, writer = stored.open(), stored.open()
+    stored.add(MANY // 2)
+    writer.catch_up(stored.catalog)
+    writer.save(stored.folder)
+    reader.catch_up(stored.catalog)
+    assert recall(stored, reader) >= least(stored)
 
 
 def test_a_base_that_another_process_has_saved_is_mapped_instead_of_built(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    stored: VectorCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A running service shares the new base after many photographs were added."""
-    shelf.open().save(shelf.folder)
-    service_, writer = shelf.open(), shelf.open()
-    shelf.add(MANY)
-    writer.catch_up(shelf.catalog)
-    writer.save(shelf.folder)
+    stored.open().save(stored.folder)
+    service_, writer = stored.open(), stored.open()
+    stored.add(MANY)
+    writer.catch_up(stored.catalog)
+    writer.save(stored.folder)
     monkeypatch.setattr("service.index.vector_index.build_scan", lambda *_: pytest.fail("it built a base of its own"))
-    service_.catch_up(shelf.catalog)
-    assert recall(shelf, service_) >= least(shelf)
-    assert service_.generation == shelf.catalog.generation()
+    service_.catch_up(stored.catalog)
+    assert recall(stored, service_) >= least(stored)
+    assert service_.generation == stored.catalog.generation()
 
 
 def test_a_long_stream_is_spooled_to_disk_and_kept_in_memory_if_the_disk_is_full(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    stored: VectorCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_file = shelf.open()
+    in_file = stored.open()
 
     def full(self: Spool, *_: object) -> None:
         if self._folder is not None:
@@ -285,7 +287,7 @@ def test_a_long_stream_is_spooled_to_disk_and_kept_in_memory_if_the_disk_is_full
 
     add = Spool.add
     monkeypatch.setattr(Spool, "add", full)
-    answers_equal(shelf.open(), in_file)
+    assert_same_hits(stored.open(), in_file)
 
 
 def damage(file: Path, position: float) -> None:
@@ -295,37 +297,37 @@ def damage(file: Path, position: float) -> None:
 
 
 @pytest.mark.parametrize("position", [0.0, 0.3, 0.7, 1.0])
-def test_a_flipped_bit_in_any_file_is_detected(shelf: Shelf, position: float) -> None:
-    changed(shelf)
-    saved = {name: (shelf.folder / name).read_bytes() for name in names(shelf.folder)}
+def test_a_flipped_bit_in_any_file_is_detected(stored: VectorCatalog, position: float) -> None:
+    changed(stored)
+    saved = {name: (stored.folder / name).read_bytes() for name in names(stored.folder)}
     assert len(saved) >= 4
     for name, content in saved.items():
-        damage(shelf.folder / name, position)
-        assert recall(shelf, shelf.open()) >= least(shelf), name
-        (shelf.folder / name).write_bytes(content)
+        damage(stored.folder / name, position)
+        assert recall(stored, stored.open()) >= least(stored), name
+        (stored.folder / name).write_bytes(content)
 
 
-def test_a_missing_or_truncated_file_is_detected(shelf: Shelf) -> None:
-    changed(shelf)
-    saved = {name: (shelf.folder / name).read_bytes() for name in names(shelf.folder)}
+def test_a_missing_or_truncated_file_is_detected(stored: VectorCatalog) -> None:
+    changed(stored)
+    saved = {name: (stored.folder / name).read_bytes() for name in names(stored.folder)}
     for name, content in saved.items():
-        (shelf.folder / name).unlink()
-        assert recall(shelf, shelf.open()) >= least(shelf), name
-        (shelf.folder / name).write_bytes(content[: len(content) // 2])
-        assert recall(shelf, shelf.open()) >= least(shelf), name
-        (shelf.folder / name).write_bytes(content)
+        (stored.folder / name).unlink()
+        assert recall(stored, stored.open()) >= least(stored), name
+        (stored.folder / name).write_bytes(content[: len(content) // 2])
+        assert recall(stored, stored.open()) >= least(stored), name
+        (stored.folder / name).write_bytes(content)
 
 
-def test_files_of_two_sets_are_not_mixed(shelf: Shelf) -> None:
+def test_files_of_two_sets_are_not_mixed(stored: VectorCatalog) -> None:
     """The manifest of an older set is restored over a newer one."""
-    changed(shelf)
-    older = (shelf.folder / "vectors.json").read_bytes()
-    index = shelf.open()
-    shelf.add(MANY)
-    index.catch_up(shelf.catalog)
-    index.save(shelf.folder)
-    (shelf.folder / "vectors.json").write_bytes(older)
-    assert recall(shelf, shelf.open()) >= least(shelf)
+    changed(stored)
+    older = (stored.folder / "vectors.json").read_bytes()
+    index = stored.open()
+    stored.add(MANY)
+    index.catch_up(stored.catalog)
+    index.save(stored.folder)
+    (stored.folder / "vectors.json").write_bytes(older)
+    assert recall(stored, stored.open()) >= least(stored)
 
 
 STEPS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
@@ -346,39 +348,41 @@ def stop(*_: object, **__: object) -> Any:
 
 
 @pytest.mark.parametrize("step", list(STEPS))
-def test_a_crash_at_any_step_leaves_a_valid_index(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    changed(shelf)
-    index = shelf.open()
-    shelf.add(MANY // 2)
-    index.catch_up(shelf.catalog)
+def test_a_crash_at_any_step_leaves_a_valid_index(
+    stored: VectorCatalog, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    changed(stored)
+    index = stored.open()
+    stored.add(MANY // 2)
+    index.catch_up(stored.catalog)
     with monkeypatch.context() as patch:
         STEPS[step](patch)
         patch.setattr("service.index.vector_index.write_snapshot", service.index.files.write_snapshot)
         try:
-            index.save(shelf.folder)
+            index.save(stored.folder)
         except Killed:
             pass
         else:
             assert step == "before the codes", "an exact index has none"
     read = []
-    changes = shelf.catalog.changes
-    monkeypatch.setattr(shelf.catalog, "changes", lambda *given: read.append(given[1]) or changes(*given))
-    again = shelf.open()
+    changes = stored.catalog.changes
+    monkeypatch.setattr(stored.catalog, "changes", lambda *given: read.append(given[1]) or changes(*given))
+    again = stored.open()
     assert 0 not in read, "the previous index is still there"
-    assert recall(shelf, again) >= least(shelf)
-    again.save(shelf.folder)
-    assert len(names(shelf.folder)) == len(of_base(shelf.folder)) + 1 + len(list(shelf.folder.glob("*.tail")))
-    assert len(of_base(shelf.folder)) == (3 if shelf.limits == KINDS["codes"] else 2)
+    assert recall(stored, again) >= least(stored)
+    again.save(stored.folder)
+    assert len(names(stored.folder)) == len(of_base(stored.folder)) + 1 + len(list(stored.folder.glob("*.tail")))
+    assert len(of_base(stored.folder)) == (3 if stored.limits == KINDS["codes"] else 2)
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write error")])
 def test_a_full_disk_is_reported_and_leaves_the_files_as_they_were(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    stored: VectorCatalog, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    index = changed(shelf)
-    before = names(shelf.folder)
-    shelf.add(MANY // 2)
-    index.catch_up(shelf.catalog)
+    index = changed(stored)
+    before = names(stored.folder)
+    stored.add(MANY // 2)
+    index.catch_up(stored.catalog)
 
     def full(*_: object) -> None:
         raise fault
@@ -386,17 +390,17 @@ def test_a_full_disk_is_reported_and_leaves_the_files_as_they_were(
     with monkeypatch.context() as patch:
         patch.setattr(service.index.files, "sync_file", full)
         with pytest.raises(LibraryError, match="cannot be saved"):
-            index.save(shelf.folder)
-    assert names(shelf.folder) == before
-    assert recall(shelf, index) >= least(shelf)
-    index.save(shelf.folder)
-    assert recall(shelf, shelf.open()) >= least(shelf)
+            index.save(stored.folder)
+    assert names(stored.folder) == before
+    assert recall(stored, index) >= least(stored)
+    index.save(stored.folder)
+    assert recall(stored, stored.open()) >= least(stored)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no such permission")
-def test_an_index_in_a_read_only_folder_can_be_searched(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed(shelf)
-    shelf.add(5)
+def test_an_index_in_a_read_only_folder_can_be_searched(stored: VectorCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(stored)
+    stored.add(5)
     refused = OSError(errno.EROFS, "Read-only file system")
 
     def refuse(*given: object, **named: object) -> Any:
@@ -405,33 +409,33 @@ def test_an_index_in_a_read_only_folder_can_be_searched(shelf: Shelf, monkeypatc
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     monkeypatch.setattr(service.index.files, "write_arrays", refuse)
     monkeypatch.setattr(service.index.files, "_write_base", refuse)
-    index = shelf.open()
-    assert recall(shelf, index) >= least(shelf)
+    index = stored.open()
+    assert recall(stored, index) >= least(stored)
     with pytest.raises(LibraryError, match=r"cannot be saved .*Read-only"):
-        index.save(shelf.folder)
-    (shelf.folder / "vectors.json").unlink()
-    assert recall(shelf, shelf.open()) >= least(shelf)
+        index.save(stored.folder)
+    (stored.folder / "vectors.json").unlink()
+    assert recall(stored, stored.open()) >= least(stored)
 
 
-def test_an_index_of_an_earlier_version_is_replaced(shelf: Shelf) -> None:
-    (shelf.folder / "vectors.faiss").write_bytes(b"old")
-    killed = shelf.folder / ".vectors-0123456789ab.01234567.part.tail"
+def test_an_index_of_an_earlier_version_is_replaced(stored: VectorCatalog) -> None:
+    (stored.folder / "vectors.faiss").write_bytes(b"old")
+    killed = stored.folder / ".vectors-0123456789ab.01234567.part.tail"
     killed.write_bytes(b"half")
-    (shelf.folder / "vectors.json").write_text(json.dumps({"version": 1, "fingerprint": MODEL}), encoding="utf-8")
-    shelf.open().save(shelf.folder)
-    assert not (shelf.folder / "vectors.faiss").exists()
+    (stored.folder / "vectors.json").write_text(json.dumps({"version": 1, "fingerprint": MODEL}), encoding="utf-8")
+    stored.open().save(stored.folder)
+    assert not (stored.folder / "vectors.faiss").exists()
     assert not killed.exists(), "left by a process that was killed while writing"
-    assert recall(shelf, shelf.open()) >= least(shelf)
+    assert recall(stored, stored.open()) >= least(stored)
 
 
 def test_an_index_from_when_exact_scans_used_several_threads_opens_without_a_rebuild(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its manifest says only that it has no codes; 45,000 photographs were then scanned in parallel shards."""
-    shelf = Shelf(tmp_path)
-    shelf.add(45_000)
-    ids = np.array(sorted(shelf.truth), np.int64)
-    arrays = {"rows": np.stack([shelf.truth[int(identity)] for identity in ids]), "ids": ids}
+    stored = VectorCatalog(tmp_path)
+    stored.add(45_000)
+    ids = np.array(sorted(stored.truth), np.int64)
+    arrays = {"rows": np.stack([stored.truth[int(identity)] for identity in ids]), "ids": ids}
     files = {}
     for name, array in arrays.items():
         file = tmp_path / f"vectors-0123456789ab.{name}.npy"
@@ -442,26 +446,26 @@ def test_an_index_from_when_exact_scans_used_several_threads_opens_without_a_reb
         "fingerprint": MODEL,
         "dimension": DIMENSION,
         "generation": 1,
-        "stamp": shelf.catalog.stamp(1),
+        "stamp": stored.catalog.stamp(1),
         "photographs": len(ids),
         "base": {"name": "vectors-0123456789ab", "list": None, "files": files},
         "tail": None,
     }
     checksum = xxhash.xxh3_128_hexdigest(json.dumps(manifest, sort_keys=True).encode())
     (tmp_path / "vectors.json").write_text(json.dumps({**manifest, "checksum": checksum}), encoding="utf-8")
-    monkeypatch.setattr(shelf.catalog, "changes", lambda *_: pytest.fail("the vectors were read again"))
-    index = shelf.open()
+    monkeypatch.setattr(stored.catalog, "changes", lambda *_: pytest.fail("the vectors were read again"))
+    index = stored.open()
     assert index.kind == "SQfp16"
-    assert recall(shelf, index) == 1.0
-    shelf.catalog.close()
+    assert recall(stored, index) == 1.0
+    stored.catalog.close()
 
 
 # -- concurrency ----------------------------------------------------------------------------------------
 
 
-def test_threads_search_while_one_catches_up_and_saves(shelf: Shelf) -> None:
-    index = shelf.open()
-    alive = set(shelf.truth)
+def test_threads_search_while_one_catches_up_and_saves(stored: VectorCatalog) -> None:
+    index = stored.open()
+    alive = set(stored.truth)
     gone: set[int] = set()
     faults: list[str] = []
     done = threading.Event()
@@ -482,19 +486,19 @@ def test_threads_search_while_one_catches_up_and_saves(shelf: Shelf) -> None:
     try:
         for turn in range(25):
             some = sorted(alive)[turn * 7 : turn * 7 + 6]
-            shelf.remove(some)
+            stored.remove(some)
             alive -= set(some)
-            alive |= set(shelf.add(12))
-            index.catch_up(shelf.catalog)
+            alive |= set(stored.add(12))
+            index.catch_up(stored.catalog)
             gone |= set(some)
             if turn % 5 == 0:
-                index.save(shelf.folder)
+                index.save(stored.folder)
     finally:
         done.set()
         for thread in threads:
             thread.join()
     assert not faults
-    assert recall(shelf, index) >= least(shelf)
+    assert recall(stored, index) >= least(stored)
 
 
 ASK = """
@@ -515,9 +519,9 @@ catalog.close()
 
 
 def test_two_processes_share_an_index_while_one_writes(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, limits=Limits(codes_from=NEVER, small_until=40))
-    shelf.add(MANY)
-    index = shelf.open()
+    stored = VectorCatalog(tmp_path, limits=Limits(codes_from=NEVER, small_until=40))
+    stored.add(MANY)
+    index = stored.open()
     index.save(tmp_path)
     other = subprocess.Popen(
         [sys.executable, "-c", ASK, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -526,15 +530,15 @@ def test_two_processes_share_an_index_while_one_writes(tmp_path: Path) -> None:
     with other, other.stdin, other.stdout:
         assert other.stdout.readline() == "ready\n"
         for turn in range(4):
-            shelf.add(20 if turn % 2 else MANY)
-            shelf.remove(sorted(shelf.truth)[:20])
-            index.catch_up(shelf.catalog)
+            stored.add(20 if turn % 2 else MANY)
+            stored.remove(sorted(stored.truth)[:20])
+            index.catch_up(stored.catalog)
             index.save(tmp_path)
-            query = unit(shelf.random.normal(size=DIMENSION))
+            query = unit(stored.random.normal(size=DIMENSION))
             other.stdin.write(f"{query.tolist()}\n")
             other.stdin.flush()
-            assert json.loads(other.stdout.readline()) == shelf.answers(query, 10)[1].tolist()
-    shelf.catalog.close()
+            assert json.loads(other.stdout.readline()) == stored.brute_force(query, 10)[1].tolist()
+    stored.catalog.close()
 
 
 # -- rows ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def unit(vectors: Float32Array) -> Float32Array:
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-class Shelf:
+class VectorCatalog:
     """A catalog of random vectors without photographs; `truth` holds what it contains."""
 
     def __init__(self, folder: Path, seed: int = 0, limits: Limits | None = None) -> None:
@@ -30,16 +30,16 @@ class Shelf:
         self.random = np.random.default_rng(seed)
         self.root, _ = self.catalog.add_root(folder)
         self.truth: dict[int, Float16Array] = {}
-        self.made = 0
+        self.written = 0
 
     def vector(self) -> Float16Array:
         return unit(self.random.normal(size=DIMENSION)).astype(np.float16)
 
     def entry(self, identity: int | None = None, fingerprint: str = MODEL) -> Entry:
-        self.made += 1
-        name = f"{identity or f'new-{self.made}'}.jpg"
-        place = FileInfo(self.root.id, "", name, 1, self.made)
-        facts = PhotographFacts(place, self.made.to_bytes(16, "big"), 10, 10, "JPEG")
+        self.written += 1
+        name = f"{identity or f'new-{self.written}'}.jpg"
+        file = FileInfo(self.root.id, "", name, 1, self.written)
+        facts = PhotographFacts(file, self.written.to_bytes(16, "big"), 10, 10, "JPEG")
         return Entry(facts, {fingerprint: self.vector()}, b"jpeg", identity)
 
     def add(self, count: int, fingerprint: str = MODEL) -> list[int]:
@@ -62,7 +62,7 @@ class Shelf:
     def open(self) -> VectorIndex:
         return VectorIndex.open(self.folder, self.catalog, MODEL, DIMENSION, limits=self.limits)
 
-    def answers(self, query: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
+    def brute_force(self, query: Float32Array, k: int) -> tuple[Float32Array, Int64Array]:
         """Similarities and ids of the `k` nearest, by brute force."""
         ids = np.array(sorted(self.truth), np.int64)
         if not len(ids):
@@ -78,12 +78,12 @@ class Shelf:
         for _ in range(3):
             query = unit(self.random.normal(size=DIMENSION))
             similarities, ids = index.search(query, 10)
-            wanted, wanted_ids = self.answers(query, 10)
-            assert similarities == pytest.approx(wanted, abs=1e-5)
-            assert ids.tolist() == wanted_ids.tolist()
+            expected, expected_ids = self.brute_force(query, 10)
+            assert similarities == pytest.approx(expected, abs=1e-5)
+            assert ids.tolist() == expected_ids.tolist()
 
 
-def answers_equal(one: VectorIndex, other: VectorIndex) -> None:
+def assert_same_hits(one: VectorIndex, other: VectorIndex) -> None:
     """Checks that two indexes give the same hits, to the last bit and in the same order."""
     for query in unit(np.random.default_rng(9).normal(size=(5, DIMENSION))):
         for left, right in zip(one.search(query, 20), other.search(query, 20), strict=True):
