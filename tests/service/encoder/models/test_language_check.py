@@ -1,15 +1,12 @@
 """Which queries get a notice that the model may not read them, and that English captions get none."""
 
 import csv
-import os
 from pathlib import Path
 
 import pytest
 
 from service.config import PREFERRED_MODEL
 from service.encoder.models import language_notice
-
-DATA = Path(os.environ.get("SMYSL_DATA", Path(__file__).parents[5] / "shared" / "data"))
 
 OTHER_LANGUAGES = [
     "ein Hund läuft im Schnee",
@@ -102,8 +99,8 @@ def test_models_that_read_more_or_are_unknown_get_no_notice(model: str) -> None:
     assert language_notice(model, "кот") is None
 
 
-def test_fewer_than_one_in_two_hundred_english_captions_gets_a_notice() -> None:
-    captions = DATA / "flickr8k" / "captions.tsv"
+def test_fewer_than_one_in_two_hundred_english_captions_gets_a_notice(shared_data: Path) -> None:
+    captions = shared_data / "flickr8k" / "captions.tsv"
     if not captions.is_file():
         pytest.skip(f"no captions at {captions}")
     with captions.open(encoding="utf-8", newline="") as stream:
@@ -112,8 +109,8 @@ def test_fewer_than_one_in_two_hundred_english_captions_gets_a_notice() -> None:
     assert len(alarms) < 0.005 * len(texts), alarms[:20]
 
 
-def test_short_english_queries_get_no_notice() -> None:
-    queries = DATA / "formats" / "queries.tsv"
+def test_short_english_queries_get_no_notice(shared_data: Path) -> None:
+    queries = shared_data / "formats" / "queries.tsv"
     if not queries.is_file():
         pytest.skip(f"no queries at {queries}")
     with queries.open(encoding="utf-8", newline="") as stream:
