@@ -1,8 +1,8 @@
-"""A little model hub on localhost: the few addresses of the real one that a download uses.
+"""A fake model hub on localhost, with the few routes that a download uses.
 
-It serves repositories from memory: what a repository holds (with sizes and hashes), and its files, whole or
-in ranges. It can also misbehave: never answer, answer with an error, cut a file short, send other bytes than
-it announced, or send slowly. Point huggingface_hub at it with `HF_ENDPOINT`.
+It serves repositories from memory: their list of files, with sizes and hashes, and the files, whole or in ranges. It
+can also fail: never answer, answer with an error, truncate a file, send other bytes than announced, or send slowly.
+Point huggingface_hub at it with `HF_ENDPOINT`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from urllib.parse import unquote, urlsplit
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 LARGE = (".safetensors", ".bin")
-"""Files that the real hub keeps in large file storage, with a SHA-256."""
+"""Files that the real hub keeps in large file storage, with a SHA-256 hash."""
 
 
 @dataclass
-class LittleHub:
-    """Repositories (name -> file -> bytes) behind an address, and how they misbehave.
+class FakeHub:
+    """A server of repositories, and how it fails.
 
     Attributes:
-        repositories: what is served.
-        silent: take connections and never answer.
+        repositories: name -> file -> bytes.
+        silent: accept connections and never answer.
         failing: answer everything with this HTTP status.
-        cut: names of files of which only the first half is sent.
-        swapped: names of files whose first byte is changed on the way.
+        truncated: names of files of which only the first half is sent.
+        corrupted: names of files whose first byte is changed.
         slow: names of files that are sent in two halves, the second after `release` is set.
         requests: method and path of each request, in order.
     """
@@ -39,13 +39,13 @@ class LittleHub:
     repositories: dict[str, dict[str, bytes]]
     silent: bool = False
     failing: int | None = None
-    cut: set[str] = field(default_factory=set)
-    swapped: set[str] = field(default_factory=set)
+    truncated: set[str] = field(default_factory=set)
+    corrupted: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
     release: threading.Event = field(default_factory=threading.Event)
     requests: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> LittleHub:
+    def __enter__(self) -> FakeHub:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -60,28 +60,28 @@ class LittleHub:
 
     @property
     def address(self) -> str:
-        """What HF_ENDPOINT is set to."""
+        """The value for HF_ENDPOINT."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def downloads(self) -> list[str]:
-        """The files that were asked for with GET, in order."""
+        """The files that were requested with GET, in order."""
         return [line.rsplit("/", 1)[1] for line in self.requests if line.startswith("GET") and "/resolve/" in line]
 
 
 def sha256(content: bytes) -> str:
-    """The hash of a large file."""
+    """The hash that the hub announces for a large file."""
     return hashlib.sha256(content).hexdigest()
 
 
 def git_hash(content: bytes) -> str:
-    """The hash of a small file, as git makes it."""
+    """The hash that the hub announces for any other file: that of a git blob."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, hub: LittleHub, *arguments: Any) -> None:
+    def __init__(self, hub: FakeHub, *arguments: Any) -> None:
         self.hub = hub
         super().__init__(*arguments)
 
@@ -133,14 +133,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             self._send(200, content, headers)
             return
-        if name in self.hub.swapped:
+        if name in self.hub.corrupted:
             content = bytes([content[0] ^ 1]) + content[1:]
-        if name in self.hub.cut:
+        if name in self.hub.truncated:
             content = content[: len(content) // 2]
         status = 200
-        asked = self.headers.get("Range", "")
-        if asked.startswith("bytes="):
-            start = int(asked.removeprefix("bytes=").split("-")[0])
+        requested = self.headers.get("Range", "")
+        if requested.startswith("bytes="):
+            start = int(requested.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
             content, status = content[start:], 206
         self._send(status, content, headers, slowly=name in self.hub.slow)

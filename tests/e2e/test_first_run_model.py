@@ -1,7 +1,7 @@
-"""The first run's model, downloaded for real from a little hub on localhost, in processes of their own.
+"""Downloading the first run's model from a fake hub on localhost.
 
-huggingface_hub reads HF_ENDPOINT and HF_HOME when it is imported, so each run is a fresh process, which is
-also what a person has. The time limits are there only to stop a process that hangs.
+huggingface_hub reads HF_ENDPOINT and HF_HOME when it is imported, so each run is a new process, as for a person. The
+time limits only stop a process that hangs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from service.config import PREFERRED_MODEL
-from tests.e2e.hub import LittleHub
+from tests.e2e.hub import FakeHub
 from tests.e2e.tiny_model import tiny_model, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -71,18 +71,18 @@ def files() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def hub(files: dict[str, bytes]) -> Iterator[LittleHub]:
-    with LittleHub({"somebody/tiny": dict(files)}) as running:
+def hub(files: dict[str, bytes]) -> Iterator[FakeHub]:
+    with FakeHub({"somebody/tiny": dict(files)}) as running:
         yield running
 
 
 class Machine:
-    """A fresh machine: an empty cache, and a hub's address that may be out of order."""
+    """A machine with an empty cache, and the address of a hub."""
 
     def __init__(self, folder: Path, address: str) -> None:
         self.folder = folder
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE"))}
-        self.environment = {**kept, "HF_HOME": str(folder), "HF_ENDPOINT": address, "PYTHONPATH": str(ROOT)}
+        others = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE"))}
+        self.environment = {**others, "HF_HOME": str(folder), "HF_ENDPOINT": address, "PYTHONPATH": str(ROOT)}
         for proxy in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             self.environment.pop(proxy, None)
 
@@ -106,12 +106,12 @@ class Machine:
     def ensure(self, name: str = NAME, timeout_s: float = 2) -> dict[str, Any]:
         return self.run(ENSURE, name, str(timeout_s), "0")
 
-    def left_over(self) -> list[str]:
+    def unfinished_files(self) -> list[str]:
         return [path.name for path in self.folder.rglob("*.incomplete")]
 
 
 @pytest.fixture
-def machine(tmp_path: Path, hub: LittleHub) -> Machine:
+def machine(tmp_path: Path, hub: FakeHub) -> Machine:
     return Machine(tmp_path, hub.address)
 
 
@@ -128,32 +128,32 @@ def test_first_run_says_the_size_before_it_downloads(machine: Machine, files: di
     assert answer["stderr"] == ""
 
 
-def test_cached_run_needs_no_hub(machine: Machine, hub: LittleHub) -> None:
+def test_cached_run_needs_no_hub(machine: Machine, hub: FakeHub) -> None:
     machine.ensure()
-    asked = len(hub.requests)
+    requests = len(hub.requests)
     hub.failing = 500
     answer = machine.ensure()
     assert (answer["before"], answer["error"], answer["events"]) == (True, None, [])
-    assert len(hub.requests) == asked
+    assert len(hub.requests) == requests
 
 
-def test_whole_path_with_the_encoder_and_then_without_a_hub(machine: Machine, hub: LittleHub) -> None:
+def test_encoder_downloads_its_model_and_then_needs_no_hub(machine: Machine, hub: FakeHub) -> None:
     first = machine.run(ENCODE, NAME)
     assert first["shape"] == [2, 16]
     assert first["norms"] == pytest.approx([1, 1], abs=1e-3)
-    asked = len(hub.requests)
+    requests = len(hub.requests)
     hub.silent = True
     second = machine.run(ENCODE, NAME)
     assert second["fingerprint"] == first["fingerprint"]
-    assert len(hub.requests) == asked
+    assert len(hub.requests) == requests
 
 
-def test_whole_path_with_a_tokenizer_in_another_repository(tmp_path: Path) -> None:
+def test_encoder_with_a_tokenizer_from_another_repository(tmp_path: Path) -> None:
     repositories = {
         "somebody/tiny": tiny_model("somebody/words"),
         "somebody/words": tiny_tokenizer(),
     }
-    with LittleHub(repositories) as hub:
+    with FakeHub(repositories) as hub:
         machine = Machine(tmp_path, hub.address)
         answer = machine.ensure()
         assert (answer["error"], answer["after"]) == (None, True)
@@ -161,21 +161,21 @@ def test_whole_path_with_a_tokenizer_in_another_repository(tmp_path: Path) -> No
         assert machine.run(ENCODE, NAME)["shape"] == [2, 16]
 
 
-def test_half_a_model_is_not_on_this_machine(tmp_path: Path) -> None:
+def test_incomplete_model_is_not_on_this_machine(tmp_path: Path) -> None:
     repositories = {
         "somebody/tiny": tiny_model("somebody/words"),
         "somebody/words": tiny_tokenizer(),
     }
-    with LittleHub(repositories, cut={"tokenizer.json"}) as hub:
+    with FakeHub(repositories, truncated={"tokenizer.json"}) as hub:
         machine = Machine(tmp_path, hub.address)
         assert machine.ensure()["after"] is False
-        hub.cut.clear()
+        hub.truncated.clear()
         hub.requests.clear()
         assert machine.ensure()["after"] is True
         assert hub.downloads() == ["tokenizer.json"]
 
 
-def test_hub_that_is_not_there(tmp_path: Path, hub: LittleHub) -> None:
+def test_hub_that_cannot_be_reached(tmp_path: Path, hub: FakeHub) -> None:
     address = hub.address.replace(hub.address.rsplit(":", 1)[1], "1")
     answer = Machine(tmp_path, address).ensure()
     assert answer["kind"] == "hub"
@@ -186,24 +186,24 @@ def test_hub_that_is_not_there(tmp_path: Path, hub: LittleHub) -> None:
     assert (answer["events"], answer["stderr"]) == ([], "")
 
 
-def test_hub_that_takes_the_connection_and_never_answers(machine: Machine, hub: LittleHub) -> None:
+def test_hub_that_accepts_the_connection_and_never_answers(machine: Machine, hub: FakeHub) -> None:
     hub.silent = True
     answer = machine.ensure(timeout_s=1)
     assert f"The model hub at {hub.address} did not answer within 1 s, so {NAME}" in answer["error"]
 
 
-@pytest.mark.parametrize(("status", "told"), [(500, "answered with error 500"), (503, "answered with error 503")])
-def test_hub_with_an_error(machine: Machine, hub: LittleHub, status: int, told: str) -> None:
+@pytest.mark.parametrize("status", [500, 503])
+def test_hub_with_an_error(machine: Machine, hub: FakeHub, status: int) -> None:
     hub.failing = status
-    assert told in machine.ensure()["error"]
+    assert f"answered with error {status}" in machine.ensure()["error"]
 
 
-def test_hub_that_is_something_else(machine: Machine, hub: LittleHub) -> None:
+def test_address_of_something_else_than_a_hub(machine: Machine, hub: FakeHub) -> None:
     machine.environment["HF_ENDPOINT"] = hub.address + "/a/page"
     assert "answered with error 404" in machine.ensure()["error"]
 
 
-def test_address_that_is_none(machine: Machine) -> None:
+def test_invalid_address(machine: Machine) -> None:
     machine.environment["HF_ENDPOINT"] = "nonsense"
     assert "The model hub at nonsense cannot be reached" in machine.ensure()["error"]
 
@@ -213,41 +213,41 @@ def test_model_that_the_hub_does_not_have(machine: Machine) -> None:
     assert "has no such model, or a private one" in answer["error"]
 
 
-def test_repository_without_a_model(machine: Machine, hub: LittleHub) -> None:
+def test_repository_without_a_model(machine: Machine, hub: FakeHub) -> None:
     hub.repositories["somebody/tiny"].pop(WEIGHTS)
     answer = machine.ensure()
     assert f"has no weights that open_clip could load (none of {WEIGHTS}" in answer["error"]
 
 
-def test_offline_by_wish(machine: Machine, hub: LittleHub) -> None:
+def test_offline_by_setting(machine: Machine, hub: FakeHub) -> None:
     machine.environment["HF_HUB_OFFLINE"] = "1"
     answer = machine.ensure()
     assert answer["error"].startswith(f"HF_HUB_OFFLINE is set, so {NAME} cannot be downloaded; unset it")
     assert hub.requests == []
 
 
-def test_file_that_was_cut_short(machine: Machine, hub: LittleHub) -> None:
-    hub.cut.add(WEIGHTS)
+def test_truncated_file(machine: Machine, hub: FakeHub) -> None:
+    hub.truncated.add(WEIGHTS)
     answer = machine.ensure()
     assert "sent a file that is not whole" in answer["error"]
-    assert (answer["after"], machine.left_over()) == (False, [])
-    hub.cut.clear()
+    assert (answer["after"], machine.unfinished_files()) == (False, [])
+    hub.truncated.clear()
     answer = machine.ensure()
     assert (answer["error"], answer["after"]) == (None, True)
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, "open_clip_config.json"])
-def test_file_with_other_bytes_than_announced(machine: Machine, hub: LittleHub, file: str) -> None:
-    hub.swapped.add(file)
+def test_corrupted_file(machine: Machine, hub: FakeHub, file: str) -> None:
+    hub.corrupted.add(file)
     answer = machine.ensure()
     assert answer["error"].startswith(f"{file} of {NAME} came broken from {hub.address}")
-    assert (answer["after"], machine.left_over()) == (False, [])
-    hub.swapped.clear()
+    assert (answer["after"], machine.unfinished_files()) == (False, [])
+    hub.corrupted.clear()
     answer = machine.ensure()
     assert (answer["error"], answer["after"]) == (None, True)
 
 
-def test_cached_file_that_a_disk_cut_short_is_downloaded_again(machine: Machine, hub: LittleHub) -> None:
+def test_truncated_cached_file_is_downloaded_again(machine: Machine, hub: FakeHub) -> None:
     machine.ensure()
     blob = next(machine.folder.rglob(WEIGHTS)).resolve()
     blob.write_bytes(blob.read_bytes()[:-100])
@@ -257,8 +257,8 @@ def test_cached_file_that_a_disk_cut_short_is_downloaded_again(machine: Machine,
     assert hub.downloads() == [WEIGHTS]
 
 
-def test_interrupted_download_leaves_nothing_behind(machine: Machine, hub: LittleHub) -> None:
-    # Larger than the pieces in which huggingface_hub reads, so that a first piece arrives and is reported.
+def test_interrupted_download_leaves_nothing_behind(machine: Machine, hub: FakeHub) -> None:
+    # Larger than the chunks that huggingface_hub reads, so that a first chunk arrives and is reported.
     hub.repositories["somebody/tiny"][WEIGHTS] += b"\0" * 40_000_000
     hub.slow.add(WEIGHTS)
     with machine.start(ENSURE, NAME, "2", "2") as process:
@@ -267,19 +267,19 @@ def test_interrupted_download_leaves_nothing_behind(machine: Machine, hub: Littl
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode != 0
-    assert machine.left_over() == []
+    assert machine.unfinished_files() == []
     assert not list(machine.folder.rglob(WEIGHTS))
 
 
 def preferred_repository() -> dict[str, bytes]:
-    """As many files as the preferred model has, with next to nothing in them: it is not loaded here."""
+    """The files of the preferred model with almost no content: it is not loaded here."""
     from safetensors.numpy import save
 
-    return {**tiny_tokenizer(), WEIGHTS: save({}, metadata={"made": "for a test"})}
+    return {**tiny_tokenizer(), WEIGHTS: save({}, metadata={"purpose": "test"})}
 
 
-def test_first_library_takes_the_preferred_model_and_says_its_size(tmp_path: Path) -> None:
-    with LittleHub({"timm/ViT-B-32-SigLIP2-256": preferred_repository()}) as hub:
+def test_first_library_uses_the_preferred_model_and_says_its_size(tmp_path: Path) -> None:
+    with FakeHub({"timm/ViT-B-32-SigLIP2-256": preferred_repository()}) as hub:
         machine = Machine(tmp_path, hub.address)
         first = machine.run(CHOOSE)
         assert first["model"] == PREFERRED_MODEL
@@ -291,8 +291,8 @@ def test_first_library_takes_the_preferred_model_and_says_its_size(tmp_path: Pat
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_first_library_takes_the_built_in_model_where_the_hub_is_not_to_be_had(
-    machine: Machine, hub: LittleHub, silent: bool
+def test_first_library_uses_the_built_in_model_where_the_hub_fails(
+    machine: Machine, hub: FakeHub, silent: bool
 ) -> None:
     hub.silent = silent
     hub.failing = None if silent else 503

@@ -1,4 +1,4 @@
-"""A random CLIP of a few hundred kilobytes, as the files of a repository of the hub."""
+"""A random CLIP of a few hundred kilobytes, as the files of a hub repository."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def tiny_model(tokenizer: str | None = None) -> dict[str, bytes]:
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
         "text_cfg": text,
     }
-    built = open_clip.CLIP(**json.loads(json.dumps(model)))
+    network = open_clip.CLIP(**json.loads(json.dumps(model)))
     preprocessing = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "resize_mode": "squash"}
     return {
         "README.md": b"A random model for tests.\n",
         "open_clip_config.json": json.dumps({"model_cfg": model, "preprocess_cfg": preprocessing}).encode(),
-        "open_clip_model.safetensors": save(built.state_dict()),
+        "open_clip_model.safetensors": save(network.state_dict()),
     }
 
 
