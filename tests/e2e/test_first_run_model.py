@@ -229,7 +229,7 @@ def test_offline_by_setting(machine: Machine, hub: FakeHub) -> None:
 def test_truncated_file(machine: Machine, hub: FakeHub) -> None:
     hub.truncated.add(WEIGHTS)
     answer = machine.ensure()
-    assert "sent a file that is not whole" in answer["error"]
+    assert "sent an incomplete file" in answer["error"]
     assert (answer["after"], machine.unfinished_files()) == (False, [])
     hub.truncated.clear()
     answer = machine.ensure()
@@ -240,7 +240,7 @@ def test_truncated_file(machine: Machine, hub: FakeHub) -> None:
 def test_corrupted_file(machine: Machine, hub: FakeHub, file: str) -> None:
     hub.corrupted.add(file)
     answer = machine.ensure()
-    assert answer["error"].startswith(f"{file} of {NAME} came broken from {hub.address}")
+    assert answer["error"].startswith(f"{file} of {NAME} arrived damaged from {hub.address}")
     assert (answer["after"], machine.unfinished_files()) == (False, [])
     hub.corrupted.clear()
     answer = machine.ensure()

@@ -232,7 +232,7 @@ def _download(
     if not file.is_intact(path):
         _remove(path)
         raise HubError(
-            f"{file.name} of {parsed} came broken from {endpoint()} (its length or hash is not what the hub "
+            f"{file.name} of {parsed} arrived damaged from {endpoint()} (its length or hash is not what the hub "
             "announced) and was removed; try again."
         )
 

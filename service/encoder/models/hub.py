@@ -90,7 +90,7 @@ def hub_errors(model: str) -> Iterator[None]:
     try:
         yield
     except GatedRepoError as error:
-        raise no_answer(model, "gives it only after a sign-in (set HF_TOKEN)") from error
+        raise no_answer(model, "requires a sign-in for it (set HF_TOKEN)") from error
     except RepositoryNotFoundError as error:
         raise no_answer(model, "has no such model, or a private one (set HF_TOKEN)") from error
     except HfHubHTTPError as error:
@@ -101,7 +101,7 @@ def hub_errors(model: str) -> Iterator[None]:
         raise no_answer(model, f"cannot be reached ({_short(error)})") from error
     except OSError as error:
         # huggingface_hub's check of a file's length raises an OSError without a number.
-        incomplete, unstorable = "sent a file that is not whole", f"sent a file that cannot be stored ({_short(error)})"
+        incomplete, unstorable = "sent an incomplete file", f"sent a file that cannot be stored ({_short(error)})"
         raise no_answer(model, incomplete if error.errno is None else unstorable) from error
     except (ValueError, TypeError, KeyError) as error:
         raise no_answer(model, "does not answer like a model hub") from error

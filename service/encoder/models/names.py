@@ -113,7 +113,7 @@ def _unknown_form(name: str) -> str:
     if close:
         meant = f" Did you mean {MINI if close[0] == MINI else f'{close[0]}/PRETRAINED'}?"
     return (
-        f"“{name}” is no model's name: write {MINI}, ARCH/PRETRAINED such as {PREFERRED_MODEL}, "
+        f"“{name}” is not a model name: write {MINI}, ARCH/PRETRAINED such as {PREFERRED_MODEL}, "
         f"{HUB_PREFIX}ORG/NAME or {FOLDER_PREFIX}PATH; `smysl models` lists what can be chosen.{meant}"
     )
 

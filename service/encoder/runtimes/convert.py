@@ -72,23 +72,23 @@ def convert(
         photographs: preprocessed (n, height, width, 3), to check on instead of synthetic ones.
 
     Raises:
-        ConversionError: a tower does not convert or does not keep its vectors.
+        ConversionError: a tower cannot be converted or does not keep its vectors.
         OSError: the folder cannot be written to.
     """
     network = network.eval().requires_grad_(False)
     pixels = synthetic_photographs(preprocessing.size) if photographs is None else photographs
-    with _conversion_errors("the image tower"):
+    with _conversion_errors("the image tower cannot be converted"):
         say("Converting: the image tower.")
         image_tower = _image_module(fold_batch_norms(network.visual, preprocessing.size), preprocessing)
         graph = graph_of(image_tower, pixels[:2])
         graph.reshape([-1, *preprocessing.size, 3])
         _write(graph, folder / IMAGE_GRAPH)
-    with _conversion_errors("the text tower"):
+    with _conversion_errors("the text tower cannot be converted"):
         say("Converting: the text tower.")
         text_tower = _text_module(network)
         tokens = [tokenizer([text]) for text in TEXTS]
         _write(graph_of(text_tower, tokenizer(TEXTS[:2])), folder / TEXT_GRAPH)
-    with _conversion_errors("the check"):
+    with _conversion_errors("the check failed"):
         say(f"Converting: the check on {len(pixels)} photographs and {len(TEXTS)} texts.")
         expected = np.concatenate([np.asarray(text_tower(_tensor(each))) for each in tokens])
         texts_cosine = _least_cosine(expected, _encode_tokens(folder, precision, tokens))
@@ -218,7 +218,7 @@ def _least_cosine(one: Float32Array, other: Float32Array) -> float:
 
 
 @contextmanager
-def _conversion_errors(what: str) -> Iterator[None]:
+def _conversion_errors(failure: str) -> Iterator[None]:
     """Turn whatever a converter raises into a `ConversionError`."""
     try:
         yield
@@ -227,7 +227,7 @@ def _conversion_errors(what: str) -> Iterator[None]:
     except Exception as error:
         lines = str(error).strip().splitlines()
         reason = lines[0][:200] if lines else type(error).__name__
-        raise ConversionError(f"{what} does not convert ({reason})") from error
+        raise ConversionError(f"{failure} ({reason})") from error
 
 
 @contextmanager

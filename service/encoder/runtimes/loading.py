@@ -27,7 +27,7 @@ from service.encoder.tokenizer import TOKENIZER_FILE, FileTokenizer, Tokenizer, 
 from service.errors import ModelError, UsageError
 from service.types import Say
 
-_WITHOUT_OPENVINO = "OpenVINO is not installed, so torch computes, two to four times as slowly; `pip install openvino`."
+_WITHOUT_OPENVINO = "OpenVINO is not installed, so torch is used, two to four times slower; `pip install openvino`."
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def load_model(options: LoadOptions, *, timeout_s: float, on_progress: OnDownloa
         converted = _find_or_convert(options, network, tokenizer, config, precision, say)
         if isinstance(converted, CachedModel):
             return _load_cached(options, converted, precision, notice)
-        notice = f"The model {options.name} is computed by torch, more slowly than it might be: {converted.reason}."
+        notice = f"The model {options.name} runs on torch, slower than it could: {converted.reason}."
         say(notice)
     return _load_with_torch(options, network, tokenizer, config, device, notice or None)
 
@@ -96,7 +96,7 @@ def _device(options: LoadOptions) -> str:
         return "cpu"
     device = choose_device(options.device)
     if needs_cpu and device != "cpu":
-        raise UsageError(f"OpenVINO and int8 are for the processor here, not for {device}; choose --device cpu.")
+        raise UsageError(f"OpenVINO and int8 run on the processor, not on {device}; choose --device cpu.")
     return device
 
 
@@ -117,7 +117,7 @@ def _why_no_openvino(options: LoadOptions, device: str) -> str | None:
 def _openvino_precision(requested: str | None) -> tuple[str, str | None]:
     """The precision that OpenVINO uses on this CPU, and a notice where it is not the requested one."""
     if requested == "bf16" and not openvino_towers.has_bf16():
-        return "fp32", "This processor does not compute in bf16 by itself, so fp32 is used; the vectors are the same."
+        return "fp32", "This processor has no bf16, so fp32 is used; the vectors are the same."
     return requested or openvino_towers.fastest_precision(), None
 
 
@@ -162,9 +162,9 @@ def _load_int8(
     options: LoadOptions, why_no_openvino: str | None, timeout_s: float, on_progress: OnDownload | None
 ) -> LoadedModel:
     if options.runtime == "torch":
-        raise UsageError("int8 is computed by OpenVINO; leave out --runtime torch, or choose another precision.")
+        raise UsageError("int8 needs OpenVINO; leave out --runtime torch, or choose another precision.")
     if why_no_openvino:
-        raise UsageError("int8 is computed by OpenVINO, which is not installed here; run pip install openvino.")
+        raise UsageError("int8 needs OpenVINO, which is not installed here; run pip install openvino.")
     base = _base_fingerprint(options, timeout_s, on_progress)
     quantised = None if base is None else options.model_cache.find_quantised(base)
     command = f"`smysl train int8 --model {options.name} --data DIR`"
@@ -230,12 +230,12 @@ def _find_or_convert(
             if cached is not None:
                 return cached
             say(
-                f"Converting the model {options.name} for this processor, once; searches and runs are two to four "
-                "times as fast then."
+                f"Converting the model {options.name} for this processor, once; afterwards searches and index runs are "
+                "two to four times as fast."
             )
             return _convert(cache, network, tokenizer, config, precision, folder, say)
     except OSError as error:
-        return Unusable(f"its graphs cannot be kept ({error.strerror or error})")
+        return Unusable(f"its graphs cannot be saved ({error.strerror or error})")
 
 
 def _convert(

@@ -93,7 +93,7 @@ def test_index_into_a_library_without_folders_asks_for_one(empty_shelf: Shelf, s
 @pytest.mark.parametrize(
     ("model", "code", "says"),
     [
-        ("nonsense", 2, "is no model's name"),
+        ("nonsense", 2, "is not a model name"),
         ("local-dir:", 2, "names no folder"),
         ("hf-hub:nobody", 2, "hf-hub:ORG/NAME"),
         ("ViT-B-32/no-such-weights", 2, "has no weights"),

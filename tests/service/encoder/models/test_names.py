@@ -44,12 +44,12 @@ def test_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "is no model's name"),
-        ("nonsense", "is no model's name: write mini, ARCH/PRETRAINED such as"),
+        ("", "is not a model name"),
+        ("nonsense", "is not a model name: write mini, ARCH/PRETRAINED such as"),
         ("minni", "Did you mean mini?"),
         ("ViT-B-32", "Did you mean ViT-B-32/PRETRAINED?"),
         ("ViT-B-32/", "Did you mean ViT-B-32/PRETRAINED?"),
-        ("/webli", "is no model's name"),
+        ("/webli", "is not a model name"),
         ("ViT-B-33/openai", "no architecture “ViT-B-33” (did you mean ViT-B-32"),
         ("../../etc/passwd", "no architecture “..”"),
         ("ViT-B-32-SigLIP2-256/webbli", "no weights “webbli” (did you mean webli?)"),

@@ -28,7 +28,7 @@ def test_layers_up_to_the_requested_one_are_marked() -> None:
 
 def test_conversion_error_names_the_tower() -> None:
     with (
-        pytest.raises(ConversionError, match=r"the text tower does not convert \(ValueError\)"),
-        _conversion_errors("the text tower"),
+        pytest.raises(ConversionError, match=r"the text tower cannot be converted \(ValueError\)"),
+        _conversion_errors("the text tower cannot be converted"),
     ):
         raise ValueError

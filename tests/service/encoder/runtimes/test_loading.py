@@ -171,7 +171,7 @@ def test_failed_conversion_is_reported_and_not_tried_again(
         encoder = load()
         assert encoder.runtime == "torch"
         assert encoder.notice is not None
-        assert "the image tower does not convert (No conversion rule found)" in encoder.notice
+        assert "the image tower cannot be converted (No conversion rule found)" in encoder.notice
         assert encoder.notice == said[-1]
         assert_same_vectors(encoder, tiny)
     assert len(attempts) == 1
@@ -227,7 +227,7 @@ def test_full_disk_leaves_torch(load: Load, tiny: Encoder, monkeypatch: pytest.M
     encoder = load()
     assert encoder.runtime == "torch"
     assert encoder.notice is not None
-    assert "cannot be kept (No space left on device)" in encoder.notice
+    assert "cannot be saved (No space left on device)" in encoder.notice
     assert_same_vectors(encoder, tiny)
 
 
@@ -257,7 +257,7 @@ def test_model_larger_than_the_memory_raises_a_sentence(load: Load, monkeypatch:
     [
         ({"runtime": "tensorrt"}, "no runtime “tensorrt”; choose openvino or torch"),
         ({"precision": "int8"}, "has not been quantised on this machine, .* `smysl train int8 --model local-dir:"),
-        ({"precision": "int8", "runtime": "torch"}, "int8 is computed by OpenVINO; leave out --runtime torch"),
+        ({"precision": "int8", "runtime": "torch"}, "int8 needs OpenVINO; leave out --runtime torch"),
     ],
 )
 def test_impossible_options_raise_a_sentence(load: Load, options: dict[str, str], sentence: str) -> None:
