@@ -98,7 +98,7 @@ def ensure_downloaded(name: str, *, timeout_s: float = 5.0, on_progress: OnDownl
 
     Args:
         name: a model's name as `--model` takes it.
-        timeout_s: seconds that the hub may take to answer the first question.
+        timeout_s: seconds that the hub may take to answer the first request.
         on_progress: called with the total before the first byte, then as bytes arrive.
 
     Raises:

@@ -91,7 +91,7 @@ def convert(
     with _conversion_errors("the check failed"):
         say(f"Converting: the check on {len(pixels)} photographs and {len(TEXTS)} texts.")
         expected = np.concatenate([np.asarray(text_tower(_tensor(each))) for each in tokens])
-        texts_cosine = _least_cosine(expected, _encode_tokens(folder, precision, tokens))
+        texts_cosine = _min_cosine(expected, _encode_tokens(folder, precision, tokens))
         if not texts_cosine >= MIN_COSINE:
             raise ConversionError(f"its text vectors would change (least cosine {texts_cosine:.4f})")
         expected = np.concatenate([np.asarray(image_tower(_tensor(each))[0]) for each in _batches(pixels)])
@@ -148,7 +148,7 @@ def _keep_first_layers(
         if layers:
             file.write_text(with_precise_layers(plain, layers), encoding="utf-8")
         request = compile_graph(openvino().Core().read_model(file), precision).create_infer_request()
-        cosine = _least_cosine(expected, np.concatenate([request.infer([each])[0].copy() for each in _batches(pixels)]))
+        cosine = _min_cosine(expected, np.concatenate([request.infer([each])[0].copy() for each in _batches(pixels)]))
         if cosine >= (least if precision == "bf16" else MIN_COSINE):
             return layers, cosine
     raise ConversionError(f"its image vectors would change (least cosine {cosine:.4f})")
@@ -211,7 +211,7 @@ def _tensor(array: AnyArray) -> Any:
     return torch.from_numpy(array)
 
 
-def _least_cosine(one: Float32Array, other: Float32Array) -> float:
+def _min_cosine(one: Float32Array, other: Float32Array) -> float:
     """The least cosine of corresponding rows; nan where a vector has length 0."""
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return float(((one * other).sum(axis=1) / lengths).min())

@@ -23,7 +23,7 @@ TORCH_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _PACKED_FOR_ROWS = 16
 """Tokens of a usual query; oneDNN picks the layout of the weights for this many rows."""
 
-_SAME_COSINE = 0.99999
+_MIN_FOLDED_COSINE = 0.99999
 """Least cosine of a tower's outputs before and after folding; with rounding alone it is above 0.9999999."""
 
 
@@ -92,7 +92,7 @@ def fold_batch_norms(tower: Any, size: tuple[int, int]) -> Any:
     noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         cosine = torch.nn.functional.cosine_similarity(tower(noise), folded(noise), dim=-1)
-    return folded if float(cosine.min()) > _SAME_COSINE else tower
+    return folded if float(cosine.min()) > _MIN_FOLDED_COSINE else tower
 
 
 def pack_linears(tower: Any) -> None:

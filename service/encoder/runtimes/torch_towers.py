@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.encoder.preprocess import Preprocessing
 
 _BATCH = 16
-_LARGEST_BATCH = 512
+_MAX_BATCH = 512
 _TRIAL_BATCH = 8
 _MEMORY_SHARE = 0.5
 """Share of a GPU's free memory for one batch; other work may need the rest later."""
@@ -90,7 +90,7 @@ class TorchTowers:
         each = max(1, (torch.cuda.max_memory_allocated(self.device) - before) // _TRIAL_BATCH)
         free, _ = torch.cuda.mem_get_info(self.device)
         fitting = int(_MEMORY_SHARE * free) // each
-        return max(_BATCH, min(_LARGEST_BATCH, fitting - fitting % _BATCH))
+        return max(_BATCH, min(_MAX_BATCH, fitting - fitting % _BATCH))
 
 
 def _array(outputs: torch.Tensor) -> Float32Array:

@@ -190,7 +190,7 @@ def test_more_first_layers_stay_in_fp32_until_the_vectors_are_kept(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cosines = iter([0.99999, 0.9, 0.95, 0.9999])
-    monkeypatch.setattr("service.encoder.runtimes.convert._least_cosine", lambda one, other: next(cosines))
+    monkeypatch.setattr("service.encoder.runtimes.convert._min_cosine", lambda one, other: next(cosines))
     assert load(precision="bf16" if openvino_towers.has_bf16() else None).runtime == "openvino"
     converted = json.loads((entry_folder(tmp_path) / MANIFEST).read_text(encoding="utf-8"))["converted"]
     assert converted["precise_layers"] == 6
