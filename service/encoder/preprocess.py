@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.types import Float32Array, UInt8Array
+from service.types import UInt8Array
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,12 +66,6 @@ class Preprocessing:
     def __call__(self, image: Image.Image) -> UInt8Array:
         """Preprocess an upright RGB photograph to uint8 (height, width, 3)."""
         return np.asarray(self._resized(image).convert("RGB"))
-
-    def normalised(self, batch: UInt8Array) -> Float32Array:
-        """Pixels (n, height, width, 3) as an open_clip network takes them: float32 (n, 3, height, width)."""
-        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
-        scaled = (batch.astype(np.float32) / 255 - mean) / std
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
     def _resized(self, image: Image.Image) -> Image.Image:
         from PIL import Image

@@ -56,14 +56,7 @@ class RequiredFile:
 
 
 def is_on_this_machine(name: str) -> bool:
-    """Whether a model can be used without a network.
-
-    Args:
-        name: a model's name as `--model` takes it.
-
-    Raises:
-        UsageError: no such model.
-    """
+    """Whether a model can be used without a network; raises `UsageError` for an unknown name."""
     parsed = parse_name(name)
     if parsed.folder is not None:
         return (parsed.folder / CONFIGURATION).is_file()
@@ -73,26 +66,12 @@ def is_on_this_machine(name: str) -> bool:
 
 
 def bytes_on_disk(name: str) -> int:
-    """Size of a model's files on this machine, 0 where it is not there; links count as their targets.
-
-    Args:
-        name: a model's name as `--model` takes it.
-
-    Raises:
-        UsageError: no such model.
-    """
+    """Size of a model's files on this machine, 0 where it is not there; links count as their targets."""
     return sum(file.stat().st_size for file in files_of(name))
 
 
 def files_of(name: str) -> list[Path]:
-    """A model's files on this machine, sorted, links followed; empty where it is not there.
-
-    Args:
-        name: a model's name as `--model` takes it.
-
-    Raises:
-        UsageError: no such model.
-    """
+    """A model's files on this machine, sorted, links followed; empty where it is not there."""
     parsed = parse_name(name)
     if parsed.folder is not None:
         return sorted(file for file in parsed.folder.rglob("*") if file.is_file())

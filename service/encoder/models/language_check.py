@@ -66,10 +66,6 @@ def language_notice(name: str, query: str) -> str | None:
     """A sentence for the person whose query a model may not read; None where it can, or where nobody knows.
 
     With the built-in model, none of Flickr8k's 35,000 English captions gets one.
-
-    Args:
-        name: the model's name as `--model` takes it.
-        query: what the person typed.
     """
     if languages_of(name) != ENGLISH:
         return None

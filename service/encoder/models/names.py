@@ -119,11 +119,7 @@ def _unknown_form(name: str) -> str:
 
 
 def configurations_folder() -> Path:
-    """The folder of open_clip's architectures, found without importing open_clip and thereby torch.
-
-    Raises:
-        ModelError: open_clip is not installed.
-    """
+    """The folder of open_clip's architectures, found without importing it and torch; raises `ModelError`."""
     spec = find_spec("open_clip")
     if spec is None or spec.origin is None:
         raise ModelError("The package open_clip is not installed; install smysl again with pip.")

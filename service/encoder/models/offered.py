@@ -126,10 +126,6 @@ def offered_model(name: str) -> OfferedModel | None:
 
 
 def languages_of(name: str) -> str | None:
-    """The languages that a model reads, as a sentence fragment; None where they are not known.
-
-    Args:
-        name: a model's name as `--model` takes it.
-    """
+    """The languages that a model reads, as a sentence fragment; None where they are not known."""
     model = offered_model(name)
     return model.languages if model else None

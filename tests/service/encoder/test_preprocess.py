@@ -11,6 +11,7 @@ from PIL import Image
 
 from service.encoder.preprocess import Preprocessing
 from service.encoder.torchvision_compat import mend_torchvision
+from tests.pixels import normalised
 
 SIZES = [(64, 48), (300, 200), (31, 90), (500, 500), (17, 16), (1001, 333)]
 
@@ -35,7 +36,7 @@ def test_pixels_equal_open_clips(resize_mode: str, interpolation: str, size: Any
     for picture in pictures():
         prepared = preprocessing(picture)
         assert prepared.dtype == np.uint8
-        ours = preprocessing.normalised(prepared[None])[0]
+        ours = normalised(preprocessing, prepared[None])[0]
         assert ours == pytest.approx(transform(picture).numpy(), abs=1e-5)
 
 

@@ -16,6 +16,7 @@ from service.encoder.runtimes.torch_towers import TorchTowers
 from service.errors import DataError, UsageError
 from service.heads.projection import Head
 from service.photos.decode import is_photograph_name
+from tests.pixels import normalised
 from tests.training.similar.pictures import KINDS, striped_kinds
 from training.similar import feature_sources, projections, train_head
 from training.similar.tower_training import TowerSettings, split_tower
@@ -124,7 +125,7 @@ def test_the_two_halves_compute_what_the_whole_tower_does(tiny: Encoder) -> None
         side = encoder.photograph_side
         pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
         preprocessing = encoder.towers._preprocessing  # type: ignore[attr-defined]
-        batch = torch.from_numpy(preprocessing.normalised(pixels)).to(memory_format=torch.channels_last)
+        batch = torch.from_numpy(normalised(preprocessing, pixels)).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             features = torch.nn.functional.normalize(upper(lower(batch)), dim=1).numpy()
         assert np.allclose(features, encoder.encode_with_features(list(pixels))[1], atol=1e-4)

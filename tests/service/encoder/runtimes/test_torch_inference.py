@@ -25,6 +25,7 @@ from service.encoder.runtimes.torch_inference import (
 from service.encoder.runtimes.torch_towers import TorchTowers
 from service.photos.decode import open_photograph
 from service.types import Float32Array
+from tests.pixels import normalised
 
 TEXTS = ["sunflower", "a red car at night", "two dogs play in the snow, and a third one looks on", "cat " * 250, "🐶"]
 SIZE = (64, 64)
@@ -98,7 +99,7 @@ def test_folded_tower_gives_the_same_vectors(loaded: tuple[Any, Any], fp32: Enco
     )
     prepared = [fp32.prepare(image) for image in sample_images(samples)]
     with torch.inference_mode():
-        images = Preprocessing.from_config(asdict(preprocessing_of(model))).normalised(np.stack(prepared))
+        images = normalised(Preprocessing.from_config(asdict(preprocessing_of(model))), np.stack(prepared))
         plain = model.encode_image(torch.from_numpy(images), normalize=True).numpy()
     assert least_cosine(fp32.encode_prepared(prepared), plain) > 0.99999
 
