@@ -1,10 +1,9 @@
-"""One logistic fit to the grades of experts and the votes of a crowd together.
+"""One logistic regression fitted jointly to the grades of experts and the votes of a crowd.
 
-An expert's mean grade, mapped to [0, 1], and the crowd's share of yes are both shares of agreement, and a
-logistic regression takes shares for targets. The crowd was asked a stricter question (does the text describe
-the photograph: yes or no), so at the same logit it says less; one column, 1 in the rows of the crowd, takes
-that up and is dropped afterwards. What stays speaks in the units of the experts, and the many rows of the
-crowd help to find its directions.
+An expert's mean grade, mapped to [0, 1], and the crowd's share of yes are both proportions, which a logistic regression
+takes as targets. The crowd answered a stricter question (does the text describe the photograph: yes or no), so for the
+same logit it says yes less often. One more column, 1 in the rows of the crowd, absorbs that shift and is dropped after
+the fit. The result is on the scale of the experts, and the many rows of the crowd help to estimate its weights.
 """
 
 from __future__ import annotations
@@ -15,27 +14,27 @@ from data.ratings import RatedPairs
 from service.types import AnyArray, BoolArray, Float64Array
 
 EXPERT_WEIGHT = 6.0
-"""Votes of the crowd that one expert's grade counts for."""
+"""Weight of one expert's grade, in votes of the crowd."""
 RIDGE = 10.0
-"""Default precision of the weights around zero, in votes; features are of deviation 1."""
+"""Default precision of the weights around zero, in votes; features are standardised."""
 _INTERCEPT_RIDGE = 1e-3
-"""Keeps the intercept finite where all ratings are the same; less than a hundredth of a vote."""
+"""Keeps the intercept finite where all ratings are equal; less than a hundredth of a vote."""
 _MOST_STEPS = 50
 _MOST_HALVINGS = 20
 _TOLERANCE = 1e-8
 
 
 def targets(pairs: RatedPairs) -> tuple[Float64Array, Float64Array]:
-    """What each row says, 0 to 1, and the votes that it counts for, (n,) each.
+    """The target of each row, 0 to 1, and its weight in votes, (n,) each.
 
-    Expert rows say their mean grade and count EXPERT_WEIGHT for each judge; crowd rows say their share of yes
-    and count their votes.
+    Expert rows have their mean grade, with EXPERT_WEIGHT for each judge; crowd rows their share of yes, with a weight
+    of one for each vote.
     """
     crowd = pairs.crowd
     judges = np.isfinite(pairs.grades).sum(axis=1)
-    said: Float64Array = np.where(crowd, pairs.share, pairs.grade)
+    target: Float64Array = np.where(crowd, pairs.share, pairs.grade)
     weight: Float64Array = np.where(crowd, pairs.yes + pairs.no, EXPERT_WEIGHT * judges)
-    return said, weight
+    return target, weight
 
 
 def fit_joint(
@@ -44,61 +43,68 @@ def fit_joint(
     rows: BoolArray,
     ridge: float = RIDGE,
     prior: tuple[Float64Array, Float64Array] | None = None,
-    beside: tuple[AnyArray, Float64Array, Float64Array] | None = None,
+    unrated: tuple[AnyArray, Float64Array, Float64Array] | None = None,
 ) -> tuple[Float64Array, float, Float64Array]:
-    """Weights (f,), intercept and precision (1 + f, 1 + f) of the likeliest map of features to the experts' logit.
+    """Fit the logit of the experts' grade as a linear function of features, by maximum a posteriori.
 
-    `features` (n, f) are standardised, `rows` (n,) masks what is fitted on. The precision is of the intercept,
-    then the weights, with the ridge or the prior in it and the crowd's column integrated out. `prior` is the
-    mean (1 + f,) and the precision of an earlier fit in that order; it takes the place of the ridge. Its
-    precision counts the earlier ratings as they were counted then, so a fit with a prior is the fit on both
-    sets of ratings, as far as a parabola can stand for the earlier ones.
+    Args:
+        features: (n, f), standardised.
+        pairs: the ratings of the n rows.
+        rows: mask (n,) of the rows to fit on.
+        ridge: precision of the weights around zero, unless there is a prior.
+        prior: mean (1 + f,) and precision (1 + f, 1 + f) of an earlier fit, intercept first. A fit with it equals the
+            fit on both sets of ratings, as far as a quadratic approximates the earlier log-likelihood (Laplace).
+        unrated: further rows on the scale of grades: features (m, f), targets (m,) in [0, 1], weights (m,) in votes.
 
-    `beside` are rows that nobody rated, on the scale of grades: their features (m, f), what they say, 0 to 1, and
-    the votes that they count for, (m,) each.
+    Returns:
+        Weights (f,), intercept, and precision (1 + f, 1 + f) of intercept and weights, which includes the ridge or the
+        prior, with the crowd's column marginalised out.
 
-    Raises ValueError where `rows` is empty or the prior has another shape.
+    Raises:
+        ValueError: `rows` is empty, or the prior has another shape.
     """
-    said, weight = (each[rows] for each in targets(pairs))
-    if not len(said):
+    target, weight = (each[rows] for each in targets(pairs))
+    if not len(target):
         raise ValueError("there is no row to fit on")
     count = features.shape[1] + 1
-    mean, held = np.zeros(count + 1), np.diag([_INTERCEPT_RIDGE, *[ridge] * count])
+    mean, precision = np.zeros(count + 1), np.diag([_INTERCEPT_RIDGE, *[ridge] * count])
     if prior is not None:
         if prior[0].shape != (count,) or prior[1].shape != (count, count):
-            raise ValueError(f"the prior is of {prior[0].shape} and {prior[1].shape}, not of {count} numbers")
-        mean[:count], held[:count, :count] = prior
-    # A crowd with nothing on the scale of grades beside it is taken at its word: its column would be the intercept.
-    stricter = pairs.crowd & (bool((rows & pairs.expert).any()) or prior is not None or beside is not None)
-    columns = np.column_stack([np.ones(len(said)), features[rows], stricter[rows]]).astype(np.float64)
-    if beside is not None:
-        others = np.column_stack([np.ones(len(beside[1])), beside[0], np.zeros(len(beside[1]))])
+            raise ValueError(f"the prior has the shapes {prior[0].shape} and {prior[1].shape}, not {count} numbers")
+        mean[:count], precision[:count, :count] = prior
+    # A crowd alone gets no shift: nothing is on the scale of grades, and its column would equal the intercept.
+    stricter = pairs.crowd & (bool((rows & pairs.expert).any()) or prior is not None or unrated is not None)
+    columns = np.column_stack([np.ones(len(target)), features[rows], stricter[rows]]).astype(np.float64)
+    if unrated is not None:
+        others = np.column_stack([np.ones(len(unrated[1])), unrated[0], np.zeros(len(unrated[1]))])
         columns = np.concatenate([columns, others])
-        said, weight = np.concatenate([said, beside[1]]), np.concatenate([weight, beside[2]])
-    fitted, precision = _newton(columns, said, weight, mean, held)
-    shared = precision[:count, count]
-    return fitted[1:count], float(fitted[0]), precision[:count, :count] - np.outer(shared, shared) / precision[-1, -1]
+        target, weight = np.concatenate([target, unrated[1]]), np.concatenate([weight, unrated[2]])
+    fitted, posterior = _newton(columns, target, weight, mean, precision)
+    with_crowd = posterior[:count, count]
+    marginal = posterior[:count, :count] - np.outer(with_crowd, with_crowd) / posterior[-1, -1]
+    return fitted[1:count], float(fitted[0]), marginal
 
 
 def _newton(
-    columns: Float64Array, said: Float64Array, weight: Float64Array, mean: Float64Array, held: Float64Array
+    columns: Float64Array, target: Float64Array, weight: Float64Array, mean: Float64Array, precision: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    """The likeliest coefficients under a normal prior of `mean` and precision `held`, and the precision there."""
+    """The most probable coefficients under a normal prior (Newton's method), and the posterior precision there."""
 
     def loss(coefficients: Float64Array) -> float:
-        logits, apart = columns @ coefficients, coefficients - mean
-        return float(weight @ (np.logaddexp(0.0, logits) - said * logits) + apart @ held @ apart / 2)
+        logits, deviation = columns @ coefficients, coefficients - mean
+        return float(weight @ (np.logaddexp(0.0, logits) - target * logits) + deviation @ precision @ deviation / 2)
 
-    def slopes(coefficients: Float64Array) -> tuple[Float64Array, Float64Array]:
-        chance = 1.0 / (1.0 + np.exp(-np.clip(columns @ coefficients, -500.0, 500.0)))
-        gradient = columns.T @ (weight * (chance - said)) + held @ (coefficients - mean)
-        return gradient, columns.T @ (columns * (weight * chance * (1.0 - chance))[:, None]) + held
+    def derivatives(coefficients: Float64Array) -> tuple[Float64Array, Float64Array]:
+        probability = 1.0 / (1.0 + np.exp(-np.clip(columns @ coefficients, -500.0, 500.0)))
+        gradient = columns.T @ (weight * (probability - target)) + precision @ (coefficients - mean)
+        hessian = columns.T @ (columns * (weight * probability * (1.0 - probability))[:, None]) + precision
+        return gradient, hessian
 
     coefficients, before = mean.copy(), loss(mean)
     for _ in range(_MOST_STEPS):
-        gradient, precision = slopes(coefficients)
-        step = np.linalg.solve(precision, gradient)
-        # A whole step can overshoot from far off, where the curve is flat; the loss is convex, so a shorter one falls.
+        gradient, hessian = derivatives(coefficients)
+        step = np.linalg.solve(hessian, gradient)
+        # Far from the minimum a whole step can overshoot; the loss is convex, so a shorter one reduces it.
         for _ in range(_MOST_HALVINGS):
             after = loss(coefficients - step)
             if after <= before:
@@ -109,4 +115,4 @@ def _newton(
         coefficients, before = coefficients - step, after
         if np.abs(step).max() < _TOLERANCE:
             break
-    return coefficients, slopes(coefficients)[1]
+    return coefficients, derivatives(coefficients)[1]

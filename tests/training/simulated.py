@@ -1,4 +1,4 @@
-"""People who rate by a known rule, photographs of one colour, and an encoder that sees colours in words too."""
+"""Simulated ratings by a known rule, photographs of one colour, and an encoder of colours and texts about them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.service.matches import unit
 
 @dataclass(eq=False)
 class ColourReader:
-    """Does what a fit asks of `service.encoder.encoder.Encoder`: a text is “red green blue number”, a photograph a colour.
+    """A stand-in for `service.encoder.encoder.Encoder`: texts are “red green blue number”, photographs one colour.
 
-    `sign` −1 makes cosines fall where people rate higher; `encoded` holds all texts and counts of photographs.
+    `sign` −1 makes cosines fall with the ratings. `texts` and `photographs` record what was encoded.
     """
 
     name: str = "mini"
@@ -35,38 +35,38 @@ class ColourReader:
     def encode_photographs(self, images: Sequence[Image.Image]) -> Float32Array:
         self.photographs += len(images)
         colours = [np.asarray(image, np.float64).mean(axis=(0, 1)) for image in images]
-        return self._seen(np.stack(colours), 0.0)
+        return self._vectors(np.stack(colours), 0.0)
 
     def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         self.texts += texts
-        found = self._seen(np.stack([colour_of(text) for text in texts]), 0.5)
+        vectors = self._vectors(np.stack([colour_of(text) for text in texts]), 0.5)
         noise = [generator_of(text).normal(scale=self.noise, size=self.dimension) for text in texts]
-        return unit((self.sign * found + np.stack(noise)).astype(np.float32))
+        return unit((self.sign * vectors + np.stack(noise)).astype(np.float32))
 
-    def _seen(self, colours: Float64Array, of_words: float) -> Float32Array:
+    def _vectors(self, colours: Float64Array, modality: float) -> Float32Array:
         red, green, blue = (colours / 127.5 - 1).T
-        rest = [np.full_like(red, 0.7), red * green / 2, green * blue / 2, red * blue / 2, np.full_like(red, of_words)]
+        rest = [np.full_like(red, 0.7), red * green / 2, green * blue / 2, red * blue / 2, np.full_like(red, modality)]
         return unit(np.stack([red, green, blue, *rest], axis=1).astype(np.float32))
 
 
 def generator_of(text: str) -> np.random.Generator:
-    """A generator that is the same for equal texts."""
+    """A random generator seeded by a text."""
     return np.random.default_rng(xxhash.xxh3_64_intdigest(text.encode()))
 
 
 def colour_of(text: str) -> Float64Array:
-    """What a text speaks of, (3,) from 0 to 255; any colour for words that name none."""
+    """The colour (3,), 0 to 255, that a text names; a random one for other texts."""
     words = text.split()
     if len(words) == 4 and all(word.isdecimal() for word in words):
         return np.array([float(word) for word in words[:3]])
     return generator_of(text).uniform(0, 255, 3)
 
 
-def people_say(text: str, colour: Float64Array) -> float:
-    """The rule: how well people find that a text fits a photograph of a colour, 0 to 1."""
-    wanted, shown = colour_of(text) / 127.5 - 1, colour / 127.5 - 1
-    near = wanted @ shown / (np.linalg.norm(wanted) * np.linalg.norm(shown) + 1e-9)
-    return float(1 / (1 + np.exp(-(5 * near - 2))))
+def true_fit(text: str, colour: Float64Array) -> float:
+    """The rule of the ratings: how well a text fits a photograph of a colour, 0 to 1."""
+    named, shown = colour_of(text) / 127.5 - 1, colour / 127.5 - 1
+    cosine = named @ shown / (np.linalg.norm(named) * np.linalg.norm(shown) + 1e-9)
+    return float(1 / (1 + np.exp(-(5 * cosine - 2))))
 
 
 def write_data(
@@ -75,18 +75,19 @@ def write_data(
     rated: int = 40,
     grades: int = 300,
     votes: int = 600,
-    beside: int = 0,
+    unrated: int = 0,
     owned: bool = True,
     seed: int = 0,
-    says: float | None = None,
+    chance_of_yes: float | None = None,
 ) -> Path:
-    """A folder of data: `rated` photographs and as many texts, some pairs graded and voted on, photographs beside.
+    """A folder of data with some `grades` and `votes` on pairs of `rated` photographs and as many texts.
 
-    A text was written for the photograph of its number, or for none; `says` takes the place of the rule.
+    `unrated` photographs have captions only. With `owned` a text was written for the photograph with its number, else
+    for none. `chance_of_yes` replaces the rule.
     """
     random = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
-    colours = random.integers(0, 256, (rated + beside, 3))
+    colours = random.integers(0, 256, (rated + unrated, 3))
     captions, texts = ["image\tcaption_id\tsplit\tcaption"], []
     for number, colour in enumerate(colours):
         Image.new("RGB", (16, 16), tuple(int(each) for each in colour)).save(folder / "images" / f"{number}.png")
@@ -100,29 +101,31 @@ def write_data(
         rows = [f"image\tcaption_id\t{cells}"]
         for pair in random.choice(rated * rated, count, replace=False).tolist():
             text, photograph = divmod(pair, rated)
-            chance = people_say(texts[text], colours[photograph].astype(np.float64)) if says is None else says
+            chance = chance_of_yes
+            if chance is None:
+                chance = true_fit(texts[text], colours[photograph].astype(np.float64))
             yes = int(random.binomial(3, chance**1.5))
-            said = (1 + random.binomial(3, chance, 3)).tolist() if name == "expert" else [yes, 3 - yes]
-            rows.append("\t".join([f"{photograph}.png", f"{text}#0", *map(str, said)]))
+            rating = (1 + random.binomial(3, chance, 3)).tolist() if name == "expert" else [yes, 3 - yes]
+            rows.append("\t".join([f"{photograph}.png", f"{text}#0", *map(str, rating)]))
         if count:
             (folder / f"{name}_ratings.tsv").write_text("\n".join(rows) + "\n")
     (folder / "captions.tsv").write_text("\n".join(captions) + "\n")
     return folder
 
 
-def quiet(what: str, done: int, total: int) -> None:
-    """Progress that nobody looks at; it never goes beyond its end."""
+def quiet(stage: str, done: int, total: int) -> None:
+    """Progress that is not shown, but checked."""
     assert 0 <= done <= total
 
 
 def make_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Banks of a few centres, five draws for an interval: seconds instead of minutes."""
+    """Make banks of a few centroids and intervals from five resamples, for seconds instead of minutes."""
     import eval.answerable
     import eval.scoring
     import training.match_evaluation
 
     monkeypatch.setattr("training.match_data.BANK_SIZES", (24, 12))
-    monkeypatch.setattr("training.match_data.FEWEST_BESIDE", 60)
+    monkeypatch.setattr("training.match_data.FEWEST_CAPTIONS", 60)
     for module, name in (
         (eval.scoring, "scoring_figures"),
         (eval.answerable, "answerability"),

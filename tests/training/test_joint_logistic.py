@@ -1,4 +1,4 @@
-"""The joint fit finds what simulated experts and a simulated, stricter crowd were given."""
+"""The joint fit recovers the weights by which experts and a stricter crowd were simulated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHTS, INTERCEPT, SHIFT = np.array([1.5, -0.8, 0.0]), -0.7, -1.2
 
 
 def rated(experts: int, crowd: int, seed: int = 0, shift: float = SHIFT) -> tuple[Float64Array, RatedPairs]:
-    """Features and ratings by judges who follow the weights; grades are drawn as three yes or no on top of 1."""
+    """Features, and ratings drawn by the weights; a grade is 1 plus a binomial of three draws."""
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(experts + crowd, len(WEIGHTS)))
     voted = np.arange(experts + crowd) >= experts
@@ -37,7 +37,7 @@ def everything(pairs: RatedPairs) -> BoolArray:
     return np.ones(len(pairs), dtype=bool)
 
 
-def test_known_weights_are_found_and_the_crowds_strictness_is_left_out() -> None:
+def test_known_weights_are_recovered_without_the_crowds_shift() -> None:
     features, pairs = rated(4000, 8000)
 
     weights, intercept, _ = fit_joint(features, pairs, everything(pairs))
@@ -46,11 +46,11 @@ def test_known_weights_are_found_and_the_crowds_strictness_is_left_out() -> None
     assert intercept == pytest.approx(INTERCEPT, abs=0.06)
 
 
-def test_without_the_column_of_the_crowd_the_intercept_would_be_elsewhere() -> None:
+def test_the_intercept_is_that_of_the_experts_alone() -> None:
     features, pairs = rated(1000, 8000)
-    said, weight = targets(pairs)
+    target, weight = targets(pairs)
 
-    pooled = np.log((weight @ said) / (weight @ (1 - said)))
+    pooled = np.log((weight @ target) / (weight @ (1 - target)))
     _, intercept, _ = fit_joint(features * 0, pairs, everything(pairs))
     alone = np.log(pairs.grade[pairs.expert].mean() / (1 - pairs.grade[pairs.expert].mean()))
 
@@ -59,7 +59,7 @@ def test_without_the_column_of_the_crowd_the_intercept_would_be_elsewhere() -> N
 
 
 @pytest.mark.parametrize("ridge", [10.0, 1e-3])
-def test_a_crowd_without_experts_is_taken_at_its_word(ridge: float) -> None:
+def test_a_crowd_without_experts_has_no_shift(ridge: float) -> None:
     features, pairs = rated(0, 8000, shift=0.0)
 
     weights, intercept, _ = fit_joint(features, pairs, everything(pairs), ridge)
@@ -68,7 +68,7 @@ def test_a_crowd_without_experts_is_taken_at_its_word(ridge: float) -> None:
     assert intercept == pytest.approx(INTERCEPT, abs=0.06)
 
 
-def test_only_the_rows_asked_for_are_fitted_on() -> None:
+def test_only_the_given_rows_are_fitted_on() -> None:
     features, pairs = rated(2000, 0)
     features[1000:] *= -1
     rows = np.arange(len(pairs)) < 1000
@@ -77,7 +77,7 @@ def test_only_the_rows_asked_for_are_fitted_on() -> None:
     assert np.sign(fit_joint(features, pairs, ~rows)[0][:2]).tolist() == [-1, 1]
 
 
-def test_a_firm_prior_keeps_its_mean() -> None:
+def test_a_precise_prior_keeps_its_mean() -> None:
     features, pairs = rated(500, 500)
     mean = np.array([0.3, -1.0, 2.0, 0.5])
 
@@ -87,7 +87,7 @@ def test_a_firm_prior_keeps_its_mean() -> None:
     assert np.allclose(np.diag(precision), 1e9, rtol=1e-3)
 
 
-def test_a_fit_with_an_earlier_one_as_its_prior_is_near_the_fit_on_both() -> None:
+def test_a_fit_with_an_earlier_fit_as_prior_is_close_to_the_fit_on_both() -> None:
     features, pairs = rated(3000, 3000)
     first = np.random.default_rng(1).random(len(pairs)) < 0.95
     weights, intercept, precision = fit_joint(features, pairs, first)
@@ -101,20 +101,20 @@ def test_a_fit_with_an_earlier_one_as_its_prior_is_near_the_fit_on_both() -> Non
     assert np.allclose(np.diag(added[2]), np.diag(both[2]), rtol=0.1)
 
 
-def test_the_precision_tells_how_far_fits_on_other_ratings_spread() -> None:
+def test_the_precision_predicts_the_spread_of_fits_on_other_ratings() -> None:
     fits = []
     for seed in range(60):
         features, pairs = rated(200, 200, seed)
         weights, intercept, precision = fit_joint(features, pairs, everything(pairs), ridge=0.01)
         fits.append([intercept, *weights])
-    # A grade is three draws and counts six votes, so the experts' rows say less than they are counted for.
-    said = np.sqrt(np.diag(np.linalg.inv(precision)))
+    # Not exactly, because a grade is three draws but weighs six votes.
+    predicted = np.sqrt(np.diag(np.linalg.inv(precision)))
 
-    assert np.all(np.std(fits, axis=0) < 3 * said)
-    assert np.all(np.std(fits, axis=0) > said / 3)
+    assert np.all(np.std(fits, axis=0) < 3 * predicted)
+    assert np.all(np.std(fits, axis=0) > predicted / 3)
 
 
-def test_equal_ratings_end_in_finite_numbers() -> None:
+def test_equal_ratings_give_finite_coefficients() -> None:
     features, pairs = rated(50, 0)
     same = pairs_of(np.full_like(pairs.grades, 4.0), pairs.yes, pairs.no)
 
@@ -123,17 +123,17 @@ def test_equal_ratings_end_in_finite_numbers() -> None:
     assert np.isfinite(weights).all() and 3 < intercept < 30
 
 
-def test_a_judge_who_is_missing_counts_for_nothing() -> None:
+def test_missing_judges_have_no_weight() -> None:
     grades = np.array([[4.0, 4.0, 1.0], [4.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
     pairs = pairs_of(grades, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, 3.0]))
 
-    said, weight = targets(pairs)
+    target, weight = targets(pairs)
 
-    assert said == pytest.approx([2 / 3, 1.0, 0.25])
+    assert target == pytest.approx([2 / 3, 1.0, 0.25])
     assert weight == pytest.approx([3 * EXPERT_WEIGHT, EXPERT_WEIGHT, 4.0])
 
 
-def test_nothing_to_fit_on_and_a_prior_of_another_shape_are_refused() -> None:
+def test_no_rows_and_a_prior_of_another_shape_are_refused() -> None:
     features, pairs = rated(10, 10)
 
     with pytest.raises(ValueError, match="no row"):

@@ -1,4 +1,4 @@
-"""Candidates are fitted and judged alike, out of fold, and what they learn by heart does not help them."""
+"""Candidates are fitted and measured alike, out of fold, so that memorising does not help them."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def unit(vectors: Float64Array) -> Float32Array:
 
 
 def rated(fitting: Float64Array, generator: np.random.Generator, experts: int, crowd: int) -> RatedPairs:
-    """Random pairs, graded and voted on by how well they fit, 0 to 1; the crowd asks for more."""
-    place = np.concatenate(
+    """Random pairs, graded and voted on by how well they fit, 0 to 1; the crowd is stricter."""
+    index = np.concatenate(
         [generator.permutation(fitting.size)[:experts], generator.permutation(fitting.size)[:crowd]]
     ).astype(np.int64)
-    text, photograph = place // PHOTOGRAPHS, place % PHOTOGRAPHS
-    voted = np.arange(len(place)) >= experts
-    chance = fitting.ravel()[place]
-    grades = np.where(voted[:, None], np.nan, 1.0 + generator.binomial(3, chance[:, None], (len(place), 3)))
+    text, photograph = index // PHOTOGRAPHS, index % PHOTOGRAPHS
+    voted = np.arange(len(index)) >= experts
+    chance = fitting.ravel()[index]
+    grades = np.where(voted[:, None], np.nan, 1.0 + generator.binomial(3, chance[:, None], (len(index), 3)))
     yes = np.where(voted, generator.binomial(3, chance**2), 0).astype(np.float64)
-    shown = [CaptionedPhotograph(f"{row}.jpg", Path(f"{row}.jpg"), "test", ()) for row in range(PHOTOGRAPHS)]
+    photographs = [CaptionedPhotograph(f"{row}.jpg", Path(f"{row}.jpg"), "test", ()) for row in range(PHOTOGRAPHS)]
     owner = np.arange(TEXTS, dtype=np.int64)
     texts = [f"text {row}" for row in range(TEXTS)]
     return RatedPairs(
-        shown, texts, owner, photograph, text, text == photograph, grades, yes, np.where(voted, 3.0 - yes, 0)
+        photographs, texts, owner, photograph, text, text == photograph, grades, yes, np.where(voted, 3.0 - yes, 0)
     )
 
 
-def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> MatchData:
-    """Texts and photographs of a few kinds whose cosines tell, with noise, how well they fit."""
+def match_data_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> MatchData:
+    """Texts and photographs of a few kinds, whose cosines say with noise how well they fit."""
     generator = np.random.default_rng(seed)
     kinds = generator.normal(size=(6, DIMENSION))
 
@@ -72,31 +72,31 @@ def material_of(experts: int = 700, crowd: int = 900, seed: int = 0) -> MatchDat
         pairs=pairs,
         texts=texts,
         photographs=photographs,
-        others=photographs[pairs.text_owner[pairs.text]],
+        owner_vectors=photographs[pairs.text_owner[pairs.text]],
         background_texts=background_texts,
         background_photographs=background_photographs,
         banks=banks,
         gate=(0.0, 1.0),
         features=measured,
-        beside=UnratedPairs(nothing, nothing, np.empty(0), np.empty(0), measured[:0]),
+        unrated=UnratedPairs(nothing, nothing, np.empty(0), np.empty(0), measured[:0]),
     )
 
 
 @pytest.fixture(scope="module")
-def material() -> MatchData:
-    return material_of()
+def match_data() -> MatchData:
+    return match_data_of()
 
 
-def test_all_candidates_are_judged_out_of_fold_in_the_order_of_the_table(
-    material: MatchData, monkeypatch: pytest.MonkeyPatch
+def test_all_candidates_are_measured_out_of_fold_in_the_order_of_the_table(
+    match_data: MatchData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(match_candidates, "FOLDS", 3)
     steps: list[tuple[str, int, int]] = []
 
-    rows = compare(material, on_stage=lambda name, done, total: steps.append((name, done, total)))
+    rows = compare(match_data, on_stage=lambda name, done, total: steps.append((name, done, total)))
 
     names = [row["candidate"] for row in rows]
-    assert names == list(candidates(material)) and len(names) == 10
+    assert names == list(candidates(match_data)) and len(names) == 10
     assert names[0] == "raw cosine" and names[-1] == "interaction"
     assert all(list(row) == ["candidate", *FIGURES, "seconds"] for row in rows)
     assert [name for name, done, total in steps if done == total] == names
@@ -107,70 +107,70 @@ def test_all_candidates_are_judged_out_of_fold_in_the_order_of_the_table(
         assert tau > 25 and rmse < 0.3, name
 
 
-def test_what_there_is_nothing_for_is_left_out(material: MatchData) -> None:
+def test_candidates_without_their_data_are_left_out(match_data: MatchData) -> None:
     bare = replace(
-        material,
-        background_texts=material.texts[:0],
-        background_photographs=material.photographs[:0],
+        match_data,
+        background_texts=match_data.texts[:0],
+        background_photographs=match_data.photographs[:0],
         banks=(),
-        features=material.features[:, :0],
+        features=match_data.features[:, :0],
     )
 
     assert list(candidates(bare)) == ALWAYS
 
 
-def test_a_fit_is_asked_for_no_row_but_its_own_and_the_judged(material: MatchData) -> None:
-    pairs = material.pairs
-    judged = np.zeros(len(pairs), dtype=int)
+def test_a_fit_scores_only_its_own_rows_and_the_test_rows(match_data: MatchData) -> None:
+    pairs = match_data.pairs
+    tested = np.zeros(len(pairs), dtype=int)
 
     def spy(fitted: BoolArray) -> object:
         def scores(rows: BoolArray) -> Float64Array:
             if not np.array_equal(rows, fitted):
                 assert not np.isin(pairs.text[rows], pairs.text[fitted]).any()
                 assert not np.isin(pairs.photograph[rows], pairs.photograph[fitted]).any()
-                judged[rows] += 1
-            return material.cosine[rows]
+                tested[rows] += 1
+            return match_data.cosine[rows]
 
         return scores
 
-    out_of_fold(material, spy)  # type: ignore[arg-type]
+    out_of_fold(match_data, spy)  # type: ignore[arg-type]
 
-    assert (judged == 1).all()
+    assert (tested == 1).all()
 
 
-def test_what_learns_texts_and_photographs_by_heart_gets_nothing(material: MatchData) -> None:
-    pairs = material.pairs
+def test_memorising_texts_and_photographs_does_not_help(match_data: MatchData) -> None:
+    pairs = match_data.pairs
 
-    def by_heart(fitted: BoolArray) -> object:
-        said = grades_of(pairs, fitted)
-        everyone = said[fitted].mean()
+    def memorising(fitted: BoolArray) -> object:
+        target = grades_of(pairs, fitted)
+        mean = target[fitted].mean()
 
         def known(names: Int64Array, rows: BoolArray) -> Float64Array:
             count = np.bincount(names[fitted], minlength=TEXTS)
-            total = np.bincount(names[fitted], said[fitted], minlength=TEXTS)
-            return np.where(count > 0, total / np.maximum(count, 1), everyone)[names[rows]]
+            total = np.bincount(names[fitted], target[fitted], minlength=TEXTS)
+            return np.where(count > 0, total / np.maximum(count, 1), mean)[names[rows]]
 
         return lambda rows: known(pairs.text, rows) + known(pairs.photograph, rows)
 
-    match, agreement = out_of_fold(material, by_heart)  # type: ignore[arg-type]
+    match, agreement = out_of_fold(match_data, memorising)  # type: ignore[arg-type]
     figures = scoring_figures(pairs, match, agreement, resamples=0).figures
 
     assert abs(figures["expert_tau_c"]) < 10 and abs(figures["crowd_tau_b"]) < 10
 
 
-def test_the_scale_of_a_candidate_does_not_matter(material: MatchData) -> None:
+def test_the_scale_of_a_candidate_does_not_matter(match_data: MatchData) -> None:
     def scaled(factor: float, shift: float) -> Fit:
-        return lambda _: lambda rows: material.cosine[rows] * factor + shift
+        return lambda _: lambda rows: match_data.cosine[rows] * factor + shift
 
-    ours, theirs = out_of_fold(material, scaled(1, 0)), out_of_fold(material, scaled(1000, -70))
+    ours, theirs = out_of_fold(match_data, scaled(1, 0)), out_of_fold(match_data, scaled(1000, -70))
 
     assert np.allclose(ours, theirs, atol=1e-5)
 
 
-def test_matches_are_on_the_scale_of_grades_and_agreement_on_that_of_votes(material: MatchData) -> None:
-    pairs = material.pairs
+def test_matches_are_calibrated_to_grades_and_agreement_to_votes(match_data: MatchData) -> None:
+    pairs = match_data.pairs
 
-    match, agreement = out_of_fold(material, candidates(material)["interaction"])
+    match, agreement = out_of_fold(match_data, candidates(match_data)["interaction"])
     figures = scoring_figures(pairs, match, agreement, resamples=0).figures
 
     assert match[pairs.expert].mean() == pytest.approx(pairs.grade[pairs.expert].mean(), abs=0.02)
@@ -178,30 +178,30 @@ def test_matches_are_on_the_scale_of_grades_and_agreement_on_that_of_votes(mater
     assert figures["crowd_brier"] < figures["crowd_brier_base"]
 
 
-def test_a_score_that_is_a_logit_can_be_taken_as_it_is(material: MatchData) -> None:
-    match, _ = out_of_fold(material, lambda _: lambda rows: material.cosine[rows] * 3, calibrate=False)
+def test_a_score_that_is_a_logit_needs_no_calibration(match_data: MatchData) -> None:
+    match, _ = out_of_fold(match_data, lambda _: lambda rows: match_data.cosine[rows] * 3, calibrate=False)
 
-    assert match == pytest.approx(sigmoid(material.cosine * 3))
+    assert match == pytest.approx(sigmoid(match_data.cosine * 3))
 
 
-def test_equal_seeds_give_equal_numbers(material: MatchData) -> None:
-    fitted = np.arange(len(material.pairs)) % 2 == 0
+def test_equal_seeds_give_equal_numbers(match_data: MatchData) -> None:
+    fitted = np.arange(len(match_data.pairs)) % 2 == 0
 
-    for name, fit in candidates(material, seed=3).items():
-        again = candidates(material, seed=3)[name](fitted)(~fitted)
+    for name, fit in candidates(match_data, seed=3).items():
+        again = candidates(match_data, seed=3)[name](fitted)(~fitted)
         assert np.array_equal(fit(fitted)(~fitted), again), name
 
 
-def test_a_crowd_alone_has_no_figures_of_experts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_votes_alone_have_no_figures_for_grades(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(match_candidates, "FOLDS", 2)
-    row = compare(material_of(experts=0))[0]
+    row = compare(match_data_of(experts=0))[0]
 
     assert row["expert_tau_c"] is None and row["rmse"] is None
     assert isinstance(row["crowd_tau_b"], float) and row["crowd_tau_b"] > 15
 
 
-def test_shares_of_yes_are_moved_to_the_scale_of_grades_by_the_fitted_rows(material: MatchData) -> None:
-    pairs = material.pairs
+def test_shares_of_yes_are_mapped_to_grades_by_the_fitted_rows(match_data: MatchData) -> None:
+    pairs = match_data.pairs
     fitted = np.ones(len(pairs), dtype=bool)
     crowd = pairs.crowd
 
@@ -211,12 +211,12 @@ def test_shares_of_yes_are_moved_to_the_scale_of_grades_by_the_fitted_rows(mater
     levels = [moved[crowd & np.isclose(pairs.share, share)] for share in (0, 1 / 3, 2 / 3, 1)]
     assert all(len(np.unique(each)) == 1 for each in levels)
     assert np.all(np.diff([each[0] for each in levels]) >= 0)
-    # The crowd says yes by the square of what the grades are drawn by, so the same share means a better grade.
+    # The probability of a yes is the square of that of a grade, so the same share means a better grade.
     assert levels[1][0] > 1 / 3
 
 
-def test_what_is_judged_does_not_move_the_shares(material: MatchData) -> None:
-    pairs = material.pairs
+def test_the_map_of_shares_does_not_depend_on_test_rows(match_data: MatchData) -> None:
+    pairs = match_data.pairs
     fitted = pairs.text % 2 == 0
     other = pairs.grades.copy()
     other[~fitted & pairs.expert] = 1.0
@@ -226,7 +226,7 @@ def test_what_is_judged_does_not_move_the_shares(material: MatchData) -> None:
     assert np.array_equal(before[fitted], after[fitted])
 
 
-def test_without_pairs_that_both_rated_shares_stay_as_they_are(material: MatchData) -> None:
-    pairs = material.pairs
+def test_without_pairs_that_both_rated_shares_are_kept(match_data: MatchData) -> None:
+    pairs = match_data.pairs
 
     assert np.array_equal(grades_of(pairs, pairs.crowd)[pairs.crowd], pairs.share[pairs.crowd])

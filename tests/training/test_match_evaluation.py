@@ -1,4 +1,4 @@
-"""What is said of a match: figures out of fold, the order of hits, the cut, and a page with all of it."""
+"""The figures of a match: out of fold, the ranking of hits, answerability, and a page with all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Measure = Callable[..., MatchReport]
 
 @pytest.fixture
 def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
-    """Measures the match of simulated people on data as `write_data` makes it, without the candidates."""
+    """Measures a match on data from `write_data`, without the candidates."""
     make_hasty(monkeypatch)
 
     def measured(**data: object) -> MatchReport:
@@ -29,8 +29,8 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     return measured
 
 
-def test_a_match_is_measured_beside_the_cosine(measure: Measure) -> None:
-    measured = measure(rated=60, beside=60, grades=600, votes=900)
+def test_a_match_is_compared_with_the_cosine(measure: Measure) -> None:
+    measured = measure(rated=60, unrated=60, grades=600, votes=900)
     figures = measured.scoring.figures
     assert figures["expert_tau_c"] > 30 and figures["crowd_tau_b"] > 20
     assert figures["rmse"] < 0.3
@@ -38,12 +38,12 @@ def test_a_match_is_measured_beside_the_cosine(measure: Measure) -> None:
     assert [each.gallery for each in measured.answerable] == [20]
     assert measured.answerable[0].auroc > 0.55
     assert measured.order.keys() == {f"{name}_r{depth}" for name in ("match", "cosine") for depth in (1, 5, 10)}
-    assert measured.order["cosine_r10"] > 100 * 10 / 60, "more than by chance"
+    assert measured.order["cosine_r10"] > 100 * 10 / 60, "better than chance"
     assert [row["candidate"] for row in measured.candidates] == [SHIPPED]
     assert measured.candidates[0]["expert_tau_c"] == figures["expert_tau_c"]
 
 
-def test_what_is_printed_for_programs_is_json_and_holds_the_figures_flat(measure: Measure) -> None:
+def test_json_has_the_figures_at_the_top_level(measure: Measure) -> None:
     measured = measure()
     facts = json.loads(json.dumps(measured.as_json(), allow_nan=False))
     assert facts["expert_tau_c"] == round(measured.scoring.figures["expert_tau_c"], 4)
@@ -63,7 +63,7 @@ def test_the_page_shows_the_figures(measure: Measure) -> None:
     assert "The match of mini" in page
 
 
-def test_ratings_of_a_library_have_no_order_and_votes_alone_no_cut(measure: Measure) -> None:
+def test_ratings_of_a_library_have_no_ranking_and_votes_alone_no_answerability(measure: Measure) -> None:
     measured = measure(grades=0, owned=False)
     assert measured.order == {}
     assert measured.answerable == []
@@ -72,12 +72,12 @@ def test_ratings_of_a_library_have_no_order_and_votes_alone_no_cut(measure: Meas
     assert "<html" in measured.page()
 
 
-def test_too_few_ratings_get_a_sentence(measure: Measure) -> None:
+def test_too_few_ratings_are_refused(measure: Measure) -> None:
     with pytest.raises(DataError, match="30 rated pairs are too few"):
         measure(grades=20, votes=10)
 
 
-def test_the_order_of_a_known_table() -> None:
+def test_the_ranking_of_a_known_table() -> None:
     owner = np.array([0, 2, -1])
     cosine = np.array([[0.9, 0.1, 0.2], [0.8, 0.7, 0.5], [0.9, 0.9, 0.9]], np.float32)
     match = np.array([[0.9, 0.1, 0.2], [0.1, 0.2, 0.5], [0.0, 0.0, 0.0]], np.float32)
@@ -86,17 +86,17 @@ def test_the_order_of_a_known_table() -> None:
     assert [found[f"match_r{depth}"] for depth in (1, 5, 10)] == [100.0, 100.0, 100.0]
 
 
-def test_whatever_says_the_same_of_all_finds_nothing_first() -> None:
+def test_equal_scores_find_nothing_first() -> None:
     same = np.full((2, 20), 0.5, np.float32)
     found = order(np.array([3, 4]), same, same)
     assert set(found.values()) == {0.0}
 
 
-def test_no_order_without_texts_of_photographs() -> None:
+def test_without_texts_of_photographs_there_is_no_ranking() -> None:
     assert order(np.array([-1, -1]), np.zeros((2, 3), np.float32), np.zeros((2, 3), np.float32)) == {}
 
 
-def test_candidates_become_a_table_with_the_columns_of_the_first() -> None:
+def test_the_table_has_the_columns_of_the_first_candidate() -> None:
     rows = candidate_rows(
         [
             {"candidate": "raw cosine", "expert_tau_c": 47.871, "rmse": 0.1949, "crowd_brier": None, "seconds": 0.25},
@@ -109,5 +109,5 @@ def test_candidates_become_a_table_with_the_columns_of_the_first() -> None:
     assert {len(row) for row in rows} == {5}
 
 
-def test_an_interval_reads_from_its_lower_to_its_upper_end() -> None:
+def test_an_interval_is_printed_from_lower_to_upper_end() -> None:
     assert interval_text((0.12345, 1.5), 2) == "0.12 to 1.50"
