@@ -373,10 +373,10 @@ def test_damaged_files_are_reported(
 
 
 def test_int8_needs_openvino(quantised: QuantizationOutcome, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="computed by OpenVINO; leave out --runtime torch"):
+    with pytest.raises(UsageError, match="int8 needs OpenVINO; leave out --runtime torch"):
         load(precision="int8", runtime="torch")
     monkeypatch.setattr("service.encoder.runtimes.loading.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="computed by OpenVINO, which is not installed here"):
+    with pytest.raises(UsageError, match="int8 needs OpenVINO, which is not installed here"):
         load(precision="int8")
 
 
