@@ -1,73 +1,66 @@
-"""Classified photographs as a table (CSV) for a spreadsheet: whole or not at all."""
+"""Classified photographs as a CSV table for a spreadsheet, written completely or not at all."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from service.errors import UsageError
 from service.kinds.labels import UNKNOWN
 from service.search.classify import DEFAULT_K, Classified
-from service.store.atomic import put_in_place, temporary_beside
+from service.store.atomic import replacing
 
 RECOMMENDED = DEFAULT_K
-HEADER = ("file", "kind", "confidence", *(f"recommended_{place}" for place in range(1, RECOMMENDED + 1)))
+HEADER = ("file", "kind", "confidence", *(f"recommended_{rank}" for rank in range(1, RECOMMENDED + 1)))
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell begins with that a spreadsheet takes for a formula."""
+"""A cell that starts with one of these is a formula to a spreadsheet."""
 
 
 def check_table(file: Path, *, force: bool) -> None:
-    """Raise `UsageError` where a table cannot be written to `file`, or is there already and must not be replaced."""
+    """Raise `UsageError` if `file` cannot be written, or exists and `force` is false."""
     if file.is_dir():
-        raise UsageError(f"{file} is a folder; name the file that the table is to be written to.")
+        raise UsageError(f"{file} is a folder; name a file for the table.")
     if not file.parent.is_dir():
-        raise UsageError(f"There is no folder {file.parent} for the table {file.name}. Make it, or name another.")
+        raise UsageError(f"There is no folder {file.parent} for the table {file.name}. Create it, or name another.")
     if file.exists() and not force:
-        raise UsageError(f"There is a file {file} already. Name another, or replace it with --force.")
+        raise UsageError(f"The file {file} already exists. Name another, or replace it with --force.")
 
 
 @contextmanager
 def table_at(file: Path, *, force: bool) -> Iterator[Callable[[Classified], None]]:
-    """A function that takes the table's rows; the table takes its place at the end, if it has one.
+    """Yield a function that adds a row to the table; the file is replaced at the end, unless there are no rows.
 
-    Columns: `file`, `kind` (“unknown” where it is not known), `confidence` (0 to 1) and `recommended_1` to
-    `recommended_10`, files of the library, empty where there are fewer. UTF-8, commas, quoted as in RFC 4180. It is
-    written beside its place, so that a run that is stopped or fails leaves what was there. Raises `UsageError` as
-    `check_table` does, before and after.
+    Columns: `file`, `kind` (“unknown” below the threshold), `confidence` (0 to 1) and `recommended_1` to
+    `recommended_10`, files of the library, empty where there are fewer. UTF-8, commas, quoted as in RFC 4180. A run
+    that is stopped or fails leaves the old file. Raises `UsageError` like `check_table`, before and after.
     """
     check_table(file, force=force)
-    part = temporary_beside(file)
-    rows = 0
-    try:
-        with _refusing(file):
-            stream = part.open("w", encoding="utf-8", newline="")
-        with stream:
-            writer = csv.writer(stream)
+    with ExitStack() as stack:
+        writer = None
 
-            def add(classified: Classified) -> None:
-                nonlocal rows
-                with _refusing(file):
-                    if not rows:
-                        writer.writerow(HEADER)
-                    writer.writerow(_row(classified))
-                rows += 1
+        def add(classified: Classified) -> None:
+            nonlocal writer
+            with _usage_errors(file):
+                if writer is None:
+                    temporary = stack.enter_context(replacing(file))
+                    stream = stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+                    writer = csv.writer(stream)
+                    writer.writerow(HEADER)
+                writer.writerow(_row(classified))
 
-            yield add
-            with _refusing(file):
-                stream.flush()
-        if rows:
+        yield add
+        if writer is not None:
             check_table(file, force=force)
-            with _refusing(file):
-                put_in_place(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+        with _usage_errors(file):
+            stack.close()
 
 
 @contextmanager
-def _refusing(file: Path) -> Iterator[None]:
+def _usage_errors(file: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `UsageError`."""
     try:
         yield
     except OSError as error:
@@ -87,10 +80,10 @@ def _row(classified: Classified) -> list[str]:
 
 
 def _file(path: str) -> str:
-    """A path that no spreadsheet computes and that still leads to the file."""
+    """A path that is no formula to a spreadsheet and still leads to the file."""
     return f"./{path}" if path.startswith(_FORMULA) else path
 
 
 def _text(text: str) -> str:
-    """A text behind an apostrophe where a spreadsheet would compute it; that is how one is typed into a cell."""
+    """A text that is no formula to a spreadsheet: an apostrophe in front marks it as text."""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,4 +1,4 @@
-"""The commands that bring public data: `smysl data`. `service/cli/app.py` hangs them under `smysl`."""
+"""The commands under `smysl data`, which download public data sets."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from service.errors import UsageError
 if TYPE_CHECKING:
     from data.flickr8k import Edition
 
-data_app = typer.Typer(help="Bring public photographs with captions and ratings.", no_args_is_help=True)
+data_app = typer.Typer(help="Download public photographs with captions and ratings.", no_args_is_help=True)
 
 
 @data_app.command()
 def flickr8k(
-    out: Annotated[Path, typer.Option(help="Folder for the data; an unfinished run in it goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder for the data; an unfinished download in it is continued.")],
     accept_terms: Annotated[
-        bool, typer.Option("--accept-terms", help="Accept the terms, which are shown, without being asked.")
+        bool, typer.Option("--accept-terms", help="Accept the terms of the data set without being asked.")
     ] = False,
     source: Annotated[
         Optional[str],  # noqa: UP045 - Typer reads the annotation at run time
-        typer.Option("--from", help="Address (http, https) of a mirror of both archives; else the public one."),
+        typer.Option("--from", help="URL of a mirror (http, https) of both archives. Default: the public one."),
     ] = None,
 ) -> None:
-    """Flickr8k: 8,000 photographs, 40,000 captions, what experts and a crowd said of them (1.1 GB).
+    """Download Flickr8k: 8,000 photographs with 40,000 captions, rated by experts and a crowd (1.1 GB).
 
-    Shows the terms and asks whether you accept them. What was cut off goes on with the same command; what is
-    whole already is left alone.
+    Shows the terms and asks whether you accept them. Run the command again to continue after an interruption;
+    complete data is left alone.
     """
     from data.flickr8k import PUBLISHED, SOURCE, TERMS, fetch_flickr8k, why_incomplete
     from service.cli.progress import steps
 
     if why_incomplete(out):
         say(TERMS)
-        _ask(accept_terms)
+        _require_consent(accept_terms)
     else:
-        say(f"Flickr8k is in {out} already; nothing was downloaded.")
+        say(f"Flickr8k is already in {out}; nothing was downloaded.")
     try:
         left_out = fetch_flickr8k(out, source or SOURCE, open_progress=partial(steps, errors_console()))
     except KeyboardInterrupt:
-        say("Stopped. What has come is kept; run the command again to go on.")
+        say("Stopped. What was downloaded is kept; run the command again to continue.")
         raise typer.Exit(INTERRUPTED) from None
     for sentence in left_out:
         say(sentence)
     print_rows(_rows(out, PUBLISHED))
 
 
-def _ask(accepted: bool) -> None:
-    """Go on only where somebody has said yes to the terms."""
+def _require_consent(accepted: bool) -> None:
+    """Return once the terms are accepted; otherwise raise `UsageError`."""
     if accepted:
         return
     if not sys.stdin.isatty():
-        raise UsageError("Nothing is downloaded before the terms above are accepted: add --accept-terms.")
+        raise UsageError("The terms above must be accepted before the download: add --accept-terms.")
     try:
         agreed = typer.confirm("Do you accept these terms?", err=True)
     except typer.Abort:

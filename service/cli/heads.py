@@ -1,52 +1,50 @@
-"""The commands of heads: `smysl head`. `service/cli/app.py` hangs them under `smysl`."""
+"""The commands under `smysl head`: the heads of a library."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from service.cli.terminal import JsonOption, LibraryOption, print_line, say, settings_of
+from service.cli.terminal import JsonOption, LibraryOption, open_library, print_line, say, settings_of
 
-if TYPE_CHECKING:
-    from service.library import Library
-
-head_app = typer.Typer(
-    help="Heads of the library, by which photographs of one kind are near each other.", no_args_is_help=True
-)
-NameArgument = Annotated[str, typer.Argument(help="Letters, digits, “-”, “_” and “.”, at most 40.")]
+head_app = typer.Typer(help="Manage a library's heads, which compare photographs by kind.", no_args_is_help=True)
+NameArgument = Annotated[
+    str, typer.Argument(help="Name of the head: letters, digits, “-”, “_” and “.”, at most 40 characters.")
+]
 
 
 @head_app.command(name="add")
 def add_head(
     name: NameArgument,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `smysl train similar` wrote.")],
-    force: Annotated[bool, typer.Option("--force", help="Take the place of a head of the same name.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder written by `smysl train similar`.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a head of the same name.")] = False,
     library: LibraryOption = None,
 ) -> None:
-    """Copy a head into the library and make its index; no photograph is encoded for it.
+    """Copy a head into the library and build its index. No photograph is encoded again.
 
-    Search with it afterwards: smysl search --image FILE --head NAME.
+    Then search with it: smysl search --image FILE --head NAME.
     """
-    with _open(library) as opened:
+    with open_library(settings_of(library=library)) as opened:
         added = opened.add_head(name, folder, force=force)
-        lacking = opened.status().photographs - added.photographs
+        missing = opened.status().photographs - added.photographs
+    kinds = "1 kind" if added.kinds == 1 else f"{added.kinds:,} kinds"
     print_line(
-        f"The head {added.name} ({added.candidate}, {_kinds(added.kinds)}) is in the library {opened.folder} and finds "
+        f"The head {added.name} ({added.candidate}, {kinds}) is in the library {opened.folder} and finds "
         f"{added.photographs:,} photographs."
     )
-    if lacking > 0:
+    if missing > 0:
         say(
-            f"{lacking:,} photographs have no features of {' + '.join(added.models)} yet and cannot be found with it: "
-            f"`smysl index --library {opened.folder}` makes them once."
+            f"{missing:,} photographs have no features of {' + '.join(added.models)} yet, so this head cannot find "
+            f"them. Compute the features with: smysl index --library {opened.folder}"
         )
 
 
 @head_app.command(name="list")
 def list_heads(library: LibraryOption = None, as_json: JsonOption = False) -> None:
-    """Print every head: name, what won, kinds, models, MAP@10 where it was measured, photographs, between tabs."""
-    with _open(library) as opened:
+    """List heads: name, method, number of kinds, models, MAP@10 if measured, number of photographs; tab-separated."""
+    with open_library(settings_of(library=library)) as opened:
         heads = opened.heads()
     if as_json:
         from service.web.schemas import HeadOut, HeadsOut
@@ -63,23 +61,12 @@ def list_heads(library: LibraryOption = None, as_json: JsonOption = False) -> No
         if head.fault is not None:
             say(f"{head.name}: {head.fault}")
     if not heads:
-        say("The library has no heads. `smysl train similar` fits one, `smysl head add NAME DIR` adds it.")
+        say("The library has no heads. Fit one with smysl train similar, then add it with smysl head add NAME DIR.")
 
 
 @head_app.command(name="remove")
 def remove_head(name: NameArgument, library: LibraryOption = None) -> None:
-    """Remove the library's copy of a head and its index; what `smysl train similar` wrote stays where it is."""
-    with _open(library) as opened:
+    """Remove a head from the library. The folder written by `smysl train similar` is left alone."""
+    with open_library(settings_of(library=library)) as opened:
         opened.remove_head(name)
         print_line(f"The head {name} is no longer in the library {opened.folder}.")
-
-
-def _kinds(number: int) -> str:
-    return f"{number:,} kind" if number == 1 else f"{number:,} kinds"
-
-
-def _open(library: Path | None) -> Library:
-    from service.library import Library
-
-    settings = settings_of(library=library)
-    return Library.open(settings.library.expanduser(), settings)

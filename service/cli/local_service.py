@@ -1,8 +1,8 @@
-"""A command asks the service that is already serving its library, so that it need not load the model itself.
+"""Searching through a service that already serves the library, so that the command need not load the model.
 
-Whatever stands in the way, the command searches by itself, with the same result. Only this machine is asked, never
-through a proxy, and only a service that signs its answers with the token of its note: the library's folder may have
-come from somebody else, and the port may have been taken by another program since.
+If there is none, or anything goes wrong, the command searches by itself, with the same result. Only services on this
+machine are asked, never through a proxy, and an answer counts only if it carries the token of the service's note in
+the library's folder: the folder may come from somebody else, and another program may have taken the port since.
 """
 
 from __future__ import annotations
@@ -13,41 +13,45 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+
+from service.cli.search_output import SearchOutput
 from service.errors import SmyslError, UsageError
 from service.store.loopback import local_address
 from service.store.service_registry import MODEL_SETTINGS, SERVICE_HEADER, RunningService, own_version, running_services
 
 if TYPE_CHECKING:
     from service.config import Settings
+    from service.types import Say
 
-_TO_CONNECT_S = 0.5
-_TO_ANSWER_S = 10.0
-_MOST_BYTES = 16_000_000
+_CONNECT_TIMEOUT_S = 0.5
+_ANSWER_TIMEOUT_S = 10.0
+_MAX_BYTES = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A request that a search becomes: its path, its content type, its body.
+class HttpRequest:
+    """A POST request: path, content type, body.
 
-    `trusts_refusal` is whether a service refuses it in the words of the command's own search.
+    `shares_errors` is whether the service refuses it in the same words as the command's own search.
     """
 
     path: str
     content_type: str
     body: bytes
-    trusts_refusal: bool
+    shares_errors: bool
 
 
-def text_question(text: str, k: int, min_match: float | None) -> Question:
-    """A search by a text."""
+def text_request(text: str, k: int, min_match: float | None) -> HttpRequest:
+    """A search by text."""
     body = json.dumps({"text": text, "k": k, "min_match": min_match})
-    return Question("/search", "application/json", body.encode(), trusts_refusal=True)
+    return HttpRequest("/search", "application/json", body.encode(), shares_errors=True)
 
 
-def photograph_question(content: bytes, fields: Mapping[str, str]) -> Question:
-    """A search by the bytes of a photograph's file, with further fields of the form."""
+def photograph_request(content: bytes, fields: Mapping[str, str]) -> HttpRequest:
+    """A search by the content of a photograph's file, with further fields of the form."""
     boundary = secrets.token_hex(16)
     lines = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -55,74 +59,134 @@ def photograph_question(content: bytes, fields: Mapping[str, str]) -> Question:
     ]
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="photo"; filename="photo"\r\n\r\n'
     body = "".join([*lines, head]).encode() + content + f"\r\n--{boundary}--\r\n".encode()
-    return Question("/search/image", f"multipart/form-data; boundary={boundary}", body, trusts_refusal=False)
+    return HttpRequest("/search/image", f"multipart/form-data; boundary={boundary}", body, shares_errors=False)
 
 
-def ask_service(
-    folder: Path, settings: Settings, question: Callable[[], Question], tell: Callable[[str], None]
-) -> bytes | None:
-    """What a service that serves the library in `folder` answers, as JSON; None where none does.
+def ask_service(folder: Path, settings: Settings, make_request: Callable[[], HttpRequest], say: Say) -> bytes | None:
+    """The JSON answer of a service that serves the library in `folder`; None without one.
 
-    `question` is called where there is a service to ask. `tell` hears in a sentence who was asked, or why nobody was.
-    Raises `UsageError` where the service refuses the question as the command itself would.
+    Args:
+        folder: of the library.
+        settings: of the command; a service with others is not asked.
+        make_request: called only if there is a service to ask.
+        say: gets a sentence about which service answered, or why none did.
+
+    Raises:
+        UsageError: the service refused the request as the command itself would.
     """
-    serving = running_services(folder)
-    if not serving:
-        tell("No service serves this library, so the command searches by itself.")
-    for token, service in serving:
+    services = running_services(folder)
+    if not services:
+        say("No service is running for this library, so the command searches by itself.")
+    for token, service in services:
         try:
-            _check_alike(service, settings)
-            answer = _asked(service, token, question())
+            _check_settings(service, settings)
+            answer = _post(service, token, make_request())
         except UsageError:
             raise
-        # What can go wrong with a socket, with HTTP and with what came through it.
+        # What can go wrong with a socket, with HTTP and with the content of an answer.
         except (OSError, http.client.HTTPException, ValueError, SmyslError) as error:
             reason = str(error).rstrip(".") or type(error).__name__
-            tell(f"The service at {service.url} was left aside ({reason}), so the command searches by itself.")
+            say(f"Could not use the service at {service.url} ({reason}), so the command searches by itself.")
             continue
-        tell(f"The service at {service.url} (process {service.pid}) was asked.")
+        say(f"The service at {service.url} (process {service.pid}) answered.")
         return answer
     return None
 
 
-def _check_alike(service: RunningService, settings: Settings) -> None:
-    """Raise `ValueError` where the service might answer otherwise than the command itself."""
+def _check_settings(service: RunningService, settings: Settings) -> None:
+    """Raise `ValueError` where the service might answer differently from the command itself."""
     if service.version != own_version():
         raise ValueError(f"it is smysl {service.version}, and this is {own_version()}")
     for name in MODEL_SETTINGS:
-        chosen, its = getattr(settings, name), getattr(service, name)
-        if chosen is not None and chosen != its:
-            raise ValueError(f"it was started with the {name} {its or 'that it chose'}, not with {chosen}")
+        wanted, actual = getattr(settings, name), getattr(service, name)
+        if wanted is not None and wanted != actual:
+            found = f"its {name} is {actual}" if actual else f"it chose its {name} itself"
+            raise ValueError(f"{found}, and the command was given {wanted}")
 
 
-def _asked(service: RunningService, token: str, question: Question) -> bytes:
+def _post(service: RunningService, token: str, request: HttpRequest) -> bytes:
+    """The body of the service's answer; `ValueError` if it is not 200, too long, or from another program."""
     host = local_address(service.address)
     if host is None:
         raise ValueError("it is not on this machine")
-    connection = http.client.HTTPConnection(host, service.port, timeout=_TO_CONNECT_S)
+    connection = http.client.HTTPConnection(host, service.port, timeout=_CONNECT_TIMEOUT_S)
     try:
         connection.connect()
-        connection.sock.settimeout(_TO_ANSWER_S)
-        headers = {"content-type": question.content_type, "connection": "close"}
-        connection.request("POST", question.path, question.body, headers)
+        connection.sock.settimeout(_ANSWER_TIMEOUT_S)
+        headers = {"content-type": request.content_type, "connection": "close"}
+        connection.request("POST", request.path, request.body, headers)
         answer = connection.getresponse()
         if answer.getheader(SERVICE_HEADER) != token:
             raise ValueError("another program answers there")
-        body = answer.read(_MOST_BYTES + 1)
-        if len(body) > _MOST_BYTES:
+        body = answer.read(_MAX_BYTES + 1)
+        if len(body) > _MAX_BYTES:
             raise ValueError("its answer is too long")
-        if answer.status == 200:
-            return body
-        if answer.status == 400 and question.trusts_refusal:
-            _refuse(body)
-        raise ValueError(f"it answered {answer.status}")
+        if answer.status == 400 and request.shares_errors:
+            _raise_usage_error(body)
+        if answer.status != 200:
+            raise ValueError(f"it answered with status {answer.status}")
+        return body
     finally:
         connection.close()
 
 
-def _refuse(body: bytes) -> None:
-    """Raise the `UsageError` that an answer holds; nothing where it holds another."""
-    said = json.loads(body)
-    error = said.get("error") if isinstance(said, dict) else None
-    if isinstance(error, dict) and error.get("kind") == UsageError.kind and isinstance(error.get("message"), str):
-        raise UsageError(error["message"])
+@dataclass(frozen=True, slots=True)
+class _Error:
+    kind: Literal["usage"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ErrorAnswer:
+    error: _Error
+
+
+def _raise_usage_error(body: bytes) -> None:
+    """Raise the `UsageError` in an answer, if that is what it holds."""
+    try:
+        answer = TypeAdapter(_ErrorAnswer).validate_json(body, strict=True)
+    except ValidationError:
+        return
+    raise UsageError(answer.error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    match: FiniteFloat
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    x: FiniteFloat
+    y: FiniteFloat
+    width: FiniteFloat
+    height: FiniteFloat
+
+
+@dataclass(frozen=True, slots=True)
+class _SearchAnswer:
+    """The fields of `service.web.schemas.SearchOut` that are printed; that class would import the whole service."""
+
+    hits: list[_Hit]
+    min_match: FiniteFloat
+    answerable: bool
+    best_match: FiniteFloat | None
+    notice: str | None
+    part: _Part | None
+    borders_left_out: bool
+
+
+def read_search_answer(body: bytes) -> SearchOutput:
+    """Parse the answer of `POST /search`; raises `ValueError` for anything else."""
+    answer = TypeAdapter(_SearchAnswer).validate_json(body, strict=True)
+    part = answer.part
+    return SearchOutput(
+        [(hit.match, hit.uri) for hit in answer.hits],
+        answer.min_match,
+        answer.answerable,
+        answer.best_match,
+        answer.notice,
+        None if part is None else ",".join(f"{round(side, 4):g}" for side in (part.x, part.y, part.width, part.height)),
+        answer.borders_left_out,
+    )

@@ -1,4 +1,4 @@
-"""What a person sees while something takes its time: bars on a terminal, plain lines in a pipe."""
+"""Progress of long work on standard error: bars on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from service.types import OnStage
 if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
 
-_EVERY_S = 5.0
-"""Seconds between two lines where there is no terminal."""
+_LINE_INTERVAL_S = 5.0
+"""Seconds between two lines in a pipe."""
 
 
 class _Rate(ProgressColumn):
     """Steps a second."""
 
     def render(self, task: Task) -> Text:
-        """The rate, or a dash before there is one."""
+        """The rate, or a dash before the first step."""
         return Text(f"{task.speed:.0f}/s" if task.speed else "–/s", style="progress.data.speed")
 
 
 class Steps:
-    """Progress of a known number of steps; on a terminal a bar, elsewhere a line every few seconds."""
+    """Progress of a known number of steps, an `OnProgress`: a bar on a terminal, a line every few seconds in a pipe."""
 
     def __init__(self, console: Console, what: str, *, of_bytes: bool = False) -> None:
         self._console = console
         self._what = what
         self._of_bytes = of_bytes
         self._start = time.monotonic()
-        self._told = self._start
-        self._before: int | None = None
+        self._last_line = self._start
+        self._done_before: int | None = None
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(), _Rate())
@@ -66,99 +66,98 @@ class Steps:
             self._bar.start()
 
     def __call__(self, done: int, total: int) -> None:
-        """Say that `done` of `total` steps are over."""
-        if self._before is None:
-            # Bytes of an earlier run say nothing about how fast they come now.
-            self._before = done if self._of_bytes else 0
+        """Show that `done` of `total` steps are done."""
+        if self._done_before is None:
+            # Bytes of an interrupted download do not count towards the speed of this one.
+            self._done_before = done if self._of_bytes else 0
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total)
             return
         now = time.monotonic()
-        if total and (now - self._told >= _EVERY_S):
-            self._told = now
-            rate = (done - self._before) / (now - self._start)
+        if total and now - self._last_line >= _LINE_INTERVAL_S:
+            self._last_line = now
+            rate = (done - self._done_before) / (now - self._start)
             line = f"{self._what}: {done:,} of {total:,}, {rate:,.1f}/s"
             if self._of_bytes:
                 line = f"{self._what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {rate / 1e6:,.1f} MB/s"
             if rate > 0 and done < total:
                 line += f", {(total - done) / rate:,.0f} s left"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            _print(self._console, line)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop updating the bar, which stays on the screen."""
         if self._bar is not None:
             self._bar.stop()
 
 
 @contextmanager
 def steps(console: Console, what: str, *, of_bytes: bool = False) -> Iterator[Steps]:
-    """A `Steps` that is closed in the end."""
-    shown = Steps(console, what, of_bytes=of_bytes)
+    """A `Steps` named `what`, closed at the end of the block."""
+    on_progress = Steps(console, what, of_bytes=of_bytes)
     try:
-        yield shown
+        yield on_progress
     finally:
-        shown.close()
+        on_progress.close()
 
 
 @contextmanager
 def stages(console: Console) -> Iterator[OnStage]:
-    """A callback for work in several parts: what is being done, how much of it, and how much there is."""
-    shown: Steps | None = None
-    current = ""
+    """An `OnStage` that shows the progress of each stage by itself."""
+    current: Steps | None = None
+    current_name = ""
 
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal shown, current
-        if shown is None or what != current:
-            if shown is not None:
-                shown.close()
-            shown, current = Steps(console, what[:1].upper() + what[1:]), what
-        shown(done, total)
+    def on_stage(name: str, done: int, total: int) -> None:
+        nonlocal current, current_name
+        if current is None or name != current_name:
+            if current is not None:
+                current.close()
+            current, current_name = Steps(console, name[:1].upper() + name[1:]), name
+        current(done, total)
 
     try:
-        yield tell
+        yield on_stage
     finally:
-        if shown is not None:
-            shown.close()
+        if current is not None:
+            current.close()
 
 
 @contextmanager
 def download(console: Console) -> Iterator[Callable[[DownloadProgress], None]]:
-    """A callback for `ensure_downloaded` and `choose_first_model`; shows nothing before a download starts."""
-    shown: Steps | None = None
+    """A callback for the download of a model; shows nothing before the download starts."""
+    steps: Steps | None = None
 
-    def tell(progress: DownloadProgress) -> None:
-        nonlocal shown
+    def on_progress(progress: DownloadProgress) -> None:
+        nonlocal steps
         if progress.stage == "start":
-            shown = Steps(console, f"Downloading {progress.model}", of_bytes=True)
-        if shown is not None:
-            shown(progress.done_bytes, progress.total_bytes)
+            steps = Steps(console, f"Downloading {progress.model}", of_bytes=True)
+        if steps is not None:
+            steps(progress.done_bytes, progress.total_bytes)
 
     try:
-        yield tell
+        yield on_progress
     finally:
-        if shown is not None:
-            shown.close()
+        if steps is not None:
+            steps.close()
 
 
 def follow_index(console: Console, events: Iterable[Event]) -> Summary:
-    """Show an index run as it goes; its summary."""
+    """Consume the events of an index run, show its progress and failures, and return its summary."""
     summary = Summary()
-    with steps(console, "Indexing") as shown:
+    with steps(console, "Indexing") as on_progress:
         for event in events:
             if isinstance(event, Scanned):
-                shown(0, event.to_read)
+                on_progress(0, event.to_read)
             elif isinstance(event, Advanced):
-                shown(event.done, event.total)
+                on_progress(event.done, event.total)
             elif isinstance(event, Finished):
                 summary = event.summary
             elif isinstance(event, Failure):
-                line = f"  cannot index {event.path}: {event.reason}"
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                _print(console, f"  cannot index {event.path}: {event.reason}")
     return summary
 
 
 def count(photographs: int) -> str:
-    """How many photographs, in words."""
+    """A number of photographs, in words."""
     return "1 photograph" if photographs == 1 else f"{photographs:,} photographs"
 
 
@@ -174,8 +173,12 @@ def describe(summary: Summary) -> str:
     ]
     lines = [f"{', '.join(part for part in parts if part)}, in {summary.seconds:.1f} s"]
     if summary.missing:
-        many = f"{summary.missing:,} photographs are not where they were; --prune takes them out of the library"
-        one = "1 photograph is not where it was; --prune takes it out of the library"
+        many = f"{summary.missing:,} photographs are missing; --prune removes them from the library"
+        one = "1 photograph is missing; --prune removes it from the library"
         lines.append(one if summary.missing == 1 else many)
     lines += [f"skipped {what}: {count:,}" for what, count in summary.skipped.items()]
     return "\n".join(lines)
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

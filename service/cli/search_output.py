@@ -1,26 +1,23 @@
-"""What the command shows of a search: of the library's own result, or of what a service answered."""
+"""What `smysl search` prints: from the library's own result or from the answer of a running service."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
+
+from service.cli.terminal import print_line, say
 
 if TYPE_CHECKING:
     from service.search.hits import SearchResult
 
-Kind = TypeVar("Kind")
-_PART = ("x", "y", "width", "height")
-
 
 @dataclass(frozen=True, slots=True)
 class SearchOutput:
-    """Matches (0 to 1) and paths, best first, and what a person is told beside them.
+    """Matches (0 to 1) with paths, best first, and what the sentences beside them need.
 
-    `part` is what was searched with of the query's photograph as x,y,width,height, None for all of it; the other
-    fields are those of `SearchResult`.
+    `part` is the part of the query photograph that was searched with, as x,y,width,height; None for all of it. The
+    other fields are those of `SearchResult`.
     """
 
     hits: list[tuple[float, str]]
@@ -44,35 +41,21 @@ class SearchOutput:
             result.borders_left_out,
         )
 
-    @classmethod
-    def read(cls, body: bytes) -> SearchOutput:
-        """From what `POST /search` answers; raises `ValueError` for anything else."""
-        try:
-            said = json.loads(body)
-            return cls(
-                [(_number(hit["match"]), _of(hit["uri"], str)) for hit in said["hits"]],
-                _number(said["min_match"]),
-                _of(said["answerable"], bool),
-                None if said["best_match"] is None else _number(said["best_match"]),
-                None if said["notice"] is None else _of(said["notice"], str),
-                None if said["part"] is None else _part(said["part"]),
-                _of(said["borders_left_out"], bool),
-            )
-        except (LookupError, TypeError, RecursionError) as error:
-            raise ValueError(f"no answer to a search: {error}") from None
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return float(value)
-
-
-def _of(value: Any, kind: type[Kind]) -> Kind:
-    if not isinstance(value, kind):
-        raise ValueError(f"{value!r} is no {kind.__name__}")
-    return value
-
-
-def _part(part: Mapping[str, Any]) -> str:
-    return ",".join(f"{round(_number(part[name]), 4):g}" for name in _PART)
+    def print(self) -> None:
+        """Print the hits to standard output, everything else to standard error."""
+        if self.notice:
+            say(self.notice)
+        if self.borders_left_out:
+            say(f"Cropped borders and searched with the part {self.part}. Use --keep-borders to search with all of it.")
+        separator = "  " if sys.stdout.isatty() else "\t"
+        for match, path in self.hits:
+            print_line(f"{match:.3f}{separator}{path}")
+        if not self.answerable and self.best_match is not None:
+            best = f"No good match: the best is {self.best_match:.3f}"
+            if self.hits:
+                say(f"{best}. These are the nearest.")
+            else:
+                say(
+                    f"{best}, and only {self.min_match:.3f} or more is shown. "
+                    "Use --min-match 0 to see the nearest anyway."
+                )

@@ -1,9 +1,10 @@
-"""What every command shares: its options, its settings from flags, and how it speaks on a terminal."""
+"""What commands share: options, settings from flags, and printing to standard output and standard error."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -13,6 +14,7 @@ from service.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Column
 
     from service.config import Settings
     from service.encoder.encoder import Encoder
@@ -20,38 +22,45 @@ if TYPE_CHECKING:
     from service.photos.decode import DecodedPhotograph
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 and the signal's number)."""
+"""Exit code after Ctrl-C, as in shells: 128 plus the number of the signal."""
 
 LibraryOption = Annotated[
     Optional[Path],  # noqa: UP045 - Typer reads the annotation at run time
-    typer.Option("--library", "-l", help="Folder of the library; else SMYSL_LIBRARY, else your data folder."),
+    typer.Option("--library", "-l", help="Folder of the library. Default: SMYSL_LIBRARY, or your data folder."),
 ]
 ModelOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH."),
+    typer.Option(help="Model: mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH."),
 ]
-DeviceOption = Annotated[Optional[str], typer.Option(help="cuda, mps or cpu; else the first there is.")]  # noqa: UP045
+DeviceOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="cuda, mps or cpu. Default: the first of them that this machine has."),
+]
 PrecisionOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="fp32, bf16, fp16, or int8 after smysl train int8; else the fastest that keeps the vectors."),
+    typer.Option(help="fp32, bf16, fp16, or int8 (after smysl train int8). Default: the fastest that matches fp32."),
 ]
 RuntimeOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="openvino or torch on a processor; else the first where it can."),
+    typer.Option(help="openvino or torch, on a CPU. Default: openvino where it can run the model."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def print_line(text: str) -> None:
-    """Print to standard output, whatever characters a file name has."""
+    """Print a line to standard output, exactly as it is."""
     sys.stdout.write(text + "\n")
 
 
-def settings_of(**flags: Any) -> Settings:
-    """Settings with the flags over them that were given; `None` is one that was not.
+def print_json(value: Any, *, ensure_ascii: bool = True) -> None:
+    """Print indented JSON to standard output."""
+    print_line(json.dumps(value, indent=2, ensure_ascii=ensure_ascii))
 
-    Raises:
-        UsageError: a value that cannot be; the sentence names the flag and its variable.
+
+def settings_of(**flags: Any) -> Settings:
+    """Settings from the environment, overridden by the flags that are not `None`.
+
+    Raises `UsageError` for a value that is not allowed, naming the flag and the variable.
     """
     from pydantic import ValidationError
 
@@ -63,29 +72,29 @@ def settings_of(**flags: Any) -> Settings:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
         variable = f"SMYSL_{name.upper()}"
-        asked = f"--{name} (or {variable})" if name in flags else variable
-        raise UsageError(f"{asked} is {str(fault['input'])!r}: {fault['msg']}.") from None
+        source = f"--{name} (or {variable})" if name in flags else variable
+        raise UsageError(f"{source} is {str(fault['input'])!r}: {fault['msg']}.") from None
 
 
 def open_library(settings: Settings, *, create: bool = False) -> Library:
-    """The library that the settings name; with `create` it is made where it is missing."""
+    """Open the library that the settings name; `create` makes one where there is none."""
     from service.library import Library
 
     return Library.open(settings.library.expanduser(), settings, create=create, say=say)
 
 
-def check_there(file: Path) -> None:
-    """Raise `NotFoundError` where a file that a person named is not there."""
+def check_exists(file: Path) -> None:
+    """Raise `NotFoundError` where a file named on the command line does not exist."""
     if not file.exists():
         raise NotFoundError(f"There is no file {file}. Check the spelling.")
 
 
 def open_named(file: Path, *, shorter_side: int | None = None) -> DecodedPhotograph:
-    """Decode a photograph that a person named; the error names it too. `shorter_side` as for `open_photograph`."""
+    """Decode a photograph named on the command line; errors name it. `shorter_side` as for `open_photograph`."""
     from service.errors import PhotographError
     from service.photos.decode import open_photograph
 
-    check_there(file)
+    check_exists(file)
     try:
         return open_photograph(file, shorter_side=shorter_side)
     except PhotographError as error:
@@ -95,7 +104,7 @@ def open_named(file: Path, *, shorter_side: int | None = None) -> DecodedPhotogr
 def encoder_named(
     model: str | None, device: str | None, precision: str | None = None, runtime: str | None = None
 ) -> Encoder:
-    """The model that a command was given, else the one of the settings, else `mini`; a download shows its progress."""
+    """Load the given model, or that of the settings, or `mini`; a download shows its progress."""
     from service.cli.progress import download
     from service.config import MINI
     from service.encoder.encoder import load_encoder
@@ -105,26 +114,41 @@ def encoder_named(
         return load_encoder(settings.model or MINI, settings, on_progress, say)
 
 
+def encoders_named(models: Sequence[str], device: str | None) -> list[Encoder]:
+    """Load each of the given models; without any, the one that `encoder_named` chooses."""
+    return [encoder_named(model, device) for model in models] or [encoder_named(None, device)]
+
+
+def cache_folder(folder: Path | None) -> Path:
+    """The folder given with --cache, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return folder or user_cache_path("smysl")
+
+
 def check_report(file: Path | None) -> None:
-    """Raise `UsageError` where a report cannot be written to `file`, before anything is measured for it."""
+    """Raise `UsageError` where a report cannot be written to `file`; called before anything is measured."""
     if file is not None and (file.is_dir() or not file.parent.is_dir()):
-        raise UsageError(f"The report cannot be written to {file}: name a file in a folder that is there.")
+        raise UsageError(f"The report cannot be written to {file}. Name a file in an existing folder.")
 
 
 def errors_console() -> Console:
-    """The console of everything that is not a result: progress, notices, errors (standard error)."""
+    """A console on standard error, where everything goes that is not a result: progress, notices, errors."""
     from rich.console import Console
 
     return Console(stderr=True)
 
 
-def say(sentence: str) -> None:
-    """Tell the person a sentence on standard error, as it is: no markup, no folding."""
-    errors_console().print(sentence, highlight=False, markup=False, soft_wrap=True)
+def say(sentence: str, console: Console | None = None) -> None:
+    """Print a sentence to standard error, without markup or line breaks.
+
+    Pass the console of a progress bar that is on the screen, so that the bar stays below the sentence.
+    """
+    (console or errors_console()).print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def print_rows(rows: dict[str, str]) -> None:
-    """Print names and values to standard output in two columns; the lines of a value stand below one another."""
+def print_rows(rows: Mapping[str, str]) -> None:
+    """Print names and values to standard output in two columns; further lines of a value are indented."""
     width = max(len(name) for name in rows)
     for name, value in rows.items():
         first, *more = value.split("\n")
@@ -140,13 +164,33 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
         print_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def need_training_packages() -> None:
-    """Raise `UsageError` where what fits heads and matches is not installed; it comes with `smysl[training]`."""
+def print_columns(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table with bold headings to standard output, 140 characters wide in a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def with_interval(value: float, interval: tuple[float, float], spec: str, unit: str = "") -> str:
+    """A figure with its 95 % interval; `spec` is a format such as `5.1f`, of which the bounds take only the digits."""
+    digits = f".{spec.partition('.')[2]}"
+    low, high = (f"{bound:{digits}}" for bound in interval)
+    return f"{value:{spec}}{unit}   (95 % interval {low} to {high})"
+
+
+def require_training_packages() -> None:
+    """Raise `UsageError` where the packages of `smysl[training]` are not installed."""
     from importlib.util import find_spec
 
     missing = [name for module, name in _TRAINING_PACKAGES.items() if find_spec(module) is None]
     if missing:
-        raise UsageError(f"This needs {' and '.join(missing)}, not installed here; run pip install 'smysl[training]'.")
+        raise UsageError(
+            f"This command needs {' and '.join(missing)}. Install what is missing with pip install 'smysl[training]'."
+        )
 
 
 _TRAINING_PACKAGES = {

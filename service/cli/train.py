@@ -1,100 +1,154 @@
-"""The commands of the workbench: what evaluates and trains models. `service/cli/app.py` hangs them under `smysl`."""
+"""The commands under `smysl train`: fitting a match, a head or a model, and quantising one."""
 
 from __future__ import annotations
 
-import json
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.cli import classify as classify_commands
-from service.cli import evaluate as borders_commands
-from service.cli import match_commands, similar_commands
+from service.cli.evaluate import SCORING_FIGURES
 from service.cli.terminal import (
     INTERRUPTED,
     DeviceOption,
-    JsonOption,
     ModelOption,
-    PrecisionOption,
-    RuntimeOption,
+    cache_folder,
     encoder_named,
+    encoders_named,
     errors_console,
     print_line,
     print_rows,
+    print_table,
+    require_training_packages,
     say,
     settings_of,
 )
+from service.errors import UsageError
 
-eval_app = typer.Typer(help="Measure the quality of a model or of the match.", no_args_is_help=True)
-train_app = typer.Typer(help="Fit a model to your own photographs.", no_args_is_help=True)
-
-eval_app.command()(match_commands.scoring)
-eval_app.command()(borders_commands.borders)
-eval_app.command("similar")(similar_commands.eval_similar)
-eval_app.command("classify")(classify_commands.eval_classify)
-train_app.command()(match_commands.scorer)
-train_app.command("similar")(similar_commands.train_similar)
+train_app = typer.Typer(help="Fit a match, a head or a model to your own data.", no_args_is_help=True)
 
 
-@eval_app.command()
-def retrieval(
-    data: Annotated[Path, typer.Option(help="Folder with images/ and captions.tsv.")],
-    split: Annotated[str, typer.Option(help="Which rows of captions.tsv.")] = "test",
+@train_app.command()
+def scorer(
+    data: Annotated[Path | None, typer.Option(help="Folder with images/, captions.tsv and tables of ratings.")] = None,
+    library: Annotated[Path | None, typer.Option(help="Library whose own ratings are used.")] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Use the library's ratings alone, without those behind the model's match.")
+    ] = False,
     model: ModelOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the match. Default: that of --library.")] = None,
     device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    runtime: RuntimeOption = None,
-    as_json: JsonOption = False,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps vectors for the next run.")] = None,
 ) -> None:
-    """Recall at 1, 5 and 10, text to photograph and photograph to text, in percent.
+    """Fit a model's match to people's ratings, from a folder of data or from your own library.
 
-    Each caption searches all photographs of the split; each photograph searches all captions, and is
-    counted if any caption of its own is found.
+    Writes match.json and match.safetensors. In a library's folder they serve that library, in a model's folder
+    every library of that model.
     """
-    from eval.retrieval import evaluate
-    from service.cli.progress import steps
+    from service.cli.progress import stages
 
-    errors = errors_console()
-    encoder = encoder_named(model, device, precision, runtime)
-    with steps(errors, "Encoding") as shown:
-        report = evaluate(encoder, data, split, shown)
-    if as_json:
-        print_line(json.dumps(report.as_json(), indent=2))
-        return
-    rows = {
-        name: f"{value:5.1f} %   (95 % interval {report.intervals[name][0]:.1f} to {report.intervals[name][1]:.1f})"
-        for name, value in report.figures.items()
-    }
-    rows["photographs"] = f"{report.photos:,} with {report.captions:,} captions, split {report.split}"
-    rows["model"] = f"{report.model}, fingerprint {report.fingerprint}"
-    rows["seconds"] = f"{report.seconds:.0f}"
-    print_rows(rows)
+    require_training_packages()
+    from training.match_fit import train_on_library, train_scorer
+
+    if (data is None) == (library is None):
+        raise UsageError("Name the ratings to use: either --data DIR with tables of ratings, or --library DIR.")
+    if data is not None and out is None:
+        raise UsageError("Name the folder for the match with --out DIR: a library's or a model's.")
+    if alone and library is None:
+        raise UsageError("--alone goes with --library: the ratings of --data are always used alone.")
+    vectors = cache_folder(cache) / "ratings"
+    with stages(errors_console()) as on_stage:
+        if data is not None and out is not None:
+            artifact = train_scorer(encoder_named(model, device), data, out, vectors, on_stage)
+        elif library is not None:
+            out = out or library
+            settings = settings_of(library=library, model=model, device=device)
+            with tempfile.TemporaryDirectory(prefix="smysl-") as folder:
+                artifact = train_on_library(settings, Path(folder), out, vectors, on_stage, alone=alone)
+    print_line(f"Fitted on {artifact.trained_on}. Written to {out}.")
+    if artifact.figures:
+        print_rows({name: str(artifact.figures[name]) for name in SCORING_FIGURES if name in artifact.figures})
+    else:
+        say("It was not cross-validated: there are too few texts or photographs, or they were added to other ratings.")
+
+
+@train_app.command()
+def similar(
+    data: Annotated[Path, typer.Option(help="Folder with train/KIND/*, or with KIND/*; test/ is never read.")],
+    out: Annotated[Path, typer.Option(help="Folder for the head.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model, as for smysl index; repeat it to combine several. Default: mini."),
+    ] = None,
+    unfreeze: Annotated[
+        int, typer.Option(min=0, help="Also train the last N stages of the first model's image encoder.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same head.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing head.")] = False,
+    device: DeviceOption = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps features for the next run.")] = None,
+) -> None:
+    """Fit a head that brings photographs of the same kind together, on folders of photographs, one for each kind.
+
+    Compares several candidates by cross-validation and writes the best one that does not harm kinds it was not fitted
+    on. Takes minutes; with --unfreeze longer, since the encoder is trained for each fold and each kind. Stop it with
+    Ctrl-C and run it again to continue.
+    """
+    from service.cli.progress import stages
+
+    require_training_packages()
+    from training.similar.train_head import check_out, train_similar
+
+    check_out(out, force=force)
+    encoders = encoders_named(list(dict.fromkeys(model or [])), device)
+    try:
+        with stages(errors_console()) as on_stage:
+            trained = train_similar(
+                data, encoders, out, cache_folder(cache), on_stage, unfreeze=unfreeze, seed=seed, force=force
+            )
+    except KeyboardInterrupt:
+        say("Stopped. What was encoded and trained is kept; run the command again to continue.")
+        raise typer.Exit(INTERRUPTED) from None
+    for notice in trained.notices:
+        say(notice)
+    print_table(trained.rows())
+    print_line("")
+    print_rows(trained.summary())
+    print_line(f"Written to {out}. Add it to a library with `smysl head add NAME {out}`.")
 
 
 @train_app.command()
 def encoder(
-    pairs: Annotated[Path, typer.Option(help="Table (TSV) with the columns image, text and perhaps split.")],
-    images: Annotated[Path, typer.Option(help="Folder that the table's paths are relative to.")],
-    base: Annotated[str, typer.Option(help="Model to start from; named as for smysl index --model.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model; an unfinished run in it goes on.")],
-    lock: Annotated[str, typer.Option(help="What stays as it is: none or photographs (LiT, much faster).")] = "none",
-    epochs: Annotated[int, typer.Option(help="How often every text is seen, about.")] = 5,
-    batch: Annotated[int, typer.Option(help="Pairs in a step; each is told from all others.")] = 64,
-    rate: Annotated[float, typer.Option(help="Peak learning rate; 0: 1e-5, with locked photographs 5e-5.")] = 0.0,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW; norms, biases and embeddings have none.")] = 0.1,
-    validation: Annotated[float, typer.Option(help="Share of the photographs, where there is no split.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    pairs: Annotated[Path, typer.Option(help="Table (TSV) with the columns image, text and, optionally, split.")],
+    images: Annotated[Path, typer.Option(help="Folder that the paths in the table are relative to.")],
+    base: Annotated[str, typer.Option(help="Model to start from, as for smysl index --model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model; an unfinished run in it is continued.")],
+    lock: Annotated[
+        str, typer.Option(help="What is not trained: none, or photographs for the image encoder (LiT, much faster).")
+    ] = "none",
+    epochs: Annotated[int, typer.Option(help="About how often each text is used.")] = 5,
+    batch: Annotated[int, typer.Option(help="Pairs in a step; each is contrasted with all others.")] = 64,
+    rate: Annotated[
+        float, typer.Option(help="Peak learning rate; 0 means 1e-5, or 5e-5 with --lock photographs.")
+    ] = 0.0,
+    weight_decay: Annotated[
+        float, typer.Option(help="Weight decay of AdamW; norms, biases and embeddings have none.")
+    ] = 0.1,
+    validation: Annotated[
+        float, typer.Option(help="Share of photographs for validation where the table has no split.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     device: DeviceOption = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over instead of going on or keeping a finished model.")
+        bool, typer.Option("--fresh", help="Start over instead of continuing a run or keeping a finished model.")
     ] = False,
 ) -> None:
-    """Fine-tune a model on photographs and texts of your own; the best epoch becomes a local-dir model.
+    """Fine-tune a model on your own photographs and texts; the best epoch becomes a local-dir model.
 
-    Prints the recalls of the validation photographs after every epoch; epoch 0 is the base model. Where no
-    epoch is better, nothing is written and the exit code is 1. Stopped with Ctrl-C, the same command goes on
-    after the last whole epoch.
+    Prints the recalls on the validation photographs after every epoch; epoch 0 is the base model. If no epoch beats
+    it, nothing is written and the exit code is 1. Stop it with Ctrl-C and run it again to continue after the last
+    complete epoch.
     """
     from service.cli.progress import download, steps
     from training.fine_tuning import describe_epoch, describe_outcome, train_encoder
@@ -124,7 +178,7 @@ def encoder(
                 on_epoch=lambda epoch: print_line(describe_epoch(epoch)),
             )
     except KeyboardInterrupt:
-        console.print("Stopped. Whole epochs are kept; run the command again to go on.")
+        say("Stopped. Complete epochs are kept; run the command again to continue.", console)
         raise typer.Exit(INTERRUPTED) from None
     print_line(describe_outcome(outcome))
     if outcome.best == 0:
@@ -133,19 +187,21 @@ def encoder(
 
 @train_app.command()
 def int8(
-    data: Annotated[Path, typer.Option(help="Folder with images/ and captions.tsv; its split train calibrates.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder with images/ and captions.tsv; its split train is used for calibration.")
+    ],
     model: ModelOption = None,
     split: Annotated[
-        str, typer.Option(help="What is checked on; of train, photographs that did not calibrate.")
+        str, typer.Option(help="Split to check on; of train, only photographs not used for calibration.")
     ] = "train",
-    seed: Annotated[int, typer.Option(help="Seed of which photographs are drawn.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Quantise again what has been quantised.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed for the choice of photographs.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Quantise again, replacing an earlier result.")] = False,
 ) -> None:
-    """Quantise a model's photograph tower to int8, and keep it where a check shows that it finds as much.
+    """Quantise a model's image encoder to int8, and keep the result if it finds as much as before.
 
-    The recalls of the model as it runs on this machine and in int8 are printed, and milliseconds for a photograph.
-    Where R@5 loses more than half a point in either direction, nothing is kept and the exit code is 1. What is kept
-    is used with --precision int8 and has a fingerprint of its own.
+    Prints the recalls of the model as it runs on this machine and in int8, and milliseconds for a photograph. If R@5
+    drops by more than half a point in either direction, nothing is kept and the exit code is 1. The result is used
+    with --precision int8 and has a fingerprint of its own.
     """
     from service.cli.progress import download, stages
     from service.config import MINI
@@ -168,5 +224,5 @@ def int8(
         )
     print_rows(describe_outcome(outcome))
     if outcome.fingerprint is None:
-        say("Nothing was kept: in int8 this model finds less than it may.")
+        say("Nothing was kept: in int8 this model finds too little.")
         raise typer.Exit(1)

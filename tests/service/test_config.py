@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.config import Settings, default_library
-from tests.service.cli.test_app import Run, told
+from tests.service.cli.commands import Run, error_of
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_a_bad_variable_is_named(
     smysl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str, says: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    sentence = told(smysl("serve", "--library", tmp_path), 2)
+    sentence = error_of(smysl("serve", "--library", tmp_path), 2)
     assert says in sentence
     assert "--upload" not in sentence
 
@@ -98,7 +98,7 @@ def test_a_bad_option_is_named_even_if_the_variable_is_good(
     smysl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SMYSL_PORT", "8000")
-    assert "--port (or SMYSL_PORT) is '-1'" in told(smysl("serve", "--port", -1, "--library", tmp_path), 2)
+    assert "--port (or SMYSL_PORT) is '-1'" in error_of(smysl("serve", "--port", -1, "--library", tmp_path), 2)
 
 
 def test_the_library_uses_its_own_model_and_refuses_another_from_a_variable(
@@ -112,4 +112,4 @@ def test_the_library_uses_its_own_model_and_refuses_another_from_a_variable(
     monkeypatch.setenv("SMYSL_MODEL", shelf.model)
     assert smysl("search", "a cat").code == 0
     monkeypatch.setenv("SMYSL_MODEL", "ViT-B-32-SigLIP2-256/webli")
-    assert "was made with the model" in told(smysl("search", "a cat"), 1)
+    assert "was made with the model" in error_of(smysl("search", "a cat"), 1)

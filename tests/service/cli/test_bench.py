@@ -1,4 +1,4 @@
-"""How the figures of a bench are shown."""
+"""How the figures of a bench are printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import pytest
 
 from eval.bench_report import BenchReport, Figure
-from service.cli.bench import print_report, shown
+from service.cli.bench import format_figure, print_report
 
 REPORT = BenchReport(
     "decode",
@@ -24,15 +24,15 @@ REPORT = BenchReport(
     ("value", "text"),
     [(0.0, "0"), (0.01234, "0.0123"), (0.5, "0.500"), (12.34, "12.3"), (99.96, "100.0"), (1234.5, "1,234")],
 )
-def test_figures_have_three_digits_that_count(value: float, text: str) -> None:
-    assert shown(value) == text
+def test_figures_have_three_significant_digits(value: float, text: str) -> None:
+    assert format_figure(value) == text
 
 
-def test_what_is_no_number_is_a_dash() -> None:
-    assert shown(math.nan) == "–"
+def test_nan_is_a_dash() -> None:
+    assert format_figure(math.nan) == "–"
 
 
-def test_a_report_is_a_table_with_what_it_was_made_with(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_a_table_with_machine_versions_settings_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
     print_report(REPORT, as_json=False)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[1].split() == ["small,", "decoded", "2,000", "photographs/s", "1,900–2,100"]
@@ -46,7 +46,7 @@ def test_a_report_is_a_table_with_what_it_was_made_with(capsys: pytest.CaptureFi
     ]
 
 
-def test_a_report_is_json_with_more_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_json_with_further_entries_before_it(capsys: pytest.CaptureFixture[str]) -> None:
     print_report(REPORT, as_json=True, extra=7)
     printed = json.loads(capsys.readouterr().out)
     assert printed == {"extra": 7, **REPORT.as_json()}

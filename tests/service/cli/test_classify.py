@@ -1,30 +1,26 @@
-"""`smysl classify` and `smysl kinds` as a stranger meets them."""
+"""`smysl classify` and `smysl kinds`: what they print and write, and which errors they report."""
 
 from __future__ import annotations
 
 import csv
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Finished
 from tests.service.by_kind import COLOURS, sort_by_kind, speckled
-from tests.service.cli.test_app import told
+from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import Shelf
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Run = Callable[..., Finished]
-
 
 @pytest.fixture(scope="session")
 def sorted_standing(tmp_path_factory: pytest.TempPathFactory, tiny: Encoder) -> Shelf:
-    """A library of photographs sorted by kind that no test changes."""
+    """A library of photographs sorted by kind; tests must not change it."""
     folder = tmp_path_factory.mktemp("sorted").resolve()
     shelf = Shelf(folder / "library", sort_by_kind(folder / "photographs"), tiny.name)
     with shelf.open() as library:
@@ -35,14 +31,14 @@ def sorted_standing(tmp_path_factory: pytest.TempPathFactory, tiny: Encoder) -> 
 
 @pytest.fixture
 def sorted_shelf(tmp_path: Path, sorted_standing: Shelf) -> Shelf:
-    """A copy to do with as a test likes; its photographs are those that stand."""
+    """A copy of the library that a test may change; the photographs are shared."""
     shutil.copytree(sorted_standing.library, tmp_path / "library")
     return Shelf(tmp_path / "library", sorted_standing.photographs, sorted_standing.model)
 
 
 @pytest.fixture
 def new(tmp_path: Path) -> Path:
-    """Photographs that no library holds."""
+    """Photographs that are in no library."""
     return sort_by_kind(tmp_path / "new", each=2, first_seed=60)
 
 
@@ -55,12 +51,12 @@ def test_prints_kind_confidence_and_file(sorted_shelf: Shelf, new: Path, smysl: 
     assert all(0.0 < float(line[1]) <= 1.0 for line in lines)
 
 
-def test_what_is_not_certain_enough_is_unknown(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
+def test_a_kind_below_the_threshold_is_unknown(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
     done = smysl("classify", new / "fern", "--min-confidence", 1, "--library", sorted_shelf.library)
     assert [line.split("\t")[0] for line in done.out.splitlines()] == ["unknown", "unknown"]
 
 
-def test_prints_a_line_of_json_for_each(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
+def test_prints_a_line_of_json_for_each_photograph(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
     (new / "broken.jpg").write_bytes(b"x")
     done = smysl("classify", new, "--json", "--library", sorted_shelf.library)
     assert done.code == 0
@@ -71,9 +67,7 @@ def test_prints_a_line_of_json_for_each(sorted_shelf: Shelf, new: Path, smysl: R
     assert set(first["neighbours"][0]) >= {"id", "uri", "kind", "similarity", "links"}
 
 
-def test_writes_a_table_with_a_row_for_each_and_names_what_is_bad(
-    sorted_shelf: Shelf, new: Path, smysl: Run, tmp_path: Path
-) -> None:
+def test_writes_a_table_and_lists_bad_files(sorted_shelf: Shelf, new: Path, smysl: Run, tmp_path: Path) -> None:
     (new / "broken.jpg").write_bytes(b"x")
     (new / "notes.txt").write_bytes(b"x")
     out = tmp_path / "out.csv"
@@ -89,11 +83,11 @@ def test_writes_a_table_with_a_row_for_each_and_names_what_is_bad(
     ]
     assert Path(rows[0]["recommended_1"]).parent == sorted_shelf.photographs / "fern"
     again = smysl("classify", new, "--csv", out, "--library", sorted_shelf.library / "none")
-    assert "There is a file" in told(again, 2)
+    assert "already exists" in error_of(again, 2)
     assert smysl("classify", new, "--csv", out, "--force", "--library", sorted_shelf.library).code == 0
 
 
-def test_ends_with_1_where_every_photograph_is_bad(sorted_shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_exits_with_1_if_every_photograph_is_bad(sorted_shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"x")
     out = tmp_path / "out.csv"
     done = smysl("classify", tmp_path / "broken.jpg", "--csv", out, "--library", sorted_shelf.library)
@@ -102,18 +96,18 @@ def test_ends_with_1_where_every_photograph_is_bad(sorted_shelf: Shelf, smysl: R
     assert not out.exists()
 
 
-def test_says_what_is_wrong_with_the_request(sorted_shelf: Shelf, new: Path, smysl: Run, tmp_path: Path) -> None:
+def test_reports_wrong_arguments(sorted_shelf: Shelf, new: Path, smysl: Run, tmp_path: Path) -> None:
     there = ("--library", sorted_shelf.library)
-    assert "no file or folder" in told(smysl("classify", new / "none.png", *there), 2)
+    assert "no file or folder" in error_of(smysl("classify", new / "none.png", *there), 2)
     (tmp_path / "empty").mkdir()
-    assert "no photographs in what was named" in told(smysl("classify", tmp_path / "empty", *there), 2)
-    assert "no head none" in told(smysl("classify", new, "--head", "none", *there), 2)
-    assert "least confidence is 2" in told(smysl("classify", new, "--min-confidence", 2, *there), 2)
-    assert "--force is for" in told(smysl("classify", new, "--force", *there), 2)
-    assert "There is no library" in told(smysl("classify", new, "--library", tmp_path / "none"), 1)
+    assert "There are no photographs there" in error_of(smysl("classify", tmp_path / "empty", *there), 2)
+    assert "no head none" in error_of(smysl("classify", new, "--head", "none", *there), 2)
+    assert "--min-confidence is 2" in error_of(smysl("classify", new, "--min-confidence", 2, *there), 2)
+    assert "--force goes with --csv" in error_of(smysl("classify", new, "--force", *there), 2)
+    assert "There is no library" in error_of(smysl("classify", new, "--library", tmp_path / "none"), 1)
 
 
-def test_lists_kinds_and_says_which_have_one_photograph(sorted_shelf: Shelf, smysl: Run) -> None:
+def test_lists_kinds_with_their_number_of_photographs(sorted_shelf: Shelf, smysl: Run) -> None:
     there = ("--library", sorted_shelf.library)
     done = smysl("kinds", *there)
     assert (done.code, done.out) == (0, "6\tfern\n6\tgentian\n6\tpoppy\n")
@@ -127,7 +121,7 @@ def test_lists_kinds_and_says_which_have_one_photograph(sorted_shelf: Shelf, smy
     }
 
 
-def test_takes_kinds_from_a_table_and_from_folders_again(
+def test_kinds_come_from_a_table_and_from_folders_again(
     sorted_shelf: Shelf, smysl: Run, tmp_path: Path, new: Path
 ) -> None:
     there = ("--library", sorted_shelf.library)
@@ -141,18 +135,18 @@ def test_takes_kinds_from_a_table_and_from_folders_again(
     assert "3 kinds" not in done.err
     assert smysl("classify", new / "fern" / "0.png", *there).out.startswith("green\t")
     table.write_text("image\tkind\nx.png\t\n", encoding="utf-8")
-    assert "row 2, column kind: The kind is empty" in told(smysl("kinds", "--from", table, *there), 1)
+    assert "row 2, column kind: The kind is empty" in error_of(smysl("kinds", "--from", table, *there), 1)
     assert smysl("kinds", *there).out == "6\tgreen\n11\tother\n"
-    assert "No photograph" in told(smysl("kinds", "--from", "keywords", *there), 1)
+    assert "No photograph" in error_of(smysl("kinds", "--from", "keywords", *there), 1)
     assert smysl("kinds", "--from", "folders", *there).out == "6\tfern\n6\tgentian\n6\tpoppy\n"
 
 
-def test_a_kind_with_one_photograph_is_named(sorted_shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_lists_kinds_with_only_one_photograph(sorted_shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
     files = sorted(sorted_shelf.photographs.rglob("*.png"))
     table = tmp_path / "kinds.tsv"
     rows = [f"{file}\t{'lone' if place == 0 else file.parent.name}" for place, file in enumerate(files)]
     table.write_text("\n".join(["image\tkind", *rows]), encoding="utf-8")
     done = smysl("kinds", "--from", table, "--library", sorted_shelf.library)
-    assert "With one photograph only, so that nothing can be checked on the kind: lone." in done.err
+    assert "Kinds with only one photograph, for which accuracy cannot be measured: lone." in done.err
     file = speckled(tmp_path / "one.png", COLOURS["gentian"], 4)
     assert smysl("classify", file, "--library", sorted_shelf.library).out.startswith("gentian\t")

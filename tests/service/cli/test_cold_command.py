@@ -1,4 +1,4 @@
-"""What a new process of the command imports: what it does not need costs a person the time to wait for it."""
+"""What a new process of the command imports: every needless import makes a person wait."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ finally:
     own = {name for name in sys.modules if name.startswith("service.")}
     print(json.dumps(sorted(packages | own)), file=sys.stderr)
 """
-"""Runs the command and says on its last line of standard error what it imported."""
+"""Runs the command; the last line of standard error lists what it imported."""
 
 
 def imported(*arguments: object) -> set[str]:
@@ -42,7 +42,8 @@ def imported(*arguments: object) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-_HEAVY = {"numpy", "pydantic_settings", "faiss", "torch", "openvino", "PIL", "fastapi", "starlette", "sqlite3"}
+_HEAVY = {"numpy", "pandas", "pydantic_settings", "faiss", "torch", "openvino", "open_clip", "transformers", "PIL"}
+_HEAVY |= {"fastapi", "starlette", "sqlite3"}
 
 
 def test_the_first_help_imports_nothing_that_computes_or_serves() -> None:
@@ -55,11 +56,11 @@ def test_the_help_of_a_command_imports_nothing_that_computes_or_serves(arguments
     assert imported(*arguments) & _HEAVY == set()
 
 
-def test_no_command_is_imported_with_a_terminal_that_it_does_not_draw_on() -> None:
+def test_importing_the_commands_does_not_import_the_console() -> None:
     assert "rich.console" not in modules_after("import service.cli.app")
 
 
-def test_a_search_imports_neither_the_service_nor_the_run_that_fills_a_library(standing: Shelf) -> None:
+def test_a_search_imports_neither_the_http_service_nor_indexing(standing: Shelf) -> None:
     found = imported("search", "a cat", "--library", standing.library)
     assert "service.search.search" in found
     assert found & {"fastapi", "starlette", "uvicorn", "pandas", "sklearn"} == set()
@@ -69,7 +70,7 @@ def test_a_search_imports_neither_the_service_nor_the_run_that_fills_a_library(s
     )
 
 
-def test_a_search_with_the_built_in_model_imports_neither_torch_nor_a_reader_of_photographs(tmp_path: Path) -> None:
+def test_a_search_with_the_built_in_model_imports_neither_torch_nor_pillow(tmp_path: Path) -> None:
     if find_spec("openvino") is None:
         pytest.skip("without OpenVINO torch computes")
     make_synthetic_library(tmp_path / "library", 50, thumbnails=False)
@@ -79,7 +80,7 @@ def test_a_search_with_the_built_in_model_imports_neither_torch_nor_a_reader_of_
 
 
 def modules_after(statement: str) -> set[str]:
-    """Every module that is there after `statement` in a new process."""
+    """All modules in a new process after `statement`."""
     code = f"{statement}\nimport sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())

@@ -1,4 +1,4 @@
-"""The table of classified photographs: its rows, what a spreadsheet must not compute, and all or nothing."""
+"""The table of classified photographs: rows, no formulas for spreadsheets, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_row_has_file_kind_confidence_and_ten_files(tmp_path: Path) -> None:
     assert [rows[1][f"recommended_{place}"] for place in (2, 3, 10)] == ["/photographs/rose/1.jpg", "", ""]
 
 
-def test_names_come_back_whatever_is_in_them(tmp_path: Path) -> None:
+def test_names_with_special_characters_survive(tmp_path: Path) -> None:
     names = ['say "a", b;\tc.jpg', "zwei\nZeilen.jpg", "собака.jpg"]
     rows = written(tmp_path / "out.csv", *(classified(name) for name in names))
     assert [row["file"] for row in rows] == names
@@ -50,22 +50,22 @@ def test_names_come_back_whatever_is_in_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
-def test_nothing_is_a_formula_and_paths_still_lead_to_their_files(tmp_path: Path, first: str) -> None:
+def test_no_cell_is_a_formula_and_paths_still_lead_to_their_files(tmp_path: Path, first: str) -> None:
     (row,) = written(tmp_path / "out.csv", classified(f"{first}cmd|' /C calc'!A0.jpg", f"{first}sum"))
     assert row["file"] == f"./{first}cmd|' /C calc'!A0.jpg"
     assert row["kind"] == f"'{first}sum"
 
 
-def test_a_table_that_is_there_is_not_replaced_unless_asked(tmp_path: Path) -> None:
+def test_an_existing_table_is_replaced_only_with_force(tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"There is a file .*out\.csv already.*--force"), table_at(file, force=False):
+    with pytest.raises(UsageError, match=r"out\.csv already exists.*--force"), table_at(file, force=False):
         raise AssertionError("it was let through")
     assert file.read_text(encoding="utf-8") == "mine"
     assert len(written(file, classified(), force=True)) == 1
 
 
-def test_a_table_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     with pytest.raises(UsageError, match="already"), table_at(file, force=False) as add:
         add(classified())
@@ -73,7 +73,7 @@ def test_a_table_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == "somebody's"
 
 
-def test_a_run_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_run_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_text("mine", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt), table_at(file, force=True) as add:
@@ -87,6 +87,6 @@ def test_a_run_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "said"), [(".", "is a folder"), ("none/out.csv", "There is no folder")])
-def test_what_cannot_be_written_to_is_refused(tmp_path: Path, name: str, said: str) -> None:
+def test_a_file_that_cannot_be_written_is_rejected(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said), table_at(tmp_path / name, force=True):
         raise AssertionError("it was let through")

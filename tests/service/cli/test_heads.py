@@ -1,10 +1,10 @@
-"""Heads and additional models as they are met on the command line and over HTTP."""
+"""Heads and additional models on the command line and over HTTP."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from service.library import Library
 from service.web.app import create_app
 from tests.conftest import Finished
-from tests.service.cli.test_app import told
+from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import Shelf
 from tests.service.heads_by_hand import a_head, a_part
 from tests.service.pictures import jpeg
@@ -22,7 +22,6 @@ from tests.service.pictures import jpeg
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Run = Callable[..., Finished]
 WIDTH = 32
 """Features of the tiny model."""
 
@@ -36,7 +35,7 @@ def head(tmp_path: Path, tiny: Encoder) -> Path:
 
 @pytest.fixture(scope="session")
 def second_model(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> str:
-    """A model that differs from the tiny one in how it sees a photograph."""
+    """A model like the tiny one with other preprocessing."""
     folder = tmp_path_factory.mktemp("second-model") / "model"
     shutil.copytree(tiny_folder, folder)
     file = folder / "open_clip_config.json"
@@ -71,12 +70,12 @@ def test_a_head_is_added_listed_searched_with_and_removed(shelf: Shelf, smysl: R
     assert (answer["head"], answer["calibration"]) == ("flowers", "head")
     removed = smysl("head", "remove", "flowers", *library)
     assert removed.out == f"The head flowers is no longer in the library {shelf.library}.\n"
-    says = told(smysl("head", "remove", "flowers", *library), 2)
+    says = error_of(smysl("head", "remove", "flowers", *library), 2)
     assert "has no head flowers" in says
-    assert (head / "head.json").is_file(), "what was fitted is still where it was"
+    assert (head / "head.json").is_file(), "the folder of the fitted head is left alone"
 
 
-def test_what_cannot_be_done_with_heads_is_one_sentence(shelf: Shelf, smysl: Run, head: Path, tmp_path: Path) -> None:
+def test_commands_report_wrong_use_of_heads(shelf: Shelf, smysl: Run, head: Path, tmp_path: Path) -> None:
     library = ("--library", shelf.library)
     smysl("head", "add", "flowers", head, *library)
     for arguments, code, says in (
@@ -88,11 +87,13 @@ def test_what_cannot_be_done_with_heads_is_one_sentence(shelf: Shelf, smysl: Run
         (("index", "--forget", "mini"), 2, "has no additional model mini"),
         (("index", "--forget", shelf.model), 2, "is the main model"),
     ):
-        assert says in told(smysl(*arguments, *library), code)
-    assert "--library" in told(smysl("head", "list", "--library", tmp_path / "none"), 1)
+        assert says in error_of(smysl(*arguments, *library), code)
+    assert "--library" in error_of(smysl("head", "list", "--library", tmp_path / "none"), 1)
 
 
-def test_a_library_without_features_is_told_to_make_them(shelf: Shelf, smysl: Run, head: Path, tiny: Encoder) -> None:
+def test_a_library_without_features_says_how_to_compute_them(
+    shelf: Shelf, smysl: Run, head: Path, tiny: Encoder
+) -> None:
     with shelf.open() as library:
         library.catalog.drop_vectors(tiny.features_fingerprint)
     added = smysl("head", "add", "flowers", head, "--library", shelf.library)
@@ -107,12 +108,12 @@ def test_a_library_without_features_is_told_to_make_them(shelf: Shelf, smysl: Ru
     assert "5\n" in smysl("head", "list", "--library", shelf.library).out
 
 
-def test_additional_models_come_stay_and_go(shelf: Shelf, smysl: Run, second_model: str) -> None:
+def test_additional_models_stay_until_they_are_forgotten(shelf: Shelf, smysl: Run, second_model: str) -> None:
     library = ("--library", shelf.library)
     both = smysl("index", "--model", shelf.model, "--model", second_model, *library)
     assert both.code == 0, both
     assert f"(model {shelf.model} and {second_model})" in both.out
-    assert f"also         {second_model}" in smysl("status", *library).out
+    assert f"additional   {second_model}" in smysl("status", *library).out
     assert json.loads(smysl("status", "--json", *library).out)["additional_models"] == [second_model]
     kept = smysl("index", *library)
     assert "5 unchanged" in kept.out
@@ -165,7 +166,7 @@ def test_photographs_are_searched_with_a_head_over_http(client: TestClient, shel
 
 
 @pytest.mark.parametrize("name", ["", "../../etc", "a/b", "x" * 300, "\u202e"])
-def test_a_hostile_name_over_http_is_a_sentence(client: TestClient, name: str) -> None:
+def test_a_hostile_name_over_http_is_an_error(client: TestClient, name: str) -> None:
     answer = client.post("/search", json={"photo_id": 1, "head": name})
     assert answer.status_code == 400
     assert "cannot be the name of a head" in answer.json()["error"]["message"]
@@ -173,16 +174,14 @@ def test_a_hostile_name_over_http_is_a_sentence(client: TestClient, name: str) -
     assert upload.status_code == 400
 
 
-def test_a_head_that_is_not_there_or_for_a_text_is_a_sentence(client: TestClient) -> None:
+def test_a_missing_head_or_a_head_for_a_text_is_an_error(client: TestClient) -> None:
     missing = client.post("/search", json={"photo_id": 1, "head": "trees"})
     assert (missing.status_code, missing.json()["error"]["kind"]) == (404, "not_found")
     text = client.post("/search", json={"text": "a cat", "head": "flowers"})
     assert (text.status_code, text.json()["error"]["kind"]) == (400, "usage")
 
 
-def test_a_run_that_leaves_a_head_without_its_model_says_so(
-    shelf: Shelf, smysl: Run, head: Path, second_model: str
-) -> None:
+def test_index_says_if_a_head_loses_its_model(shelf: Shelf, smysl: Run, head: Path, second_model: str) -> None:
     smysl("head", "add", "flowers", head, "--library", shelf.library)
     changed = smysl("index", "--model", second_model, "--library", shelf.library)
     assert changed.code == 0, changed

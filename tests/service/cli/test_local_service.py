@@ -1,10 +1,10 @@
-"""Commands that let a running service answer, and when they do without it."""
+"""`smysl search` with a running service: which services it asks, which answers it believes."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,18 +13,16 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from service.cli.search_output import SearchOutput
+from service.cli.local_service import read_search_answer
 from service.store.service_registry import SERVICE_HEADER
-from tests.conftest import Finished
+from tests.service.cli.commands import Run
 from tests.service.conftest import Shelf
 from tests.service.service_notes import TOKEN, a_note
-
-Run = Callable[..., Finished]
 
 
 @contextmanager
 def answering(folder: Path, status: int, body: bytes, *, signed: bool = True) -> Iterator[list[bytes]]:
-    """A server with a note in `folder` that gives the same answer to every request; yields the bodies it received."""
+    """A program that claims to serve the library and always gives one answer; yields the bodies it received."""
     token = TOKEN
     received: list[bytes] = []
 
@@ -58,13 +56,13 @@ _ANSWER = {"hits": [_HIT], "min_match": 0.1, "answerable": True, "best_match": 0
 _ANSWER |= {"borders_left_out": False}
 
 
-def test_a_service_that_serves_the_library_is_asked_and_named(shelf: Shelf, smysl: Run) -> None:
+def test_a_running_service_answers_and_is_named(shelf: Shelf, smysl: Run) -> None:
     with answering(shelf.library, 200, json.dumps(_ANSWER).encode()) as received:
         found = smysl("search", "naïve", "-k", 3, "--min-match", 0.25, "-v", "--library", shelf.library)
         quiet = smysl("search", "naïve", "--library", shelf.library)
     assert (found.code, found.out) == (0, "0.500\t/photographs/a.jpg\n")
     assert found.err.startswith("The service at http://127.0.0.1:")
-    assert found.err.endswith("(process 1) was asked.\n")
+    assert found.err.endswith("(process 1) answered.\n")
     assert (quiet.out, quiet.err) == (found.out, "")
     assert json.loads(received[0]) == {"text": "naïve", "k": 3, "min_match": 0.25}
 
@@ -85,19 +83,19 @@ def test_a_service_that_serves_the_library_is_asked_and_named(shelf: Shelf, smys
     ],
 )
 @pytest.mark.parametrize("json_wanted", [False, True])
-def test_an_invalid_answer_of_a_service_is_ignored(
+def test_a_wrong_answer_makes_no_difference(
     standing: Shelf, smysl: Run, status: int, body: bytes, json_wanted: bool
 ) -> None:
     command = ["search", "a cat", "--library", standing.library, *(["--json"] if json_wanted else [])]
-    # The first search of a model prints a note about its preparation.
+    # The first search with a model may print that the model is being prepared.
     smysl(*command)
     alone = smysl(*command)
     with answering(standing.library, status, body) as received:
         beside = smysl(*command)
-        told = smysl(*command, "-v")
+        found = smysl(*command, "-v")
     assert len(received) == 2
     assert (without_time(beside.out), beside.err, beside.code) == (without_time(alone.out), alone.err, alone.code)
-    assert "so the command searches by itself." in told.err
+    assert "so the command searches by itself." in found.err
 
 
 def without_time(out: str) -> str:
@@ -106,32 +104,32 @@ def without_time(out: str) -> str:
 
 def test_an_answer_of_another_program_is_ignored(standing: Shelf, smysl: Run) -> None:
     with answering(standing.library, 200, json.dumps(_ANSWER).encode(), signed=False):
-        told = smysl("search", "a cat", "-v", "--library", standing.library)
-    assert "/photographs/a.jpg" not in told.out
-    assert "(another program answers there)" in told.err
+        found = smysl("search", "a cat", "-v", "--library", standing.library)
+    assert "/photographs/a.jpg" not in found.out
+    assert "(another program answers there)" in found.err
 
 
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
         ({"version": "0.0.0"}, "it is smysl 0.0.0, and this is"),
-        ({"device": "cuda"}, "it was started with the device cuda, not with cpu"),
+        ({"device": "cuda"}, "its device is cuda, and the command was given cpu"),
         ({"device": "cpu", "precision": "fp32", "port": 1}, "Connection refused"),
     ],
 )
-def test_a_service_with_other_settings_is_not_asked(
+def test_a_service_that_might_answer_differently_is_not_asked(
     shelf: Shelf, smysl: Run, facts: dict[str, Any], reason: str
 ) -> None:
     token = TOKEN
     a_note(shelf.library, token, **facts)
     with FileLock(shelf.library / f"serving-{token}.lock"):
-        told = smysl("search", "a cat", "-v", "--library", shelf.library)
-    assert told.code == 0
-    assert len(told.out.splitlines()) == 5
-    assert reason in told.err
+        found = smysl("search", "a cat", "-v", "--library", shelf.library)
+    assert found.code == 0
+    assert len(found.out.splitlines()) == 5
+    assert reason in found.err
 
 
-def test_an_invalid_question_is_not_sent(standing: Shelf, smysl: Run) -> None:
+def test_contradictory_requests_are_not_sent(standing: Shelf, smysl: Run) -> None:
     with answering(standing.library, 200, json.dumps(_ANSWER).encode()) as received:
         both = smysl("search", "a cat", "--image", standing.photographs / "wood.jpg", "--library", standing.library)
         boxed = smysl("search", "a cat", "--box", "0,0,1,1", "--library", standing.library)
@@ -141,7 +139,7 @@ def test_an_invalid_question_is_not_sent(standing: Shelf, smysl: Run) -> None:
     assert "There is no file no such file.jpg." in gone.err
 
 
-def test_the_refusal_of_a_service_is_reported_like_the_command_s_own(standing: Shelf, smysl: Run) -> None:
+def test_a_usage_error_of_the_service_is_the_command_s_own(standing: Shelf, smysl: Run) -> None:
     error = {"error": {"kind": "usage", "message": "The text is empty; say what the photograph should show."}}
     with answering(standing.library, 400, json.dumps(error).encode()) as received:
         refused = smysl("search", " ", "--library", standing.library)
@@ -151,7 +149,7 @@ def test_the_refusal_of_a_service_is_reported_like_the_command_s_own(standing: S
     assert refused.code == 2
 
 
-def test_a_part_is_shown_with_four_digits() -> None:
+def test_a_part_is_printed_with_four_digits() -> None:
     part = {"x": 0.1, "y": 0.0, "width": 0.33333, "height": 1}
     body = json.dumps(_ANSWER | {"part": part, "borders_left_out": True}).encode()
-    assert SearchOutput.read(body).part == "0.1,0,0.3333,1"
+    assert read_search_answer(body).part == "0.1,0,0.3333,1"

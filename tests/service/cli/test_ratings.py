@@ -1,22 +1,18 @@
-"""`smysl rate` and `smysl ratings` as a stranger meets them."""
+"""`smysl rate` and `smysl ratings`: what they store, print and export, and which errors they report."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from data.ratings import read_rated_pairs
-from tests.conftest import Finished
-from tests.service.cli.test_app import told
+from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import Shelf
 
-Run = Callable[..., Finished]
 
-
-def test_rates_by_file_and_by_id_and_lists_what_was_said(shelf: Shelf, smysl: Run) -> None:
+def test_rates_by_file_and_by_id_and_lists_ratings(shelf: Shelf, smysl: Run) -> None:
     there = ("--library", shelf.library)
     wood = shelf.photographs / "wood.jpg"
     first = smysl("rate", wood, "a red flower", "--grade", 3, "--by", "Ada", *there)
@@ -35,7 +31,7 @@ def test_rates_by_file_and_by_id_and_lists_what_was_said(shelf: Shelf, smysl: Ru
     assert all(line[4].endswith("Z") for line in lines)
 
 
-def test_exports_a_folder_of_data_and_names_what_is_left_out(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_exports_a_folder_of_data_and_lists_what_is_left_out(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
     there = ("--library", shelf.library)
     for name in ("wood.jpg", "sand.png"):
         smysl("rate", shelf.photographs / name, "a flower", "--yes", *there)
@@ -46,15 +42,15 @@ def test_exports_a_folder_of_data_and_names_what_is_left_out(shelf: Shelf, smysl
     assert done.out == f"{out} holds 1 photograph and 1 text; pairs with grades: 0, with yes and no: 1.\n"
     assert "sand.png, is not there any more" in done.err
     assert read_rated_pairs(out).texts == ["a flower"]
-    assert "--force" in told(smysl("ratings", "export", "--out", out, *there), 2)
+    assert "--force" in error_of(smysl("ratings", "export", "--out", out, *there), 2)
     assert smysl("ratings", "export", "--out", out, "--force", *there).code == 0
 
 
-def test_no_ratings_are_said_to_be_none(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_a_library_without_ratings_says_so(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
     listed = smysl("ratings", "list", "--library", shelf.library)
     assert (listed.code, listed.out) == (0, "")
     assert "There are no ratings yet" in listed.err
-    assert "has no ratings yet" in told(
+    assert "has no ratings yet" in error_of(
         smysl("ratings", "export", "--out", tmp_path / "x", "--library", shelf.library), 1
     )
 
@@ -62,21 +58,21 @@ def test_no_ratings_are_said_to_be_none(shelf: Shelf, smysl: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["a flower"], "Say one of --grade N, --yes and --no"),
-        (["a flower", "--yes", "--no"], "Say one of"),
-        (["a flower", "--grade", "3", "--no"], "Say one of"),
+        (["a flower"], "Give one of --grade N, --yes and --no"),
+        (["a flower", "--yes", "--no"], "Give one of"),
+        (["a flower", "--grade", "3", "--no"], "Give one of"),
         (["a flower", "--grade", "5"], "The grade is 5"),
         (["", "--yes"], "The text is empty"),
         (["a flower", "--yes", "--by", ""], "name has 0 characters"),
     ],
 )
-def test_what_is_no_rating_gets_a_sentence(shelf: Shelf, smysl: Run, arguments: list[str], said: str) -> None:
+def test_rate_reports_wrong_arguments(shelf: Shelf, smysl: Run, arguments: list[str], said: str) -> None:
     photograph = shelf.photographs / "wood.jpg"
-    assert said in told(smysl("rate", photograph, *arguments, "--library", shelf.library), 2)
+    assert said in error_of(smysl("rate", photograph, *arguments, "--library", shelf.library), 2)
 
 
 @pytest.mark.parametrize(
     ("photograph", "said"), [("999", "no photograph 999"), ("rose.jpg", "rose.jpg is no photograph")]
 )
-def test_a_photograph_that_is_not_there_gets_a_sentence(shelf: Shelf, smysl: Run, photograph: str, said: str) -> None:
-    assert said in told(smysl("rate", photograph, "a flower", "--yes", "--library", shelf.library), 2)
+def test_rate_reports_a_missing_photograph(shelf: Shelf, smysl: Run, photograph: str, said: str) -> None:
+    assert said in error_of(smysl("rate", photograph, "a flower", "--yes", "--library", shelf.library), 2)

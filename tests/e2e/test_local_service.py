@@ -1,4 +1,4 @@
-"""The command `smysl search` beside a real service: the same bytes as without one."""
+"""`smysl search` with a real service prints the same as without one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import SMYSL, RunningService
 
 
-def searched(library: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+def run_search(library: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
     command = [*SMYSL, "search", "--library", str(library), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | variables)
     out = [line for line in done.stdout.splitlines() if "took_ms" not in line]
@@ -21,7 +21,7 @@ def searched(library: Path, *arguments: str, **variables: str) -> tuple[int, str
 
 @pytest.fixture(scope="module")
 def alone(service: RunningService, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that the service serves, where no service is."""
+    """A copy of the service's library that no service serves."""
     copy = tmp_path_factory.mktemp("alone") / "library"
     shutil.copytree(service.library, copy, ignore=shutil.ignore_patterns("serving-*"))
     return copy
@@ -47,22 +47,22 @@ def alone(service: RunningService, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_the_same_is_printed_with_a_service_and_without(
     service: RunningService, samples: Path, alone: Path, arguments: list[str]
 ) -> None:
-    given = [argument.format(samples=samples, library=alone) for argument in arguments]
-    code, out, err = searched(service.library, *given)
-    own_code, own_out, own_err = searched(alone, *given)
+    arguments = [argument.format(samples=samples, library=alone) for argument in arguments]
+    code, out, err = run_search(service.library, *arguments)
+    own_code, own_out, own_err = run_search(alone, *arguments)
     assert (code, out) == (own_code, own_out)
     assert err.replace(str(service.library), str(alone)) == own_err
 
 
-def test_it_says_whom_it_asked_and_goes_around_proxies(service: RunningService) -> None:
+def test_verbose_names_the_service_and_proxies_are_ignored(service: RunningService) -> None:
     proxies = {"http_proxy": "http://192.0.2.1:9", "HTTP_PROXY": "http://192.0.2.1:9", "no_proxy": ""}
-    code, out, err = searched(service.library, "a cup of coffee", "-v", **proxies)
+    code, out, err = run_search(service.library, "a cup of coffee", "-v", **proxies)
     assert code == 0
     assert "coffee.png" in out
-    assert err == f"The service at {service.url} (process {service.process.pid}) was asked.\n"
+    assert err == f"The service at {service.url} (process {service.process.pid}) answered.\n"
 
 
-def test_another_device_than_the_service_s_is_no_question_for_it(service: RunningService) -> None:
-    _, out, err = searched(service.library, "a cup of coffee", "-v", "--device", "cpu")
+def test_a_service_with_another_device_is_not_asked(service: RunningService) -> None:
+    _, out, err = run_search(service.library, "a cup of coffee", "-v", "--device", "cpu")
     assert "coffee.png" in out
-    assert "was left aside (it was started with the device that it chose, not with cpu)" in err
+    assert "(it chose its device itself, and the command was given cpu)" in err

@@ -1,60 +1,31 @@
-"""`smysl train scorer` and `smysl eval scoring` as a stranger meets them."""
+"""`smysl train scorer`: what it fits, where it writes, and what it refuses."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from service.config import Settings
-from service.errors import UsageError
 from service.library import Library
 from service.match.artifact import MATCH_JSON, ScorerArtifact, sigmoid
 from service.search.query import Query
-from tests.conftest import Finished
-from tests.service.cli.test_app import told
+from tests.service.cli.commands import Run, error_of
+from tests.service.cli.conftest import TEXTS
 from tests.service.conftest import Shelf
-from tests.service.pictures import save_picture
 from tests.training.simulated import make_hasty
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
-Run = Callable[..., Finished]
-TEXTS = [f"{colour} {thing}" for thing in ("cat", "dog", "flower", "car", "tree", "house") for colour in "abcde"]
-PHOTOGRAPHS = 30
-
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     make_hasty(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory: pytest.TempPathFactory, tiny: Encoder) -> Path:
-    """A folder of data whose experts grade as the tiny model sees it: as high as the cosine is."""
-    folder = tmp_path_factory.mktemp("rated")
-    (folder / "images").mkdir()
-    for number in range(PHOTOGRAPHS):
-        save_picture(folder / "images" / f"{number}.png", number)
-    shown = [Image.open(folder / "images" / f"{number}.png").convert("RGB") for number in range(PHOTOGRAPHS)]
-    cosine = tiny.encode_texts(TEXTS) @ tiny.encode_photographs(shown).T
-    grade = 1 + np.floor(cosine.argsort(axis=None).argsort().reshape(cosine.shape) * 4 / cosine.size).astype(int)
-    captions, ratings = ["image\tcaption_id\tsplit\tcaption"], ["image\tcaption_id\texpert1\texpert2\texpert3"]
-    captions += [f"{number}.png\t{number}\ttest\t{text}" for number, text in enumerate(TEXTS)]
-    for pair in np.random.default_rng(0).choice(cosine.size, 400, replace=False).tolist():
-        text, photograph = divmod(pair, PHOTOGRAPHS)
-        ratings.append(f"{photograph}.png\t{text}\t{grade[text, photograph]}\t\t")
-    (folder / "captions.tsv").write_text("\n".join(captions) + "\n")
-    (folder / "expert_ratings.tsv").write_text("\n".join(ratings) + "\n")
-    return folder
 
 
 def rate_all(library: Library) -> None:
@@ -78,47 +49,22 @@ def test_fits_on_a_folder_of_data(rated: Path, tiny: Encoder, smysl: Run, tmp_pa
     assert "Traceback" not in done.err
 
 
-def test_measures_a_match_for_people_and_for_programs(rated: Path, tiny: Encoder, smysl: Run, tmp_path: Path) -> None:
-    command = ("eval", "scoring", "--data", rated, "--model", tiny.name, "--cache", tmp_path / "cache")
-    page = tmp_path / "report.html"
-    done = smysl(*command, "--no-candidates", "--json", "--report", page)
-    assert done.code == 0, done.err
-    facts = json.loads(done.out)
-    assert facts["expert_tau_c"] > 50
-    assert (facts["expert_pairs"], facts["fingerprint"]) == (400, tiny.fingerprint)
-    assert f"The report is in {page}." in done.err
-    assert f"{facts['rmse']:.3f}" in page.read_text(encoding="utf-8")
-    for_people = smysl(*command, "--no-candidates")
-    assert for_people.code == 0, for_people.err
-    assert "expert_tau_c over cosine" in for_people.out
-    assert "own photograph by match" in for_people.out
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--out", "match"], "Say what to fit on"),
-        (["--data", "data", "--library", "library", "--out", "match"], "Say what to fit on"),
-        (["--data", "data"], "Say where the match is to be written"),
-        (["--data", "data", "--out", "match", "--alone"], "--alone is for --library"),
+        (["--out", "match"], "Name the ratings to use"),
+        (["--data", "data", "--library", "library", "--out", "match"], "Name the ratings to use"),
+        (["--data", "data"], "Name the folder for the match"),
+        (["--data", "data", "--out", "match", "--alone"], "--alone goes with --library"),
     ],
 )
-def test_what_cannot_be_meant_gets_a_sentence(smysl: Run, arguments: list[str], says: str) -> None:
-    assert says in told(smysl("train", "scorer", *arguments), 2)
+def test_contradictory_options_are_reported(smysl: Run, arguments: list[str], says: str) -> None:
+    assert says in error_of(smysl("train", "scorer", *arguments), 2)
 
 
-def test_a_report_that_cannot_be_written_is_said_before_anything_is_measured(
-    rated: Path, tiny: Encoder, smysl: Run, tmp_path: Path
-) -> None:
-    for place in (tmp_path, tmp_path / "nowhere" / "report.html"):
-        command = ("eval", "scoring", "--data", rated, "--model", tiny.name, "--cache", tmp_path / "cache")
-        assert str(place) in told(smysl(*command, "--report", place), 2)
-    assert not (tmp_path / "cache").exists()
-
-
-def test_a_library_without_ratings_or_with_few_gets_a_sentence(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_too_few_ratings_are_reported(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
     command = ("train", "scorer", "--library", shelf.library, "--cache", tmp_path / "cache")
-    assert "has no ratings yet" in told(smysl(*command), 1)
+    assert "has no ratings yet" in error_of(smysl(*command), 1)
     smysl("rate", shelf.photographs / "wood.jpg", "a cat", "--yes", "--library", shelf.library)
     done = smysl(*command)
     assert done.code != 0
@@ -126,7 +72,7 @@ def test_a_library_without_ratings_or_with_few_gets_a_sentence(shelf: Shelf, smy
     assert not (shelf.library / MATCH_JSON).exists()
 
 
-def test_a_match_fitted_for_a_library_lies_in_it_and_serves_it(
+def test_a_match_fitted_for_a_library_is_written_to_it_and_used(
     shelf: Shelf, tiny: Encoder, smysl: Run, tmp_path: Path
 ) -> None:
     there = ("--library", shelf.library)
@@ -138,7 +84,7 @@ def test_a_match_fitted_for_a_library_lies_in_it_and_serves_it(
     assert done.code == 0, done.err
     said = f"Fitted on 100 pairs graded, of 5 photographs and 20 texts. Written to {shelf.library}."
     assert done.out.strip() == said
-    assert "not measured out of fold" in done.err
+    assert "not cross-validated" in done.err
     artifact = ScorerArtifact.load(shelf.library, tiny.fingerprint)
     after = json.loads(smysl(*search).out)
     assert after["calibration"] == "ratings"
@@ -149,7 +95,7 @@ def test_a_match_fitted_for_a_library_lies_in_it_and_serves_it(
     assert [hit["match"] for hit in after["hits"]] == pytest.approx(matches.tolist(), abs=0.01)
 
 
-def test_a_librarys_ratings_are_added_to_those_of_its_model_or_stand_alone(
+def test_ratings_of_a_library_are_added_to_those_of_its_model_or_used_alone(
     rated: Path, tiny_folder: Path, pictures: Path, smysl: Run, tmp_path: Path
 ) -> None:
     name = f"local-dir:{shutil.copytree(tiny_folder, tmp_path / 'model')}"
@@ -170,15 +116,3 @@ def test_a_librarys_ratings_are_added_to_those_of_its_model_or_stand_alone(
     kept = [ScorerArtifact.load(tmp_path / each, base.fingerprint) for each in ("library", "elsewhere")]
     assert kept[0].min_match == kept[1].min_match == base.min_match
     assert kept[0].text.plain != kept[1].text.plain != base.text.plain
-
-
-def test_packages_that_are_missing_are_named(smysl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        "importlib.util.find_spec", lambda name, package=None: None if name == "sklearn" else real(name, package)
-    )
-
-    done = smysl("eval", "scoring", "--data", str(tmp_path))
-
-    assert done.code == UsageError.exit_code
-    assert "scikit-learn" in done.err and "pip install 'smysl[training]'" in done.err

@@ -1,0 +1,89 @@
+"""The command `smysl index`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from service.cli.terminal import (
+    INTERRUPTED,
+    DeviceOption,
+    LibraryOption,
+    PrecisionOption,
+    errors_console,
+    open_library,
+    print_line,
+    say,
+    settings_of,
+)
+from service.errors import LibraryError, UsageError
+
+
+def index(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DIR]...", help="Folders of photographs. Default: all folders of the library."),
+    ] = None,
+    library: LibraryOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model: mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH. Repeat it to add "
+            "models whose features heads use."
+        ),
+    ] = None,
+    forget: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="MODEL", help="First remove an additional model and its features from the library."),
+    ] = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    prune: Annotated[bool, typer.Option(help="Remove photographs from the library whose files are gone.")] = False,
+) -> None:
+    """Add new photographs to the library, skip unchanged ones, follow moved ones.
+
+    Your photographs are never changed or deleted. Stop it with Ctrl-C and run it again to continue. A --model other
+    than the library's own encodes all photographs again. Additional models stay until --forget removes them.
+    """
+    from service.cli.progress import count, describe, download, follow_index
+    from service.store.paths import resolve_folder
+
+    errors = errors_console()
+    named_models = model or []
+    main_model = named_models[0] if named_models else None
+    settings = settings_of(library=library, model=main_model, device=device, precision=precision)
+    # Before a model is loaded or even downloaded: a misspelt folder should fail at once.
+    named = [resolve_folder(folder) for folder in folders or ()]
+    try:
+        with open_library(settings, create=bool(named)) as opened:
+            if not named and not opened.status().roots:
+                raise UsageError("Name at least one folder of photographs: smysl index DIR.")
+            if forget is not None:
+                opened.forget_model(forget)
+            with download(errors) as on_progress:
+                encoder = opened.encoder_to_index(say=say, on_progress=on_progress)
+                additional = opened.additional_to_index(encoder, named_models[1:], on_progress)
+            # After Ctrl-C the run is closed while the library is open, so that what is encoded is written.
+            with closing(opened.index(named, prune=prune, encoder=encoder, additional=additional)) as run:
+                summary = follow_index(errors, run)
+            print_line(describe(summary))
+            status = opened.status()
+            models = " and ".join(["model " + str(status.model), *status.additional_models])
+            print_line(f"The library {status.library} holds {count(status.photographs)} ({models}).")
+            for head in opened.heads():
+                if head.fault is not None:
+                    say(f"The head {head.name} cannot be used: {head.fault}")
+            if status.fingerprint != encoder.fingerprint:
+                raise LibraryError(
+                    f"The library still uses the model {status.model}: one of its folders is missing or cannot be "
+                    f"read, so its photographs could not be encoded with {encoder.name}. Run the command again when "
+                    "the folder is back."
+                )
+    except KeyboardInterrupt:
+        say("Stopped. What was indexed is kept; run the command again to continue.", errors)
+        raise typer.Exit(INTERRUPTED) from None
+    if summary.failed and not (summary.added or summary.changed or summary.moved or summary.unchanged):
+        raise typer.Exit(1)

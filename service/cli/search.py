@@ -1,0 +1,156 @@
+"""The command `smysl search`, which asks a running service of the library, or else the library itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from service.cli.search_output import SearchOutput
+from service.cli.terminal import (
+    DeviceOption,
+    JsonOption,
+    LibraryOption,
+    PrecisionOption,
+    open_library,
+    open_named,
+    print_line,
+    say,
+    settings_of,
+)
+from service.errors import UsageError
+
+if TYPE_CHECKING:
+    from service.cli.local_service import HttpRequest
+    from service.config import Settings
+    from service.types import Say
+
+
+def search(
+    text: Annotated[Optional[str], typer.Argument(help="The scene, in words.")] = None,  # noqa: UP045
+    image: Annotated[Optional[Path], typer.Option(help="Find photographs like this one.")] = None,  # noqa: UP045
+    k: Annotated[int, typer.Option("-k", help="How many photographs to show at most, 1 to 200.")] = 5,
+    min_match: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            help="Lowest match to show, 0 to 1; 0 shows the nearest, however bad. Default: learnt from ratings for a "
+            "text, 0 for a photograph."
+        ),
+    ] = None,
+    box: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="X,Y,W,H", help="Search with this part of --image only: left, top, width and height from 0 to 1."
+        ),
+    ] = None,
+    keep_borders: Annotated[
+        bool, typer.Option("--keep-borders", help="Do not crop letterboxes, frames and screens around --image.")
+    ] = False,
+    head: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Compare photographs with this head; smysl head list shows all."),
+    ] = None,
+    library: LibraryOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    as_json: JsonOption = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say which running service answered, or why none did.")
+    ] = False,
+) -> None:
+    """Find photographs that show a scene, or that are like another photograph.
+
+    Prints match and file, best first, separated by a tab in a pipe. If smysl serve is running for the library, it
+    answers, which saves loading the model.
+    """
+    if image is None and text is None:
+        raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
+    if not 1 <= k <= 200:
+        raise UsageError(f"-k is {k}; it must be from 1 to 200.")
+    if min_match is not None and not 0 <= min_match <= 1:
+        raise UsageError(f"--min-match is {min_match:g}; it must be from 0 to 1.")
+    settings = settings_of(library=library, device=device, precision=precision)
+    request = SearchRequest(text, image, k, min_match, head, box, keep_borders)
+    output = _ask_service(request, settings, as_json, say if verbose else lambda sentence: None)
+    if output is None:
+        output = _search_library(request, settings, as_json)
+    if isinstance(output, str):
+        print_line(output)
+    else:
+        output.print()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What the command was asked to look for."""
+
+    text: str | None
+    image: Path | None
+    k: int
+    min_match: float | None
+    head: str | None
+    box: str | None
+    keep_borders: bool
+
+
+def _ask_service(request: SearchRequest, settings: Settings, as_json: bool, say: Say) -> SearchOutput | str | None:
+    """The answer of a running service, as JSON text for `--json`; None if there is no usable answer."""
+    from service.cli.local_service import ask_service, read_search_answer
+
+    # Contradictory requests get their error message from the library.
+    if (request.text is None) == (request.image is None) or (request.text and (request.head or request.box)):
+        return None
+    body = ask_service(settings.library.expanduser(), settings, partial(_http_request, request), say)
+    if body is None:
+        return None
+    try:
+        if not as_json:
+            return read_search_answer(body)
+        from service.web.schemas import SearchOut
+
+        return SearchOut.model_validate_json(body).model_dump_json(indent=2)
+    except ValueError:
+        say("Its answer is not a search result, so the command searches by itself.")
+        return None
+
+
+def _http_request(request: SearchRequest) -> HttpRequest:
+    from service.cli.local_service import photograph_request, text_request
+
+    if request.image is None:
+        assert request.text is not None  # noqa: S101 - checked in `_ask_service`
+        return text_request(request.text, request.k, request.min_match)
+    from service.photos.decode import read_file
+
+    fields = {"k": str(request.k), "keep_borders": str(request.keep_borders).lower()}
+    optional = {"min_match": request.min_match, "head": request.head, "box": request.box}
+    fields |= {name: str(value) for name, value in optional.items() if value is not None}
+    return photograph_request(read_file(request.image), fields)
+
+
+def _search_library(request: SearchRequest, settings: Settings, as_json: bool) -> SearchOutput | str:
+    """The result of the library itself, as JSON text for `--json`."""
+    from service.photos.crop import Box, side_to_decode
+    from service.search.query import Query
+
+    box = None if request.box is None else Box.parse(request.box)
+    pixels = None if request.image is None else open_named(request.image, shorter_side=side_to_decode(box)).image
+    query = Query(
+        text=request.text,
+        image=pixels,
+        k=request.k,
+        min_match=request.min_match,
+        head=request.head,
+        box=box,
+        keep_borders=request.keep_borders,
+    )
+    with open_library(settings) as opened:
+        result = opened.search(query)
+    if not as_json:
+        return SearchOutput.of(result)
+    from service.web.schemas import SearchOut
+
+    return SearchOut.of(result).model_dump_json(indent=2)

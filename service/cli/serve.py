@@ -1,0 +1,50 @@
+"""The command `smysl serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from service.cli.terminal import (
+    DeviceOption,
+    LibraryOption,
+    ModelOption,
+    PrecisionOption,
+    open_library,
+    say,
+    settings_of,
+)
+
+
+def serve(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DIR]...", help="Folders to index in the background first."),
+    ] = None,
+    host: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Address to listen on. Default: SMYSL_HOST, or 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen on, 0 for any free one. Default: SMYSL_PORT, or 8000."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Number of processes that answer; they share one index. Default: SMYSL_WORKERS, or 1."),
+    ] = None,
+    library: LibraryOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+) -> None:
+    """Answer searches over HTTP: a web page at /, documentation of the API at /docs."""
+    from service.web.server import run
+
+    settings = settings_of(
+        library=library, model=model, device=device, precision=precision, host=host, port=port, workers=workers
+    )
+    with open_library(settings, create=bool(folders)) as opened:
+        run(opened, folders or (), say=say)
