@@ -435,7 +435,7 @@ def test_the_command_shows_the_terms_and_downloads_once(
     assert (again.code, again.out, again.err) == (
         0,
         done.out,
-        f"Flickr8k is in {out} already; nothing was downloaded.\n",
+        f"Flickr8k is already in {out}; nothing was downloaded.\n",
     )
     assert len(mirror.requests) == requests
 
@@ -446,7 +446,7 @@ def test_in_a_pipe_the_terms_are_accepted_by_a_flag_only(
     done = command("--out", tmp_path / "flickr8k")
     assert done.code == 2
     assert done.err.startswith(TERMS)
-    assert "smysl: Nothing is downloaded before the terms above are accepted: add --accept-terms." in done.err
+    assert "smysl: The terms above must be accepted before the download: add --accept-terms." in done.err
     assert not mirror.requests
     assert not (tmp_path / "flickr8k").exists()
 

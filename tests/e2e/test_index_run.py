@@ -138,7 +138,7 @@ def test_ctrl_c_leaves_a_library_that_answers_and_says_so(shelf: Shelf, smysl: C
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert "What was indexed stays; run the command again to go on." in err
+    assert "What was indexed is kept; run the command again to continue." in err
     assert "Traceback" not in out + err
     kept = shelf.count()
     assert 3 <= kept < COUNT, "interrupted in the middle"

@@ -76,7 +76,7 @@ def test_workers_answer_at_one_address_and_stop_together(library: Path, tmp_path
         found = subprocess.run(
             [*SMYSL, "search", "a cat", "-v", "--library", str(library)], capture_output=True, text=True, check=True
         )
-        assert "(process " in found.stderr and " was asked." in found.stderr
+        assert "(process " in found.stderr and " answered." in found.stderr
         service.process.send_signal(signal.SIGINT)
         assert service.process.wait(_TIMEOUT_S) == 0
         assert service.log().count("smysl is at") == 1

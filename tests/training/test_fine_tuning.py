@@ -298,4 +298,4 @@ def test_ctrl_c_prints_one_sentence(
     command = ["train", "encoder", "--pairs", colours / "pairs.tsv", "--images", colours / "images"]
     stopped = smysl(*command, "--base", f"local-dir:{tiny_folder}", "--out", tmp_path / "model")
     assert stopped.code == 130
-    assert stopped.err == "Stopped. Whole epochs are kept; run the command again to go on.\n"
+    assert stopped.err == "Stopped. Complete epochs are kept; run the command again to continue.\n"
