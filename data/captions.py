@@ -13,7 +13,6 @@ Every fault is a DataError that names the file, the row (the header is row 1) an
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from service.store.rating_tables import (
     CrowdRating,
     ExpertRating,
 )
+from service.store.tsv import read_table
 
 
 @dataclass(frozen=True)
@@ -140,30 +140,10 @@ def _captions(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a table as (row number, cells of `columns`)."""
-    if not file.is_file():
-        raise DataError(f"{file} is missing: a folder of data holds {IMAGES}/ and {CAPTIONS}.")
-    row = 1
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t", strict=True)
-            header = next(reader, [])
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise DataError(f"{file}, row 1: the column {missing[0]} is missing; found: {', '.join(header)}.")
-            indices = {column: header.index(column) for column in columns}
-            for row, cells in enumerate(reader, start=2):
-                if len(cells) != len(header):
-                    raise DataError(
-                        f"{file}, row {row}: {len(cells)} cells where the header has {len(header)}; "
-                        "check its tabs and quotes."
-                    )
-                yield row, {column: cells[index] for column, index in indices.items()}
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}, after row {row}: the text is not UTF-8; save the table as UTF-8.") from error
-    except csv.Error as error:
-        raise DataError(f"{file}, after row {row}: {error}; check the quotes.") from error
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}.") from error
+    rows = read_table(file, columns, hint=f"A folder of data holds {IMAGES}/ and {CAPTIONS}.")
+    next(rows)
+    for row in rows:
+        yield row.number, {column: row.cells[column] for column in columns}
 
 
 def _whole(file: Path, row: int, column: str, cell: str, low: int, high: int) -> int:

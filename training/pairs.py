@@ -6,7 +6,6 @@ quote, another encoding) is an error.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 
 from service.errors import DataError, NotFoundError, PhotographError
 from service.photos.decode import open_photograph
+from service.store.tsv import read_table
 from service.types import OnProgress
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ VALIDATION = "validation"
 FEWEST = 2
 """Photographs in each split at least; one alone has no wrong answers."""
 
-_NEEDED = ("image", "text")
 _NO_SPLIT = "an empty cell"
 
 
@@ -173,41 +172,13 @@ def read_photographs(batches: Sequence[Sequence[Path]], side: int, threads: int)
 
 
 def _rows(file: Path, faults: list[str]) -> Iterator[_PairRow]:
-    """The rows of the table; those with another number of cells than the header are added to `faults`."""
-    number = 0
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t", strict=True)
-            header = next(reader, [])
-            number = 1
-            _check_header(file, header)
-            for number, cells in enumerate(reader, start=2):
-                if len(cells) == len(header):
-                    named = dict(zip(header, cells, strict=True))
-                    yield _PairRow(number, named["image"], named["text"], _split_of(named))
-                elif cells:
-                    faults.append(f"row {number}: {len(cells)} cells where the header has {len(header)}.")
-    except UnicodeDecodeError:
-        raise DataError(f"{file}, after row {number}: the text is not UTF-8; save the table as UTF-8.") from None
-    except csv.Error as error:
-        raise DataError(f"{file}, after row {number}: {error}; check the quotes.") from None
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror or error}).") from None
-
-
-def _split_of(named: dict[str, str]) -> str:
-    # A missing column is allowed, an empty cell is a fault.
-    return named.get("split", "").strip() or (_NO_SPLIT if "split" in named else "")
-
-
-def _check_header(file: Path, header: list[str]) -> None:
-    found = f"found: {', '.join(header)}" if header else "the file is empty"
-    for column in _NEEDED:
-        if column not in header:
-            raise DataError(f"{file}, row 1: the columns image and text are needed, separated by a tab; {found}.")
-    for column in (*_NEEDED, "split"):
-        if header.count(column) > 1:
-            raise DataError(f"{file}, row 1: there is more than one column {column}; {found}.")
+    """The rows of the table; those of another length than the header's go to the faults."""
+    rows = read_table(file, ("image", "text"), optional=("split",), on_uneven=faults.append)
+    next(rows)
+    for row in rows:
+        # A missing column is allowed, an empty cell is a fault.
+        split = row.cells.get("split", "").strip() or (_NO_SPLIT if "split" in row.cells else "")
+        yield _PairRow(row.number, row.cells["image"], row.cells["text"], split)
 
 
 def _fault(row: _PairRow, name: str, images: Path, earlier: PairedPhotograph | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +31,23 @@ class TableRow:
         return DataError(f"{self.table}, row {self.number}, column {column}: {problem}")
 
 
-def read_table(table: Path, columns: Sequence[str], *, hint: str = "Check the spelling.") -> Iterator[TableRow]:
+def read_table(
+    table: Path,
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    hint: str = "Check the spelling.",
+    on_uneven: Callable[[str], None] | None = None,
+) -> Iterator[TableRow]:
     """Yield the header and the rows of a table that are not empty, one by one.
 
     Args:
         table: the file.
         columns: names that the header must have once; others may come in between.
+        optional: names that the header may have once.
         hint: what to do where there is no such file.
+        on_uneven: called with a sentence on a row with more or fewer cells than the header, which is then left out;
+            without it such a row is an error.
 
     Raises:
         DataError: the table cannot be read, or a row has an error; the message names the row.
@@ -49,18 +59,17 @@ def read_table(table: Path, columns: Sequence[str], *, hint: str = "Check the sp
             reader = csv.reader(_recorded(stream, lines), delimiter="\t", strict=True)
             header = next(reader, [])
             number = 1
-            _check_header(table, header, columns)
+            _check_header(table, header, columns, optional)
             yield TableRow(table, number, _join(lines), {name: name for name in header})
             for number, cells in enumerate(reader, start=2):
                 text = _join(lines)
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    raise DataError(
-                        f"{table}, row {number}: {len(cells)} cells where the header has {len(header)}; check its tabs "
-                        "and quotes."
-                    )
-                yield TableRow(table, number, text, dict(zip(header, cells, strict=True)))
+                if len(cells) == len(header):
+                    yield TableRow(table, number, text, dict(zip(header, cells, strict=True)))
+                elif cells:
+                    uneven = f"row {number}: {len(cells)} cells where the header has {len(header)}"
+                    if on_uneven is None:
+                        raise DataError(f"{table}, {uneven}; check its tabs and quotes.")
+                    on_uneven(f"{uneven}.")
     except FileNotFoundError:
         raise DataError(f"There is no file {table}. {hint}") from None
     except OSError as error:
@@ -71,11 +80,11 @@ def read_table(table: Path, columns: Sequence[str], *, hint: str = "Check the sp
         raise DataError(f"{table}, after row {number}: {error}; check the quotes.") from None
 
 
-def _check_header(table: Path, header: Sequence[str], columns: Sequence[str]) -> None:
-    for column in columns:
-        if header.count(column) != 1:
+def _check_header(table: Path, header: Sequence[str], columns: Sequence[str], optional: Sequence[str]) -> None:
+    for column in (*columns, *optional):
+        if header.count(column) > 1 or (column in columns and column not in header):
             has = "no column" if column not in header else "more than one column"
-            needed = f"the columns {' and '.join(columns)} are needed"
+            needed = f"the columns {' and '.join(columns)} are needed, separated by tabs"
             found = f"found: {', '.join(header)}" if header else "the file is empty"
             raise DataError(f"{table}, row 1: {has} {column}, and {needed}; {found}.")
 

@@ -70,13 +70,17 @@ def test_a_fault_names_file_row_and_column(tmp_path: Path, rows: str, message: s
 
 
 def test_names_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"captions\.tsv is missing"):
+    with pytest.raises(
+        DataError, match=r"There is no file .*captions\.tsv\. A folder of data holds images/ and captions\.tsv"
+    ):
         read_captions(tmp_path)
 
 
 def test_names_a_missing_column(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "a.jpg\ta#0\tA dog\n", header="image\tcaption_id\tcaption\n")
-    with pytest.raises(DataError, match="the column split is missing"):
+    with pytest.raises(
+        DataError, match="no column split, and the columns image and caption_id and split and caption are needed"
+    ):
         read_captions(folder)
 
 

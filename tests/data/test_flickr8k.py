@@ -381,7 +381,9 @@ def test_a_full_disk_is_reported_and_received_bytes_are_kept(
 
 def test_other_data_in_the_folder_is_not_touched(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "captions.tsv").write_text("mine")
-    with pytest.raises(UsageError, match=r"holds data other than the whole Flickr8k \(.+ is missing.*\); name another"):
+    with pytest.raises(
+        UsageError, match=r"holds data other than the whole Flickr8k \(.+ no column image.*\); name another"
+    ):
         fetch(mirror, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["captions.tsv"]
     assert not mirror.requests

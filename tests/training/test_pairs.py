@@ -69,9 +69,9 @@ def test_bad_rows_are_left_out_and_named(images: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "row 1: the columns image and text are needed, separated by a tab; the file is empty"),
-        ("image,text\na.png,one\n", "row 1: the columns image and text are needed.*found: image,text"),
-        ("image\ttext\ttext\n", "row 1: there is more than one column text"),
+        ("", "row 1: no column image, and the columns image and text are needed, separated by tabs; the file is empty"),
+        ("image,text\na.png,one\n", "row 1: no column image.*separated by tabs; found: image,text"),
+        ("image\ttext\ttext\n", "row 1: more than one column text"),
         ("image\ttext\n", "has no usable row: there is nothing below its header"),
         ("image\ttext\ngone.png\tx\n", "has no usable row; the first fault: row 2, column image: there is"),
         ('image\ttext\na.png\t"open\n', "after row 1: .*; check the quotes"),

@@ -37,8 +37,26 @@ def test_a_missing_column_is_named_with_those_that_are_there(table: Path) -> Non
     with pytest.raises(DataError) as caught:
         list(read_table(table, ["image", "text"]))
     assert caught.value.message == (
-        f"{table}, row 1: no column image, and the columns image and text are needed; found: photo, text."
+        f"{table}, row 1: no column image, and the columns image and text are needed, separated by tabs; found: photo, "
+        "text."
     )
+
+
+def test_an_optional_column_may_be_missing_but_not_be_there_twice(table: Path) -> None:
+    table.write_text("image\ttext\n", encoding="utf-8")
+    assert len(list(read_table(table, ["image"], optional=["text"]))) == 1
+    assert len(list(read_table(table, ["image"], optional=["split"]))) == 1
+    table.write_text("image\tsplit\tsplit\n", encoding="utf-8")
+    with pytest.raises(DataError, match="row 1: more than one column split"):
+        list(read_table(table, ["image"], optional=["split"]))
+
+
+def test_uneven_rows_can_be_left_out_with_a_sentence(table: Path) -> None:
+    table.write_text("image\ttext\na.png\tone\tmore\n\nb.png\ttwo\n", encoding="utf-8")
+    sentences: list[str] = []
+    rows = list(read_table(table, ["image", "text"], on_uneven=sentences.append))
+    assert [(row.number, row.cells["image"]) for row in rows] == [(1, "image"), (4, "b.png")]
+    assert sentences == ["row 2: 3 cells where the header has 2."]
 
 
 def test_a_missing_table_comes_with_the_hint(table: Path) -> None:
