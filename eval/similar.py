@@ -198,7 +198,7 @@ def eval_similar(
     head: Head | None = None,
     *,
     cache: Path | None = None,
-    on_progress: OnStage | None = None,
+    on_stage: OnStage | None = None,
     threads: int | None = None,
 ) -> SimilarReport:
     """Measure one encoder, or the encoders of a head, on a folder of kinds.
@@ -220,7 +220,7 @@ def eval_similar(
     left_out = _copies(kinds)
     excluded = {each.file for each in left_out}
     rows = np.array([row for row, file in enumerate(kinds.files) if file not in excluded], np.int64)
-    vectors, rows, failed = _vectors(kinds, rows, encoders, head, cache, on_progress, threads)
+    vectors, rows, failed = _vectors(kinds, rows, encoders, head, cache, on_stage, threads)
     is_query, lone = _queries(kinds, rows)
     left_out += [*failed, *lone]
     if not is_query.any():

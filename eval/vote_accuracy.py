@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +149,7 @@ def eval_classify(
     refit: Refit | None = None,
     cache: Path | None = None,
     threads: int | None = None,
-    on_progress: OnStage = lambda what, done, total: None,
+    on_stage: OnStage = lambda what, done, total: None,
 ) -> ClassifyReport:
     """Measure the vote on a folder of kinds, whose layout `data.kinds` describes.
 
@@ -160,7 +161,7 @@ def eval_classify(
             kinds.
         cache: folder that keeps the features for a head between runs.
         threads: threads that decode; None is one per core.
-        on_progress: follows the progress.
+        on_stage: follows the progress.
 
     Raises:
         DataError: the folder has another layout, or too few photographs or kinds.
@@ -170,14 +171,14 @@ def eval_classify(
     rows, left_out = _usable(folder)
     files = [folder.files[row] for row in rows]
     if head is None:
-        vectors, read, failed = _vectors_of(files, encoder, threads, lambda *how: on_progress("encoding", *how))
+        vectors, read, failed = _vectors_of(files, encoder, threads, partial(on_stage, "encoding"))
     else:
-        vectors, read, failed = _features_of(files, encoder, cache, threads, lambda *how: on_progress("encoding", *how))
+        vectors, read, failed = _features_of(files, encoder, cache, threads, partial(on_stage, "encoding"))
     rows = rows[read]
     left_out += [f"{each.file.relative_to(data)}: {each.reason}" for each in failed]
     photographs = _EvaluatedPhotographs(folder.names, folder.kind[rows], folder.test[rows], folder.split)
     _check_enough(data, photographs)
-    measurement = _VoteMeasurement(photographs, vectors, encoder.fingerprint, head, refit, on_progress)
+    measurement = _VoteMeasurement(photographs, vectors, encoder.fingerprint, head, refit, on_stage)
     figures, intervals, by_kind = measurement.figures()
     return ClassifyReport(
         figures=figures,
@@ -206,7 +207,7 @@ class _VoteMeasurement:
     fingerprint: str
     head: Head | None
     refit: Refit | None
-    on_progress: OnStage
+    on_stage: OnStage
     classified: Int64Array = field(init=False)
     vote: KnnVote = field(init=False)
 
@@ -218,10 +219,10 @@ class _VoteMeasurement:
         kinds = _removed_kinds(self.photographs.kind)
         without: dict[int, VoteOutcomes] = {}
         for done, kind in enumerate(kinds):
-            self.on_progress("removing kinds", done, len(kinds))
+            self.on_stage("removing kinds", done, len(kinds))
             fewer = [(voting[self.photographs.kind[voting] != kind], classified) for voting, classified in splits]
             without[int(kind)] = self._outcomes(fewer, self.photographs.kind, self._head_without(int(kind)))
-        self.on_progress("removing kinds", len(kinds), len(kinds))
+        self.on_stage("removing kinds", len(kinds), len(kinds))
         own = self.photographs.kind[self.classified]
         figures = _figures(outcomes, without, own, np.arange(len(own)))
         drawn = [

@@ -173,9 +173,7 @@ def similar(
     encoders = encoders_named(names, device)
     with stages(errors_console()) as on_stage:
         threads = settings_of(device=device).decode_threads
-        measured = eval_similar(
-            data, encoders, fitted, cache=cache_folder(cache), on_progress=on_stage, threads=threads
-        )
+        measured = eval_similar(data, encoders, fitted, cache=cache_folder(cache), on_stage=on_stage, threads=threads)
     if report is not None:
         report.write_text(similar_page(measured), encoding="utf-8")
         say(f"The report is in {report}.")
@@ -234,7 +232,7 @@ def classify(
         features = cache_folder(cache)
         refit_without = None if fitted is None else refit(fitted, data, encoder, features, on_stage)
         report = eval_classify(
-            data, encoder, fitted, refit=refit_without, cache=features, threads=threads, on_progress=on_stage
+            data, encoder, fitted, refit=refit_without, cache=features, threads=threads, on_stage=on_stage
         )
     if as_json:
         print_json(report.as_json(), ensure_ascii=False)

@@ -149,7 +149,7 @@ def head_of(encoder: Encoder) -> Head:
 
 def test_a_folder_is_measured(folder: Path, tiny: Encoder) -> None:
     stages: list[tuple[str, int, int]] = []
-    report = eval_similar(folder, [tiny], on_progress=lambda *step: stages.append(step))
+    report = eval_similar(folder, [tiny], on_stage=lambda *step: stages.append(step))
     assert (report.photos, report.searched, report.leave_one_out) == (7, 8, False)
     assert report.figures["r1"] == pytest.approx(100 * 6 / 7)
     assert {each.kind: each.photos for each in report.by_kind} == {"blue": 3, "red": 4}
