@@ -24,8 +24,8 @@ from service.store.atomic import write_text
 from service.types import AnyArray, Float32Array
 
 VERSION = 1
-FACTS = "head.json"
-ARRAYS = "head.safetensors"
+HEAD_JSON = "head.json"
+HEAD_ARRAYS = "head.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +123,17 @@ class Head:
     @classmethod
     def load(cls, folder: Path) -> Head:
         """Read a head; raises `ModelError` where `folder` has none, or a damaged one, or one of another version."""
-        file = folder / FACTS
+        file = folder / HEAD_JSON
         if not file.is_file():
-            raise ModelError(f"There is no head in {folder}: it has no {FACTS}. `smysl train similar` makes one.")
+            raise ModelError(f"There is no head in {folder}: it has no {HEAD_JSON}. `smysl train similar` makes one.")
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
             version = facts["version"]
             if version == VERSION:
-                return cls._from_files(facts, read_arrays(folder / ARRAYS, facts["checksum"]))
+                return cls._from_files(facts, read_arrays(folder / HEAD_ARRAYS, facts["checksum"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
-                f"The head {file} cannot be read ({describe_error(error)}). Restore {FACTS} and {ARRAYS} from a copy, "
+                f"The head {file} cannot be read ({describe_error(error)}). Restore {HEAD_JSON} and {HEAD_ARRAYS} from a copy, "
                 "or fit it again with `smysl train similar`."
             ) from None
         raise ModelError(
@@ -179,10 +179,10 @@ class Head:
             ],
             "same_kind": self.same_kind.as_json(),
             "vote": self.vote.facts(),
-            "checksum": write_arrays(folder / ARRAYS, arrays),
+            "checksum": write_arrays(folder / HEAD_ARRAYS, arrays),
             "figures": dict(self.figures),
         }
-        write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / HEAD_JSON, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return Head.load(folder)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from service.encoder.library_encoders import LibraryEncoders
 from service.errors import LibraryError, ModelError, NotFoundError, SmyslError, UsageError
-from service.heads.projection import ARRAYS, FACTS, Head
+from service.heads.projection import HEAD_ARRAYS, HEAD_JSON, Head
 from service.heads.target import HeadTarget
 from service.index.latest import Latest
 from service.store.catalog import Catalog
@@ -104,7 +104,7 @@ class HeadRegistry:
 
     def _refresh(self, name: str, last: HeadTarget | None) -> HeadTarget:
         folder = self._folder / name
-        written = written_at(folder / FACTS)
+        written = written_at(folder / HEAD_JSON)
         if last is None or last.written != written:
             head = Head.load(folder)
             self._check(head)
@@ -173,7 +173,7 @@ class HeadRegistry:
             for leftover in (new, old):
                 shutil.rmtree(leftover, ignore_errors=True)
             new.mkdir(parents=True)
-            for file in (ARRAYS, FACTS):
+            for file in (HEAD_ARRAYS, HEAD_JSON):
                 shutil.copyfile(source / file, new / file)
             # The copy is checked again, since the source may have changed in the meantime.
             head = Head.load(new)

@@ -14,7 +14,7 @@ import numpy as np
 
 from data.kinds import content_hash, copies, read_kinds
 from service.errors import DataError, UsageError
-from service.heads.projection import FACTS, Head, Projection
+from service.heads.projection import HEAD_JSON, Head, Projection
 from service.kinds.vote_calibration import MIN_PHOTOGRAPHS, VoteCalibration
 from service.photos.decode import is_photograph_name
 from service.types import Int64Array, OnStage
@@ -98,7 +98,7 @@ def check_out(out: Path, *, force: bool) -> None:
     """Raise UsageError for a folder that a head cannot be written to, before anything is encoded."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder for the head with --out.")
-    if (out / FACTS).exists() and not force:
+    if (out / HEAD_JSON).exists() and not force:
         raise UsageError(f"There is a head in {out} already; name another folder, or replace it with --force.")
 
 
