@@ -15,7 +15,7 @@ import pytest
 
 from service.types import AnyArray, Float32Array, Float64Array
 from tests.conftest import SMYSL, RunningService, _address
-from tests.service.heads_by_hand import a_head
+from tests.service.sample_heads import a_head
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

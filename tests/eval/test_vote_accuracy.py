@@ -13,9 +13,9 @@ from eval.vote_accuracy import eval_classify
 from service.errors import DataError
 from service.heads.projection import Head
 from service.kinds.vote_calibration import calibration_error
-from tests.service.by_kind import COLOURS, sort_by_kind
 from tests.service.colours import ColourEncoder
-from tests.service.heads_by_hand import a_head, a_part
+from tests.service.kind_folders import COLOURS, sort_by_kind
+from tests.service.sample_heads import a_head, a_part
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from service.search.query import Query
 from service.store.lock import write_lock
 from service.store.paths import resolve_folder
 from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of
-from tests.service.matches import a_match
+from tests.service.sample_artifacts import a_match
 
 
 class Models:

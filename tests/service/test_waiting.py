@@ -21,8 +21,8 @@ from service.library import Library
 from service.search.query import Query
 from service.web.app import create_app
 from tests.service.conftest import Shelf
-from tests.service.heads_by_hand import a_head, a_part
 from tests.service.pictures import save_picture
+from tests.service.sample_heads import a_head, a_part
 
 WAIT_S = 60
 T = TypeVar("T")

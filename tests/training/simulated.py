@@ -13,7 +13,7 @@ import xxhash
 from PIL import Image
 
 from service.types import Float32Array, Float64Array
-from tests.service.matches import unit
+from tests.service.sample_artifacts import unit
 
 
 @dataclass(eq=False)

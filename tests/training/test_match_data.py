@@ -13,7 +13,7 @@ from data.ratings import read_rated_pairs
 from service.errors import PhotographError
 from service.match.features import FEATURES, prepare
 from service.match.scorer import ScorerArtifact
-from tests.service.matches import a_feature_model, a_match
+from tests.service.sample_artifacts import a_feature_model, a_match
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import OWN_TARGET, RANDOM_PER_TEXT, RANDOM_TARGET, MatchData, make_bank, read_match_data
 

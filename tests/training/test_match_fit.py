@@ -17,7 +17,7 @@ from eval.scoring import reliability
 from service.errors import DataError, ModelError
 from service.match.artifact import MATCH_JSON, ScorerArtifact, sigmoid
 from service.match.features import prepare
-from tests.service.matches import strangers
+from tests.service.sample_artifacts import strangers
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import MatchData, read_match_data
 from training.match_fit import add_ratings, fit_logistic, fit_text_match, out_of_fold, train_scorer

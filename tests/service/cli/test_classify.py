@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.service.by_kind import COLOURS, sort_by_kind, speckled
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import Shelf
+from tests.service.kind_folders import COLOURS, sort_by_kind, speckled
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder

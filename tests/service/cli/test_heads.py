@@ -16,8 +16,8 @@ from service.web.app import create_app
 from tests.conftest import Finished
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import Shelf
-from tests.service.heads_by_hand import a_head, a_part
 from tests.service.pictures import jpeg
+from tests.service.sample_heads import a_head, a_part
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder

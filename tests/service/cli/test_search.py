@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from tests.service.cli.commands import Run, error_of, fingerprint_of
 from tests.service.conftest import Shelf
-from tests.service.matches import a_match
+from tests.service.sample_artifacts import a_match
 
 
 def test_search_prints_match_and_file_separated_by_a_tab(standing: Shelf, smysl: Run) -> None:

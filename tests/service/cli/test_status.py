@@ -6,7 +6,7 @@ import json
 
 from tests.service.cli.commands import Run, error_of, fingerprint_of
 from tests.service.conftest import Shelf
-from tests.service.matches import a_match
+from tests.service.sample_artifacts import a_match
 
 
 def test_status_prints_rows(standing: Shelf, smysl: Run) -> None:

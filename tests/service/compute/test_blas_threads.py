@@ -21,7 +21,7 @@ from service.search.target import ModelTarget
 from service.store.catalog import Catalog
 from service.types import AnyArray, Float64Array
 from tests.service.colours import ColourEncoder
-from tests.service.matches import a_match, strangers
+from tests.service.sample_artifacts import a_match, strangers
 
 
 def threads() -> int:

@@ -27,7 +27,7 @@ from service.library import Library
 from service.search.query import Query
 from service.store.lock import write_lock
 from tests.service.colours import ColourEncoder, paint, vectors_of
-from tests.service.heads_by_hand import a_head, a_part
+from tests.service.sample_heads import a_head, a_part
 
 OTHER = "ViT-B-32-SigLIP2-256/webli"
 """A name that `parse_name` accepts; the encoder is a fake."""

@@ -8,7 +8,7 @@ import pytest
 from service.match.artifact import quantised
 from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, pair_features, prepare
 from service.types import Float32Array
-from tests.service.matches import a_bank, strangers
+from tests.service.sample_artifacts import a_bank, strangers
 
 DIMENSION = 32
 

@@ -12,7 +12,7 @@ from service.match.artifact import ScorerArtifact, TextMatch, sigmoid
 from service.match.features import BANKS, FEATURES, TEMPERATURES, Bank, pair_features, prepare
 from service.match.query_features import QueryFeatures
 from service.types import Float32Array
-from tests.service.matches import TEXTS, a_bank, a_feature_model, strangers, unit
+from tests.service.sample_artifacts import TEXTS, a_bank, a_feature_model, strangers, unit
 
 DIMENSION = 32
 

@@ -25,7 +25,7 @@ from service.match.features import FEATURES, Bank
 from service.match.scorer import Scorer, find_artifact
 from service.types import Float32Array, Float64Array
 from tests.service.colours import ColourEncoder
-from tests.service.matches import PHOTOGRAPHS, TEXTS, a_feature_model, a_match, strangers, unit
+from tests.service.sample_artifacts import PHOTOGRAPHS, TEXTS, a_feature_model, a_match, strangers, unit
 
 ALL = np.linspace(-1, 1, 401, dtype=np.float32)
 """Similarities over the whole range."""

@@ -16,9 +16,9 @@ from service.kinds.vote_cache import FILE
 from service.library import Library
 from service.match.scorer import find_artifact
 from service.search.classify import Classified, Unclassified, Upload
-from tests.service.by_kind import COLOURS, TEAL, sort_by_kind, speckled
 from tests.service.colours import ColourEncoder
-from tests.service.heads_by_hand import a_head, a_part
+from tests.service.kind_folders import COLOURS, TEAL, sort_by_kind, speckled
+from tests.service.sample_heads import a_head, a_part
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from service.store.catalog import Catalog
 from service.store.records import Entry, FileInfo, PhotographFacts
 from service.types import Float32Array
 from tests.service.colours import ColourEncoder
-from tests.service.matches import unit
+from tests.service.sample_artifacts import unit
 
 
 def scorer_with(min_match: float) -> Scorer:

@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 import service.search.classify
 import service.web.multipart
 from service.web.app import create_app
-from tests.service.by_kind import COLOURS, speckled
 from tests.service.cli.test_classify import sorted_shelf, sorted_standing
 from tests.service.conftest import Shelf
+from tests.service.kind_folders import COLOURS, speckled
 from tests.service.web.client import client_of, error_message, upload_in_chunks
 
 __all__ = ["sorted_shelf", "sorted_standing"]

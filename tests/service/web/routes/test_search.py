@@ -17,8 +17,8 @@ from service.errors import SmyslError
 from service.search.query import MAX_K, Query
 from service.web.app import create_app
 from tests.service.conftest import Shelf
-from tests.service.matches import a_feature_model, a_match
 from tests.service.pictures import jpeg, picture
+from tests.service.sample_artifacts import a_feature_model, a_match
 from tests.service.web.client import client_of, error_message, photo_ids
 
 
