@@ -133,8 +133,8 @@ class Head:
                 return cls._from_files(facts, read_arrays(folder / HEAD_ARRAYS, facts["checksum"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
-                f"The head {file} cannot be read ({describe_error(error)}). Restore {HEAD_JSON} and {HEAD_ARRAYS} from a copy, "
-                "or fit it again with `smysl train similar`."
+                f"The head {file} cannot be read ({describe_error(error)}). Restore {HEAD_JSON} and {HEAD_ARRAYS} from "
+                "a copy, or fit it again with `smysl train similar`."
             ) from None
         raise ModelError(
             f"The head {file} has version {version}, this smysl reads {VERSION}. Fit it again with `smysl train "

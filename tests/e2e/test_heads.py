@@ -15,7 +15,7 @@ import pytest
 
 from service.types import AnyArray, Float32Array, Float64Array
 from tests.conftest import SMYSL, RunningService, _address
-from tests.service.sample_heads import a_head
+from tests.service.sample_heads import make_head
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -66,7 +66,7 @@ def head(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     kinds = np.array([records[int(identity)].folder for identity in ids])
     center, projection = discriminants(features.astype(np.float64), kinds)
     folder = tmp_path_factory.mktemp("head")
-    a_head(Projection("mini", fingerprint, 1.0, center, projection), kinds=KINDS, candidate="LDA").save(folder)
+    make_head(Projection("mini", fingerprint, 1.0, center, projection), kinds=KINDS, candidate="LDA").save(folder)
     return folder
 
 

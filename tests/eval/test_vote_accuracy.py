@@ -14,14 +14,14 @@ from service.errors import DataError
 from service.heads.projection import Head
 from service.kinds.vote_calibration import calibration_error
 from tests.service.colours import ColourEncoder
-from tests.service.kind_folders import COLOURS, sort_by_kind
-from tests.service.sample_heads import a_head, a_part
+from tests.service.kind_folders import COLOURS, make_kind_folders
+from tests.service.sample_heads import make_head, make_projection
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    sort_by_kind(tmp_path / "train", each=12)
-    sort_by_kind(tmp_path / "test", each=4, first_seed=400)
+    make_kind_folders(tmp_path / "train", each=12)
+    make_kind_folders(tmp_path / "test", each=4, first_seed=400)
     return tmp_path
 
 
@@ -51,14 +51,14 @@ def test_without_a_test_folder_each_fifth_is_classified(folder: Path) -> None:
 
 def test_recommendations_are_more_often_of_the_kind_than_neighbours(tmp_path: Path) -> None:
     reds = {f"red {green}": (200, green, 40) for green in (20, 50, 80)}
-    report = eval_classify(sort_by_kind(tmp_path, each=14, kinds=reds), ColourEncoder())  # type: ignore[arg-type]
+    report = eval_classify(make_kind_folders(tmp_path, each=14, kinds=reds), ColourEncoder())  # type: ignore[arg-type]
     assert 60.0 < report.figures["nearest_right"] < report.figures["recommended_right"] < 100.0
 
 
 def test_copies_lone_and_broken_photographs_are_left_out_and_named(folder: Path) -> None:
     (folder / "test" / "fern" / "copy.png").write_bytes((folder / "train" / "poppy" / "0.png").read_bytes())
     (folder / "test" / "fern" / "broken.png").write_bytes(b"x")
-    sort_by_kind(folder / "train", each=1, kinds={"rare": (200, 200, 0)}, first_seed=900)
+    make_kind_folders(folder / "train", each=1, kinds={"rare": (200, 200, 0)}, first_seed=900)
     report = eval_classify(folder, ColourEncoder())  # type: ignore[arg-type]
     assert report.photos == 12
     assert report.voting == 36
@@ -70,7 +70,7 @@ def test_copies_lone_and_broken_photographs_are_left_out_and_named(folder: Path)
 
 
 def test_a_head_is_fitted_again_without_each_removed_kind(folder: Path) -> None:
-    head = a_head(a_part(width=4))
+    head = make_head(make_projection(width=4))
     fitted: list[Sequence[str]] = []
 
     def refit(kinds: Sequence[str]) -> Head:
@@ -87,7 +87,7 @@ def test_a_head_is_fitted_again_without_each_removed_kind(folder: Path) -> None:
 
 @pytest.mark.parametrize(("each", "kinds", "message"), [(12, 2, "at least 3 are needed"), (2, 3, "is too small")])
 def test_too_few_photographs_or_kinds_are_reported(tmp_path: Path, each: int, kinds: int, message: str) -> None:
-    sort_by_kind(tmp_path, each=each, kinds=dict(list(COLOURS.items())[:kinds]))
+    make_kind_folders(tmp_path, each=each, kinds=dict(list(COLOURS.items())[:kinds]))
     with pytest.raises(DataError, match=message):
         eval_classify(tmp_path, ColourEncoder())  # type: ignore[arg-type]
 

@@ -28,9 +28,9 @@ NAMES = {
 
 @dataclass(eq=False)
 class ColourEncoder:
-    """Does what `service.encoder.encoder.Encoder` does, for colours; `encoded` counts the photographs.
+    """A stand-in for `service.encoder.encoder.Encoder`; `encoded` counts photographs, `texts` keeps all texts.
 
-    With `own_features` its tower sees red, green and blue before its projection, else its vectors.
+    With `own_features` its image features are red, green and blue; otherwise they are its vectors.
     """
 
     name: str = "mini"
@@ -85,14 +85,14 @@ class ColourEncoder:
 
 
 def paint(file: Path, colour: str | tuple[int, int, int], size: tuple[int, int] = (48, 32)) -> Path:
-    """Make a photograph of one colour, with its folders."""
+    """Save a photograph of one colour; missing folders are made."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(file, quality=95)
     return file
 
 
-def vectors_of(catalog: Catalog) -> dict[str, int]:
-    """How many photographs have a vector of each fingerprint, asked of the file itself."""
+def count_vectors(catalog: Catalog) -> dict[str, int]:
+    """The number of vectors of each fingerprint, read from the catalog's file."""
     with closing(sqlite3.connect(catalog.file)) as connection:
         return dict(connection.execute("SELECT fingerprint, COUNT(*) FROM vector GROUP BY fingerprint"))
 

@@ -1,4 +1,4 @@
-"""Photographs sorted into folders by kind: each kind has its colour, and no two photographs are alike."""
+"""Photographs in folders named after kinds: each kind has a colour, and no two photographs are the same."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from PIL import Image
 
 COLOURS = {"poppy": (220, 30, 40), "gentian": (30, 50, 220), "fern": (40, 190, 50)}
 TEAL = (0, 140, 140)
-"""No kind's colour."""
+"""A colour of no kind."""
 
 
-def speckled(file: Path, colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (48, 40)) -> Path:
-    """Make a photograph of noise around a colour, with its folders."""
+def paint_speckled(file: Path, colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (48, 40)) -> Path:
+    """Save a photograph of noise around a colour; missing folders are made."""
     random = np.random.default_rng(seed)
     own = np.array(colour) + random.integers(-12, 13, 3)
     pixels = own + random.normal(0, 30, (size[1], size[0], 3))
@@ -23,11 +23,11 @@ def speckled(file: Path, colour: tuple[int, int, int], seed: int, size: tuple[in
     return file
 
 
-def sort_by_kind(
+def make_kind_folders(
     folder: Path, each: int = 6, kinds: Mapping[str, tuple[int, int, int]] = COLOURS, first_seed: int = 0
 ) -> Path:
-    """`folder`/KIND/NUMBER.png, the same for equal arguments."""
-    for place, (kind, colour) in enumerate(kinds.items()):
+    """Save photographs as `folder`/KIND/NUMBER.png, the same ones for the same arguments."""
+    for index, (kind, colour) in enumerate(kinds.items()):
         for number in range(each):
-            speckled(folder / kind / f"{number}.png", colour, first_seed + 1000 * place + number)
+            paint_speckled(folder / kind / f"{number}.png", colour, first_seed + 1000 * index + number)
     return folder

@@ -1,4 +1,4 @@
-"""Photographs made of noise: no two alike, real files of real formats."""
+"""Photographs of noise, saved in any format; each seed gives another one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from PIL import Image
 
 
 def picture(seed: int, size: tuple[int, int] = (80, 60)) -> Image.Image:
-    """A smooth picture of its own colours."""
+    """An image of smooth noise."""
     noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
 
 
 def save_picture(file: Path, seed: int, size: tuple[int, int] = (80, 60), **options: Any) -> Path:
-    """Write a picture in the format that the file's name says."""
+    """Save an image of noise in the format of the file's suffix."""
     from pillow_heif import register_heif_opener
 
     register_heif_opener()

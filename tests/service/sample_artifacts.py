@@ -17,23 +17,23 @@ def unit(vectors: Float32Array) -> Float32Array:
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def strangers(count: int, dimension: int, seed: int = 3) -> Float32Array:
+def random_unit_vectors(count: int, dimension: int, seed: int = 3) -> Float32Array:
     """Random unit vectors (count, dimension)."""
     return unit(np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32))
 
 
-def a_bank(dimension: int, seed: int, count: int = 12) -> Bank:
+def make_bank(dimension: int, seed: int, count: int = 12) -> Bank:
     """A bank of `count` vectors with counts from 1 to `count`."""
-    return Bank(strangers(count, dimension, seed), np.arange(1, count + 1, dtype=np.float32))
+    return Bank(random_unit_vectors(count, dimension, seed), np.arange(1, count + 1, dtype=np.float32))
 
 
-def a_feature_model(
+def make_feature_model(
     dimension: int, *, seed: int = 0, weights: Float64Array | None = None, reach: tuple[float, float] = (-3, -2)
 ) -> FeatureModel:
     """A feature model, random unless `weights` are given, that by default counts fully for every text."""
     random = np.random.default_rng(seed)
     return FeatureModel(
-        banks=tuple(a_bank(dimension, seed + number + 1) for number in range(len(BANKS))),
+        banks=tuple(make_bank(dimension, seed + number + 1) for number in range(len(BANKS))),
         mean=random.normal(scale=0.1, size=len(FEATURES)),
         deviation=random.uniform(0.1, 1.0, len(FEATURES)),
         weights=random.normal(scale=0.2, size=2 * len(FEATURES)) if weights is None else weights,
@@ -43,7 +43,7 @@ def a_feature_model(
     )
 
 
-def a_match(
+def make_artifact(
     fingerprint: str = "colours", feature_model: FeatureModel | None = None, *, min_match: float = 0.0
 ) -> ScorerArtifact:
     """A match of texts by features if a model is given, else by the cosine."""

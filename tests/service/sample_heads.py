@@ -1,4 +1,4 @@
-"""Heads that nobody fitted: what they do can be foretold."""
+"""Heads that were not fitted, whose similarities are easy to compute."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from service.types import Float32Array
 VOTE = KnnVote(10, 0.1, 1.0, 1.0, 0.0, 0.5)
 
 
-def a_part(
-    fingerprint: str = "colours", width: int = 3, weight: float = 1.0, model: str = "mini", see: Sequence[int] = ()
+def make_projection(
+    fingerprint: str = "colours", width: int = 3, weight: float = 1.0, model: str = "mini", columns: Sequence[int] = ()
 ) -> Projection:
-    """A look at some of the features, or at all of them."""
-    projection: Float32Array | None = np.eye(width, dtype=np.float32)[:, list(see)] if see else None
+    """A projection on some of the features, or on all of them."""
+    projection: Float32Array | None = np.eye(width, dtype=np.float32)[:, list(columns)] if columns else None
     return Projection(model, fingerprint, weight, np.zeros(width, np.float32), projection)
 
 
-def a_head(*parts: Projection, slope: float = 10.0, **facts: Any) -> Head:
-    """A head of these parts, whose match is even at a similarity of a half."""
-    known = {
+def make_head(*projections: Projection, slope: float = 10.0, **changes: Any) -> Head:
+    """A head of these projections, or of one, whose match is 0.5 at a similarity of 0.5."""
+    attributes = {
         "kinds": ("daisy", "rose"),
         "candidate": "by hand",
         "trained_on": "nothing",
         "figures": {"folds_map10": 91.5},
     }
-    return Head(parts or (a_part(),), Logistic(slope, -slope / 2), VOTE, **{**known, **facts})
+    return Head(projections or (make_projection(),), Logistic(slope, -slope / 2), VOTE, **{**attributes, **changes})

@@ -33,8 +33,8 @@ from service.match.scorer import find_artifact
 from service.search.query import Query
 from service.store.lock import write_lock
 from service.store.paths import resolve_folder
-from tests.service.colours import NAMES, ColourEncoder, paint, vectors_of
-from tests.service.sample_artifacts import a_match
+from tests.service.colours import NAMES, ColourEncoder, count_vectors, paint
+from tests.service.sample_artifacts import make_artifact
 
 
 class Models:
@@ -254,7 +254,7 @@ def test_an_open_library_sees_its_match_added_changed_and_removed(library: Libra
 
     assert calibration_and_cut() == ("background", 0.0)
     for cut in (0.25, 0.5):
-        a_match(min_match=cut).save(library.folder)
+        make_artifact(min_match=cut).save(library.folder)
         assert calibration_and_cut() == ("ratings", cut)
     (library.folder / "match.json").unlink()
     assert calibration_and_cut() == ("background", 0.0)
@@ -265,12 +265,12 @@ def test_the_match_of_the_library_has_priority_over_that_of_the_model(
 ) -> None:
     index(library, photographs)
     model = tmp_path / "model"
-    a_match(min_match=0.1).save(model)
+    make_artifact(min_match=0.1).save(model)
     monkeypatch.setattr(
         service.match.scorer, "find_artifact", lambda encoder, library, _: find_artifact(encoder, library, model)
     )
     assert library.search(Query(text="red")).min_match == 0.1
-    a_match(min_match=0.2).save(library.folder)
+    make_artifact(min_match=0.2).save(library.folder)
     assert library.search(Query(text="red")).min_match == 0.2
     with opened(library.folder, None) as again:
         assert again.search(Query(text="red")).min_match == 0.2
@@ -278,7 +278,7 @@ def test_the_match_of_the_library_has_priority_over_that_of_the_model(
 
 def test_a_match_of_another_model_is_refused_until_it_is_removed(library: Library, photographs: Path) -> None:
     index(library, photographs)
-    a_match("another").save(library.folder)
+    make_artifact("another").save(library.folder)
     for _ in range(2):
         with pytest.raises(MismatchError, match=r"match\.json belongs to the model with the fingerprint another"):
             library.search(Query(text="red"))
@@ -312,7 +312,7 @@ def test_the_library_remembers_its_model_and_refuses_another(changing: Library) 
 def test_a_match_of_the_library_is_used_only_with_its_model(changing: Library) -> None:
     own = changing.status().fingerprint
     assert own is not None
-    a_match(own, min_match=0.3).save(changing.folder)
+    make_artifact(own, min_match=0.3).save(changing.folder)
     for model, cut, calibration in ((OTHER, 0.0, "background"), ("mini", 0.3, "ratings")):
         with opened(changing.folder, model) as again:
             list(again.index())
@@ -340,7 +340,7 @@ def test_searches_use_the_old_vectors_until_the_new_ones_are_complete(changing: 
         result = reader.search(Query(text="red"))
         assert result.model == OTHER
         assert [hit.photograph.name for hit in result.hits] == before
-        assert vectors_of(writer.catalog) == {"others": 4}
+        assert count_vectors(writer.catalog) == {"others": 4}
 
 
 def test_an_interrupted_change_of_model_keeps_the_old_one_and_can_be_resumed(changing: Library, models: Models) -> None:
@@ -351,9 +351,9 @@ def test_an_interrupted_change_of_model_keeps_the_old_one_and_can_be_resumed(cha
     with opened(changing.folder, None) as reader:
         assert found(reader, "red")[0] == "red.png"
         assert reader.status().model == "mini"
-        done = vectors_of(reader.catalog)["others"]
+        done = count_vectors(reader.catalog)["others"]
         assert done in (2, 4), "the batch that the tower was at is kept too"
-        assert vectors_of(reader.catalog)["colours"] == 4
+        assert count_vectors(reader.catalog)["colours"] == 4
     with opened(changing.folder, OTHER) as writer:
         summary = index(writer)
         assert (summary.changed, summary.unchanged) == (4 - done, done)
@@ -373,7 +373,7 @@ def test_a_change_of_model_is_not_complete_while_a_root_is_missing(
         (tmp_path / "unplugged").rename(other)
         index(writer)
         assert writer.status().model == OTHER
-        assert vectors_of(writer.catalog) == {"others": 5}
+        assert count_vectors(writer.catalog) == {"others": 5}
 
 
 def test_a_change_of_model_is_not_complete_while_a_folder_cannot_be_read(
@@ -403,7 +403,7 @@ def test_indexing_a_new_folder_with_another_model_encodes_the_whole_library_agai
     with opened(changing.folder, OTHER) as writer:
         summary = index(writer, other)
         assert (summary.added, summary.changed) == (1, 4)
-        assert vectors_of(writer.catalog) == {"others": 5}
+        assert count_vectors(writer.catalog) == {"others": 5}
         assert found(writer, "white")[0] == "white.png"
 
 

@@ -22,7 +22,7 @@ from service.search.query import Query
 from service.web.app import create_app
 from tests.service.conftest import Shelf
 from tests.service.pictures import save_picture
-from tests.service.sample_heads import a_head, a_part
+from tests.service.sample_heads import make_head, make_projection
 
 WAIT_S = 60
 T = TypeVar("T")
@@ -131,7 +131,7 @@ def test_searches_with_a_head_go_on_while_its_index_is_written(
 ) -> None:
     encoder = library.encoder
     width = len(library.catalog.vector(1, encoder.features_fingerprint))
-    a_head(a_part(encoder.fingerprint, width, model=encoder.name)).save(tmp_path / "head")
+    make_head(make_projection(encoder.fingerprint, width, model=encoder.name)).save(tmp_path / "head")
     library.add_head("all", tmp_path / "head")
     before = found(library, "all")
     save_picture(shelf.photographs / "new.png", 77)

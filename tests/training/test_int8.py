@@ -383,10 +383,10 @@ def test_int8_needs_openvino(quantised: QuantizationOutcome, load: Load, monkeyp
 def test_the_match_of_a_model_is_valid_for_its_int8(quantised: QuantizationOutcome, load: Load, tmp_path: Path) -> None:
     from service.match.artifact import ScorerArtifact
     from service.match.scorer import find_artifact
-    from tests.service.sample_artifacts import a_match
+    from tests.service.sample_artifacts import make_artifact
 
     encoder = load(precision="int8")
-    match: ScorerArtifact = a_match(encoder.base_fingerprint)
+    match: ScorerArtifact = make_artifact(encoder.base_fingerprint)
     match.save(tmp_path / "match")
     assert find_artifact(encoder, tmp_path / "match") is not None
 

@@ -13,7 +13,7 @@ from data.ratings import read_rated_pairs
 from service.errors import PhotographError
 from service.match.features import FEATURES, prepare
 from service.match.scorer import ScorerArtifact
-from tests.service.sample_artifacts import a_feature_model, a_match
+from tests.service.sample_artifacts import make_artifact, make_feature_model
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import OWN_TARGET, RANDOM_PER_TEXT, RANDOM_TARGET, MatchData, make_bank, read_match_data
 
@@ -109,9 +109,9 @@ def test_without_enough_unrated_captions_there_are_no_features(tmp_path: Path) -
 
 
 def test_with_a_base_its_banks_are_used(tmp_path: Path) -> None:
-    feature_model = replace(a_feature_model(8), far=0.25, near=0.5)
+    feature_model = replace(make_feature_model(8), far=0.25, near=0.5)
     data = write_data(tmp_path / "data", owned=False)
-    match_data = read(data, tmp_path / "cache", base=a_match(feature_model=feature_model))
+    match_data = read(data, tmp_path / "cache", base=make_artifact(feature_model=feature_model))
     assert match_data.banks is feature_model.banks
     assert match_data.gate == (0.25, 0.5)
     assert match_data.features.shape == (len(match_data.pairs), len(FEATURES))

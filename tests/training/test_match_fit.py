@@ -17,7 +17,7 @@ from eval.scoring import reliability
 from service.errors import DataError, ModelError
 from service.match.artifact import MATCH_JSON, ScorerArtifact, sigmoid
 from service.match.features import prepare
-from tests.service.sample_artifacts import strangers
+from tests.service.sample_artifacts import random_unit_vectors
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import MatchData, read_match_data
 from training.match_fit import add_ratings, fit_logistic, fit_text_match, out_of_fold, train_scorer
@@ -84,7 +84,7 @@ def test_a_text_far_from_the_bank_is_matched_without_features(match_data: MatchD
         text.logits(match_data.background_texts[0], match_data.photographs),
         replace(text, feature_model=None).logits(match_data.background_texts[0], match_data.photographs),
     )
-    others = np.concatenate([strangers(200, 8), -match_data.texts])
+    others = np.concatenate([random_unit_vectors(200, 8), -match_data.texts])
     far = others[prepare(others, match_data.banks).nearness <= text.feature_model.far]
     assert len(far) > 10
     for query in far[:10]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import Shelf
-from tests.service.kind_folders import COLOURS, sort_by_kind, speckled
+from tests.service.kind_folders import COLOURS, make_kind_folders, paint_speckled
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def sorted_standing(tmp_path_factory: pytest.TempPathFactory, tiny: Encoder) -> Shelf:
     """A library of photographs sorted by kind; tests must not change it."""
     folder = tmp_path_factory.mktemp("sorted").resolve()
-    shelf = Shelf(folder / "library", sort_by_kind(folder / "photographs"), tiny.name)
+    shelf = Shelf(folder / "library", make_kind_folders(folder / "photographs"), tiny.name)
     with shelf.open() as library:
         for _ in library.index([shelf.photographs], encoder=tiny):
             pass
@@ -39,7 +39,7 @@ def sorted_shelf(tmp_path: Path, sorted_standing: Shelf) -> Shelf:
 @pytest.fixture
 def new(tmp_path: Path) -> Path:
     """Photographs that are in no library."""
-    return sort_by_kind(tmp_path / "new", each=2, first_seed=60)
+    return make_kind_folders(tmp_path / "new", each=2, first_seed=60)
 
 
 def test_prints_kind_confidence_and_file(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
@@ -148,5 +148,5 @@ def test_lists_kinds_with_only_one_photograph(sorted_shelf: Shelf, smysl: Run, t
     table.write_text("\n".join(["image\tkind", *rows]), encoding="utf-8")
     done = smysl("kinds", "--from", table, "--library", sorted_shelf.library)
     assert "Kinds with only one photograph, for which accuracy cannot be measured: lone." in done.err
-    file = speckled(tmp_path / "one.png", COLOURS["gentian"], 4)
+    file = paint_speckled(tmp_path / "one.png", COLOURS["gentian"], 4)
     assert smysl("classify", file, "--library", sorted_shelf.library).out.startswith("gentian\t")

@@ -17,7 +17,7 @@ from tests.conftest import Finished
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import Shelf
 from tests.service.pictures import jpeg
-from tests.service.sample_heads import a_head, a_part
+from tests.service.sample_heads import make_head, make_projection
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -29,7 +29,7 @@ WIDTH = 32
 @pytest.fixture
 def head(tmp_path: Path, tiny: Encoder) -> Path:
     folder = tmp_path / "head"
-    a_head(a_part(tiny.fingerprint, WIDTH, model=tiny.name), candidate="all of it").save(folder)
+    make_head(make_projection(tiny.fingerprint, WIDTH, model=tiny.name), candidate="all of it").save(folder)
     return folder
 
 

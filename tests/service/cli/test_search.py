@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from tests.service.cli.commands import Run, error_of, fingerprint_of
 from tests.service.conftest import Shelf
-from tests.service.sample_artifacts import a_match
+from tests.service.sample_artifacts import make_artifact
 
 
 def test_search_prints_match_and_file_separated_by_a_tab(standing: Shelf, smysl: Run) -> None:
@@ -76,7 +76,7 @@ def test_search_without_a_good_match_prints_only_a_sentence(standing: Shelf, smy
 
 
 def test_search_uses_the_fitted_cut_unless_min_match_is_given(shelf: Shelf, smysl: Run) -> None:
-    a_match(fingerprint_of(shelf), min_match=0.999).save(shelf.library)
+    make_artifact(fingerprint_of(shelf), min_match=0.999).save(shelf.library)
     nothing = smysl("search", "a cat", "--library", shelf.library)
     assert (nothing.code, nothing.out) == (0, "")
     assert ", and only 0.999 or more is shown" in nothing.err
@@ -154,7 +154,7 @@ def test_search_with_another_model_than_the_library_s_says_what_to_do(
 
 
 def test_search_reports_a_match_fitted_for_another_model(shelf: Shelf, smysl: Run) -> None:
-    a_match("another").save(shelf.library)
+    make_artifact("another").save(shelf.library)
     done = smysl("search", "a cat", "--library", shelf.library)
     assert (done.code, done.out) == (1, "")
     assert f"{shelf.library / 'match.json'} belongs to the model with the fingerprint another" in done.err

@@ -6,7 +6,7 @@ import json
 
 from tests.service.cli.commands import Run, error_of, fingerprint_of
 from tests.service.conftest import Shelf
-from tests.service.sample_artifacts import a_match
+from tests.service.sample_artifacts import make_artifact
 
 
 def test_status_prints_rows(standing: Shelf, smysl: Run) -> None:
@@ -23,7 +23,7 @@ def test_status_says_where_the_match_comes_from_and_where_it_cuts(shelf: Shelf, 
     before = smysl("status", "--library", shelf.library).out
     assert "relative to the library's own photographs" in before
     assert "shows" not in before
-    a_match(fingerprint_of(shelf), min_match=0.25).save(shelf.library)
+    make_artifact(fingerprint_of(shelf), min_match=0.25).save(shelf.library)
     after = smysl("status", "--library", shelf.library).out
     assert "fitted on people's ratings (ratings of nobody)" in after
     assert "matches of 0.25 and more" in after

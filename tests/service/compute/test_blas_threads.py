@@ -21,7 +21,7 @@ from service.search.target import ModelTarget
 from service.store.catalog import Catalog
 from service.types import AnyArray, Float64Array
 from tests.service.colours import ColourEncoder
-from tests.service.sample_artifacts import a_match, strangers
+from tests.service.sample_artifacts import make_artifact, random_unit_vectors
 
 
 def threads() -> int:
@@ -140,8 +140,8 @@ def test_a_match_is_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
         return np.zeros(len(photographs))
 
     monkeypatch.setattr(TextMatch, "logits", logits)
-    scorer = Scorer(ColourEncoder(), a_match(), np.empty((0, 4), np.float32))
-    scorer.match(strangers(1, 4)[0], strangers(9, 4), "text")
+    scorer = Scorer(ColourEncoder(), make_artifact(), np.empty((0, 4), np.float32))
+    scorer.match(random_unit_vectors(1, 4)[0], random_unit_vectors(9, 4), "text")
     assert used == [1]
 
 
@@ -166,7 +166,7 @@ def test_an_index_is_searched_on_one_thread(tmp_path: Path) -> None:
         def __len__(self) -> int:
             return 0
 
-    scorer = Scorer(ColourEncoder(), a_match(), np.empty((0, 4), np.float32))
+    scorer = Scorer(ColourEncoder(), make_artifact(), np.empty((0, 4), np.float32))
     with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
         target = ModelTarget(ColourEncoder(), Index(), scorer, TextBatcher(), catalog)  # type: ignore[arg-type]
         search(Query(text="red"), target, catalog)

@@ -26,8 +26,8 @@ from service.indexing.indexer import Advanced, Finished, Summary
 from service.library import Library
 from service.search.query import Query
 from service.store.lock import write_lock
-from tests.service.colours import ColourEncoder, paint, vectors_of
-from tests.service.sample_heads import a_head, a_part
+from tests.service.colours import ColourEncoder, count_vectors, paint
+from tests.service.sample_heads import make_head, make_projection
 
 OTHER = "ViT-B-32-SigLIP2-256/webli"
 """A name that `parse_name` accepts; the encoder is a fake."""
@@ -71,7 +71,7 @@ def library(tmp_path: Path, photographs: Path, models: dict[str, ColourEncoder])
 def plain(tmp_path: Path) -> Path:
     """A head that keeps the red and the blue feature only."""
     folder = tmp_path / "plain"
-    a_head(a_part(see=(0, 2))).save(folder)
+    make_head(make_projection(columns=(0, 2))).save(folder)
     return folder
 
 
@@ -195,7 +195,7 @@ def test_names_in_every_script_are_accepted(library: Library, plain: Path, name:
 
 def test_a_head_is_replaced_only_with_force(library: Library, plain: Path, tmp_path: Path) -> None:
     library.add_head("flowers", plain)
-    a_head(a_part(see=(1,)), candidate="green").save(tmp_path / "green")
+    make_head(make_projection(columns=(1,)), candidate="green").save(tmp_path / "green")
     with pytest.raises(UsageError, match=r"has a head flowers already.*--force"):
         library.add_head("flowers", tmp_path / "green")
     assert [head.candidate for head in library.heads()] == ["by hand"]
@@ -221,7 +221,7 @@ def test_a_failed_copy_leaves_the_library_as_it_was(
     library: Library, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.add_head("flowers", plain)
-    a_head(candidate="new").save(tmp_path / "new")
+    make_head(candidate="new").save(tmp_path / "new")
 
     copy = shutil.copyfile
 
@@ -253,7 +253,7 @@ def test_heads_are_neither_added_nor_removed_while_another_process_writes(librar
 def test_a_head_of_an_encoder_that_the_library_lacks_is_refused_with_the_remedy(
     library: Library, tmp_path: Path
 ) -> None:
-    a_head(a_part("elsewhere", model="ViT-L-14/openai")).save(tmp_path / "foreign")
+    make_head(make_projection("elsewhere", model="ViT-L-14/openai")).save(tmp_path / "foreign")
     with pytest.raises(MismatchError, match=r"fitted on ViT-L-14/openai .*smysl index --model ViT-L-14/openai"):
         library.add_head("flowers", tmp_path / "foreign")
     assert library.heads() == []
@@ -265,7 +265,7 @@ def test_a_head_cannot_be_added_to_an_empty_library(tmp_path: Path, plain: Path,
 
 
 def test_a_head_for_features_of_another_width_is_refused_and_leaves_no_files(library: Library, tmp_path: Path) -> None:
-    a_head(a_part(width=7)).save(tmp_path / "wide")
+    make_head(make_projection(width=7)).save(tmp_path / "wide")
     with pytest.raises(ModelError, match=r"is for 7 features of mini, which has 3"):
         library.add_head("flowers", tmp_path / "wide")
     assert library.heads() == []
@@ -303,7 +303,7 @@ def test_a_head_follows_new_changed_moved_and_pruned_photographs(
 
 
 def test_an_open_library_sees_a_head_added_replaced_and_removed(library: Library, plain: Path, tmp_path: Path) -> None:
-    a_head(a_part(see=(0, 2)), candidate="new", slope=2.0).save(tmp_path / "new")
+    make_head(make_projection(columns=(0, 2)), candidate="new", slope=2.0).save(tmp_path / "new")
     with opened(library.folder) as reader:
         with pytest.raises(NotFoundError):
             found(reader, "flowers", 250, 0, 0)
@@ -400,14 +400,17 @@ def test_photographs_with_features_are_found_before_the_others_have_them(
 
 def both(folder: Path, weight: float = 0.25) -> Path:
     """A head with the red and blue features of the main encoder and the green one of the other."""
-    a_head(a_part(see=(0, 2), weight=1 - weight), a_part("others", see=(1,), weight=weight, model=OTHER)).save(folder)
+    make_head(
+        make_projection(columns=(0, 2), weight=1 - weight),
+        make_projection("others", columns=(1,), weight=weight, model=OTHER),
+    ).save(folder)
     return folder
 
 
 def test_an_additional_encoder_adds_only_features(library: Library, models: dict[str, ColourEncoder]) -> None:
     before = library.search(Query(text="red"))
     assert index(library, also=(OTHER,)).changed == 4
-    assert vectors_of(library.catalog) == {"colours": 4, "colours.features": 4, "others.features": 4}
+    assert count_vectors(library.catalog) == {"colours": 4, "colours.features": 4, "others.features": 4}
     assert library.status().additional_models == (OTHER,)
     assert library.status().model == "mini"
     assert [hit.photograph for hit in library.search(Query(text="red")).hits] == [hit.photograph for hit in before.hits]
@@ -421,7 +424,7 @@ def test_an_index_run_without_names_keeps_the_additional_encoders(
     paint(photographs / "new.png", (9, 200, 9))
     for _ in library.index():
         pass
-    assert vectors_of(library.catalog) == {"colours": 5, "colours.features": 5, "others.features": 5}
+    assert count_vectors(library.catalog) == {"colours": 5, "colours.features": 5, "others.features": 5}
     index(library, also=(OTHER, OTHER, "mini"))
     assert library.status().additional_models == (OTHER,)
 
@@ -449,7 +452,7 @@ def test_an_encoder_can_be_forgotten_only_when_no_head_uses_it(library: Library,
     library.remove_head("flowers")
     library.forget_model(OTHER)
     assert library.status().additional_models == ()
-    assert vectors_of(library.catalog) == {"colours": 4, "colours.features": 4}
+    assert count_vectors(library.catalog) == {"colours": 4, "colours.features": 4}
     with pytest.raises(NotFoundError, match="no additional model"):
         library.forget_model(OTHER)
     with pytest.raises(UsageError, match="is the main model"):
@@ -479,7 +482,7 @@ def test_additional_encoders_are_kept_when_the_main_one_changes(
     index(library, also=(third,))
     with opened(library.folder, OTHER) as changed:
         index(changed)
-        assert vectors_of(changed.catalog) == {"others": 4, "others.features": 4, "third.features": 4}
+        assert count_vectors(changed.catalog) == {"others": 4, "others.features": 4, "third.features": 4}
         assert changed.status().additional_models == (third,)
         index(changed, also=("mini",))
         library.add_head("flowers", both(tmp_path / "both"))
@@ -493,7 +496,7 @@ def test_the_main_and_an_additional_encoder_can_be_swapped(
     library.add_head("flowers", both(tmp_path / "both"))
     with opened(library.folder, OTHER) as changed:
         index(changed, also=("mini",))
-        assert vectors_of(changed.catalog) == {"others": 4, "others.features": 4, "colours.features": 4}
+        assert count_vectors(changed.catalog) == {"others": 4, "others.features": 4, "colours.features": 4}
         assert (changed.status().model, changed.status().additional_models) == (OTHER, ("mini",))
         assert found(changed, "flowers", 250, 5, 5)[0] == "red"
 
@@ -522,7 +525,7 @@ def test_an_additional_encoder_with_other_weights_is_refused_until_an_index_run(
         with pytest.raises(MismatchError, match=f"another version of the model {OTHER}"):
             found(again, "flowers", 250, 5, 5)
         assert index(again).changed == 4
-        assert vectors_of(again.catalog) == {"colours": 4, "colours.features": 4, "newer.features": 4}
+        assert count_vectors(again.catalog) == {"colours": 4, "colours.features": 4, "newer.features": 4}
         with pytest.raises(MismatchError, match="fingerprint others"):
             found(again, "flowers", 250, 5, 5)
 

@@ -23,7 +23,7 @@ from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary
 from service.indexing.walk import LINKS, OTHER, UNSUPPORTED
 from service.store.catalog import Catalog
 from service.types import Float32Array
-from tests.service.colours import ColourEncoder, paint, vectors_of
+from tests.service.colours import ColourEncoder, count_vectors, paint
 
 
 class Shelf:
@@ -171,7 +171,7 @@ def test_another_model_encodes_unchanged_photographs(shelf: Shelf) -> None:
     shelf.encoder = ColourEncoder(fingerprint="other")
     assert counts(shelf.index()) == {"changed": 1}
     assert counts(shelf.index()) == {"unchanged": 1}
-    assert vectors_of(shelf.catalog) == {"colours": 1, "other": 1}
+    assert count_vectors(shelf.catalog) == {"colours": 1, "other": 1}
 
 
 # -- moves and copies ----------------------------------------------------------------------------------
@@ -557,7 +557,7 @@ def test_a_photograph_is_decoded_once_for_all_encoders(shelf: Shelf, monkeypatch
     )
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b", own_features=True, dimension=6)
     assert counts(run_with(shelf, EncodingTask.main(main), EncodingTask.additional(additional))) == {"added": 3}
-    assert vectors_of(shelf.catalog) == {"colours": 3, "colours.features": 3, "b.features": 3}
+    assert count_vectors(shelf.catalog) == {"colours": 3, "colours.features": 3, "b.features": 3}
     assert (main.encoded, additional.encoded, len(opened)) == (3, 3, 3)
 
 
@@ -570,7 +570,7 @@ def test_only_encoders_whose_vectors_are_missing_encode(shelf: Shelf) -> None:
     assert counts(run_with(shelf, *both)) == {"added": 1, "changed": 1}
     assert (main.encoded, additional.encoded) == (2, 2)
     assert counts(run_with(shelf, *both)) == {"unchanged": 2}
-    assert vectors_of(shelf.catalog) == {"colours": 2, "colours.features": 2, "b": 2}
+    assert count_vectors(shelf.catalog) == {"colours": 2, "colours.features": 2, "b": 2}
 
 
 def test_unchanged_photographs_get_features_only_if_these_are_required(shelf: Shelf) -> None:
@@ -581,6 +581,6 @@ def test_unchanged_photographs_get_features_only_if_these_are_required(shelf: Sh
         connection.execute("DELETE FROM vector WHERE fingerprint = 'colours.features'")
     connection.close()
     assert counts(run_with(shelf, EncodingTask.main(encoder))) == {"unchanged": 1}
-    assert vectors_of(shelf.catalog) == {"colours": 1}
+    assert count_vectors(shelf.catalog) == {"colours": 1}
     assert counts(run_with(shelf, EncodingTask.main(encoder, features_required=True))) == {"changed": 1}
-    assert vectors_of(shelf.catalog) == {"colours": 1, "colours.features": 1}
+    assert count_vectors(shelf.catalog) == {"colours": 1, "colours.features": 1}

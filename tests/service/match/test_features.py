@@ -8,13 +8,13 @@ import pytest
 from service.match.artifact import quantised
 from service.match.features import BANKS, FEATURES, POWERS, TEMPERATURES, Bank, pair_features, prepare
 from service.types import Float32Array
-from tests.service.sample_artifacts import a_bank, strangers
+from tests.service.sample_artifacts import make_bank, random_unit_vectors
 
 DIMENSION = 32
 
 
 def banks() -> tuple[Bank, ...]:
-    return tuple(a_bank(DIMENSION, seed) for seed in range(1, len(BANKS) + 1))
+    return tuple(make_bank(DIMENSION, seed) for seed in range(1, len(BANKS) + 1))
 
 
 def measured(texts: Float32Array, photographs: Float32Array, own: tuple[Bank, ...] | None = None) -> Float32Array:
@@ -26,21 +26,21 @@ def measured(texts: Float32Array, photographs: Float32Array, own: tuple[Bank, ..
 
 def test_every_feature_has_a_name_of_its_own() -> None:
     assert len(set(FEATURES)) == len(FEATURES)
-    found = measured(strangers(7, DIMENSION, 8), strangers(7, DIMENSION, 9))
+    found = measured(random_unit_vectors(7, DIMENSION, 8), random_unit_vectors(7, DIMENSION, 9))
     assert (found.shape, found.dtype) == ((7, len(FEATURES)), np.float32)
 
 
 def test_the_first_feature_is_the_cosine() -> None:
-    texts, photographs = strangers(20, DIMENSION, 8), strangers(20, DIMENSION, 9)
+    texts, photographs = random_unit_vectors(20, DIMENSION, 8), random_unit_vectors(20, DIMENSION, 9)
     assert measured(texts, photographs)[:, 0] == pytest.approx((texts * photographs).sum(axis=1), abs=1e-6)
 
 
 def test_a_bank_that_holds_vectors_twice_equals_counts_of_two() -> None:
-    vectors = strangers(12, DIMENSION, 1)
+    vectors = random_unit_vectors(12, DIMENSION, 1)
     some = np.array([0, 3, 7])
     counts = np.ones(12, np.float32)
     counts[some] = 2
-    texts, photographs = strangers(30, DIMENSION, 8), strangers(30, DIMENSION, 9)
+    texts, photographs = random_unit_vectors(30, DIMENSION, 8), random_unit_vectors(30, DIMENSION, 9)
     twice = Bank(np.concatenate([vectors, vectors[some]]), np.ones(15, np.float32))
     counted = Bank(vectors, counts)
     found = measured(texts, photographs, (twice, twice))
@@ -50,15 +50,15 @@ def test_a_bank_that_holds_vectors_twice_equals_counts_of_two() -> None:
 
 
 def test_only_the_proportions_of_counts_matter() -> None:
-    one, other = a_bank(DIMENSION, 1), a_bank(DIMENSION, 1)
+    one, other = make_bank(DIMENSION, 1), make_bank(DIMENSION, 1)
     other = Bank(one.vectors, one.counts * 1000)
-    texts, photographs = strangers(9, DIMENSION, 8), strangers(9, DIMENSION, 9)
+    texts, photographs = random_unit_vectors(9, DIMENSION, 8), random_unit_vectors(9, DIMENSION, 9)
     found = measured(texts, photographs, (one, one))
     assert found == pytest.approx(measured(texts, photographs, (other, other)), abs=2e-6)
 
 
 def test_a_batch_of_pairs_equals_single_pairs() -> None:
-    texts, photographs = strangers(6, DIMENSION, 8), strangers(40, DIMENSION, 9)
+    texts, photographs = random_unit_vectors(6, DIMENSION, 8), random_unit_vectors(40, DIMENSION, 9)
     own = banks()
     text_rows, photograph_rows = (each.ravel() for each in np.mgrid[0:6, 0:40])
     together = pair_features(prepare(texts, own), prepare(photographs, own), own, text_rows, photograph_rows)
@@ -83,13 +83,13 @@ def test_features_are_finite_for_orthogonal_equal_and_opposite_vectors() -> None
 
 
 def test_a_bank_of_two_vectors_gives_finite_features() -> None:
-    few = Bank(strangers(2, DIMENSION, 1), np.ones(2, np.float32))
+    few = Bank(random_unit_vectors(2, DIMENSION, 1), np.ones(2, np.float32))
     found = measured(special(), special()[::-1], (few, few))
     assert np.isfinite(found).all()
 
 
 def test_readouts_lie_within_the_bank() -> None:
-    found = prepare(strangers(20, DIMENSION, 8), banks())
+    found = prepare(random_unit_vectors(20, DIMENSION, 8), banks())
     for seen in found.by_bank:
         assert len(seen.readouts) == len(TEMPERATURES)
         for each in seen.readouts:
@@ -98,11 +98,14 @@ def test_readouts_lie_within_the_bank() -> None:
 
 def test_a_centroid_of_the_bank_is_nearer_to_it_than_random_vectors() -> None:
     own = banks()
-    assert prepare(own[0].vectors[-1:], own).nearness[0] > prepare(strangers(20, DIMENSION, 8), own).nearness.max()
+    assert (
+        prepare(own[0].vectors[-1:], own).nearness[0]
+        > prepare(random_unit_vectors(20, DIMENSION, 8), own).nearness.max()
+    )
 
 
 def test_the_powers_of_a_covariance_are_symmetric_with_eigenvalues_from_0_to_1() -> None:
-    bank = a_bank(DIMENSION, 1)
+    bank = make_bank(DIMENSION, 1)
     assert len(bank.powers) == len(POWERS)
     for power in bank.powers:
         assert power == pytest.approx(power.T, abs=1e-6)
@@ -112,7 +115,7 @@ def test_the_powers_of_a_covariance_are_symmetric_with_eigenvalues_from_0_to_1()
 
 
 def test_quantising_changes_vectors_little_and_the_second_time_not_at_all() -> None:
-    vectors = strangers(50, 512, 4)
+    vectors = random_unit_vectors(50, 512, 4)
     kept = quantised(vectors)
     assert (kept * vectors).sum(axis=1).min() > 0.999
     assert np.linalg.norm(kept, axis=1) == pytest.approx(1.0, abs=1e-6)

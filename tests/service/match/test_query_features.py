@@ -12,13 +12,13 @@ from service.match.artifact import ScorerArtifact, TextMatch, sigmoid
 from service.match.features import BANKS, FEATURES, TEMPERATURES, Bank, pair_features, prepare
 from service.match.query_features import QueryFeatures
 from service.types import Float32Array
-from tests.service.sample_artifacts import TEXTS, a_bank, a_feature_model, strangers, unit
+from tests.service.sample_artifacts import TEXTS, make_bank, make_feature_model, random_unit_vectors, unit
 
 DIMENSION = 32
 
 
 def banks() -> tuple[Bank, ...]:
-    return tuple(a_bank(DIMENSION, seed, count) for seed, count in zip((1, 2), (12, 7), strict=True))
+    return tuple(make_bank(DIMENSION, seed, count) for seed, count in zip((1, 2), (12, 7), strict=True))
 
 
 def of_any(text: Float32Array, photographs: Float32Array, own: tuple[Bank, ...]) -> Float32Array:
@@ -47,15 +47,15 @@ def by_any(text: TextMatch, query: Float32Array, photographs: Float32Array) -> F
 
 @pytest.mark.parametrize("number", range(len(FEATURES)), ids=FEATURES)
 def test_each_feature_equals_that_of_the_fit(number: int) -> None:
-    photographs = strangers(50, DIMENSION, 9)
-    for text in strangers(5, DIMENSION, 8):
+    photographs = random_unit_vectors(50, DIMENSION, 9)
+    for text in random_unit_vectors(5, DIMENSION, 8):
         found, meant = of_one(text, photographs, banks())[:, number], of_any(text, photographs, banks())[:, number]
         assert found == pytest.approx(meant, abs=2e-6)
 
 
 def test_features_are_float32_with_one_row_per_photograph() -> None:
     for count in (1, 3):
-        found = of_one(strangers(1, DIMENSION, 8)[0], strangers(count, DIMENSION, 9), banks())
+        found = of_one(random_unit_vectors(1, DIMENSION, 8)[0], random_unit_vectors(count, DIMENSION, 9), banks())
         assert found.shape == (count, len(FEATURES))
         assert found.dtype == np.float32
 
@@ -69,8 +69,8 @@ def test_the_features_of_equal_and_opposite_vectors_equal_those_of_the_fit() -> 
 
 
 def test_features_of_a_bank_without_variance_equal_those_of_the_fit() -> None:
-    alike = Bank(np.tile(strangers(1, DIMENSION, 4), (3, 1)), np.ones(3, np.float32))
-    text, photographs = strangers(1, DIMENSION, 8)[0], strangers(9, DIMENSION, 9)
+    alike = Bank(np.tile(random_unit_vectors(1, DIMENSION, 4), (3, 1)), np.ones(3, np.float32))
+    text, photographs = random_unit_vectors(1, DIMENSION, 8)[0], random_unit_vectors(9, DIMENSION, 9)
     assert of_one(text, photographs, (alike, alike)) == pytest.approx(of_any(text, photographs, (alike,) * 2), abs=2e-6)
 
 
@@ -81,12 +81,12 @@ def test_one_temperature_is_twice_the_other() -> None:
 
 @pytest.mark.parametrize("reach", [(-3.0, -2.0), (-0.5, 1.5)], ids=["features alone", "features and cosine"])
 def test_the_match_equals_that_of_the_features_of_the_fit(reach: tuple[float, float]) -> None:
-    feature_model = a_feature_model(DIMENSION, reach=reach)
-    text, photographs = strangers(1, DIMENSION, 8)[0], strangers(200, DIMENSION, 9)
+    feature_model = make_feature_model(DIMENSION, reach=reach)
+    text, photographs = random_unit_vectors(1, DIMENSION, 8)[0], random_unit_vectors(200, DIMENSION, 9)
     match = TextMatch(TEXTS, TEXTS, feature_model)
     found = sigmoid(match.logits(text, photographs))
     assert np.abs(found - by_any(match, text, photographs)).max() < 1e-5
-    other = replace(match, feature_model=a_feature_model(DIMENSION, seed=7, reach=reach))
+    other = replace(match, feature_model=make_feature_model(DIMENSION, seed=7, reach=reach))
     assert np.abs(found - sigmoid(other.logits(text, photographs))).max() > 1e-2, "features make a difference"
 
 

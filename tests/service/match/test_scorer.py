@@ -25,7 +25,14 @@ from service.match.features import FEATURES, Bank
 from service.match.scorer import Scorer, find_artifact
 from service.types import Float32Array, Float64Array
 from tests.service.colours import ColourEncoder
-from tests.service.sample_artifacts import PHOTOGRAPHS, TEXTS, a_feature_model, a_match, strangers, unit
+from tests.service.sample_artifacts import (
+    PHOTOGRAPHS,
+    TEXTS,
+    make_artifact,
+    make_feature_model,
+    random_unit_vectors,
+    unit,
+)
 
 ALL = np.linspace(-1, 1, 401, dtype=np.float32)
 """Similarities over the whole range."""
@@ -45,7 +52,7 @@ def scorer_of(artifact: ScorerArtifact | None, **facts: Any) -> Scorer:
     return Scorer(encoder, artifact, np.empty((0, DIMENSION), np.float32))
 
 
-QUERY = strangers(1, DIMENSION, 40)[0]
+QUERY = random_unit_vectors(1, DIMENSION, 40)[0]
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1e-6, 0.0), (12.0, -3.0), (117.0, -12.9), (1e6, 1e6), (1e6, -1e6)])
@@ -66,7 +73,7 @@ def test_a_calibration_is_the_logistic_function() -> None:
 
 
 def test_a_fitted_match_is_used_for_texts_and_for_photographs() -> None:
-    scorer = scorer_of(a_match(min_match=0.3), sigmoid=(100.0, -10.0))
+    scorer = scorer_of(make_artifact(min_match=0.3), sigmoid=(100.0, -10.0))
     photographs = at(np.array([0.6], np.float32), QUERY)
     assert scorer.calibration("text") == scorer.calibration("photograph") == "ratings"
     assert (scorer.min_match, scorer.trained_on) == (0.3, "ratings of nobody")
@@ -75,7 +82,7 @@ def test_a_fitted_match_is_used_for_texts_and_for_photographs() -> None:
 
 
 def test_without_ratings_of_photograph_pairs_these_are_compared_with_the_background() -> None:
-    scorer = scorer_of(replace(a_match(), photograph=None))
+    scorer = scorer_of(replace(make_artifact(), photograph=None))
     assert (scorer.calibration("text"), scorer.calibration("photograph")) == ("ratings", "background")
     plain = scorer_of(None)
     photographs = at(ALL, QUERY)
@@ -83,16 +90,16 @@ def test_without_ratings_of_photograph_pairs_these_are_compared_with_the_backgro
 
 
 def test_only_features_may_rank_differently_from_similarities() -> None:
-    with_features = scorer_of(a_match(feature_model=a_feature_model(DIMENSION)))
+    with_features = scorer_of(make_artifact(feature_model=make_feature_model(DIMENSION)))
     assert with_features.reorders("text")
     assert not with_features.reorders("photograph")
-    assert not scorer_of(a_match()).reorders("text")
+    assert not scorer_of(make_artifact()).reorders("text")
     assert not scorer_of(None).reorders("text")
 
 
 def test_a_batch_equals_single_photographs() -> None:
-    scorer = scorer_of(a_match(feature_model=a_feature_model(DIMENSION)))
-    photographs = strangers(200, DIMENSION, 7)
+    scorer = scorer_of(make_artifact(feature_model=make_feature_model(DIMENSION)))
+    photographs = random_unit_vectors(200, DIMENSION, 7)
     together = scorer.match(QUERY, photographs, "text")
     assert together.dtype == np.float32
     assert ((together >= 0) & (together <= 1)).all()
@@ -102,9 +109,11 @@ def test_a_batch_equals_single_photographs() -> None:
 
 
 def test_for_a_text_unlike_those_of_the_bank_only_the_cosine_counts() -> None:
-    photographs = strangers(50, DIMENSION, 7)
+    photographs = random_unit_vectors(50, DIMENSION, 7)
     far, near, half = (
-        scorer_of(a_match(feature_model=a_feature_model(DIMENSION, reach=reach))).match(QUERY, photographs, "text")
+        scorer_of(make_artifact(feature_model=make_feature_model(DIMENSION, reach=reach))).match(
+            QUERY, photographs, "text"
+        )
         for reach in ((2.0, 3.0), (-3.0, -2.0), (-100.0, 100.0))
     )
     assert far == pytest.approx(TEXTS(photographs @ QUERY), abs=1e-6)
@@ -120,19 +129,19 @@ def as_saved(bank: Bank) -> Bank:
 
 
 def test_a_match_by_the_cosine_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
-    match = a_match(min_match=0.25)
+    match = make_artifact(min_match=0.25)
     match.save(tmp_path / "anew")
     assert ScorerArtifact.load(tmp_path / "anew", "colours") == match
     assert [file.name for file in (tmp_path / "anew").iterdir()] == [MATCH_JSON]
 
 
 def test_a_match_by_features_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
-    feature_model = a_feature_model(DIMENSION)
+    feature_model = make_feature_model(DIMENSION)
     feature_model = replace(feature_model, banks=tuple(map(as_saved, feature_model.banks)))
-    match = a_match(feature_model=feature_model)
+    match = make_artifact(feature_model=feature_model)
     match.save(tmp_path)
     back = ScorerArtifact.load(tmp_path, "colours")
-    photographs = strangers(50, DIMENSION, 7)
+    photographs = random_unit_vectors(50, DIMENSION, 7)
     assert scorer_of(back).match(QUERY, photographs, "text") == pytest.approx(
         scorer_of(match).match(QUERY, photographs, "text"), abs=1e-6
     )
@@ -143,8 +152,8 @@ def test_a_match_by_features_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
 
 
 def test_saving_a_match_by_the_cosine_deletes_earlier_arrays(tmp_path: Path) -> None:
-    a_match(feature_model=a_feature_model(DIMENSION)).save(tmp_path)
-    a_match().save(tmp_path)
+    make_artifact(feature_model=make_feature_model(DIMENSION)).save(tmp_path)
+    make_artifact().save(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [MATCH_JSON]
     assert ScorerArtifact.load(tmp_path, "colours").text.feature_model is None
 
@@ -171,7 +180,7 @@ def cut(file: Path) -> None:
 
 
 def saved(folder: Path, *, features: bool = True) -> Path:
-    a_match(feature_model=a_feature_model(DIMENSION) if features else None).save(folder)
+    make_artifact(feature_model=make_feature_model(DIMENSION) if features else None).save(folder)
     return folder
 
 
@@ -221,13 +230,13 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: Callable[[Path], obje
 
 def test_arrays_of_another_fit_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "one")
-    a_match(feature_model=a_feature_model(DIMENSION, seed=5)).save(tmp_path / "other")
+    make_artifact(feature_model=make_feature_model(DIMENSION, seed=5)).save(tmp_path / "other")
     (tmp_path / "other" / MATCH_ARRAYS).replace(tmp_path / "one" / MATCH_ARRAYS)
     assert "is damaged or of another fit" in refusal(tmp_path / "one")
 
 
 def with_weights(change: Callable[[Float64Array], Float64Array]) -> FeatureModel:
-    feature_model = a_feature_model(DIMENSION)
+    feature_model = make_feature_model(DIMENSION)
     return replace(feature_model, weights=change(feature_model.weights))
 
 
@@ -242,11 +251,11 @@ def spoilt(weights: Float64Array) -> Float64Array:
     [
         (with_weights(spoilt), "not finite"),
         (with_weights(lambda weights: weights[:-1]), "has the shape"),
-        (replace(a_feature_model(DIMENSION), deviation=np.zeros(len(FEATURES))), "is not valid"),
+        (replace(make_feature_model(DIMENSION), deviation=np.zeros(len(FEATURES))), "is not valid"),
     ],
 )
 def test_an_invalid_feature_model_is_refused(tmp_path: Path, feature_model: FeatureModel, says: str) -> None:
-    a_match(feature_model=feature_model).save(tmp_path)
+    make_artifact(feature_model=feature_model).save(tmp_path)
     assert says in refusal(tmp_path)
 
 
@@ -287,7 +296,7 @@ def test_a_broken_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_the_first_folder_with_a_match_wins(tmp_path: Path) -> None:
     assert find_artifact(ColourEncoder(), None, tmp_path) is None
     for name, cut_at in (("library", 0.1), ("model", 0.2)):
-        a_match(min_match=cut_at).save(tmp_path / name)
+        make_artifact(min_match=cut_at).save(tmp_path / name)
     both = (tmp_path / "library", tmp_path / "model")
     found = [find_artifact(ColourEncoder(), *folders) for folders in (both, both[::-1], (None, tmp_path, both[1]))]
     assert [match and match.min_match for match in found] == [0.1, 0.2, 0.2]
@@ -305,9 +314,9 @@ def test_a_sigmoid_model_uses_its_own_probability_for_texts_only() -> None:
 
 
 def test_three_deviations_above_the_background_are_a_match_of_one_half() -> None:
-    background = strangers(500, 64)
+    background = random_unit_vectors(500, 64)
     scorer = Scorer(ColourEncoder(dimension=64), None, background)
-    query = strangers(501, 64)[-1]
+    query = random_unit_vectors(501, 64)[-1]
     usual = background @ query
     places = usual.mean() + usual.std() * np.array([0, 2, 3, 4], np.float32)
     assert scorer.calibration("text") == "background"
@@ -318,9 +327,9 @@ def test_three_deviations_above_the_background_are_a_match_of_one_half() -> None
 @pytest.mark.parametrize("photographs", [0, 1, 2, 500])
 @pytest.mark.parametrize("kind", ["text", "photograph"])
 def test_every_fallback_stays_within_0_and_1_and_never_falls(photographs: int, kind: Any) -> None:
-    query = strangers(501, 64)[-1]
+    query = random_unit_vectors(501, 64)[-1]
     for sigmoid in (None, (100.0, -10.0)):
-        scorer = Scorer(ColourEncoder(sigmoid=sigmoid, dimension=64), None, strangers(500, 64)[:photographs])
+        scorer = Scorer(ColourEncoder(sigmoid=sigmoid, dimension=64), None, random_unit_vectors(500, 64)[:photographs])
         matches = scorer.match(query, at(ALL, query), kind)
         assert matches.shape == ALL.shape
         assert ((matches >= 0) & (matches <= 1)).all()
@@ -333,7 +342,9 @@ def test_a_library_of_equal_photographs_does_not_divide_by_zero() -> None:
     assert np.isfinite(matches).all()
 
 
-@pytest.mark.parametrize("artifact", [None, a_match(), a_match(feature_model=a_feature_model(DIMENSION))])
+@pytest.mark.parametrize(
+    "artifact", [None, make_artifact(), make_artifact(feature_model=make_feature_model(DIMENSION))]
+)
 def test_no_photographs_give_no_matches(artifact: ScorerArtifact | None) -> None:
     matches = scorer_of(artifact).match(QUERY, np.empty((0, DIMENSION), np.float32), "text")
     assert (matches.shape, matches.dtype) == ((0,), np.float32)
@@ -341,6 +352,8 @@ def test_no_photographs_give_no_matches(artifact: ScorerArtifact | None) -> None
 
 def test_photograph_queries_have_their_own_calibration() -> None:
     photographs = at(ALL, QUERY)
-    assert scorer_of(a_match()).match(QUERY, photographs, "photograph") == pytest.approx(PHOTOGRAPHS(ALL), abs=1e-5)
+    assert scorer_of(make_artifact()).match(QUERY, photographs, "photograph") == pytest.approx(
+        PHOTOGRAPHS(ALL), abs=1e-5
+    )
     plain = ScorerArtifact("colours", TextMatch(TEXTS, TEXTS), PHOTOGRAPHS)
     assert scorer_of(plain).match(QUERY, photographs, "text") == pytest.approx(TEXTS(ALL), abs=1e-5)

@@ -17,13 +17,13 @@ from service.library import Library
 from service.match.scorer import find_artifact
 from service.search.classify import Classified, Unclassified, Upload
 from tests.service.colours import ColourEncoder
-from tests.service.kind_folders import COLOURS, TEAL, sort_by_kind, speckled
-from tests.service.sample_heads import a_head, a_part
+from tests.service.kind_folders import COLOURS, TEAL, make_kind_folders, paint_speckled
+from tests.service.sample_heads import make_head, make_projection
 
 
 @pytest.fixture
 def sorted_photographs(tmp_path: Path) -> Path:
-    return sort_by_kind(tmp_path.resolve() / "sorted")
+    return make_kind_folders(tmp_path.resolve() / "sorted")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def kind_counts(answer: Classified) -> dict[str, int]:
 
 
 def test_new_photographs_get_the_kind_of_their_neighbours(library: Library, tmp_path: Path) -> None:
-    new = sort_by_kind(tmp_path / "new", each=3, first_seed=50)
+    new = make_kind_folders(tmp_path / "new", each=3, first_seed=50)
     files = sorted(new.rglob("*.png"))
     answers = classified(library, *files)
     assert [each.file for each in answers] == [str(file) for file in files]
@@ -91,7 +91,7 @@ def test_a_photograph_of_the_library_and_its_copies_do_not_vote_on_it(
 
 
 def test_min_confidence_decides_what_is_unknown_and_what_is_recommended(library: Library, tmp_path: Path) -> None:
-    between = speckled(tmp_path / "between.png", (90, 60, 140), 7)
+    between = paint_speckled(tmp_path / "between.png", (90, 60, 140), 7)
     (sure,) = classified(library, between, min_confidence=0.0)
     (unsure,) = classified(library, between, min_confidence=1.0)
     assert (sure.known, unsure.known) == (True, False)
@@ -104,7 +104,9 @@ def test_min_confidence_decides_what_is_unknown_and_what_is_recommended(library:
 
 def test_a_photograph_of_an_unknown_kind_gets_less_confidence(library: Library, tmp_path: Path) -> None:
     like, unlike = classified(
-        library, speckled(tmp_path / "like.png", COLOURS["fern"], 77), speckled(tmp_path / "unlike.png", TEAL, 78)
+        library,
+        paint_speckled(tmp_path / "like.png", COLOURS["fern"], 77),
+        paint_speckled(tmp_path / "unlike.png", TEAL, 78),
     )
     assert unlike.confidence < like.confidence
 
@@ -115,7 +117,7 @@ def test_a_bad_photograph_gets_an_error_and_does_not_stop_the_others(library: Li
 
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff not a photograph")
     Image.new("RGB", (60, 60), "white").save(tmp_path / "blank.png")
-    good = speckled(tmp_path / "good.png", COLOURS["poppy"], 5)
+    good = paint_speckled(tmp_path / "good.png", COLOURS["poppy"], 5)
     answers = list(
         library.classify(
             [
@@ -140,7 +142,7 @@ def test_a_bad_photograph_gets_an_error_and_does_not_stop_the_others(library: Li
 
 def test_borders_are_cropped_unless_kept(library: Library, tmp_path: Path) -> None:
     framed = Image.new("RGB", (200, 160), "black")
-    framed.paste(Image.open(speckled(tmp_path / "in.png", COLOURS["poppy"], 9, (140, 100))), (30, 30))
+    framed.paste(Image.open(paint_speckled(tmp_path / "in.png", COLOURS["poppy"], 9, (140, 100))), (30, 30))
     framed.save(tmp_path / "framed.png")
     (cropped,) = classified(library, tmp_path / "framed.png")
     (kept,) = classified(library, tmp_path / "framed.png", keep_borders=True)
@@ -149,7 +151,7 @@ def test_borders_are_cropped_unless_kept(library: Library, tmp_path: Path) -> No
 
 
 def test_photographs_are_taken_only_as_needed(library: Library, tmp_path: Path) -> None:
-    file = speckled(tmp_path / "one.png", COLOURS["fern"], 3)
+    file = paint_speckled(tmp_path / "one.png", COLOURS["fern"], 3)
     taken = 0
 
     def endless() -> Iterator[Path]:
@@ -167,9 +169,9 @@ def test_photographs_are_taken_only_as_needed(library: Library, tmp_path: Path) 
 def test_many_nearer_photographs_without_a_kind_do_not_vote(library: Library, tmp_path: Path) -> None:
     loose = tmp_path.resolve() / "loose"
     for number in range(260):
-        speckled(loose / f"{number}.png", COLOURS["fern"], 5000 + number, (20, 16))
+        paint_speckled(loose / f"{number}.png", COLOURS["fern"], 5000 + number, (20, 16))
     index(library, loose)
-    (answer,) = classified(library, speckled(tmp_path / "new.png", COLOURS["fern"], 3))
+    (answer,) = classified(library, paint_speckled(tmp_path / "new.png", COLOURS["fern"], 3))
     assert answer.kind == "fern"
     assert len(answer.neighbours) == 10
     assert kind_counts(answer)["fern"] == 6
@@ -202,7 +204,7 @@ def test_wrong_options_are_refused_before_a_photograph_is_read(
 
 def test_a_library_without_kinds_is_an_error_that_says_how_to_get_some(library: Library, tmp_path: Path) -> None:
     flat = tmp_path.resolve() / "flat"
-    speckled(flat / "1.png", TEAL, 1)
+    paint_speckled(flat / "1.png", TEAL, 1)
     index(library, flat)
     library.catalog.remove(library.kinds.ids().tolist())
     with pytest.raises(LibraryError, match=r"No photograph of the library has a kind\. Sort them into folders"):
@@ -248,12 +250,12 @@ def test_a_cached_calibration_that_cannot_be_read_is_replaced(library: Library, 
 def test_the_vote_is_calibrated_again_only_after_large_changes(library: Library, sorted_photographs: Path) -> None:
     library.vote()
     generation = cached(library)["generation"]
-    speckled(sorted_photographs / "fern" / "more 1.png", COLOURS["fern"], 90)
+    paint_speckled(sorted_photographs / "fern" / "more 1.png", COLOURS["fern"], 90)
     index(library)
     library.vote()
     assert cached(library)["generation"] == generation
     for number in range(3):
-        speckled(sorted_photographs / "teal" / f"{number}.png", TEAL, 91 + number)
+        paint_speckled(sorted_photographs / "teal" / f"{number}.png", TEAL, 91 + number)
     index(library)
     library.vote()
     assert cached(library)["generation"] == library.catalog.generation()
@@ -289,7 +291,7 @@ def test_classification_works_where_the_calibration_cannot_be_written(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (library.folder / FILE).mkdir()
-    (answer,) = classified(library, speckled(tmp_path / "new.png", COLOURS["fern"], 3))
+    (answer,) = classified(library, paint_speckled(tmp_path / "new.png", COLOURS["fern"], 3))
     assert answer.kind == "fern"
     assert not any((library.folder / FILE).iterdir())
 
@@ -298,10 +300,10 @@ def test_classification_works_where_the_calibration_cannot_be_written(
 
 
 def test_a_head_votes_with_its_own_calibration(library: Library, tmp_path: Path) -> None:
-    head = a_head(a_part(width=4))
+    head = make_head(make_projection(width=4))
     head.save(tmp_path / "head")
     library.add_head("colours", tmp_path / "head")
-    new = speckled(tmp_path / "new.png", COLOURS["gentian"], 3)
+    new = paint_speckled(tmp_path / "new.png", COLOURS["gentian"], 3)
     (answer,) = classified(library, new, head="colours")
     assert answer.kind == "gentian"
     assert library.vote("colours") == head.vote

@@ -15,7 +15,7 @@ from service.errors import LibraryError, NotFoundError
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
 from service.store.records import Entry, FileInfo, PhotographFacts
-from tests.service.colours import vectors_of
+from tests.service.colours import count_vectors
 
 MODEL = "model"
 
@@ -114,7 +114,7 @@ def test_removing_deletes_vector_and_thumbnail_too(catalog: Catalog) -> None:
     ):  # fmt: skip
         with pytest.raises(NotFoundError, match=f"no photograph {ids[0]} "):
             ask()
-    assert vectors_of(catalog) == {MODEL: 1}
+    assert count_vectors(catalog) == {MODEL: 1}
 
 
 @pytest.mark.parametrize("identity", [0, -1, 77, 2**63 - 1, 2**63, 10**30, -(2**63), -(10**30)])
@@ -138,15 +138,15 @@ def test_a_batch_that_fails_writes_nothing(catalog: Catalog) -> None:
         catalog.write([good, twice])
     assert catalog.count() == 0
     assert catalog.generation() == 0
-    assert vectors_of(catalog) == {}
+    assert count_vectors(catalog) == {}
 
 
 def test_new_content_drops_the_vectors_of_every_model(catalog: Catalog) -> None:
     (identity,) = catalog.write([entry(catalog, "a.jpg", 1)])
     catalog.write([entry(catalog, "a.jpg", 1, identity, ["other"])])
-    assert vectors_of(catalog) == {MODEL: 1, "other": 1}, "the same content keeps both"
+    assert count_vectors(catalog) == {MODEL: 1, "other": 1}, "the same content keeps both"
     catalog.write([entry(catalog, "a.jpg", 2, identity, ["other"])])
-    assert vectors_of(catalog) == {"other": 1}
+    assert count_vectors(catalog) == {"other": 1}
     assert catalog.fingerprints_of(identity) == {"other"}
 
 
@@ -154,7 +154,7 @@ def test_switching_the_model_drops_the_vectors_of_other_models(catalog: Catalog)
     (identity,) = catalog.write([entry(catalog, "a.jpg", 1)])
     catalog.write([entry(catalog, "a.jpg", 1, identity, ["other"])])
     catalog.switch_model("new model", "other")
-    assert vectors_of(catalog) == {"other": 1}
+    assert count_vectors(catalog) == {"other": 1}
     assert (catalog.setting("model"), catalog.setting("fingerprint")) == ("new model", "other")
 
 
@@ -380,7 +380,7 @@ def test_a_photograph_is_complete_with_a_vector_of_each_fingerprint(catalog: Cat
 def test_switching_the_model_keeps_the_fingerprints_to_keep(catalog: Catalog) -> None:
     catalog.write([entry(catalog, "a.jpg", 1, of=["old", "new", "new.features", "additional"])])
     catalog.switch_model("new model", "new", {"new.features", "additional"}, features="new.features")
-    assert vectors_of(catalog) == {"new": 1, "new.features": 1, "additional": 1}
+    assert count_vectors(catalog) == {"new": 1, "new.features": 1, "additional": 1}
     assert (catalog.setting("model"), catalog.setting("features")) == ("new model", "new.features")
 
 
@@ -388,6 +388,6 @@ def test_deleting_vectors_creates_a_generation(catalog: Catalog) -> None:
     catalog.write([entry(catalog, "a.jpg", 1, of=BOTH)])
     assert catalog.vectors_dropped_at() == 0
     catalog.drop_vectors("features", additional_models="[]")
-    assert vectors_of(catalog) == {MODEL: 1}
+    assert count_vectors(catalog) == {MODEL: 1}
     assert catalog.vectors_dropped_at() == catalog.generation() == 2
     assert catalog.setting("additional_models") == "[]"

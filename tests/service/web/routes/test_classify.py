@@ -16,7 +16,7 @@ import service.web.multipart
 from service.web.app import create_app
 from tests.service.cli.test_classify import sorted_shelf, sorted_standing
 from tests.service.conftest import Shelf
-from tests.service.kind_folders import COLOURS, speckled
+from tests.service.kind_folders import COLOURS, paint_speckled
 from tests.service.web.client import client_of, error_message, upload_in_chunks
 
 __all__ = ["sorted_shelf", "sorted_standing"]
@@ -30,7 +30,7 @@ def client(sorted_shelf: Shelf) -> Iterator[TestClient]:
 
 @pytest.fixture
 def fern(tmp_path: Path) -> bytes:
-    return speckled(tmp_path / "fern.png", COLOURS["fern"], 9).read_bytes()
+    return paint_speckled(tmp_path / "fern.png", COLOURS["fern"], 9).read_bytes()
 
 
 def form(*files: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
@@ -51,7 +51,7 @@ def lines(answer: Any) -> list[dict[str, Any]]:
 
 
 def test_one_line_per_photograph_in_the_order_of_the_form(client: TestClient, fern: bytes, tmp_path: Path) -> None:
-    poppy = speckled(tmp_path / "poppy.png", COLOURS["poppy"], 9).read_bytes()
+    poppy = paint_speckled(tmp_path / "poppy.png", COLOURS["poppy"], 9).read_bytes()
     answer = client.post(
         "/classify",
         files=form(("a.png", fern), ("b.jpg", b"broken"), ("c.jpg", b""), ("собака 1.png", poppy)),

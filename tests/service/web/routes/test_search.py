@@ -18,7 +18,7 @@ from service.search.query import MAX_K, Query
 from service.web.app import create_app
 from tests.service.conftest import Shelf
 from tests.service.pictures import jpeg, picture
-from tests.service.sample_artifacts import a_feature_model, a_match
+from tests.service.sample_artifacts import make_artifact, make_feature_model
 from tests.service.web.client import client_of, error_message, photo_ids
 
 
@@ -152,7 +152,7 @@ def test_the_fitted_min_match_applies_unless_the_query_has_one(own_client: TestC
     first = own_client.get("/search", params={"text": "a cat"}).json()
     assert (first["calibration"], first["min_match"], len(first["hits"])) == ("background", 0, 5)
     # The service runs on while somebody fits a match for its library.
-    a_match(fingerprint, min_match=0.999).save(shelf.library)
+    make_artifact(fingerprint, min_match=0.999).save(shelf.library)
     for answer in (
         own_client.get("/search", params={"text": "a cat"}),
         own_client.post("/search", json={"text": "a cat"}),
@@ -172,7 +172,7 @@ def test_the_fitted_min_match_applies_unless_the_query_has_one(own_client: TestC
 
 def test_hits_and_score_give_the_same_match(own_client: TestClient, shelf: Shelf) -> None:
     model = own_client.get("/status").json()["model"]
-    a_match(model["fingerprint"], a_feature_model(model["dimension"])).save(shelf.library)
+    make_artifact(model["fingerprint"], make_feature_model(model["dimension"])).save(shelf.library)
     answer = own_client.get("/search", params={"text": "a cat"}).json()
     matches = [hit["match"] for hit in answer["hits"]]
     assert matches == sorted(matches, reverse=True)
