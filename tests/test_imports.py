@@ -178,7 +178,8 @@ def test_the_rules(source: str, target: str, lazy: bool, up: bool) -> None:
 
 def test_imports_of_every_form_are_seen() -> None:
     known = {name: ROOT for name in ("one", "package", "package.inner", "two")}
-    source = "import one\nfrom package import inner\nif TYPE_CHECKING:\n    from package import word\ndef f():\n    import two\n"
+    lines = ["import one", "from package import inner", "if TYPE_CHECKING:", "    from package import word"]
+    source = "\n".join([*lines, "def f():", "    import two"])
     assert [(arrow.target, arrow.lazy) for arrow in arrows("x", source, known)] == [
         ("one", False),
         ("package.inner", False),

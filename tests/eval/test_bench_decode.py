@@ -13,6 +13,8 @@ from eval.bench_report import BenchReport
 from service.errors import UsageError
 from tests.conftest import Finished
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def report() -> BenchReport:

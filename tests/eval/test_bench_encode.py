@@ -19,6 +19,8 @@ from service.errors import UsageError
 from service.match.scorer import Scorer
 from service.types import Float32Array
 
+pytestmark = pytest.mark.e2e
+
 QUERY_S, PHOTOGRAPH_S, PREPARATION_S, LOADING_S = 0.003, 0.018, 0.002, 1.5
 
 

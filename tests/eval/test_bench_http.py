@@ -15,6 +15,8 @@ from eval.synthetic_library import make_synthetic_library
 from service.errors import LibraryError, UsageError
 from tests.conftest import Finished
 
+pytestmark = pytest.mark.e2e
+
 Run = Callable[..., Finished]
 
 

@@ -16,6 +16,8 @@ from service.encoder.encoder import Encoder
 from service.errors import UsageError
 from tests.conftest import Finished
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:

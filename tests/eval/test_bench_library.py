@@ -18,6 +18,8 @@ from service.errors import UsageError
 from service.library import Library
 from service.store.catalog import Catalog
 
+pytestmark = pytest.mark.e2e
+
 SIZES = (20, 60)
 
 

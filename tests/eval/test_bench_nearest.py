@@ -20,6 +20,8 @@ from service.errors import UsageError
 from service.types import Float32Array, Int64Array, OnProgress
 from tests.service.pictures import save_picture
 
+pytestmark = pytest.mark.e2e
+
 SIZE, QUERIES = 600, 20
 
 

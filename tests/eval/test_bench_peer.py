@@ -16,6 +16,8 @@ from eval.bench_report import BenchReport
 from eval.peer_commands import FinishedCommand, Peer, find_peer, run_command
 from service.errors import UsageError
 
+pytestmark = pytest.mark.e2e
+
 START = {RCLIP: 2.0, SAME: 3.0, MINI: 1.0}
 EACH = {RCLIP: 0.1, SAME: 0.025, MINI: 0.01}
 """Seconds to start, and per photograph."""

@@ -14,6 +14,8 @@ from eval.exact_search import kth_similarity
 from service.errors import UsageError
 from service.types import Float32Array, Int64Array
 
+pytestmark = pytest.mark.e2e
+
 
 def encode(texts: Sequence[str]) -> Float32Array:
     vectors = np.random.default_rng(0).normal(size=(len(texts), 512)).astype(np.float32)

@@ -17,6 +17,8 @@ from service.library import Library
 from service.store.catalog import Catalog
 from tests.conftest import Finished
 
+pytestmark = pytest.mark.e2e
+
 COUNT = 40
 
 

@@ -17,6 +17,8 @@ from service.errors import UsageError
 from service.photos.decode import open_photograph
 from service.types import Float32Array
 
+pytestmark = pytest.mark.e2e
+
 COLOURS = ("red", "green", "blue", "white", "orange", "purple")
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from eval.peer_model import SUBFOLDER, VOCABULARY, write_models
 
+pytestmark = pytest.mark.e2e
+
 
 def test_both_programs_get_the_same_weights_where_they_expect_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,8 @@ from eval.service_process import ServiceClient, memory_of, running_service
 from eval.synthetic_library import make_synthetic_library
 from service.errors import LibraryError
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from service.match.scorer import load_scorer
 from training.mini.everyday import SAMPLE_QUERIES, EverydayReport, formats_check, main, sample_check
 from training.mini.towers import load_image_tower
 
+pytestmark = pytest.mark.e2e
+
 LARGEST = 60_000_000
 DEMO = dict(SAMPLE_QUERIES[:6])
 """What the demo is asked."""

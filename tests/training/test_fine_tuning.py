@@ -27,6 +27,8 @@ from training.run_folder import RunFolder
 from training.trainer import TrainerSettings
 from training.validation import selection_score
 
+pytestmark = pytest.mark.e2e
+
 Smysl = Callable[..., Finished]
 QUICK = TrainerSettings(epochs=4, batch=16, rate=3e-3, seed=3)
 

@@ -30,6 +30,8 @@ from tests.training.tiny_towers import COLOURS
 from training import int8
 from training.int8 import QuantizationOutcome, describe_outcome, lost, train_int8
 
+pytestmark = pytest.mark.e2e
+
 Train = Callable[..., QuantizationOutcome]
 Load = Callable[..., Encoder]
 

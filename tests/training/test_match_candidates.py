@@ -18,6 +18,8 @@ from training import match_candidates
 from training.match_candidates import FIGURES, Fit, candidates, compare, grades_of, out_of_fold
 from training.match_data import MatchData, UnratedPairs
 
+pytestmark = pytest.mark.e2e
+
 DIMENSION = 16
 TEXTS = PHOTOGRAPHS = 40
 ALWAYS = [

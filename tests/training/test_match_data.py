@@ -17,6 +17,8 @@ from tests.service.sample_artifacts import make_artifact, make_feature_model
 from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import OWN_TARGET, RANDOM_PER_TEXT, RANDOM_TARGET, MatchData, make_bank, read_match_data
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:

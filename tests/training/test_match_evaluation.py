@@ -14,6 +14,8 @@ from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_evaluation import SHIPPED, MatchReport, candidate_rows, interval_text, measure_match
 from training.match_evaluation import _order as order
 
+pytestmark = pytest.mark.e2e
+
 Measure = Callable[..., MatchReport]
 
 

@@ -22,6 +22,8 @@ from tests.training.simulated import ColourReader, make_hasty, quiet, write_data
 from training.match_data import MatchData, read_match_data
 from training.match_fit import add_ratings, fit_logistic, fit_text_match, out_of_fold, train_scorer
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ from training.mini.settings import MiniSettings
 from training.mini.towers import load_in_order, package_path, split_tower
 from training.mini.views import maps_of, random_box, training_views, view_of, whole, whole_photographs
 
+pytestmark = pytest.mark.e2e
+
 SETTINGS = MiniSettings(
     validation=4, views=2, side=24, frozen_stages=2, dimension=8, context_length=16, batch=8, warm_epochs=4, epochs=3,
     warm_rate=3e-3, head_rate=1e-3, text_rate=1e-3, stage_epochs=3, stage_batch=8, texts_beside=20, stage_rate=3e-4,

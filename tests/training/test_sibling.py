@@ -14,6 +14,8 @@ from tests.training.similar.pictures import striped_kinds
 from tests.training.tiny_towers import tiny_image_tower
 from training.sibling import make_sibling
 
+pytestmark = pytest.mark.e2e
+
 
 def test_a_sibling_loads_as_any_model_and_agrees_with_mini(tmp_path: Path) -> None:
     photos = sorted(striped_kinds(tmp_path / "photos", 6).rglob("*.png"))

@@ -15,6 +15,8 @@ from eval.synthetic_library import make_synthetic_library
 from tests.conftest import ROOT
 from tests.service.conftest import Shelf
 
+pytestmark = pytest.mark.e2e
+
 _NAMING = """
 import json, sys
 sys.argv = ["smysl", *sys.argv[1:]]

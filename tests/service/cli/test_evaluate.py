@@ -18,6 +18,8 @@ from tests.training.simulated import make_hasty
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
+pytestmark = pytest.mark.e2e
+
 
 def test_retrieval_needs_captions(smysl: Run, tmp_path: Path, empty_shelf: Shelf) -> None:
     done = smysl("eval", "retrieval", "--data", tmp_path, "--model", empty_shelf.model)

@@ -19,6 +19,8 @@ from tests.service.cli.commands import Run
 from tests.service.conftest import Shelf
 from tests.service.service_notes import TOKEN, a_note
 
+pytestmark = pytest.mark.e2e
+
 
 @contextmanager
 def answering(folder: Path, status: int, body: bytes, *, signed: bool = True) -> Iterator[list[bytes]]:

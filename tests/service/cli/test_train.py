@@ -22,6 +22,8 @@ from tests.training.simulated import make_hasty
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from service.encoder.open_clip_model import load_network
 from service.encoder.token_trimming import trim_tokens
 from service.errors import ModelError, NotFoundError, UsageError
 
+pytestmark = pytest.mark.e2e
+
 TEXTS = [
     "a cat",
     "two dogs play in the snow, and a third one looks on from behind a fence",

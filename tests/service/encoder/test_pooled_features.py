@@ -14,6 +14,8 @@ from service.encoder.runtimes.torch_towers import TorchTowers
 from service.encoder.torchvision_compat import mend_torchvision
 from service.types import Float32Array, UInt8Array
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def mini() -> Encoder:

@@ -23,6 +23,8 @@ from training.similar.ensemble import choose_ensemble
 from training.similar.feature_sources import FrozenEncoder
 from training.similar.splits import folds, left_out
 
+pytestmark = pytest.mark.e2e
+
 SEED = 0
 
 

@@ -9,6 +9,8 @@ from tests.training.similar.pictures import clouds
 from training.similar import projections
 from training.similar.projections import FittedSimilarity, LinearSimilarity, Statistics
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def labelled() -> tuple[np.ndarray, np.ndarray]:

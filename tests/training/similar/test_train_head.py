@@ -22,6 +22,8 @@ from training.similar import feature_sources, projections, train_head
 from training.similar.tower_training import TowerSettings, split_tower
 from training.similar.train_head import train_similar
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ import pytest
 from service.encoder.models import mini_folder
 from service.encoder.runtimes.bundled import GRAPHS, WEIGHTS, BundledModel
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "weights"])
 def test_damaged_graphs_or_graphs_of_other_weights_are_not_used(tmp_path: Path, damage: str) -> None:

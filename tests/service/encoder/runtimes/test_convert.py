@@ -8,6 +8,8 @@ import pytest
 
 from service.encoder.runtimes.convert import ConversionError, _conversion_errors, with_precise_layers
 
+pytestmark = pytest.mark.e2e
+
 
 def test_layers_up_to_the_requested_one_are_marked() -> None:
     layers = "".join(

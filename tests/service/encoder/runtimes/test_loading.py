@@ -23,6 +23,8 @@ from service.encoder.runtimes.probes import synthetic_photographs
 from service.errors import ModelError, UsageError
 from service.store.array_files import write_checksummed
 
+pytestmark = pytest.mark.e2e
+
 TEXTS = ["a cat", "two dogs play in the snow", "собака"]
 Load = Callable[..., Encoder]
 

@@ -27,6 +27,8 @@ from service.photos.decode import open_photograph
 from service.types import Float32Array
 from tests.pixels import normalised
 
+pytestmark = pytest.mark.e2e
+
 TEXTS = ["sunflower", "a red car at night", "two dogs play in the snow, and a third one looks on", "cat " * 250, "🐶"]
 SIZE = (64, 64)
 
