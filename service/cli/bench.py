@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ def encode(
     repeats: RepeatsOption = 3,
     as_json: JsonOption = False,
 ) -> None:
-    """Milliseconds to encode a query and a photograph, and seconds to load the model.
+    """Measure milliseconds to encode a query and a photograph, and seconds to load the model.
 
     Queries are encoded one at a time, photographs in batches of 16 that are already decoded and resized.
     """
@@ -82,7 +82,7 @@ def search(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Milliseconds of a search beyond encoding its text, in this process and over HTTP, and recall of the index.
+    """Measure searches beyond encoding their texts, in this process and over HTTP, and the recall of the index.
 
     For each library a service is started and searched by one client over one connection, each time with a new text.
     """
@@ -96,12 +96,12 @@ def decode(
     side: Annotated[int, typer.Option(help="Side of the model's input in pixels.")] = 260,
     small: Annotated[int, typer.Option(help="Number of photographs of 224 pixels.")] = 400,
     large: Annotated[int, typer.Option(help="Number of photographs of twelve megapixels.")] = 40,
-    threads: Annotated[Optional[int], typer.Option(help="Most threads. Default: one for each core.")] = None,  # noqa: UP045
+    threads: Annotated[int | None, typer.Option(help="Maximum number of threads. Default: one for each core.")] = None,
     repeats: RepeatsOption = 3,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Photographs a second from the bytes of a file to a model's input, with one thread and with all cores.
+    """Measure photographs a second from a file's bytes to a model's input, on one thread and on all cores.
 
     JPEGs of twelve megapixels are decoded at reduced scale, as when indexing, and at full scale.
     """
@@ -123,7 +123,7 @@ def index(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Photographs a second of decoding alone, encoding alone and indexing, and the memory that indexing takes.
+    """Measure photographs a second of decoding alone, encoding alone and indexing, and the memory of indexing.
 
     Indexes generated photographs into temporary libraries.
     """
@@ -198,7 +198,7 @@ def library(
     plot: Annotated[Path | None, typer.Option(help="Plot cost against size to this file (SVG).")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a library costs at 1,000, 10,000, 100,000 and so on up to --photos generated photographs.
+    """Measure what a library costs at 1,000, 10,000, 100,000 and so on up to --photos generated photographs.
 
     Filling it, adding and removing 1,000 photographs, starting a service, searching over HTTP (with encoding the text
     alone beside it), searching within 1 % of the photographs, memory, and bytes for each photograph. A million takes
@@ -251,7 +251,7 @@ def scans(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the ways to search a library's index: exact, exact on several threads, codes with exact reranking.
+    """Compare the two ways to search a library's index: exactly, and by codes with exact reranking.
 
     Milliseconds for a query by a photograph, by a text and within 1 % of the photographs, recall of the ten nearest,
     seconds to build and to open, bytes. Shows which way is best at which size. A million takes 4 GB of disk.
@@ -276,7 +276,7 @@ def http(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Start a service and search it with one client and with many at once.
+    """Measure a running service: searches by one client and by many at once.
 
     Milliseconds of a search (p50, p95, p99) and searches a second, with texts that are new to the service and with
     texts in its cache, and milliseconds of /health meanwhile.

@@ -52,7 +52,7 @@ def classify(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Name the kind of each photograph by a vote of the most similar ones in the library.
+    """Classify photographs by a vote of the most similar ones in the library.
 
     Prints kind, confidence and file, separated by tabs in a pipe. A kind that is too uncertain is printed as unknown.
     """
@@ -112,10 +112,10 @@ def kinds(
     A table (TSV) has the columns image and kind, with paths relative to the table. Keywords and tables are read once,
     by this command: run it again when they have changed. Folders are always up to date.
     """
-    from service.cli.progress import stages
-
     with open_library(settings_of(library=library)) as opened:
         if source is not None:
+            from service.cli.progress import stages
+
             with stages(errors_console()) as on_stage:
                 notices = opened.read_kinds(source, lambda done, total: on_stage("reading keywords", done, total))
             for sentence in notices:

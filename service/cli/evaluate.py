@@ -59,7 +59,7 @@ def retrieval(
     runtime: RuntimeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Recall at 1, 5 and 10, from text to photograph and from photograph to text, in percent.
+    """Measure recall at 1, 5 and 10, from text to photograph and from photograph to text, in percent.
 
     Each caption searches all photographs of the split. Each photograph searches all captions and counts as found
     if any of its own captions is.
@@ -90,7 +90,7 @@ def scoring(
     candidates: Annotated[bool, typer.Option(help="Compare the candidates for the match too (minutes).")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """How well a model's match agrees with people's ratings.
+    """Measure how well a model's match agrees with people's ratings.
 
     Cross-validated: each pair is judged by a match that was fitted without its photograph and without its text.
     """
@@ -155,7 +155,7 @@ def similar(
     cache: FeatureCacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How well a photograph finds photographs of its kind, on folders of photographs, one for each kind.
+    """Measure how well photographs find others of their kind; the photographs lie in one folder for each kind.
 
     Prints MAP@10, the share of searches whose first result is right, and the share whose kind wins a vote of the
     nearest, in percent. Without --head photographs are compared by the cosine of the model's pooled image features.
@@ -217,10 +217,10 @@ def classify(
     cache: FeatureCacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far classification by the vote of the nearest can be trusted: accuracy, calibration, unknown kinds.
+    """Measure how far classification by vote can be trusted: accuracy, calibration, unknown kinds.
 
-    Photographs of train/ vote on those of test/; without these folders, five-fold cross-validation. Each kind in turn
-    is left out to stand for an unknown one.
+    The nearest photographs of train/ vote on each photograph of test/; without these folders, five-fold
+    cross-validation. Each kind in turn is left out, to stand for an unknown one.
     """
     from eval.vote_accuracy import eval_classify
     from service.cli.progress import stages
@@ -288,7 +288,7 @@ def borders(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Whether cropping borders helps photographs that have them and leaves others alone.
+    """Measure whether cropping borders helps photographs that have them and leaves others alone.
 
     Copies with a letterbox, a frame or a screen around them search all photographs of the split for their original,
     with the borders and without. Photographs without added borders that would be cropped are listed.

@@ -37,7 +37,7 @@ def score(
     model: ModelOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """How well a text describes a photograph, from 0 to 1; one pair or a whole table.
+    """Print how well a text describes a photograph, from 0 to 1, for one pair or a whole table.
 
     Uses --model, or the library's model and match, or the built-in model where there is no library.
     """

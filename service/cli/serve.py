@@ -40,7 +40,7 @@ def serve(
     device: DeviceOption = None,
     precision: PrecisionOption = None,
 ) -> None:
-    """Answer searches over HTTP: a web page at /, documentation of the API at /docs."""
+    """Serve the library over HTTP, with a web page at / and API documentation at /docs."""
     from service.web.server import run
 
     settings = settings_of(

@@ -26,7 +26,7 @@ def status(
     precision: PrecisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What the library holds, which model it uses, and whether a process is writing to it."""
+    """Show what the library holds, which model it uses, and whether a process is writing to it."""
     from service.web.schemas import StatusOut
 
     with open_library(settings_of(library=library, device=device, precision=precision)) as opened:

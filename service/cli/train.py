@@ -89,7 +89,7 @@ def similar(
     device: DeviceOption = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps features for the next run.")] = None,
 ) -> None:
-    """Fit a head that brings photographs of the same kind together, on folders of photographs, one for each kind.
+    """Fit a head that brings photographs of the same kind together; they lie in one folder for each kind.
 
     Compares several candidates by cross-validation and writes the best one that does not harm kinds it was not fitted
     on. Takes minutes; with --unfreeze longer, since the encoder is trained for each fold and each kind. Stop it with

@@ -71,13 +71,13 @@ class SearchResult:
         """What a person should know beside the hits; at least one sentence where there are none."""
         sentences = [self.notice] if self.notice else []
         if not self.answerable and self.best_match is not None:
-            shown = (
-                "these are the nearest."
-                if self.hits
-                else f"only {self.min_match:.3f} or more is shown. min_match=0 shows the nearest anyway."
-            )
-            sentences.append(f"Nothing here fits: the best match is {self.best_match:.3f}; {shown}")
-        return sentences or ([] if self.hits else ["Nothing here."])
+            best = f"No good match: the best is {self.best_match:.3f}"
+            if self.hits:
+                sentences.append(f"{best}. These are the nearest.")
+            else:
+                cut = f"only {self.min_match:.3f} or more is shown"
+                sentences.append(f"{best}, and {cut}. Use min_match=0 to see the nearest anyway.")
+        return sentences or ([] if self.hits else ["No photographs found."])
 
     def _repr_html_(self) -> str:
         from service.search.notebook import strip

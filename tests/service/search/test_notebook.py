@@ -87,19 +87,19 @@ def test_no_colours_are_set_so_that_dark_notebooks_stay_legible() -> None:
 def test_a_result_without_hits_says_so() -> None:
     page = Elements(result(best_match=0.082)._repr_html_())
     assert page.images() == []
-    assert "Nothing here fits: the best match is 0.082; only 0.210 or more is shown." in page.text
+    assert "No good match: the best is 0.082, and only 0.210 or more is shown. Use min_match=0" in page.text
 
 
 def test_an_empty_library_shows_its_notice_and_a_bare_result_is_never_blank() -> None:
     notice = "The library holds no photographs yet."
     assert Elements(result(best_match=None, notice=notice)._repr_html_()).text.strip() == notice
-    assert Elements(result(best_match=None)._repr_html_()).text.strip() == "Nothing here."
+    assert Elements(result(best_match=None)._repr_html_()).text.strip() == "No photographs found."
 
 
 def test_hits_below_the_cut_are_called_the_nearest() -> None:
     page = Elements(replace(result(hit(1), best_match=0.1), answerable=False)._repr_html_())
     assert len(page.images()) == 1
-    assert "these are the nearest" in page.text
+    assert "These are the nearest." in page.text
 
 
 @pytest.mark.parametrize("reason", [NotFoundError("gone"), sqlite3.OperationalError("unable to open database file")])
