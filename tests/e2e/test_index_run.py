@@ -55,7 +55,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass
-class Shelf:
+class IndexCommand:
     """A library and the command that fills it."""
 
     library: Path
@@ -112,51 +112,57 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, tiny_folder: Path, photographs: Path) -> Shelf:
-    return Shelf(tmp_path / "library", f"local-dir:{tiny_folder.resolve()}", photographs)
+def command(tmp_path: Path, tiny_folder: Path, photographs: Path) -> IndexCommand:
+    return IndexCommand(tmp_path / "library", f"local-dir:{tiny_folder.resolve()}", photographs)
 
 
-def test_a_run_that_is_killed_loses_nothing_and_the_next_goes_on(shelf: Shelf, smysl: Callable[..., Finished]) -> None:
-    with shelf.running(photographs=5) as process:
+def test_a_run_that_is_killed_loses_nothing_and_the_next_goes_on(
+    command: IndexCommand, smysl: Callable[..., Finished]
+) -> None:
+    with command.running(photographs=5) as process:
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE_S)
-    kept = shelf.count()
+    kept = command.count()
     assert 5 <= kept < COUNT, "killed in the middle"
-    shelf.check()
-    found = smysl("search", "a cat", "-k", "200", "--library", shelf.library)
+    command.check()
+    found = smysl("search", "a cat", "-k", "200", "--library", command.library)
     assert (found.code, len(found.out.splitlines())) == (0, kept)
-    done = smysl(*shelf.arguments)
+    done = smysl(*command.arguments)
     assert done.code == 0, done.err
     assert f"{COUNT - kept} added, {kept} unchanged, 0 removed, 0 failed" in done.out
-    shelf.check()
-    assert shelf.count() == COUNT
-    assert len(smysl("search", "a cat", "-k", "200", "--library", shelf.library).out.splitlines()) == COUNT
+    command.check()
+    assert command.count() == COUNT
+    assert len(smysl("search", "a cat", "-k", "200", "--library", command.library).out.splitlines()) == COUNT
 
 
-def test_ctrl_c_leaves_a_library_that_answers_and_says_so(shelf: Shelf, smysl: Callable[..., Finished]) -> None:
-    with shelf.running(photographs=3) as process:
+def test_ctrl_c_leaves_a_library_that_answers_and_says_so(
+    command: IndexCommand, smysl: Callable[..., Finished]
+) -> None:
+    with command.running(photographs=3) as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert "What was indexed is kept; run the command again to continue." in err
     assert "Traceback" not in out + err
-    kept = shelf.count()
+    kept = command.count()
     assert 3 <= kept < COUNT, "interrupted in the middle"
-    shelf.check()
-    found = smysl("search", "a cat", "-k", "200", "--library", shelf.library)
+    command.check()
+    found = smysl("search", "a cat", "-k", "200", "--library", command.library)
     assert (found.code, len(found.out.splitlines())) == (0, kept)
 
 
-def test_a_second_writer_is_told_who_writes_while_readers_go_on(shelf: Shelf, smysl: Callable[..., Finished]) -> None:
-    with shelf.running(photographs=3) as process:
+def test_a_second_writer_is_told_who_writes_while_readers_go_on(
+    command: IndexCommand, smysl: Callable[..., Finished]
+) -> None:
+    with command.running(photographs=3) as process:
         process.send_signal(signal.SIGSTOP)
-        refused = smysl(*shelf.arguments)
+        refused = smysl(*command.arguments)
         assert refused.code == 1
         assert f"is being written to by process {process.pid} on " in refused.err
         assert "(smysl index, since " in refused.err
-        status = smysl("status", "--library", shelf.library)
+        status = smysl("status", "--library", command.library)
         assert f"process {process.pid} (smysl index)" in status.out
-        with Library.open(shelf.library, Settings(library=shelf.library)) as reader:
+        with Library.open(command.library, Settings(library=command.library)) as reader:
             before = len(reader.search(Query(text="a cat", k=200)).hits)
             assert 3 <= before < COUNT
             process.send_signal(signal.SIGCONT)
@@ -164,7 +170,7 @@ def test_a_second_writer_is_told_who_writes_while_readers_go_on(shelf: Shelf, sm
             assert process.returncode == 0, err
             assert len(reader.search(Query(text="a cat", k=200)).hits) == COUNT
             assert reader.status().writer is None
-    shelf.check()
+    command.check()
 
 
 def test_a_model_that_has_changed_is_refused_and_an_index_run_mends_it(

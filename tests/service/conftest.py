@@ -1,4 +1,4 @@
-"""What the tests of the service share: a few photographs, and libraries of them made with the tiny model."""
+"""Fixtures of all tests of the service: five photographs, and libraries of them made with the tiny model."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """A folder of five photographs in five formats, a library of it, and the model that made it."""
+class SampleLibrary:
+    """Five photographs in five formats, the folder of their library, and the name of its model."""
 
-    library: Path
+    folder: Path
     photographs: Path
     model: str
 
     def open(self, **settings: object) -> Library:
-        """The library, opened as a program opens it."""
+        """Open the library, or make it, as a program does."""
         from service.config import Settings
         from service.library import Library
 
-        chosen = {"library": self.library, "device": "cpu", "precision": "fp32"} | settings
-        return Library.open(self.library, Settings(**chosen), create=True)
+        chosen = {"library": self.folder, "device": "cpu", "precision": "fp32"} | settings
+        return Library.open(self.folder, Settings(**chosen), create=True)
 
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch: pytest.MonkeyPatch, clean_environment: None) -> None:
-    """Vectors are the same on every machine."""
+    """Compute in float32 on the CPU, so that vectors are the same on every machine."""
     monkeypatch.setenv("SMYSL_DEVICE", "cpu")
     monkeypatch.setenv("SMYSL_PRECISION", "fp32")
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs to copy from: a JPEG, a PNG, a TIFF, a WebP and a HEIC, each 80 x 60 pixels."""
+    """Photographs to read or copy: a JPEG, a PNG, a TIFF, a WebP and a HEIC, each 80 x 60 pixels."""
     folder = tmp_path_factory.mktemp("pictures")
     for seed, name in enumerate(["wood.jpg", "sand.png", "moss.tif", "snow.webp", "clay.heic"]):
         save_picture(folder / name, seed)
@@ -50,27 +50,27 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def standing(tmp_path_factory: pytest.TempPathFactory, pictures: Path, tiny: Encoder) -> Shelf:
-    """Photographs and a library of them that all tests read and none changes."""
-    shelf = Shelf(tmp_path_factory.mktemp("standing") / "library", pictures, tiny.name)
-    with shelf.open() as library:
+def shared_library(tmp_path_factory: pytest.TempPathFactory, pictures: Path, tiny: Encoder) -> SampleLibrary:
+    """A library for tests that only read it."""
+    sample = SampleLibrary(tmp_path_factory.mktemp("shared") / "library", pictures, tiny.name)
+    with sample.open() as library:
         for _ in library.index([pictures], encoder=tiny):
             pass
-    return shelf
+    return sample
 
 
 @pytest.fixture
-def empty_shelf(tmp_path: Path, pictures: Path, tiny_folder: Path) -> Shelf:
-    """Photographs that no library holds yet."""
+def unindexed_library(tmp_path: Path, pictures: Path, tiny_folder: Path) -> SampleLibrary:
+    """Photographs whose library has not been made yet."""
     photographs = tmp_path / "photographs"
     shutil.copytree(pictures, photographs)
-    return Shelf(tmp_path / "library", photographs, f"local-dir:{tiny_folder}")
+    return SampleLibrary(tmp_path / "library", photographs, f"local-dir:{tiny_folder}")
 
 
 @pytest.fixture
-def shelf(empty_shelf: Shelf, tiny: Encoder) -> Shelf:
-    """Photographs and a library of them, to do with as a test likes."""
-    with empty_shelf.open() as library:
-        for _ in library.index([empty_shelf.photographs], encoder=tiny):
+def sample_library(unindexed_library: SampleLibrary, tiny: Encoder) -> SampleLibrary:
+    """A library for one test, which may change it."""
+    with unindexed_library.open() as library:
+        for _ in library.index([unindexed_library.photographs], encoder=tiny):
             pass
-    return empty_shelf
+    return unindexed_library

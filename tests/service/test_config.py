@@ -102,14 +102,14 @@ def test_a_bad_option_is_named_even_if_the_variable_is_good(
 
 
 def test_the_library_uses_its_own_model_and_refuses_another_from_a_variable(
-    smysl: Run, monkeypatch: pytest.MonkeyPatch, shelf: object
+    smysl: Run, monkeypatch: pytest.MonkeyPatch, sample_library: object
 ) -> None:
-    from tests.service.conftest import Shelf
+    from tests.service.conftest import SampleLibrary
 
-    assert isinstance(shelf, Shelf)
-    monkeypatch.setenv("SMYSL_LIBRARY", str(shelf.library))
+    assert isinstance(sample_library, SampleLibrary)
+    monkeypatch.setenv("SMYSL_LIBRARY", str(sample_library.folder))
     assert smysl("search", "a cat").code == 0
-    monkeypatch.setenv("SMYSL_MODEL", shelf.model)
+    monkeypatch.setenv("SMYSL_MODEL", sample_library.model)
     assert smysl("search", "a cat").code == 0
     monkeypatch.setenv("SMYSL_MODEL", "ViT-B-32-SigLIP2-256/webli")
     assert "was made with the model" in error_of(smysl("search", "a cat"), 1)

@@ -20,7 +20,7 @@ from service.index import VectorIndex
 from service.library import Library
 from service.search.query import Query
 from service.web.app import create_app
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.pictures import save_picture
 from tests.service.sample_heads import make_head, make_projection
 
@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-def library(shelf: Shelf) -> Iterator[Library]:
-    with shelf.open() as opened:
+def library(sample_library: SampleLibrary) -> Iterator[Library]:
+    with sample_library.open() as opened:
         yield opened
 
 
@@ -79,10 +79,10 @@ def health(library: Library) -> int:
 
 
 def test_searches_and_health_go_on_while_the_index_is_written(
-    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    library: Library, sample_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = found(library)
-    save_picture(shelf.photographs / "new.png", 77)
+    save_picture(sample_library.photographs / "new.png", 77)
     with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "save") as writing:
         run = pool.submit(index, library)
         assert writing.wait(WAIT_S)
@@ -94,11 +94,11 @@ def test_searches_and_health_go_on_while_the_index_is_written(
 
 
 def test_searches_and_health_go_on_while_another_thread_catches_up(
-    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    library: Library, sample_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = found(library)
-    save_picture(shelf.photographs / "new.png", 77)
-    with shelf.open() as writer:
+    save_picture(sample_library.photographs / "new.png", 77)
+    with sample_library.open() as writer:
         index(writer)
     with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "_apply_changes") as catching_up:
         first = pool.submit(found, library)
@@ -110,10 +110,12 @@ def test_searches_and_health_go_on_while_another_thread_catches_up(
     assert found(library) == before + 1
 
 
-def test_no_search_waits_for_a_rebuild(library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_search_waits_for_a_rebuild(
+    library: Library, sample_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = found(library)
-    save_picture(shelf.photographs / "new.png", 77)
-    with shelf.open() as writer:
+    save_picture(sample_library.photographs / "new.png", 77)
+    with sample_library.open() as writer:
         index(writer)
     monkeypatch.setattr("service.index.vector_index._QUICK", 0)
     with held_back(monkeypatch, "_apply_changes") as rebuilding:
@@ -127,14 +129,14 @@ def test_no_search_waits_for_a_rebuild(library: Library, shelf: Shelf, monkeypat
 
 
 def test_searches_with_a_head_go_on_while_its_index_is_written(
-    library: Library, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: Library, sample_library: SampleLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = library.encoder
     width = len(library.catalog.vector(1, encoder.features_fingerprint))
     make_head(make_projection(encoder.fingerprint, width, model=encoder.name)).save(tmp_path / "head")
     library.add_head("all", tmp_path / "head")
     before = found(library, "all")
-    save_picture(shelf.photographs / "new.png", 77)
+    save_picture(sample_library.photographs / "new.png", 77)
     with ThreadPoolExecutor(1) as pool, held_back(monkeypatch, "save") as writing:
         run = pool.submit(library._heads.save, "all")
         assert writing.wait(WAIT_S)
@@ -145,11 +147,13 @@ def test_searches_with_a_head_go_on_while_its_index_is_written(
     assert found(library, "all") == before + 1
 
 
-def test_closing_a_library_waits_for_an_update_in_the_background(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = shelf.open()
+def test_closing_a_library_waits_for_an_update_in_the_background(
+    sample_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = sample_library.open()
     found(library)
-    save_picture(shelf.photographs / "new.png", 77)
-    with shelf.open() as writer:
+    save_picture(sample_library.photographs / "new.png", 77)
+    with sample_library.open() as writer:
         index(writer)
     monkeypatch.setattr("service.index.vector_index._QUICK", 0)
     with ThreadPoolExecutor(1) as pool:

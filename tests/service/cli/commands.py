@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.conftest import Finished
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 
 Run = Callable[..., Finished]
 """Runs the command `smysl` with these arguments; the fixture `smysl`."""
@@ -23,9 +23,9 @@ def error_of(finished: Finished, code: int) -> str:
     return line.removeprefix("smysl: ")
 
 
-def fingerprint_of(shelf: Shelf) -> str:
+def fingerprint_of(sample_library: SampleLibrary) -> str:
     """The fingerprint of the library's model."""
-    with shelf.open() as library:
+    with sample_library.open() as library:
         fingerprint = library.status().fingerprint
     assert fingerprint is not None
     return fingerprint

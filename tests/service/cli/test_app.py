@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import SMYSL
 from tests.service.cli.commands import Run, error_of
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 
 
 @pytest.mark.parametrize("command", [("search", "a cat"), ("status",), ("serve",)])
@@ -21,24 +21,28 @@ def test_commands_without_a_library_say_how_to_make_one(smysl: Run, tmp_path: Pa
 
 
 @pytest.mark.parametrize("command", [("search", "a cat"), ("score", "{photo}", "a cat"), ("status",), ("serve",)])
-def test_a_broken_library_is_reported(shelf: Shelf, smysl: Run, command: tuple[str, ...]) -> None:
-    (shelf.library / "catalog.sqlite").write_bytes(b"this is no database, and it is long enough to be one" * 100)
-    arguments = [part.format(photo=shelf.photographs / "wood.jpg") for part in command]
-    assert "catalog.sqlite" in error_of(smysl(*arguments, "--library", shelf.library), 1)
+def test_a_broken_library_is_reported(sample_library: SampleLibrary, smysl: Run, command: tuple[str, ...]) -> None:
+    (sample_library.folder / "catalog.sqlite").write_bytes(
+        b"this is no database, and it is long enough to be one" * 100
+    )
+    arguments = [part.format(photo=sample_library.photographs / "wood.jpg") for part in command]
+    assert "catalog.sqlite" in error_of(smysl(*arguments, "--library", sample_library.folder), 1)
 
 
 @pytest.mark.parametrize("command", [("search", "a cat"), ("serve",), ("score", "{photo}", "a cat")])
 def test_a_missing_model_of_a_library_is_named(
-    empty_shelf: Shelf, smysl: Run, tmp_path: Path, tiny_folder: Path, command: tuple[str, ...]
+    unindexed_library: SampleLibrary, smysl: Run, tmp_path: Path, tiny_folder: Path, command: tuple[str, ...]
 ) -> None:
     model = tmp_path / "model"
     model.mkdir()
     for file in tiny_folder.iterdir():
         (model / file.name).write_bytes(file.read_bytes())
-    smysl("index", empty_shelf.photographs, "--library", empty_shelf.library, "--model", f"local-dir:{model}")
+    smysl(
+        "index", unindexed_library.photographs, "--library", unindexed_library.folder, "--model", f"local-dir:{model}"
+    )
     (model / "open_clip_config.json").unlink()
-    arguments = [part.format(photo=empty_shelf.photographs / "wood.jpg") for part in command]
-    assert str(model) in error_of(smysl(*arguments, "--library", empty_shelf.library), 1)
+    arguments = [part.format(photo=unindexed_library.photographs / "wood.jpg") for part in command]
+    assert str(model) in error_of(smysl(*arguments, "--library", unindexed_library.folder), 1)
 
 
 @pytest.mark.parametrize(
@@ -75,10 +79,10 @@ def test_a_closed_pipe_ends_the_command_quietly() -> None:
 
 
 def test_a_terminal_of_another_encoding_gets_question_marks(
-    empty_shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    unindexed_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "мох").symlink_to(tmp_path)
-    empty_shelf.open().close()
+    unindexed_library.open().close()
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     out, err = _process("status", "--library", tmp_path / "мох" / "library").communicate()
     assert err == b""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.service.cli.commands import Run, error_of
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.kind_folders import COLOURS, make_kind_folders, paint_speckled
 
 if TYPE_CHECKING:
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def sorted_standing(tmp_path_factory: pytest.TempPathFactory, tiny: Encoder) -> Shelf:
+def shared_sorted_library(tmp_path_factory: pytest.TempPathFactory, tiny: Encoder) -> SampleLibrary:
     """A library of photographs sorted by kind; tests must not change it."""
     folder = tmp_path_factory.mktemp("sorted").resolve()
-    shelf = Shelf(folder / "library", make_kind_folders(folder / "photographs"), tiny.name)
-    with shelf.open() as library:
-        for _ in library.index([shelf.photographs], encoder=tiny):
+    sample = SampleLibrary(folder / "library", make_kind_folders(folder / "photographs"), tiny.name)
+    with sample.open() as library:
+        for _ in library.index([sample.photographs], encoder=tiny):
             pass
-    return shelf
+    return sample
 
 
 @pytest.fixture
-def sorted_shelf(tmp_path: Path, sorted_standing: Shelf) -> Shelf:
+def sorted_library(tmp_path: Path, shared_sorted_library: SampleLibrary) -> SampleLibrary:
     """A copy of the library that a test may change; the photographs are shared."""
-    shutil.copytree(sorted_standing.library, tmp_path / "library")
-    return Shelf(tmp_path / "library", sorted_standing.photographs, sorted_standing.model)
+    shutil.copytree(shared_sorted_library.folder, tmp_path / "library")
+    return SampleLibrary(tmp_path / "library", shared_sorted_library.photographs, shared_sorted_library.model)
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def new(tmp_path: Path) -> Path:
     return make_kind_folders(tmp_path / "new", each=2, first_seed=60)
 
 
-def test_prints_kind_confidence_and_file(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
-    done = smysl("classify", new / "fern", new / "poppy" / "1.png", "--library", sorted_shelf.library)
+def test_prints_kind_confidence_and_file(sorted_library: SampleLibrary, new: Path, smysl: Run) -> None:
+    done = smysl("classify", new / "fern", new / "poppy" / "1.png", "--library", sorted_library.folder)
     assert done.code == 0
     lines = [line.split("\t") for line in done.out.splitlines()]
     assert [line[2] for line in lines] == [str(new / name) for name in ("fern/0.png", "fern/1.png", "poppy/1.png")]
@@ -51,14 +51,14 @@ def test_prints_kind_confidence_and_file(sorted_shelf: Shelf, new: Path, smysl: 
     assert all(0.0 < float(line[1]) <= 1.0 for line in lines)
 
 
-def test_a_kind_below_the_threshold_is_unknown(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
-    done = smysl("classify", new / "fern", "--min-confidence", 1, "--library", sorted_shelf.library)
+def test_a_kind_below_the_threshold_is_unknown(sorted_library: SampleLibrary, new: Path, smysl: Run) -> None:
+    done = smysl("classify", new / "fern", "--min-confidence", 1, "--library", sorted_library.folder)
     assert [line.split("\t")[0] for line in done.out.splitlines()] == ["unknown", "unknown"]
 
 
-def test_prints_a_line_of_json_for_each_photograph(sorted_shelf: Shelf, new: Path, smysl: Run) -> None:
+def test_prints_a_line_of_json_for_each_photograph(sorted_library: SampleLibrary, new: Path, smysl: Run) -> None:
     (new / "broken.jpg").write_bytes(b"x")
-    done = smysl("classify", new, "--json", "--library", sorted_shelf.library)
+    done = smysl("classify", new, "--json", "--library", sorted_library.folder)
     assert done.code == 0
     broken, first, *rest = [json.loads(line) for line in done.out.splitlines()]
     assert len(rest) == 5
@@ -67,11 +67,13 @@ def test_prints_a_line_of_json_for_each_photograph(sorted_shelf: Shelf, new: Pat
     assert set(first["neighbours"][0]) >= {"id", "uri", "kind", "similarity", "links"}
 
 
-def test_writes_a_table_and_lists_bad_files(sorted_shelf: Shelf, new: Path, smysl: Run, tmp_path: Path) -> None:
+def test_writes_a_table_and_lists_bad_files(
+    sorted_library: SampleLibrary, new: Path, smysl: Run, tmp_path: Path
+) -> None:
     (new / "broken.jpg").write_bytes(b"x")
     (new / "notes.txt").write_bytes(b"x")
     out = tmp_path / "out.csv"
-    done = smysl("classify", new, new / "fern", "--csv", out, "--library", sorted_shelf.library)
+    done = smysl("classify", new, new / "fern", "--csv", out, "--library", sorted_library.folder)
     assert done.code == 0
     assert done.out == f"{out} has 6 rows; unknown: 0, failed: 1.\n"
     assert f"cannot classify {new / 'broken.jpg'}: it is not a photograph" in done.err
@@ -81,23 +83,23 @@ def test_writes_a_table_and_lists_bad_files(sorted_shelf: Shelf, new: Path, smys
     assert [(row["file"], row["kind"]) for row in rows] == [
         (str(file), file.parent.name) for file in sorted(new.rglob("*.png"))
     ]
-    assert Path(rows[0]["recommended_1"]).parent == sorted_shelf.photographs / "fern"
-    again = smysl("classify", new, "--csv", out, "--library", sorted_shelf.library / "none")
+    assert Path(rows[0]["recommended_1"]).parent == sorted_library.photographs / "fern"
+    again = smysl("classify", new, "--csv", out, "--library", sorted_library.folder / "none")
     assert "already exists" in error_of(again, 2)
-    assert smysl("classify", new, "--csv", out, "--force", "--library", sorted_shelf.library).code == 0
+    assert smysl("classify", new, "--csv", out, "--force", "--library", sorted_library.folder).code == 0
 
 
-def test_exits_with_1_if_every_photograph_is_bad(sorted_shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_exits_with_1_if_every_photograph_is_bad(sorted_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"x")
     out = tmp_path / "out.csv"
-    done = smysl("classify", tmp_path / "broken.jpg", "--csv", out, "--library", sorted_shelf.library)
+    done = smysl("classify", tmp_path / "broken.jpg", "--csv", out, "--library", sorted_library.folder)
     assert (done.code, done.out) == (1, "")
     assert "cannot classify" in done.err
     assert not out.exists()
 
 
-def test_reports_wrong_arguments(sorted_shelf: Shelf, new: Path, smysl: Run, tmp_path: Path) -> None:
-    there = ("--library", sorted_shelf.library)
+def test_reports_wrong_arguments(sorted_library: SampleLibrary, new: Path, smysl: Run, tmp_path: Path) -> None:
+    there = ("--library", sorted_library.folder)
     assert "no file or folder" in error_of(smysl("classify", new / "none.png", *there), 2)
     (tmp_path / "empty").mkdir()
     assert "There are no photographs there" in error_of(smysl("classify", tmp_path / "empty", *there), 2)
@@ -107,8 +109,8 @@ def test_reports_wrong_arguments(sorted_shelf: Shelf, new: Path, smysl: Run, tmp
     assert "There is no library" in error_of(smysl("classify", new, "--library", tmp_path / "none"), 1)
 
 
-def test_lists_kinds_with_their_number_of_photographs(sorted_shelf: Shelf, smysl: Run) -> None:
-    there = ("--library", sorted_shelf.library)
+def test_lists_kinds_with_their_number_of_photographs(sorted_library: SampleLibrary, smysl: Run) -> None:
+    there = ("--library", sorted_library.folder)
     done = smysl("kinds", *there)
     assert (done.code, done.out) == (0, "6\tfern\n6\tgentian\n6\tpoppy\n")
     assert "3 kinds (from folders); photographs without one: 0 of 18." in done.err
@@ -122,10 +124,10 @@ def test_lists_kinds_with_their_number_of_photographs(sorted_shelf: Shelf, smysl
 
 
 def test_kinds_come_from_a_table_and_from_folders_again(
-    sorted_shelf: Shelf, smysl: Run, tmp_path: Path, new: Path
+    sorted_library: SampleLibrary, smysl: Run, tmp_path: Path, new: Path
 ) -> None:
-    there = ("--library", sorted_shelf.library)
-    files = sorted(sorted_shelf.photographs.rglob("*.png"))
+    there = ("--library", sorted_library.folder)
+    files = sorted(sorted_library.photographs.rglob("*.png"))
     rows = [f"{file}\t{'green' if file.parent.name == 'fern' else 'other'}" for file in files[:-1]]
     table = tmp_path / "kinds.tsv"
     table.write_text("\n".join(["image\tkind", *rows, f"{tmp_path / 'x.png'}\tred"]), encoding="utf-8")
@@ -141,12 +143,12 @@ def test_kinds_come_from_a_table_and_from_folders_again(
     assert smysl("kinds", "--from", "folders", *there).out == "6\tfern\n6\tgentian\n6\tpoppy\n"
 
 
-def test_lists_kinds_with_only_one_photograph(sorted_shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
-    files = sorted(sorted_shelf.photographs.rglob("*.png"))
+def test_lists_kinds_with_only_one_photograph(sorted_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
+    files = sorted(sorted_library.photographs.rglob("*.png"))
     table = tmp_path / "kinds.tsv"
     rows = [f"{file}\t{'lone' if place == 0 else file.parent.name}" for place, file in enumerate(files)]
     table.write_text("\n".join(["image\tkind", *rows]), encoding="utf-8")
-    done = smysl("kinds", "--from", table, "--library", sorted_shelf.library)
+    done = smysl("kinds", "--from", table, "--library", sorted_library.folder)
     assert "Kinds with only one photograph, for which accuracy cannot be measured: lone." in done.err
     file = paint_speckled(tmp_path / "one.png", COLOURS["gentian"], 4)
-    assert smysl("classify", file, "--library", sorted_shelf.library).out.startswith("gentian\t")
+    assert smysl("classify", file, "--library", sorted_library.folder).out.startswith("gentian\t")

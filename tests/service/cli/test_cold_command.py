@@ -13,7 +13,7 @@ import pytest
 
 from eval.synthetic_library import make_synthetic_library
 from tests.conftest import ROOT
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 
 pytestmark = pytest.mark.e2e
 
@@ -62,8 +62,8 @@ def test_importing_the_commands_does_not_import_the_console() -> None:
     assert "rich.console" not in modules_after("import service.cli.app")
 
 
-def test_a_search_imports_neither_the_http_service_nor_indexing(standing: Shelf) -> None:
-    found = imported("search", "a cat", "--library", standing.library)
+def test_a_search_imports_neither_the_http_service_nor_indexing(shared_library: SampleLibrary) -> None:
+    found = imported("search", "a cat", "--library", shared_library.folder)
     assert "service.search.search" in found
     assert found & {"fastapi", "starlette", "uvicorn", "pandas", "sklearn"} == set()
     assert (

@@ -11,7 +11,7 @@ import pytest
 
 from service.errors import UsageError
 from tests.service.cli.commands import Run, error_of
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.pictures import save_picture
 from tests.training.simulated import make_hasty
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 
-def test_retrieval_needs_captions(smysl: Run, tmp_path: Path, empty_shelf: Shelf) -> None:
-    done = smysl("eval", "retrieval", "--data", tmp_path, "--model", empty_shelf.model)
+def test_retrieval_needs_captions(smysl: Run, tmp_path: Path, unindexed_library: SampleLibrary) -> None:
+    done = smysl("eval", "retrieval", "--data", tmp_path, "--model", unindexed_library.model)
     assert "captions.tsv" in error_of(done, 1)
 
 
-def test_retrieval_prints_the_six_figures(smysl: Run, shelf: Shelf, tmp_path: Path) -> None:
-    (tmp_path / "images").symlink_to(shelf.photographs)
+def test_retrieval_prints_the_six_figures(smysl: Run, sample_library: SampleLibrary, tmp_path: Path) -> None:
+    (tmp_path / "images").symlink_to(sample_library.photographs)
     rows = [f"{name}\t{name}#0\ttest\ta photograph of {name}" for name in ("wood.jpg", "sand.png", "moss.tif")]
     (tmp_path / "captions.tsv").write_text("image\tcaption_id\tsplit\tcaption\n" + "\n".join(rows) + "\n")
-    done = smysl("eval", "retrieval", "--data", tmp_path, "--model", shelf.model, "--json")
+    done = smysl("eval", "retrieval", "--data", tmp_path, "--model", sample_library.model, "--json")
     assert done.code == 0, done
     facts = json.loads(done.out)
     assert (facts["photos"], facts["captions"]) == (3, 3)
@@ -149,9 +149,20 @@ def captioned(folder: Path, photographs: int) -> Path:
     return folder
 
 
-def test_borders_prints_figures_for_people_and_for_programs(standing: Shelf, smysl: Run, tmp_path: Path) -> None:
-    asked = ("eval", "borders", "--data", captioned(tmp_path / "data", 4), "--copies", 3, "--model", standing.model)
-    lines = smysl(*asked, "--also", standing.photographs)
+def test_borders_prints_figures_for_people_and_for_programs(
+    shared_library: SampleLibrary, smysl: Run, tmp_path: Path
+) -> None:
+    asked = (
+        "eval",
+        "borders",
+        "--data",
+        captioned(tmp_path / "data", 4),
+        "--copies",
+        3,
+        "--model",
+        shared_library.model,
+    )
+    lines = smysl(*asked, "--also", shared_library.photographs)
     assert lines.code == 0
     assert "4, searched by 3 copies" in lines.out
     assert "0 of 9 photographs without added borders" in lines.out
@@ -161,14 +172,14 @@ def test_borders_prints_figures_for_people_and_for_programs(standing: Shelf, smy
     assert len(report["kinds"]) == 3
 
 
-def test_borders_reports_wrong_arguments(standing: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_borders_reports_wrong_arguments(shared_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
     data = captioned(tmp_path / "data", 2)
     for options, says in (
         (("--copies", 0), "copies is 0; it must be from 1 to 2"),
         (("--split", "sunday"), "no row is of split 'sunday'"),
         (("--also", tmp_path / "nowhere"), "nowhere"),
     ):
-        done = smysl("eval", "borders", "--data", data, "--model", standing.model, *options)
+        done = smysl("eval", "borders", "--data", data, "--model", shared_library.model, *options)
         assert done.code != 0
         assert done.out == ""
         assert says in done.err.replace("\n", "")

@@ -15,7 +15,7 @@ from service.library import Library
 from service.web.app import create_app
 from tests.conftest import Finished
 from tests.service.cli.commands import Run, error_of
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.pictures import jpeg
 from tests.service.sample_heads import make_head, make_projection
 
@@ -48,71 +48,87 @@ def second_model(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) ->
 # -- the command line ----------------------------------------------------------------------------------
 
 
-def test_a_head_is_added_listed_searched_with_and_removed(shelf: Shelf, smysl: Run, head: Path) -> None:
-    library = ("--library", shelf.library)
+def test_a_head_is_added_listed_searched_with_and_removed(
+    sample_library: SampleLibrary, smysl: Run, head: Path
+) -> None:
+    library = ("--library", sample_library.folder)
     nothing = smysl("head", "list", *library)
     assert (nothing.code, nothing.out) == (0, "")
     assert "smysl head add NAME DIR" in nothing.err
     added = smysl("head", "add", "flowers", head, *library)
     assert added == Finished(
-        0, f"The head flowers (all of it, 2 kinds) is in the library {shelf.library} and finds 5 photographs.\n", ""
+        0,
+        f"The head flowers (all of it, 2 kinds) is in the library {sample_library.folder} and finds 5 photographs.\n",
+        "",
     )
     listed = smysl("head", "list", *library)
-    assert listed.out == f"flowers\tall of it\t2\t{shelf.model}\t91.5\t5\n"
+    assert listed.out == f"flowers\tall of it\t2\t{sample_library.model}\t91.5\t5\n"
     facts = json.loads(smysl("head", "list", "--json", *library).out)
     assert [each["name"] for each in facts["heads"]] == ["flowers"]
-    found = smysl("search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", *library)
+    found = smysl("search", "--image", sample_library.photographs / "moss.tif", "--head", "flowers", *library)
     match, file = found.out.splitlines()[0].split("\t")
     assert Path(file).name == "moss.tif"
     assert float(match) == pytest.approx(0.993, abs=2e-3)
-    with_json = smysl("search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", "--json", *library)
+    with_json = smysl(
+        "search", "--image", sample_library.photographs / "moss.tif", "--head", "flowers", "--json", *library
+    )
     answer = json.loads(with_json.out)
     assert (answer["head"], answer["calibration"]) == ("flowers", "head")
     removed = smysl("head", "remove", "flowers", *library)
-    assert removed.out == f"The head flowers is no longer in the library {shelf.library}.\n"
+    assert removed.out == f"The head flowers is no longer in the library {sample_library.folder}.\n"
     says = error_of(smysl("head", "remove", "flowers", *library), 2)
     assert "has no head flowers" in says
     assert (head / "head.json").is_file(), "the folder of the fitted head is left alone"
 
 
-def test_commands_report_wrong_use_of_heads(shelf: Shelf, smysl: Run, head: Path, tmp_path: Path) -> None:
-    library = ("--library", shelf.library)
+def test_commands_report_wrong_use_of_heads(
+    sample_library: SampleLibrary, smysl: Run, head: Path, tmp_path: Path
+) -> None:
+    library = ("--library", sample_library.folder)
     smysl("head", "add", "flowers", head, *library)
     for arguments, code, says in (
         (("head", "add", "flowers", head), 2, "has a head flowers already"),
         (("head", "add", "../up", head), 2, "cannot be the name of a head"),
         (("head", "add", "other", tmp_path / "nowhere"), 1, "There is no head in"),
         (("search", "a red flower", "--head", "flowers"), 2, "cannot read texts"),
-        (("search", "--image", shelf.photographs / "moss.tif", "--head", "trees"), 2, "has no head trees"),
+        (("search", "--image", sample_library.photographs / "moss.tif", "--head", "trees"), 2, "has no head trees"),
         (("index", "--forget", "mini"), 2, "has no additional model mini"),
-        (("index", "--forget", shelf.model), 2, "is the main model"),
+        (("index", "--forget", sample_library.model), 2, "is the main model"),
     ):
         assert says in error_of(smysl(*arguments, *library), code)
     assert "--library" in error_of(smysl("head", "list", "--library", tmp_path / "none"), 1)
 
 
 def test_a_library_without_features_says_how_to_compute_them(
-    shelf: Shelf, smysl: Run, head: Path, tiny: Encoder
+    sample_library: SampleLibrary, smysl: Run, head: Path, tiny: Encoder
 ) -> None:
-    with shelf.open() as library:
+    with sample_library.open() as library:
         library.catalog.drop_vectors(tiny.features_fingerprint)
-    added = smysl("head", "add", "flowers", head, "--library", shelf.library)
+    added = smysl("head", "add", "flowers", head, "--library", sample_library.folder)
     assert "finds 0 photographs" in added.out
-    assert f"5 photographs have no features of {shelf.model} yet" in added.err
+    assert f"5 photographs have no features of {sample_library.model} yet" in added.err
     searched = smysl(
-        "search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", "--library", shelf.library
+        "search",
+        "--image",
+        sample_library.photographs / "moss.tif",
+        "--head",
+        "flowers",
+        "--library",
+        sample_library.folder,
     )
     assert (searched.code, searched.out) == (0, "")
     assert "5 of 5 photographs have no features" in searched.err
-    assert "5 changed" in smysl("index", "--library", shelf.library).out
-    assert "5\n" in smysl("head", "list", "--library", shelf.library).out
+    assert "5 changed" in smysl("index", "--library", sample_library.folder).out
+    assert "5\n" in smysl("head", "list", "--library", sample_library.folder).out
 
 
-def test_additional_models_stay_until_they_are_forgotten(shelf: Shelf, smysl: Run, second_model: str) -> None:
-    library = ("--library", shelf.library)
-    both = smysl("index", "--model", shelf.model, "--model", second_model, *library)
+def test_additional_models_stay_until_they_are_forgotten(
+    sample_library: SampleLibrary, smysl: Run, second_model: str
+) -> None:
+    library = ("--library", sample_library.folder)
+    both = smysl("index", "--model", sample_library.model, "--model", second_model, *library)
     assert both.code == 0, both
-    assert f"(model {shelf.model} and {second_model})" in both.out
+    assert f"(model {sample_library.model} and {second_model})" in both.out
     assert f"additional   {second_model}" in smysl("status", *library).out
     assert json.loads(smysl("status", "--json", *library).out)["additional_models"] == [second_model]
     kept = smysl("index", *library)
@@ -127,8 +143,8 @@ def test_additional_models_stay_until_they_are_forgotten(shelf: Shelf, smysl: Ru
 
 
 @pytest.fixture
-def client(shelf: Shelf, head: Path) -> Iterator[TestClient]:
-    with shelf.open() as library:
+def client(sample_library: SampleLibrary, head: Path) -> Iterator[TestClient]:
+    with sample_library.open() as library:
         library.add_head("flowers", head)
         yield _client(library)
 
@@ -137,22 +153,22 @@ def _client(library: Library) -> TestClient:
     return TestClient(create_app(library), base_url="http://localhost", raise_server_exceptions=False)
 
 
-def test_heads_are_listed_over_http(client: TestClient, shelf: Shelf) -> None:
+def test_heads_are_listed_over_http(client: TestClient, sample_library: SampleLibrary) -> None:
     (head,) = client.get("/heads").json()["heads"]
     assert head == {
         "name": "flowers",
         "candidate": "all of it",
         "trained_on": "nothing",
         "kinds": 2,
-        "models": [shelf.model],
+        "models": [sample_library.model],
         "map10": 91.5,
         "photographs": 5,
         "fault": None,
     }
 
 
-def test_photographs_are_searched_with_a_head_over_http(client: TestClient, shelf: Shelf) -> None:
-    upload = {"photo": ("moss.tif", (shelf.photographs / "moss.tif").read_bytes())}
+def test_photographs_are_searched_with_a_head_over_http(client: TestClient, sample_library: SampleLibrary) -> None:
+    upload = {"photo": ("moss.tif", (sample_library.photographs / "moss.tif").read_bytes())}
     by_upload = client.post("/search/image", files=upload, data={"head": "flowers", "k": 3}).json()
     assert (by_upload["head"], by_upload["calibration"], by_upload["hits"][0]["name"]) == (
         "flowers",
@@ -181,15 +197,25 @@ def test_a_missing_head_or_a_head_for_a_text_is_an_error(client: TestClient) -> 
     assert (text.status_code, text.json()["error"]["kind"]) == (400, "usage")
 
 
-def test_index_says_if_a_head_loses_its_model(shelf: Shelf, smysl: Run, head: Path, second_model: str) -> None:
-    smysl("head", "add", "flowers", head, "--library", shelf.library)
-    changed = smysl("index", "--model", second_model, "--library", shelf.library)
+def test_index_says_if_a_head_loses_its_model(
+    sample_library: SampleLibrary, smysl: Run, head: Path, second_model: str
+) -> None:
+    smysl("head", "add", "flowers", head, "--library", sample_library.folder)
+    changed = smysl("index", "--model", second_model, "--library", sample_library.folder)
     assert changed.code == 0, changed
-    assert f"The head flowers cannot be used: The head was fitted on {shelf.model}" in changed.err
-    listed = smysl("head", "list", "--library", shelf.library)
+    assert f"The head flowers cannot be used: The head was fitted on {sample_library.model}" in changed.err
+    listed = smysl("head", "list", "--library", sample_library.folder)
     assert listed.out.startswith("flowers\tall of it")
     assert "flowers: The head was fitted on" in listed.err
-    back = smysl("index", "--model", second_model, "--model", shelf.model, "--library", shelf.library)
+    back = smysl("index", "--model", second_model, "--model", sample_library.model, "--library", sample_library.folder)
     assert "cannot be used" not in back.err
-    found = smysl("search", "--image", shelf.photographs / "moss.tif", "--head", "flowers", "--library", shelf.library)
+    found = smysl(
+        "search",
+        "--image",
+        sample_library.photographs / "moss.tif",
+        "--head",
+        "flowers",
+        "--library",
+        sample_library.folder,
+    )
     assert found.out.splitlines()[0].endswith("moss.tif")

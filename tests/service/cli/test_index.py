@@ -10,18 +10,25 @@ from pathlib import Path
 import pytest
 
 from tests.service.cli.commands import Run, error_of
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 
 
-def test_index_prints_counts_and_lists_failures(empty_shelf: Shelf, smysl: Run) -> None:
-    (empty_shelf.photographs / "broken photo ё.jpg").write_bytes(b"this is no photograph")
-    (empty_shelf.photographs / "empty.png").touch()
-    (empty_shelf.photographs / "notes.txt").write_text("not a photograph")
-    command = ("index", empty_shelf.photographs, "--library", empty_shelf.library, "--model", empty_shelf.model)
+def test_index_prints_counts_and_lists_failures(unindexed_library: SampleLibrary, smysl: Run) -> None:
+    (unindexed_library.photographs / "broken photo ё.jpg").write_bytes(b"this is no photograph")
+    (unindexed_library.photographs / "empty.png").touch()
+    (unindexed_library.photographs / "notes.txt").write_text("not a photograph")
+    command = (
+        "index",
+        unindexed_library.photographs,
+        "--library",
+        unindexed_library.folder,
+        "--model",
+        unindexed_library.model,
+    )
     first = smysl(*command)
     assert first.code == 0
     assert "5 added, 0 unchanged, 0 removed, 2 failed" in first.out
-    assert f"The library {empty_shelf.library} holds 5 photographs" in first.out
+    assert f"The library {unindexed_library.folder} holds 5 photographs" in first.out
     failures = [line for line in first.err.splitlines() if "cannot index" in line]
     assert len(failures) == 2
     assert any("broken photo ё.jpg: it is not a photograph" in line for line in failures)
@@ -30,43 +37,54 @@ def test_index_prints_counts_and_lists_failures(empty_shelf: Shelf, smysl: Run) 
     assert "0 added, 5 unchanged, 0 removed, 2 failed" in again.out
 
 
-def test_index_removes_missing_photographs_only_with_prune(shelf: Shelf, smysl: Run) -> None:
-    (shelf.photographs / "wood.jpg").unlink()
-    kept = smysl("index", "--library", shelf.library)
+def test_index_removes_missing_photographs_only_with_prune(sample_library: SampleLibrary, smysl: Run) -> None:
+    (sample_library.photographs / "wood.jpg").unlink()
+    kept = smysl("index", "--library", sample_library.folder)
     assert kept.code == 0
     assert "4 unchanged, 0 removed" in kept.out
     assert "1 photograph is missing; --prune" in kept.out
-    pruned = smysl("index", "--prune", "--library", shelf.library)
+    pruned = smysl("index", "--prune", "--library", sample_library.folder)
     assert "4 unchanged, 1 removed" in pruned.out
     assert "holds 4 photographs" in pruned.out
 
 
-def test_index_fails_if_every_file_is_bad(empty_shelf: Shelf, smysl: Run) -> None:
-    for file in empty_shelf.photographs.iterdir():
+def test_index_fails_if_every_file_is_bad(unindexed_library: SampleLibrary, smysl: Run) -> None:
+    for file in unindexed_library.photographs.iterdir():
         file.write_bytes(b"no")
-    done = smysl("index", empty_shelf.photographs, "--library", empty_shelf.library, "--model", empty_shelf.model)
+    done = smysl(
+        "index",
+        unindexed_library.photographs,
+        "--library",
+        unindexed_library.folder,
+        "--model",
+        unindexed_library.model,
+    )
     assert done.code == 1
     assert "5 failed" in done.out
 
 
 @pytest.mark.parametrize("name", ["nothing here", "wood.jpg"])
-def test_index_reports_a_missing_folder_before_it_loads_a_model(empty_shelf: Shelf, smysl: Run, name: str) -> None:
-    done = smysl("index", empty_shelf.photographs / name, "--library", empty_shelf.library, "--model", "no such/model")
+def test_index_reports_a_missing_folder_before_it_loads_a_model(
+    unindexed_library: SampleLibrary, smysl: Run, name: str
+) -> None:
+    done = smysl(
+        "index", unindexed_library.photographs / name, "--library", unindexed_library.folder, "--model", "no such/model"
+    )
     sentence = error_of(done, 2)
     assert name in sentence
     assert "model" not in sentence
-    assert not empty_shelf.library.exists()
+    assert not unindexed_library.folder.exists()
 
 
-def test_index_without_folders_needs_a_library(empty_shelf: Shelf, smysl: Run) -> None:
-    sentence = error_of(smysl("index", "--library", empty_shelf.library), 1)
+def test_index_without_folders_needs_a_library(unindexed_library: SampleLibrary, smysl: Run) -> None:
+    sentence = error_of(smysl("index", "--library", unindexed_library.folder), 1)
     assert "smysl index DIR" in sentence
-    assert not empty_shelf.library.exists()
+    assert not unindexed_library.folder.exists()
 
 
-def test_index_asks_for_a_folder_if_the_library_has_none(empty_shelf: Shelf, smysl: Run) -> None:
-    empty_shelf.open().close()
-    assert "Name at least one folder" in error_of(smysl("index", "--library", empty_shelf.library), 2)
+def test_index_asks_for_a_folder_if_the_library_has_none(unindexed_library: SampleLibrary, smysl: Run) -> None:
+    unindexed_library.open().close()
+    assert "Name at least one folder" in error_of(smysl("index", "--library", unindexed_library.folder), 2)
 
 
 @pytest.mark.parametrize(
@@ -79,42 +97,47 @@ def test_index_asks_for_a_folder_if_the_library_has_none(empty_shelf: Shelf, smy
         ("local-dir:/no/such/folder", 2, "/no/such/folder"),
     ],
 )
-def test_index_with_a_wrong_model(empty_shelf: Shelf, smysl: Run, model: str, code: int, says: str) -> None:
-    done = smysl("index", empty_shelf.photographs, "--library", empty_shelf.library, "--model", model)
+def test_index_with_a_wrong_model(
+    unindexed_library: SampleLibrary, smysl: Run, model: str, code: int, says: str
+) -> None:
+    done = smysl("index", unindexed_library.photographs, "--library", unindexed_library.folder, "--model", model)
     assert says in error_of(done, code)
 
 
-def test_index_names_the_process_that_is_already_writing(shelf: Shelf, smysl: Run) -> None:
+def test_index_names_the_process_that_is_already_writing(sample_library: SampleLibrary, smysl: Run) -> None:
     script = (
         "import sys, pathlib; from service.store.lock import write_lock\n"
         "with write_lock(pathlib.Path(sys.argv[1]), 'smysl index'): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", script, str(shelf.library)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(sample_library.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        sentence = error_of(smysl("index", shelf.photographs, "--library", shelf.library), 1)
+        sentence = error_of(smysl("index", sample_library.photographs, "--library", sample_library.folder), 1)
         assert f"process {holder.pid}" in sentence
-        assert smysl("search", "a cat", "--library", shelf.library).code == 0
-        assert f"process {holder.pid} (smysl index)" in smysl("status", "--library", shelf.library).out
+        assert smysl("search", "a cat", "--library", sample_library.folder).code == 0
+        assert f"process {holder.pid} (smysl index)" in smysl("status", "--library", sample_library.folder).out
     finally:
         holder.communicate()
-    assert "writer       none" in smysl("status", "--library", shelf.library).out
+    assert "writer       none" in smysl("status", "--library", sample_library.folder).out
 
 
 def test_changing_the_model_waits_for_a_missing_folder(
-    empty_shelf: Shelf, smysl: Run, tmp_path: Path, tiny_folder: Path
+    unindexed_library: SampleLibrary, smysl: Run, tmp_path: Path, tiny_folder: Path
 ) -> None:
     other = tmp_path / "other-model"
     shutil.copytree(tiny_folder, other)
     config = other / "open_clip_config.json"
     config.write_text(config.read_text(encoding="utf-8").replace("squash", "shortest"), encoding="utf-8")
     drive = tmp_path / "drive"
-    shutil.copytree(empty_shelf.photographs, drive)
-    library = ("--library", empty_shelf.library)
-    smysl("index", empty_shelf.photographs, drive, *library, "--model", f"local-dir:{tiny_folder}")
+    shutil.copytree(unindexed_library.photographs, drive)
+    library = ("--library", unindexed_library.folder)
+    smysl("index", unindexed_library.photographs, drive, *library, "--model", f"local-dir:{tiny_folder}")
     drive.rename(tmp_path / "unplugged")
 
     done = smysl("index", *library, "--model", f"local-dir:{other}")

@@ -16,7 +16,7 @@ from filelock import FileLock
 from service.cli.local_service import read_search_answer
 from service.store.service_registry import SERVICE_HEADER
 from tests.service.cli.commands import Run
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.service_notes import TOKEN, a_note
 
 pytestmark = pytest.mark.e2e
@@ -58,10 +58,10 @@ _ANSWER = {"hits": [_HIT], "min_match": 0.1, "answerable": True, "best_match": 0
 _ANSWER |= {"borders_left_out": False}
 
 
-def test_a_running_service_answers_and_is_named(shelf: Shelf, smysl: Run) -> None:
-    with answering(shelf.library, 200, json.dumps(_ANSWER).encode()) as received:
-        found = smysl("search", "naïve", "-k", 3, "--min-match", 0.25, "-v", "--library", shelf.library)
-        quiet = smysl("search", "naïve", "--library", shelf.library)
+def test_a_running_service_answers_and_is_named(sample_library: SampleLibrary, smysl: Run) -> None:
+    with answering(sample_library.folder, 200, json.dumps(_ANSWER).encode()) as received:
+        found = smysl("search", "naïve", "-k", 3, "--min-match", 0.25, "-v", "--library", sample_library.folder)
+        quiet = smysl("search", "naïve", "--library", sample_library.folder)
     assert (found.code, found.out) == (0, "0.500\t/photographs/a.jpg\n")
     assert found.err.startswith("The service at http://127.0.0.1:")
     assert found.err.endswith("(process 1) answered.\n")
@@ -86,13 +86,13 @@ def test_a_running_service_answers_and_is_named(shelf: Shelf, smysl: Run) -> Non
 )
 @pytest.mark.parametrize("json_wanted", [False, True])
 def test_a_wrong_answer_makes_no_difference(
-    standing: Shelf, smysl: Run, status: int, body: bytes, json_wanted: bool
+    shared_library: SampleLibrary, smysl: Run, status: int, body: bytes, json_wanted: bool
 ) -> None:
-    command = ["search", "a cat", "--library", standing.library, *(["--json"] if json_wanted else [])]
+    command = ["search", "a cat", "--library", shared_library.folder, *(["--json"] if json_wanted else [])]
     # The first search with a model may print that the model is being prepared.
     smysl(*command)
     alone = smysl(*command)
-    with answering(standing.library, status, body) as received:
+    with answering(shared_library.folder, status, body) as received:
         beside = smysl(*command)
         found = smysl(*command, "-v")
     assert len(received) == 2
@@ -104,9 +104,9 @@ def without_time(out: str) -> str:
     return "\n".join(line for line in out.splitlines() if "took_ms" not in line)
 
 
-def test_an_answer_of_another_program_is_ignored(standing: Shelf, smysl: Run) -> None:
-    with answering(standing.library, 200, json.dumps(_ANSWER).encode(), signed=False):
-        found = smysl("search", "a cat", "-v", "--library", standing.library)
+def test_an_answer_of_another_program_is_ignored(shared_library: SampleLibrary, smysl: Run) -> None:
+    with answering(shared_library.folder, 200, json.dumps(_ANSWER).encode(), signed=False):
+        found = smysl("search", "a cat", "-v", "--library", shared_library.folder)
     assert "/photographs/a.jpg" not in found.out
     assert "(another program answers there)" in found.err
 
@@ -120,33 +120,35 @@ def test_an_answer_of_another_program_is_ignored(standing: Shelf, smysl: Run) ->
     ],
 )
 def test_a_service_that_might_answer_differently_is_not_asked(
-    shelf: Shelf, smysl: Run, facts: dict[str, Any], reason: str
+    sample_library: SampleLibrary, smysl: Run, facts: dict[str, Any], reason: str
 ) -> None:
     token = TOKEN
-    a_note(shelf.library, token, **facts)
-    with FileLock(shelf.library / f"serving-{token}.lock"):
-        found = smysl("search", "a cat", "-v", "--library", shelf.library)
+    a_note(sample_library.folder, token, **facts)
+    with FileLock(sample_library.folder / f"serving-{token}.lock"):
+        found = smysl("search", "a cat", "-v", "--library", sample_library.folder)
     assert found.code == 0
     assert len(found.out.splitlines()) == 5
     assert reason in found.err
 
 
-def test_contradictory_requests_are_not_sent(standing: Shelf, smysl: Run) -> None:
-    with answering(standing.library, 200, json.dumps(_ANSWER).encode()) as received:
-        both = smysl("search", "a cat", "--image", standing.photographs / "wood.jpg", "--library", standing.library)
-        boxed = smysl("search", "a cat", "--box", "0,0,1,1", "--library", standing.library)
-        gone = smysl("search", "--image", "no such file.jpg", "--library", standing.library)
+def test_contradictory_requests_are_not_sent(shared_library: SampleLibrary, smysl: Run) -> None:
+    with answering(shared_library.folder, 200, json.dumps(_ANSWER).encode()) as received:
+        both = smysl(
+            "search", "a cat", "--image", shared_library.photographs / "wood.jpg", "--library", shared_library.folder
+        )
+        boxed = smysl("search", "a cat", "--box", "0,0,1,1", "--library", shared_library.folder)
+        gone = smysl("search", "--image", "no such file.jpg", "--library", shared_library.folder)
     assert received == []
     assert (both.code, boxed.code, gone.code) == (2, 2, 2)
     assert "There is no file no such file.jpg." in gone.err
 
 
-def test_a_usage_error_of_the_service_is_the_command_s_own(standing: Shelf, smysl: Run) -> None:
+def test_a_usage_error_of_the_service_is_the_command_s_own(shared_library: SampleLibrary, smysl: Run) -> None:
     error = {"error": {"kind": "usage", "message": "The text is empty; say what the photograph should show."}}
-    with answering(standing.library, 400, json.dumps(error).encode()) as received:
-        refused = smysl("search", " ", "--library", standing.library)
+    with answering(shared_library.folder, 400, json.dumps(error).encode()) as received:
+        refused = smysl("search", " ", "--library", shared_library.folder)
     assert len(received) == 1
-    alone = smysl("search", " ", "--library", standing.library)
+    alone = smysl("search", " ", "--library", shared_library.folder)
     assert refused == alone
     assert refused.code == 2
 

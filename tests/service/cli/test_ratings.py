@@ -9,12 +9,12 @@ import pytest
 
 from data.ratings import read_rated_pairs
 from tests.service.cli.commands import Run, error_of
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 
 
-def test_rates_by_file_and_by_id_and_lists_ratings(shelf: Shelf, smysl: Run) -> None:
-    there = ("--library", shelf.library)
-    wood = shelf.photographs / "wood.jpg"
+def test_rates_by_file_and_by_id_and_lists_ratings(sample_library: SampleLibrary, smysl: Run) -> None:
+    there = ("--library", sample_library.folder)
+    wood = sample_library.photographs / "wood.jpg"
     first = smysl("rate", wood, "a red flower", "--grade", 3, "--by", "Ada", *there)
     assert (first.code, first.err) == (0, "")
     assert first.out.startswith(f"{wood}\ta red flower\tgrade 3\tAda\t")
@@ -31,11 +31,13 @@ def test_rates_by_file_and_by_id_and_lists_ratings(shelf: Shelf, smysl: Run) -> 
     assert all(line[4].endswith("Z") for line in lines)
 
 
-def test_exports_a_folder_of_data_and_lists_what_is_left_out(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
-    there = ("--library", shelf.library)
+def test_exports_a_folder_of_data_and_lists_what_is_left_out(
+    sample_library: SampleLibrary, smysl: Run, tmp_path: Path
+) -> None:
+    there = ("--library", sample_library.folder)
     for name in ("wood.jpg", "sand.png"):
-        smysl("rate", shelf.photographs / name, "a flower", "--yes", *there)
-    (shelf.photographs / "sand.png").unlink()
+        smysl("rate", sample_library.photographs / name, "a flower", "--yes", *there)
+    (sample_library.photographs / "sand.png").unlink()
     out = tmp_path / "rated"
     done = smysl("ratings", "export", "--out", out, *there)
     assert done.code == 0
@@ -46,12 +48,12 @@ def test_exports_a_folder_of_data_and_lists_what_is_left_out(shelf: Shelf, smysl
     assert smysl("ratings", "export", "--out", out, "--force", *there).code == 0
 
 
-def test_a_library_without_ratings_says_so(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
-    listed = smysl("ratings", "list", "--library", shelf.library)
+def test_a_library_without_ratings_says_so(sample_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
+    listed = smysl("ratings", "list", "--library", sample_library.folder)
     assert (listed.code, listed.out) == (0, "")
     assert "There are no ratings yet" in listed.err
     assert "has no ratings yet" in error_of(
-        smysl("ratings", "export", "--out", tmp_path / "x", "--library", shelf.library), 1
+        smysl("ratings", "export", "--out", tmp_path / "x", "--library", sample_library.folder), 1
     )
 
 
@@ -66,13 +68,17 @@ def test_a_library_without_ratings_says_so(shelf: Shelf, smysl: Run, tmp_path: P
         (["a flower", "--yes", "--by", ""], "name has 0 characters"),
     ],
 )
-def test_rate_reports_wrong_arguments(shelf: Shelf, smysl: Run, arguments: list[str], said: str) -> None:
-    photograph = shelf.photographs / "wood.jpg"
-    assert said in error_of(smysl("rate", photograph, *arguments, "--library", shelf.library), 2)
+def test_rate_reports_wrong_arguments(
+    sample_library: SampleLibrary, smysl: Run, arguments: list[str], said: str
+) -> None:
+    photograph = sample_library.photographs / "wood.jpg"
+    assert said in error_of(smysl("rate", photograph, *arguments, "--library", sample_library.folder), 2)
 
 
 @pytest.mark.parametrize(
     ("photograph", "said"), [("999", "no photograph 999"), ("rose.jpg", "rose.jpg is no photograph")]
 )
-def test_rate_reports_a_missing_photograph(shelf: Shelf, smysl: Run, photograph: str, said: str) -> None:
-    assert said in error_of(smysl("rate", photograph, "a flower", "--yes", "--library", shelf.library), 2)
+def test_rate_reports_a_missing_photograph(
+    sample_library: SampleLibrary, smysl: Run, photograph: str, said: str
+) -> None:
+    assert said in error_of(smysl("rate", photograph, "a flower", "--yes", "--library", sample_library.folder), 2)

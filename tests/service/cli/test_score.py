@@ -7,40 +7,46 @@ from pathlib import Path
 import pytest
 
 from tests.service.cli.commands import Run, error_of
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 
 
-def test_score_is_one_number(standing: Shelf, smysl: Run) -> None:
-    done = smysl("score", standing.photographs / "wood.jpg", "a cat", "--library", standing.library)
+def test_score_is_one_number(shared_library: SampleLibrary, smysl: Run) -> None:
+    done = smysl("score", shared_library.photographs / "wood.jpg", "a cat", "--library", shared_library.folder)
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{float(done.out):.3f}\n"
     assert 0 <= float(done.out) <= 1
 
 
-def test_score_uses_the_given_model(standing: Shelf, smysl: Run, tmp_path: Path) -> None:
+def test_score_uses_the_given_model(shared_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
     done = smysl(
-        "score", standing.photographs / "wood.jpg", "a cat", "--model", standing.model, "--library", tmp_path / "none"
+        "score",
+        shared_library.photographs / "wood.jpg",
+        "a cat",
+        "--model",
+        shared_library.model,
+        "--library",
+        tmp_path / "none",
     )
     assert done.code == 0
     assert 0 <= float(done.out) <= 1
 
 
-def test_score_prints_a_table_with_matches(shelf: Shelf, smysl: Run) -> None:
-    table = shelf.photographs / "pairs.tsv"
+def test_score_prints_a_table_with_matches(sample_library: SampleLibrary, smysl: Run) -> None:
+    table = sample_library.photographs / "pairs.tsv"
     table.write_text("image\ttext\nwood.jpg\ta cat\nsand.png\ta dog\n")
-    done = smysl("score", "--pairs", table, "--library", shelf.library)
+    done = smysl("score", "--pairs", table, "--library", sample_library.folder)
     assert (done.code, done.err) == (0, "")
     header, *rows = [line.split("\t") for line in done.out.splitlines()]
     assert header == ["image", "text", "match"]
     assert [row[:2] for row in rows] == [["wood.jpg", "a cat"], ["sand.png", "a dog"]]
 
 
-def test_score_prints_nothing_of_a_table_with_an_error(shelf: Shelf, smysl: Run) -> None:
-    (shelf.photographs / "bad.jpg").write_bytes(b"no")
-    table = shelf.photographs / "pairs.tsv"
+def test_score_prints_nothing_of_a_table_with_an_error(sample_library: SampleLibrary, smysl: Run) -> None:
+    (sample_library.photographs / "bad.jpg").write_bytes(b"no")
+    table = sample_library.photographs / "pairs.tsv"
     table.write_text("image\ttext\n" + "wood.jpg\ta cat\n" * 70 + "bad.jpg\ta dog\n")
     assert "row 72, column image: 'bad.jpg'" in error_of(
-        smysl("score", "--pairs", table, "--library", shelf.library), 1
+        smysl("score", "--pairs", table, "--library", sample_library.folder), 1
     )
 
 
@@ -57,7 +63,12 @@ def test_score_prints_nothing_of_a_table_with_an_error(shelf: Shelf, smysl: Run)
     ],
 )
 def test_score_reports_wrong_arguments(
-    standing: Shelf, smysl: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, says: str
+    shared_library: SampleLibrary,
+    smysl: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    says: str,
 ) -> None:
-    monkeypatch.chdir(standing.photographs)
-    assert says in error_of(smysl("score", *arguments, "--library", standing.library), code)
+    monkeypatch.chdir(shared_library.photographs)
+    assert says in error_of(smysl("score", *arguments, "--library", shared_library.folder), code)

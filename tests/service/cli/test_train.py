@@ -16,7 +16,7 @@ from service.match.artifact import MATCH_JSON, ScorerArtifact, sigmoid
 from service.search.query import Query
 from tests.service.cli.commands import Run, error_of
 from tests.service.cli.conftest import TEXTS
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.training.simulated import make_hasty
 
 if TYPE_CHECKING:
@@ -64,34 +64,34 @@ def test_contradictory_options_are_reported(smysl: Run, arguments: list[str], sa
     assert says in error_of(smysl("train", "scorer", *arguments), 2)
 
 
-def test_too_few_ratings_are_reported(shelf: Shelf, smysl: Run, tmp_path: Path) -> None:
-    command = ("train", "scorer", "--library", shelf.library, "--cache", tmp_path / "cache")
+def test_too_few_ratings_are_reported(sample_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
+    command = ("train", "scorer", "--library", sample_library.folder, "--cache", tmp_path / "cache")
     assert "has no ratings yet" in error_of(smysl(*command), 1)
-    smysl("rate", shelf.photographs / "wood.jpg", "a cat", "--yes", "--library", shelf.library)
+    smysl("rate", sample_library.photographs / "wood.jpg", "a cat", "--yes", "--library", sample_library.folder)
     done = smysl(*command)
     assert done.code != 0
     assert "1 rated pairs are too few" in done.err
-    assert not (shelf.library / MATCH_JSON).exists()
+    assert not (sample_library.folder / MATCH_JSON).exists()
 
 
 def test_a_match_fitted_for_a_library_is_written_to_it_and_used(
-    shelf: Shelf, tiny: Encoder, smysl: Run, tmp_path: Path
+    sample_library: SampleLibrary, tiny: Encoder, smysl: Run, tmp_path: Path
 ) -> None:
-    there = ("--library", shelf.library)
-    with shelf.open() as library:
+    there = ("--library", sample_library.folder)
+    with sample_library.open() as library:
         rate_all(library)
     search = ("search", "a cat", "--min-match", 0, "--json", *there)
     assert json.loads(smysl(*search).out)["calibration"] == "background"
     done = smysl("train", "scorer", *there, "--cache", tmp_path / "cache")
     assert done.code == 0, done.err
-    said = f"Fitted on 100 pairs graded, of 5 photographs and 20 texts. Written to {shelf.library}."
+    said = f"Fitted on 100 pairs graded, of 5 photographs and 20 texts. Written to {sample_library.folder}."
     assert done.out.strip() == said
     assert "not cross-validated" in done.err
-    artifact = ScorerArtifact.load(shelf.library, tiny.fingerprint)
+    artifact = ScorerArtifact.load(sample_library.folder, tiny.fingerprint)
     after = json.loads(smysl(*search).out)
     assert after["calibration"] == "ratings"
     query = tiny.encode_texts(["a cat"])
-    with shelf.open() as library:
+    with sample_library.open() as library:
         vectors = np.stack([library.catalog.vector(hit["id"], tiny.fingerprint) for hit in after["hits"]])
     matches = sigmoid(artifact.text.logits(query[0], vectors))
     assert [hit["match"] for hit in after["hits"]] == pytest.approx(matches.tolist(), abs=0.01)

@@ -26,7 +26,7 @@ from service.types import Float32Array
 from tests.service.colours import ColourEncoder, count_vectors, paint
 
 
-class Shelf:
+class IndexedFolders:
     """A catalog and index runs over folders of photographs."""
 
     def __init__(self, folder: Path) -> None:
@@ -62,10 +62,10 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    shelf = Shelf(tmp_path.resolve())
-    yield shelf
-    shelf.catalog.close()
+def indexed(tmp_path: Path) -> Iterator[IndexedFolders]:
+    indexed = IndexedFolders(tmp_path.resolve())
+    yield indexed
+    indexed.catalog.close()
 
 
 def counts(summary: Summary) -> dict[str, int]:
@@ -85,130 +85,132 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- new and changed -----------------------------------------------------------------------------------
 
 
-def test_a_new_photograph_is_stored_with_metadata_vector_and_thumbnail(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.png", "red", (60, 40))
-    paint(shelf.photographs / "deep" / "er" / "b.jpg", "blue")
-    assert counts(shelf.index()) == {"added": 2}
-    ids = shelf.ids()
-    record = shelf.catalog.record(ids["a.png"])
+def test_a_new_photograph_is_stored_with_metadata_vector_and_thumbnail(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.png", "red", (60, 40))
+    paint(indexed.photographs / "deep" / "er" / "b.jpg", "blue")
+    assert counts(indexed.index()) == {"added": 2}
+    ids = indexed.ids()
+    record = indexed.catalog.record(ids["a.png"])
     assert (record.width, record.height, record.format) == (60, 40, "PNG")
-    assert record.path == shelf.photographs / "a.png"
-    vector = shelf.catalog.vector(ids["a.png"], "colours")
+    assert record.path == indexed.photographs / "a.png"
+    vector = indexed.catalog.vector(ids["a.png"], "colours")
     assert np.allclose(vector, [1, 0, 0, 1 / 255], atol=0.01)
-    assert shelf.catalog.thumbnail(ids["deep/er/b.jpg"]).startswith(b"\xff\xd8")
+    assert indexed.catalog.thumbnail(ids["deep/er/b.jpg"]).startswith(b"\xff\xd8")
 
 
-def test_thumbnails_in_the_catalog_have_no_metadata(shelf: Shelf) -> None:
+def test_thumbnails_in_the_catalog_have_no_metadata(indexed: IndexedFolders) -> None:
     exif = Image.Exif()
     exif[0x010E] = "Unter den Linden 1"
-    file = shelf.photographs / "a.jpg"
+    file = indexed.photographs / "a.jpg"
     Image.new("RGB", (224, 224)).save(file, exif=exif, comment=b"Unter den Linden 1", xmp=b"Unter den Linden 1")
     assert file.read_bytes().count(b"Linden") == 3
-    shelf.index()
-    thumbnail = shelf.catalog.thumbnail(shelf.ids()["a.jpg"])
+    indexed.index()
+    thumbnail = indexed.catalog.thumbnail(indexed.ids()["a.jpg"])
     assert b"Linden" not in thumbnail
     with Image.open(io.BytesIO(thumbnail)) as image:
         assert not image.getexif()
         assert not {"comment", "xmp", "exif", "icc_profile"} & set(image.info)
 
 
-def test_an_unchanged_photograph_is_not_opened(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    generation = shelf.catalog.generation()
+def test_an_unchanged_photograph_is_not_opened(indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    generation = indexed.catalog.generation()
     forbid_reading(monkeypatch)
-    assert counts(shelf.index()) == {"unchanged": 1}
-    assert shelf.catalog.generation() == generation
+    assert counts(indexed.index()) == {"unchanged": 1}
+    assert indexed.catalog.generation() == generation
 
 
-def test_a_touched_photograph_is_read_but_not_encoded(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
+def test_a_touched_photograph_is_read_but_not_encoded(indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
     os.utime(file, ns=(1, 1))
-    assert counts(shelf.index()) == {"unchanged": 1}
-    assert shelf.encoder.encoded == 1
+    assert counts(indexed.index()) == {"unchanged": 1}
+    assert indexed.encoder.encoded == 1
     forbid_reading(monkeypatch)
-    assert counts(shelf.index()) == {"unchanged": 1}, "the new time is stored"
+    assert counts(indexed.index()) == {"unchanged": 1}, "the new time is stored"
 
 
-def test_changed_content_is_encoded_again_under_the_same_id(shelf: Shelf) -> None:
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    before = shelf.ids()
-    thumbnail = shelf.catalog.thumbnail(before["a.jpg"])
+def test_changed_content_is_encoded_again_under_the_same_id(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    before = indexed.ids()
+    thumbnail = indexed.catalog.thumbnail(before["a.jpg"])
     paint(file, "blue", (64, 64))
-    assert counts(shelf.index()) == {"changed": 1}
-    assert shelf.ids() == before
-    assert shelf.catalog.vector(before["a.jpg"], "colours")[2] > 0.9
-    assert shelf.catalog.record(before["a.jpg"]).width == 64
-    assert shelf.catalog.thumbnail(before["a.jpg"]) != thumbnail
+    assert counts(indexed.index()) == {"changed": 1}
+    assert indexed.ids() == before
+    assert indexed.catalog.vector(before["a.jpg"], "colours")[2] > 0.9
+    assert indexed.catalog.record(before["a.jpg"]).width == 64
+    assert indexed.catalog.thumbnail(before["a.jpg"]) != thumbnail
 
 
-def test_a_new_modification_time_alone_reveals_changed_content(shelf: Shelf) -> None:
-    file = paint(shelf.photographs / "a.bmp", "red")
-    shelf.index()
+def test_a_new_modification_time_alone_reveals_changed_content(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.bmp", "red")
+    indexed.index()
     size = file.stat().st_size
     paint(file, "blue")
     os.utime(file, ns=(5, 5))
     assert file.stat().st_size == size
-    assert counts(shelf.index()) == {"changed": 1}
+    assert counts(indexed.index()) == {"changed": 1}
 
 
-def test_a_photograph_that_becomes_unreadable_stays_in_the_catalog_and_is_reported(shelf: Shelf) -> None:
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
+def test_a_photograph_that_becomes_unreadable_stays_in_the_catalog_and_is_reported(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
     file.write_bytes(b"no longer a photograph")
-    summary = shelf.index(prune=True)
+    summary = indexed.index(prune=True)
     assert counts(summary) == {"failed": 1}
     assert summary.failed[0].path == str(file)
     assert "not a photograph" in summary.failed[0].reason
-    assert shelf.catalog.count() == 1
+    assert indexed.catalog.count() == 1
 
 
-def test_another_model_encodes_unchanged_photographs(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    shelf.encoder = ColourEncoder(fingerprint="other")
-    assert counts(shelf.index()) == {"changed": 1}
-    assert counts(shelf.index()) == {"unchanged": 1}
-    assert count_vectors(shelf.catalog) == {"colours": 1, "other": 1}
+def test_another_model_encodes_unchanged_photographs(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    indexed.encoder = ColourEncoder(fingerprint="other")
+    assert counts(indexed.index()) == {"changed": 1}
+    assert counts(indexed.index()) == {"unchanged": 1}
+    assert count_vectors(indexed.catalog) == {"colours": 1, "other": 1}
 
 
 # -- moves and copies ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["renamed.jpg", "elsewhere/a.jpg", "elsewhere/renamed.JPG"])
-def test_a_moved_or_renamed_photograph_keeps_its_id_and_is_not_encoded(shelf: Shelf, target: str) -> None:
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    (identity,) = shelf.ids().values()
-    (shelf.photographs / target).parent.mkdir(exist_ok=True)
-    file.rename(shelf.photographs / target)
-    assert counts(shelf.index(prune=True)) == {"moved": 1}
-    assert shelf.ids() == {target: identity}
-    assert shelf.encoder.encoded == 1
+def test_a_moved_or_renamed_photograph_keeps_its_id_and_is_not_encoded(indexed: IndexedFolders, target: str) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    (identity,) = indexed.ids().values()
+    (indexed.photographs / target).parent.mkdir(exist_ok=True)
+    file.rename(indexed.photographs / target)
+    assert counts(indexed.index(prune=True)) == {"moved": 1}
+    assert indexed.ids() == {target: identity}
+    assert indexed.encoder.encoded == 1
 
 
-def test_a_photograph_can_move_from_one_root_to_another(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_photograph_can_move_from_one_root_to_another(indexed: IndexedFolders, tmp_path: Path) -> None:
     other = tmp_path.resolve() / "other"
     other.mkdir()
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    (identity,) = shelf.ids().values()
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    (identity,) = indexed.ids().values()
     shutil.move(file, other / "a.jpg")
-    assert counts(shelf.index(other)) == {"moved": 1}
-    assert shelf.catalog.record(identity).path == other / "a.jpg"
+    assert counts(indexed.index(other)) == {"moved": 1}
+    assert indexed.catalog.record(identity).path == other / "a.jpg"
 
 
-def test_a_copy_is_another_photograph(shelf: Shelf) -> None:
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    shutil.copy(file, shelf.photographs / "b.jpg")
-    assert counts(shelf.index()) == {"added": 1, "unchanged": 1}
-    assert len(shelf.ids()) == 2
+def test_a_copy_is_another_photograph(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    shutil.copy(file, indexed.photographs / "b.jpg")
+    assert counts(indexed.index()) == {"added": 1, "unchanged": 1}
+    assert len(indexed.ids()) == 2
 
 
-def test_a_missing_photograph_with_two_copies_is_moved_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_photograph_with_two_copies_is_moved_once(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also when two threads look for the original at the same time."""
     both = threading.Barrier(2, timeout=30)
     real = service.indexing.decoder.is_gone
@@ -219,62 +221,64 @@ def test_a_missing_photograph_with_two_copies_is_moved_once(shelf: Shelf, monkey
         return gone
 
     monkeypatch.setattr(service.indexing.decoder, "is_gone", together)
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    (identity,) = shelf.ids().values()
-    shutil.copy(file, shelf.photographs / "b.jpg")
-    file.rename(shelf.photographs / "c.jpg")
-    assert counts(shelf.index(prune=True)) == {"moved": 1, "added": 1}
-    assert identity in shelf.ids().values()
-    assert set(shelf.ids()) == {"b.jpg", "c.jpg"}
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    (identity,) = indexed.ids().values()
+    shutil.copy(file, indexed.photographs / "b.jpg")
+    file.rename(indexed.photographs / "c.jpg")
+    assert counts(indexed.index(prune=True)) == {"moved": 1, "added": 1}
+    assert identity in indexed.ids().values()
+    assert set(indexed.ids()) == {"b.jpg", "c.jpg"}
 
 
-def test_two_photographs_that_swap_names_are_both_updated(shelf: Shelf) -> None:
-    a, b = paint(shelf.photographs / "a.jpg", "red"), paint(shelf.photographs / "b.jpg", "blue")
-    shelf.index()
-    ids = shelf.ids()
-    a.rename(shelf.photographs / "c.jpg")
+def test_two_photographs_that_swap_names_are_both_updated(indexed: IndexedFolders) -> None:
+    a, b = paint(indexed.photographs / "a.jpg", "red"), paint(indexed.photographs / "b.jpg", "blue")
+    indexed.index()
+    ids = indexed.ids()
+    a.rename(indexed.photographs / "c.jpg")
     b.rename(a)
-    (shelf.photographs / "c.jpg").rename(b)
+    (indexed.photographs / "c.jpg").rename(b)
     os.utime(a, ns=(1, 1))
     os.utime(b, ns=(2, 2))
-    shelf.index()
-    assert shelf.ids() == ids
-    assert shelf.catalog.vector(ids["a.jpg"], "colours")[2] > 0.9
-    assert shelf.catalog.vector(ids["b.jpg"], "colours")[0] > 0.9
+    indexed.index()
+    assert indexed.ids() == ids
+    assert indexed.catalog.vector(ids["a.jpg"], "colours")[2] > 0.9
+    assert indexed.catalog.vector(ids["b.jpg"], "colours")[0] > 0.9
 
 
 @pytest.mark.parametrize("link_folder", [False, True])
-def test_a_link_left_behind_counts_as_a_move(shelf: Shelf, link_folder: bool) -> None:
-    file = paint(shelf.photographs / "old" / "a.jpg", "red")
-    shelf.index()
-    (identity,) = shelf.ids().values()
-    file.parent.rename(shelf.photographs / "new")
+def test_a_link_left_behind_counts_as_a_move(indexed: IndexedFolders, link_folder: bool) -> None:
+    file = paint(indexed.photographs / "old" / "a.jpg", "red")
+    indexed.index()
+    (identity,) = indexed.ids().values()
+    file.parent.rename(indexed.photographs / "new")
     if link_folder:
-        file.parent.symlink_to(shelf.photographs / "new")
+        file.parent.symlink_to(indexed.photographs / "new")
     else:
         file.parent.mkdir()
-        file.symlink_to(shelf.photographs / "new" / "a.jpg")
-    assert counts(shelf.index(prune=True)) == {"moved": 1}
-    assert shelf.ids() == {"new/a.jpg": identity}
+        file.symlink_to(indexed.photographs / "new" / "a.jpg")
+    assert counts(indexed.index(prune=True)) == {"moved": 1}
+    assert indexed.ids() == {"new/a.jpg": identity}
 
 
-def test_a_move_is_recognised_with_another_model(shelf: Shelf) -> None:
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    (identity,) = shelf.ids().values()
-    file.rename(shelf.photographs / "b.jpg")
-    shelf.encoder = ColourEncoder(fingerprint="other")
-    shelf.index()
-    assert shelf.ids() == {"b.jpg": identity}
-    assert "other" in shelf.catalog.fingerprints_of(identity)
+def test_a_move_is_recognised_with_another_model(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    (identity,) = indexed.ids().values()
+    file.rename(indexed.photographs / "b.jpg")
+    indexed.encoder = ColourEncoder(fingerprint="other")
+    indexed.index()
+    assert indexed.ids() == {"b.jpg": identity}
+    assert "other" in indexed.catalog.fingerprints_of(identity)
 
 
-def test_a_file_that_cannot_be_checked_does_not_count_as_gone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_checked_does_not_count_as_gone(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without permission to look at the original, a file with its content is a copy; the run goes on."""
-    file = paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    shutil.copy(file, shelf.photographs / "b.jpg")
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    shutil.copy(file, indexed.photographs / "b.jpg")
     real = os.stat, os.lstat
 
     def refuse(path: object, **settings: object) -> os.stat_result:
@@ -284,64 +288,64 @@ def test_a_file_that_cannot_be_checked_does_not_count_as_gone(shelf: Shelf, monk
 
     monkeypatch.setattr(os, "stat", refuse)
     monkeypatch.setattr(os, "lstat", refuse)
-    assert counts(shelf.index()) == {"added": 1, "unchanged": 1}
+    assert counts(indexed.index()) == {"added": 1, "unchanged": 1}
 
 
 # -- missing -------------------------------------------------------------------------------------------
 
 
-def test_missing_photographs_are_counted_and_kept(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
-    paint(shelf.photographs / "b.jpg", "blue")
-    shelf.index()
-    (shelf.photographs / "b.jpg").unlink()
-    assert counts(shelf.index()) == {"unchanged": 1, "missing": 1}
-    assert shelf.catalog.count() == 2
+def test_missing_photographs_are_counted_and_kept(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
+    paint(indexed.photographs / "b.jpg", "blue")
+    indexed.index()
+    (indexed.photographs / "b.jpg").unlink()
+    assert counts(indexed.index()) == {"unchanged": 1, "missing": 1}
+    assert indexed.catalog.count() == 2
 
 
-def test_prune_removes_missing_photographs(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
-    paint(shelf.photographs / "trip" / "b.jpg", "blue")
-    shelf.index()
-    ids = shelf.ids()
-    shutil.rmtree(shelf.photographs / "trip")
-    assert counts(shelf.index(prune=True)) == {"unchanged": 1, "removed": 1}
-    assert set(shelf.ids()) == {"a.jpg"}
-    paint(shelf.photographs / "c.jpg", "green")
-    shelf.index()
-    assert shelf.ids()["c.jpg"] > max(ids.values()), "ids are never used again"
+def test_prune_removes_missing_photographs(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
+    paint(indexed.photographs / "trip" / "b.jpg", "blue")
+    indexed.index()
+    ids = indexed.ids()
+    shutil.rmtree(indexed.photographs / "trip")
+    assert counts(indexed.index(prune=True)) == {"unchanged": 1, "removed": 1}
+    assert set(indexed.ids()) == {"a.jpg"}
+    paint(indexed.photographs / "c.jpg", "green")
+    indexed.index()
+    assert indexed.ids()["c.jpg"] > max(ids.values()), "ids are never used again"
 
 
-def test_pruning_one_folder_changes_no_other(shelf: Shelf) -> None:
+def test_pruning_one_folder_changes_no_other(indexed: IndexedFolders) -> None:
     """Names that differ in case, or that would be patterns in SQL, are other folders."""
     kept = ["trip/x/a.jpg", "TRIP/x/b.jpg", "tripx/x/c.jpg", "tr_p/x/d.jpg", "tr%/x/e.jpg", "Trip2/f.jpg"]
     for number, name in enumerate(kept):
-        paint(shelf.photographs / name, (number * 30, 0, 200))
-    paint(shelf.photographs / "Trip" / "x" / "gone.jpg", "red")
-    if len(list(shelf.photographs.iterdir())) < 7:
+        paint(indexed.photographs / name, (number * 30, 0, 200))
+    paint(indexed.photographs / "Trip" / "x" / "gone.jpg", "red")
+    if len(list(indexed.photographs.iterdir())) < 7:
         pytest.skip("this disk does not distinguish upper and lower case")
-    shelf.index()
-    (shelf.photographs / "Trip" / "x" / "gone.jpg").unlink()
+    indexed.index()
+    (indexed.photographs / "Trip" / "x" / "gone.jpg").unlink()
     for folder in ("Trip", "tr_p", "tr%"):
-        shelf.index(shelf.photographs / folder, prune=True)
-    assert set(shelf.ids()) == set(kept)
+        indexed.index(indexed.photographs / folder, prune=True)
+    assert set(indexed.ids()) == set(kept)
 
 
-def test_a_root_that_is_gone_is_not_pruned(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    shelf.photographs.rename(shelf.photographs.with_name("unplugged"))
-    summary = shelf.index(prune=True)
+def test_a_root_that_is_gone_is_not_pruned(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    indexed.photographs.rename(indexed.photographs.with_name("unplugged"))
+    summary = indexed.index(prune=True)
     assert counts(summary) == {"failed": 1}
     assert "folder cannot be read" in summary.failed[0].reason
-    assert shelf.catalog.count() == 1
+    assert indexed.catalog.count() == 1
 
 
-def test_a_folder_that_cannot_be_read_is_not_pruned(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    paint(shelf.photographs / "shut" / "deep" / "a.jpg", "red")
-    paint(shelf.photographs / "shut2" / "b.jpg", "blue")
-    shelf.index()
-    (shelf.photographs / "shut2" / "b.jpg").unlink()
+def test_a_folder_that_cannot_be_read_is_not_pruned(indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(indexed.photographs / "shut" / "deep" / "a.jpg", "red")
+    paint(indexed.photographs / "shut2" / "b.jpg", "blue")
+    indexed.index()
+    (indexed.photographs / "shut2" / "b.jpg").unlink()
     real = os.scandir
 
     def refuse(folder: Path) -> object:
@@ -350,67 +354,69 @@ def test_a_folder_that_cannot_be_read_is_not_pruned(shelf: Shelf, monkeypatch: p
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    summary = shelf.index(prune=True)
+    summary = indexed.index(prune=True)
     assert counts(summary) == {"removed": 1, "failed": 1}
-    assert summary.failed == [Failure(str(shelf.photographs / "shut"), "the folder cannot be read (Permission denied)")]
-    assert set(shelf.ids()) == {"shut/deep/a.jpg"}
+    assert summary.failed == [
+        Failure(str(indexed.photographs / "shut"), "the folder cannot be read (Permission denied)")
+    ]
+    assert set(indexed.ids()) == {"shut/deep/a.jpg"}
 
 
-def test_a_root_replaced_by_a_file_is_not_pruned(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
-    shelf.index()
-    shutil.rmtree(shelf.photographs)
-    shelf.photographs.write_bytes(b"")
-    assert counts(shelf.index(prune=True)) == {"failed": 1}
-    assert shelf.catalog.count() == 1
+def test_a_root_replaced_by_a_file_is_not_pruned(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    shutil.rmtree(indexed.photographs)
+    indexed.photographs.write_bytes(b"")
+    assert counts(indexed.index(prune=True)) == {"failed": 1}
+    assert indexed.catalog.count() == 1
 
 
 # -- links, hidden files, pipes, names -----------------------------------------------------------------
 
 
-def test_links_are_counted_and_not_followed(shelf: Shelf, tmp_path: Path) -> None:
+def test_links_are_counted_and_not_followed(indexed: IndexedFolders, tmp_path: Path) -> None:
     outside = paint(tmp_path / "outside" / "x.jpg", "red")
-    paint(shelf.photographs / "a.jpg", "blue")
-    (shelf.photographs / "file.jpg").symlink_to(outside)
-    (shelf.photographs / "folder").symlink_to(outside.parent)
-    (shelf.photographs / "loop").symlink_to(shelf.photographs)
-    (shelf.photographs / "self.jpg").symlink_to("self.jpg")
-    (shelf.photographs / "dangling.jpg").symlink_to("nowhere.jpg")
-    summary = shelf.index()
+    paint(indexed.photographs / "a.jpg", "blue")
+    (indexed.photographs / "file.jpg").symlink_to(outside)
+    (indexed.photographs / "folder").symlink_to(outside.parent)
+    (indexed.photographs / "loop").symlink_to(indexed.photographs)
+    (indexed.photographs / "self.jpg").symlink_to("self.jpg")
+    (indexed.photographs / "dangling.jpg").symlink_to("nowhere.jpg")
+    summary = indexed.index()
     assert counts(summary) == {"added": 1}
     assert summary.skipped[LINKS] == 5
 
 
-def test_hidden_files_and_folders_are_ignored(shelf: Shelf) -> None:
-    paint(shelf.photographs / ".hidden.jpg", "red")
-    paint(shelf.photographs / ".thumbnails" / "a.jpg", "red")
-    paint(shelf.photographs / "visible.jpg", "red")
-    summary = shelf.index()
+def test_hidden_files_and_folders_are_ignored(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / ".hidden.jpg", "red")
+    paint(indexed.photographs / ".thumbnails" / "a.jpg", "red")
+    paint(indexed.photographs / "visible.jpg", "red")
+    summary = indexed.index()
     assert counts(summary) == {"added": 1}
     assert not summary.skipped
 
 
-def test_other_files_are_counted(shelf: Shelf) -> None:
+def test_other_files_are_counted(indexed: IndexedFolders) -> None:
     for name in ("notes.txt", "movie.mov", "raw.dng", "RAW.NEF", "picture.jxl", "a.jpg.xmp", "noending"):
-        (shelf.photographs / name).write_bytes(b"x")
-    summary = shelf.index()
+        (indexed.photographs / name).write_bytes(b"x")
+    summary = indexed.index()
     assert counts(summary) == {}
     assert summary.skipped == {OTHER: 4, UNSUPPORTED: 3}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_named_like_a_photograph_is_skipped(shelf: Shelf) -> None:
-    os.mkfifo(shelf.photographs / "pipe.jpg")
-    paint(shelf.photographs / "a.jpg", "red")
-    summary = shelf.index()
+def test_a_pipe_named_like_a_photograph_is_skipped(indexed: IndexedFolders) -> None:
+    os.mkfifo(indexed.photographs / "pipe.jpg")
+    paint(indexed.photographs / "a.jpg", "red")
+    summary = indexed.index()
     assert counts(summary) == {"added": 1}
     assert summary.skipped[OTHER] == 1
 
 
-def test_a_folder_named_like_a_photograph_is_walked(shelf: Shelf) -> None:
-    paint(shelf.photographs / "trip.jpg" / "a.jpg", "red")
-    shelf.index()
-    assert set(shelf.ids()) == {"trip.jpg/a.jpg"}
+def test_a_folder_named_like_a_photograph_is_walked(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "trip.jpg" / "a.jpg", "red")
+    indexed.index()
+    assert set(indexed.ids()) == {"trip.jpg/a.jpg"}
 
 
 NAMES = [
@@ -420,67 +426,67 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_unusual_names_are_stored_unchanged(shelf: Shelf) -> None:
+def test_unusual_names_are_stored_unchanged(indexed: IndexedFolders) -> None:
     for number, name in enumerate(NAMES):
-        paint(shelf.photographs / f"in {name}" / name, (number, 0, 100))
-    assert counts(shelf.index()) == {"added": len(NAMES)}
-    assert set(shelf.ids()) == {f"in {name}/{name}" for name in NAMES}
-    assert counts(shelf.index(prune=True)) == {"unchanged": len(NAMES)}
-    shutil.rmtree(shelf.photographs / f"in {NAMES[4]}")
-    assert counts(shelf.index(prune=True)) == {"unchanged": len(NAMES) - 1, "removed": 1}
+        paint(indexed.photographs / f"in {name}" / name, (number, 0, 100))
+    assert counts(indexed.index()) == {"added": len(NAMES)}
+    assert set(indexed.ids()) == {f"in {name}/{name}" for name in NAMES}
+    assert counts(indexed.index(prune=True)) == {"unchanged": len(NAMES)}
+    shutil.rmtree(indexed.photographs / f"in {NAMES[4]}")
+    assert counts(indexed.index(prune=True)) == {"unchanged": len(NAMES) - 1, "removed": 1}
 
 
-def test_a_name_that_is_not_utf8_fails_alone(shelf: Shelf) -> None:
-    bad = os.fsencode(shelf.photographs) + b"/caf\xe9.jpg"
+def test_a_name_that_is_not_utf8_fails_alone(indexed: IndexedFolders) -> None:
+    bad = os.fsencode(indexed.photographs) + b"/caf\xe9.jpg"
     try:
-        Path(os.fsdecode(bad)).write_bytes(paint(shelf.photographs / "a.jpg", "red").read_bytes())
+        Path(os.fsdecode(bad)).write_bytes(paint(indexed.photographs / "a.jpg", "red").read_bytes())
     except OSError:
         pytest.skip("this disk does not allow such names")
-    summary = shelf.index()
+    summary = indexed.index()
     assert counts(summary) == {"added": 1, "failed": 1}
-    assert summary.failed == [Failure(f"{shelf.photographs}/caf\ufffd.jpg", "its name is not valid UTF-8")]
+    assert summary.failed == [Failure(f"{indexed.photographs}/caf\ufffd.jpg", "its name is not valid UTF-8")]
 
 
 # -- roots inside each other ---------------------------------------------------------------------------
 
 
-def test_an_inner_folder_after_an_outer_one_adds_nothing(shelf: Shelf) -> None:
-    paint(shelf.photographs / "inner" / "a.jpg", "red")
-    paint(shelf.photographs / "b.jpg", "blue")
-    shelf.index()
-    assert counts(shelf.index(shelf.photographs / "inner")) == {"unchanged": 1}
-    assert [root.path for root in shelf.catalog.roots()] == [shelf.photographs]
+def test_an_inner_folder_after_an_outer_one_adds_nothing(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "inner" / "a.jpg", "red")
+    paint(indexed.photographs / "b.jpg", "blue")
+    indexed.index()
+    assert counts(indexed.index(indexed.photographs / "inner")) == {"unchanged": 1}
+    assert [root.path for root in indexed.catalog.roots()] == [indexed.photographs]
 
 
 def test_an_outer_folder_takes_over_the_photographs_of_an_inner_root(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = paint(shelf.photographs / "one" / "deep" / "a.jpg", "red")
-    two = paint(shelf.photographs / "two" / "b.jpg", "blue")
-    shelf.index(one.parent.parent, two.parent)
-    before = set(shelf.ids().values())
+    one = paint(indexed.photographs / "one" / "deep" / "a.jpg", "red")
+    two = paint(indexed.photographs / "two" / "b.jpg", "blue")
+    indexed.index(one.parent.parent, two.parent)
+    before = set(indexed.ids().values())
     forbid_reading(monkeypatch)
-    assert counts(shelf.index(prune=True)) == {"unchanged": 2}
-    assert set(shelf.ids()) == {"one/deep/a.jpg", "two/b.jpg"}
-    assert set(shelf.ids().values()) == before
-    assert [root.path for root in shelf.catalog.roots()] == [shelf.photographs]
+    assert counts(indexed.index(prune=True)) == {"unchanged": 2}
+    assert set(indexed.ids()) == {"one/deep/a.jpg", "two/b.jpg"}
+    assert set(indexed.ids().values()) == before
+    assert [root.path for root in indexed.catalog.roots()] == [indexed.photographs]
 
 
-def test_a_root_whose_name_starts_like_another_is_not_inside_it(shelf: Shelf) -> None:
-    paint(shelf.photographs / "2024" / "a.jpg", "red")
-    paint(shelf.photographs / "2024-summer" / "b.jpg", "blue")
-    shelf.index(shelf.photographs / "2024")
-    assert counts(shelf.index(shelf.photographs / "2024-summer")) == {"added": 1}
-    assert len(shelf.catalog.roots()) == 2
+def test_a_root_whose_name_starts_like_another_is_not_inside_it(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "2024" / "a.jpg", "red")
+    paint(indexed.photographs / "2024-summer" / "b.jpg", "blue")
+    indexed.index(indexed.photographs / "2024")
+    assert counts(indexed.index(indexed.photographs / "2024-summer")) == {"added": 1}
+    assert len(indexed.catalog.roots()) == 2
 
 
 # -- the run itself ------------------------------------------------------------------------------------
 
 
-def test_events_report_progress(shelf: Shelf) -> None:
+def test_events_report_progress(indexed: IndexedFolders) -> None:
     for number in range(5):
-        paint(shelf.photographs / f"{number}.jpg", (number * 40, 0, 90))
-    events = list(shelf.events(batch_size=2))
+        paint(indexed.photographs / f"{number}.jpg", (number * 40, 0, 90))
+    events = list(indexed.events(batch_size=2))
     assert events[0] == Scanned(to_read=5, unchanged=0)
     assert isinstance(events[-1], Finished)
     steps = [event.done for event in events if isinstance(event, Advanced)]
@@ -488,40 +494,40 @@ def test_events_report_progress(shelf: Shelf) -> None:
     assert steps[-1] == 5
 
 
-def test_a_stopped_run_keeps_its_batches_and_the_next_continues(shelf: Shelf) -> None:
+def test_a_stopped_run_keeps_its_batches_and_the_next_continues(indexed: IndexedFolders) -> None:
     for number in range(8):
-        paint(shelf.photographs / f"{number}.jpg", (number * 30, 0, 90))
-    events = shelf.events(batch_size=2)
+        paint(indexed.photographs / f"{number}.jpg", (number * 30, 0, 90))
+    events = indexed.events(batch_size=2)
     assert next(event for event in events if isinstance(event, Advanced)).done == 2
     events.close()  # type: ignore[attr-defined]
-    kept = shelf.catalog.count()
+    kept = indexed.catalog.count()
     assert kept >= 2
-    assert kept == shelf.encoder.encoded, "whatever was encoded is stored"
-    assert shelf.orphans() == (0, 0)
-    assert counts(shelf.index()) == {key: count for key, count in (("added", 8 - kept), ("unchanged", kept)) if count}
-    assert shelf.encoder.encoded == 8
+    assert kept == indexed.encoder.encoded, "whatever was encoded is stored"
+    assert indexed.orphans() == (0, 0)
+    assert counts(indexed.index()) == {key: count for key, count in (("added", 8 - kept), ("unchanged", kept)) if count}
+    assert indexed.encoder.encoded == 8
 
 
-def test_an_interrupt_while_encoding_leaves_whole_batches(shelf: Shelf) -> None:
+def test_an_interrupt_while_encoding_leaves_whole_batches(indexed: IndexedFolders) -> None:
     for number in range(6):
-        paint(shelf.photographs / f"{number}.jpg", (number * 30, 0, 90))
-    real = shelf.encoder.encode_prepared
+        paint(indexed.photographs / f"{number}.jpg", (number * 30, 0, 90))
+    real = indexed.encoder.encode_prepared
 
     def interrupted(prepared: list[Float32Array]) -> Float32Array:
-        if shelf.encoder.encoded >= 2:
+        if indexed.encoder.encoded >= 2:
             raise KeyboardInterrupt
         return real(prepared)
 
-    shelf.encoder.encode_prepared = interrupted  # type: ignore[method-assign]
+    indexed.encoder.encode_prepared = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        list(shelf.events(batch_size=2))
-    assert shelf.catalog.count() == 2
-    assert shelf.orphans() == (0, 0)
+        list(indexed.events(batch_size=2))
+    assert indexed.catalog.count() == 2
+    assert indexed.orphans() == (0, 0)
 
 
-def test_every_file_of_the_collection_is_indexed_skipped_or_failed(shelf: Shelf, shared_data: Path) -> None:
+def test_every_file_of_the_collection_is_indexed_skipped_or_failed(indexed: IndexedFolders, shared_data: Path) -> None:
     formats = shared_data / "formats"
-    summary = shelf.index(formats.resolve())
+    summary = indexed.index(formats.resolve())
     assert {Path(failure.path).relative_to(formats.resolve()).as_posix() for failure in summary.failed} == {
         "jpeg/digikam-unicode.jpg", "other/multipage.tiff", "broken/text.jpg", "broken/truncated.jpg",
         "broken/zero-bytes.jpg", "png/bomb-30000x30000.png",
@@ -532,22 +538,24 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_failed(shelf: Shelf,
     raw = [path for path in files if path.suffix.lower() in {".dng", ".nef", ".rw2", ".arw", ".cr3", ".jxl"}]
     assert summary.skipped == {OTHER: len(other), UNSUPPORTED: len(raw)}
     assert summary.added == len(files) - len(other) - len(raw) - len(summary.failed)
-    assert "heif/iphone-sign.heic" in shelf.ids()
+    assert "heif/iphone-sign.heic" in indexed.ids()
 
 
 # -- several encoders ----------------------------------------------------------------------------------
 
 
-def run_with(shelf: Shelf, *tasks: EncodingTask) -> Summary:
-    folders = [shelf.catalog.add_root(shelf.photographs)]
-    events = update_catalog(shelf.catalog, tasks, folders, prune=False, batch_size=2, threads=2)
+def run_with(indexed: IndexedFolders, *tasks: EncodingTask) -> Summary:
+    folders = [indexed.catalog.add_root(indexed.photographs)]
+    events = update_catalog(indexed.catalog, tasks, folders, prune=False, batch_size=2, threads=2)
     (summary,) = [event.summary for event in events if isinstance(event, Finished)]
     return summary
 
 
-def test_a_photograph_is_decoded_once_for_all_encoders(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photograph_is_decoded_once_for_all_encoders(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
-        paint(shelf.photographs / f"{number}.jpg", (number * 60, 90, 10))
+        paint(indexed.photographs / f"{number}.jpg", (number * 60, 90, 10))
     opened: list[object] = []
     real = service.indexing.decoder.open_photograph
     monkeypatch.setattr(
@@ -556,31 +564,31 @@ def test_a_photograph_is_decoded_once_for_all_encoders(shelf: Shelf, monkeypatch
         lambda *args, **options: opened.append(args) or real(*args, **options),
     )
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b", own_features=True, dimension=6)
-    assert counts(run_with(shelf, EncodingTask.main(main), EncodingTask.additional(additional))) == {"added": 3}
-    assert count_vectors(shelf.catalog) == {"colours": 3, "colours.features": 3, "b.features": 3}
+    assert counts(run_with(indexed, EncodingTask.main(main), EncodingTask.additional(additional))) == {"added": 3}
+    assert count_vectors(indexed.catalog) == {"colours": 3, "colours.features": 3, "b.features": 3}
     assert (main.encoded, additional.encoded, len(opened)) == (3, 3, 3)
 
 
-def test_only_encoders_whose_vectors_are_missing_encode(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
+def test_only_encoders_whose_vectors_are_missing_encode(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
     main, additional = ColourEncoder(own_features=True), ColourEncoder(fingerprint="b")
-    run_with(shelf, EncodingTask.main(main))
-    paint(shelf.photographs / "b.jpg", "blue")
+    run_with(indexed, EncodingTask.main(main))
+    paint(indexed.photographs / "b.jpg", "blue")
     both = (EncodingTask.main(main), EncodingTask.additional(additional))
-    assert counts(run_with(shelf, *both)) == {"added": 1, "changed": 1}
+    assert counts(run_with(indexed, *both)) == {"added": 1, "changed": 1}
     assert (main.encoded, additional.encoded) == (2, 2)
-    assert counts(run_with(shelf, *both)) == {"unchanged": 2}
-    assert count_vectors(shelf.catalog) == {"colours": 2, "colours.features": 2, "b": 2}
+    assert counts(run_with(indexed, *both)) == {"unchanged": 2}
+    assert count_vectors(indexed.catalog) == {"colours": 2, "colours.features": 2, "b": 2}
 
 
-def test_unchanged_photographs_get_features_only_if_these_are_required(shelf: Shelf) -> None:
-    paint(shelf.photographs / "a.jpg", "red")
+def test_unchanged_photographs_get_features_only_if_these_are_required(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
     encoder = ColourEncoder(own_features=True)
-    run_with(shelf, EncodingTask.main(encoder))
-    with sqlite3.connect(shelf.catalog.file) as connection:
+    run_with(indexed, EncodingTask.main(encoder))
+    with sqlite3.connect(indexed.catalog.file) as connection:
         connection.execute("DELETE FROM vector WHERE fingerprint = 'colours.features'")
     connection.close()
-    assert counts(run_with(shelf, EncodingTask.main(encoder))) == {"unchanged": 1}
-    assert count_vectors(shelf.catalog) == {"colours": 1}
-    assert counts(run_with(shelf, EncodingTask.main(encoder, features_required=True))) == {"changed": 1}
-    assert count_vectors(shelf.catalog) == {"colours": 1, "colours.features": 1}
+    assert counts(run_with(indexed, EncodingTask.main(encoder))) == {"unchanged": 1}
+    assert count_vectors(indexed.catalog) == {"colours": 1}
+    assert counts(run_with(indexed, EncodingTask.main(encoder, features_required=True))) == {"changed": 1}
+    assert count_vectors(indexed.catalog) == {"colours": 1, "colours.features": 1}

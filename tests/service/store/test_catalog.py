@@ -76,8 +76,8 @@ def test_each_change_makes_one_generation(catalog: Catalog) -> None:
 
 def test_the_same_generation_of_two_catalogs_has_different_stamps(catalog: Catalog, tmp_path: Path) -> None:
     other = Catalog(tmp_path / "other.sqlite")
-    for shelf in (catalog, other):
-        shelf.write([entry(shelf, "a.jpg")])
+    for each in (catalog, other):
+        each.write([entry(each, "a.jpg")])
     assert catalog.generation() == other.generation() == 1
     assert catalog.stamp(0) == other.stamp(0) == ""
     assert catalog.stamp(1) == catalog.stamp(1) != other.stamp(1)

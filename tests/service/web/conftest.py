@@ -9,14 +9,14 @@ from starlette.testclient import TestClient
 
 from service.library import Library
 from service.web.app import create_app
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.web.client import client_of
 
 
 @pytest.fixture(scope="module")
-def library(standing: Shelf) -> Iterator[Library]:
+def library(shared_library: SampleLibrary) -> Iterator[Library]:
     """A read-only library."""
-    with standing.open(upload_limit_mb=0.1) as opened:
+    with shared_library.open(upload_limit_mb=0.1) as opened:
         yield opened
 
 
@@ -27,7 +27,7 @@ def client(library: Library) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def own_client(shelf: Shelf) -> Iterator[TestClient]:
+def own_client(sample_library: SampleLibrary) -> Iterator[TestClient]:
     """A service over a library of the test's own, whose files it may change."""
-    with shelf.open() as library, client_of(create_app(library)) as opened:
+    with sample_library.open() as library, client_of(create_app(library)) as opened:
         yield opened

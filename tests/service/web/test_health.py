@@ -14,15 +14,15 @@ from service.search.hits import SearchResult
 from service.search.query import Query
 from service.web import health
 from service.web.app import create_app
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.pictures import save_picture
 
 _TIMEOUT_S = 30
 
 
 @pytest.fixture
-def library(shelf: Shelf) -> Iterator[Library]:
-    with shelf.open() as opened:
+def library(sample_library: SampleLibrary) -> Iterator[Library]:
+    with sample_library.open() as opened:
         yield opened
 
 
@@ -63,13 +63,13 @@ def test_an_expired_check_is_repeated(library: Library, checks: list[int], monke
 
 
 def test_a_changed_library_is_checked_at_once(
-    library: Library, shelf: Shelf, checks: list[int], monkeypatch: pytest.MonkeyPatch
+    library: Library, sample_library: SampleLibrary, checks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask() -> list[dict[str, object]]:
         transport = httpx.ASGITransport(create_app(library))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             before = await client.get("/health")
-            save_picture(shelf.photographs / "new.jpg", 99)
+            save_picture(sample_library.photographs / "new.jpg", 99)
             for _ in library.index():
                 pass
             return [before.json(), (await client.get("/health")).json()]

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from service.library import Library
 from service.web.app import create_app
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.web.client import client_of, error_message, upload_in_chunks
 
 
@@ -54,6 +54,6 @@ def test_requests_to_other_names_are_refused(client: TestClient, host: str) -> N
         assert "--host" in message
 
 
-def test_a_service_open_to_others_accepts_every_name(standing: Shelf) -> None:
-    with standing.open(host="0.0.0.0") as library, client_of(create_app(library)) as client:  # noqa: S104
+def test_a_service_open_to_others_accepts_every_name(shared_library: SampleLibrary) -> None:
+    with shared_library.open(host="0.0.0.0") as library, client_of(create_app(library)) as client:  # noqa: S104
         assert client.get("/health", headers={"host": "photographs.example"}).status_code == 200

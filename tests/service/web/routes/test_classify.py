@@ -14,17 +14,20 @@ from starlette.testclient import TestClient
 import service.search.classify
 import service.web.multipart
 from service.web.app import create_app
-from tests.service.cli.test_classify import sorted_shelf, sorted_standing
-from tests.service.conftest import Shelf
+from tests.service.cli.test_classify import shared_sorted_library, sorted_library
+from tests.service.conftest import SampleLibrary
 from tests.service.kind_folders import COLOURS, paint_speckled
 from tests.service.web.client import client_of, error_message, upload_in_chunks
 
-__all__ = ["sorted_shelf", "sorted_standing"]
+__all__ = ["shared_sorted_library", "sorted_library"]
 
 
 @pytest.fixture
-def client(sorted_shelf: Shelf) -> Iterator[TestClient]:
-    with sorted_shelf.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library, client_of(create_app(library)) as opened:
+def client(sorted_library: SampleLibrary) -> Iterator[TestClient]:
+    with (
+        sorted_library.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library,
+        client_of(create_app(library)) as opened,
+    ):
         yield opened
 
 
@@ -75,8 +78,8 @@ def test_more_files_than_a_batch_keep_their_order(client: TestClient, fern: byte
     assert [line["file"] for line in lines(answer)] == names
 
 
-def test_a_photograph_of_the_library_is_marked_as_in_library(client: TestClient, sorted_shelf: Shelf) -> None:
-    content = (sorted_shelf.photographs / "gentian" / "0.png").read_bytes()
+def test_a_photograph_of_the_library_is_marked_as_in_library(client: TestClient, sorted_library: SampleLibrary) -> None:
+    content = (sorted_library.photographs / "gentian" / "0.png").read_bytes()
     (line,) = lines(client.post("/classify", files=form(("x.png", content)), data={"k": "200"}))
     assert line["in_library"]
     assert len(line["neighbours"]) == 17
@@ -93,8 +96,8 @@ def test_too_large_a_file_fails_alone_and_too_large_a_form_as_a_whole(client: Te
     assert "SMYSL_FORM_LIMIT_MB" in message
 
 
-def test_an_endless_form_is_stopped_at_the_limit(sorted_shelf: Shelf) -> None:
-    with sorted_shelf.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library:
+def test_an_endless_form_is_stopped_at_the_limit(sorted_library: SampleLibrary) -> None:
+    with sorted_library.open(upload_limit_mb=0.1, form_limit_mb=0.3) as library:
         read, answer = asyncio.run(upload_in_chunks(library, "/classify", chunks=1000, announce=False))
     assert "The form is larger" in error_message(answer, 413, "too_large")
     assert 30 <= read <= 32
@@ -154,8 +157,8 @@ def test_too_many_files_are_refused(client: TestClient, monkeypatch: pytest.Monk
     )
 
 
-def test_a_library_without_kinds_is_refused(standing: Shelf, fern: bytes) -> None:
-    with standing.open() as library, client_of(create_app(library)) as client:
+def test_a_library_without_kinds_is_refused(shared_library: SampleLibrary, fern: bytes) -> None:
+    with shared_library.open() as library, client_of(create_app(library)) as client:
         assert "No photograph of the library has a kind" in error_message(
             client.post("/classify", files=form(("a.png", fern))), 409, "library"
         )

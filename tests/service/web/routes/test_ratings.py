@@ -10,13 +10,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.web.app import create_app
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.web.client import client_of, error_message, photo_ids
 
 
 @pytest.fixture
-def client(shelf: Shelf) -> Iterator[TestClient]:
-    with shelf.open() as library, client_of(create_app(library)) as opened:
+def client(sample_library: SampleLibrary) -> Iterator[TestClient]:
+    with sample_library.open() as library, client_of(create_app(library)) as opened:
         yield opened
 
 

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from service.errors import SmyslError
 from service.search.query import MAX_K, Query
 from service.web.app import create_app
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.pictures import jpeg, picture
 from tests.service.sample_artifacts import make_artifact, make_feature_model
 from tests.service.web.client import client_of, error_message, photo_ids
@@ -33,13 +33,13 @@ def png(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def test_search_by_text(client: TestClient, standing: Shelf) -> None:
+def test_search_by_text(client: TestClient, shared_library: SampleLibrary) -> None:
     answer = client.get("/search", params={"text": "two dogs play in the snow", "k": 3}).json()
     assert answer.keys() == {
         "hits", "took_ms", "model", "calibration", "min_match", "answerable", "best_match", "notice", "photographs",
         "part", "borders_left_out", "head",
     }  # fmt: skip
-    assert (answer["model"], answer["photographs"], answer["answerable"]) == (standing.model, 5, True)
+    assert (answer["model"], answer["photographs"], answer["answerable"]) == (shared_library.model, 5, True)
     assert len(answer["hits"]) == 3
     matches = [hit["match"] for hit in answer["hits"]]
     assert matches == sorted(matches, reverse=True)
@@ -47,7 +47,7 @@ def test_search_by_text(client: TestClient, standing: Shelf) -> None:
     for hit in answer["hits"]:
         assert 0 <= hit["match"] <= 1
         assert -1 <= hit["similarity"] <= 1
-        assert hit["uri"] == str(standing.photographs / hit["name"])
+        assert hit["uri"] == str(shared_library.photographs / hit["name"])
         assert (hit["width"], hit["height"]) == (80, 60)
         assert hit["bytes"] == Path(hit["uri"]).stat().st_size
         assert hit["links"]["image"] == f"/photos/{hit['id']}/image"
@@ -66,10 +66,10 @@ def test_search_by_photo_id_leaves_that_photograph_out(client: TestClient) -> No
     assert {hit["name"] for hit in answer["hits"]} == ids.keys() - {"wood.jpg"}
 
 
-def test_search_by_upload_finds_that_photograph(client: TestClient, standing: Shelf) -> None:
+def test_search_by_upload_finds_that_photograph(client: TestClient, shared_library: SampleLibrary) -> None:
     for name in ("wood.jpg", "moss.tif", "snow.webp", "clay.heic"):
         form = {"k": "1", "min_match": "0"}
-        with (standing.photographs / name).open("rb") as file:
+        with (shared_library.photographs / name).open("rb") as file:
             answer = client.post("/search/image", files={"photo": (name, file)}, data=form).json()
         assert [hit["name"] for hit in answer["hits"]] == [name]
         assert answer["hits"][0]["similarity"] > 0.99
@@ -124,10 +124,10 @@ def test_an_invalid_box_is_refused(client: TestClient, box: str, says: str) -> N
     assert "a text has none" in error_message(text, 400, "usage")
 
 
-def test_a_crop_of_a_missing_or_broken_file_is_refused(own_client: TestClient, shelf: Shelf) -> None:
+def test_a_crop_of_a_missing_or_broken_file_is_refused(own_client: TestClient, sample_library: SampleLibrary) -> None:
     ids = photo_ids(own_client)
-    (shelf.photographs / "wood.jpg").unlink()
-    (shelf.photographs / "moss.tif").write_bytes(b"no photograph")
+    (sample_library.photographs / "wood.jpg").unlink()
+    (sample_library.photographs / "moss.tif").write_bytes(b"no photograph")
     gone = own_client.post("/search", json={"photo_id": ids["wood.jpg"], "box": "0,0,0.5,0.5"})
     assert "is not there any more" in error_message(gone, 404, "not_found")
     broken = own_client.post("/search", json={"photo_id": ids["moss.tif"], "box": "0,0,0.5,0.5"})
@@ -147,12 +147,14 @@ def test_min_match_leaves_out_hits_below_it(client: TestClient) -> None:
     assert 0 < answer["best_match"] < 1
 
 
-def test_the_fitted_min_match_applies_unless_the_query_has_one(own_client: TestClient, shelf: Shelf) -> None:
+def test_the_fitted_min_match_applies_unless_the_query_has_one(
+    own_client: TestClient, sample_library: SampleLibrary
+) -> None:
     fingerprint = own_client.get("/status").json()["model"]["fingerprint"]
     first = own_client.get("/search", params={"text": "a cat"}).json()
     assert (first["calibration"], first["min_match"], len(first["hits"])) == ("background", 0, 5)
     # The service runs on while somebody fits a match for its library.
-    make_artifact(fingerprint, min_match=0.999).save(shelf.library)
+    make_artifact(fingerprint, min_match=0.999).save(sample_library.folder)
     for answer in (
         own_client.get("/search", params={"text": "a cat"}),
         own_client.post("/search", json={"text": "a cat"}),
@@ -170,9 +172,9 @@ def test_the_fitted_min_match_applies_unless_the_query_has_one(own_client: TestC
     assert (status["calibration"], status["trained_on"], status["min_match"]) == ("ratings", "ratings of nobody", 0.999)
 
 
-def test_hits_and_score_give_the_same_match(own_client: TestClient, shelf: Shelf) -> None:
+def test_hits_and_score_give_the_same_match(own_client: TestClient, sample_library: SampleLibrary) -> None:
     model = own_client.get("/status").json()["model"]
-    make_artifact(model["fingerprint"], make_feature_model(model["dimension"])).save(shelf.library)
+    make_artifact(model["fingerprint"], make_feature_model(model["dimension"])).save(sample_library.folder)
     answer = own_client.get("/search", params={"text": "a cat"}).json()
     matches = [hit["match"] for hit in answer["hits"]]
     assert matches == sorted(matches, reverse=True)
@@ -183,11 +185,11 @@ def test_hits_and_score_give_the_same_match(own_client: TestClient, shelf: Shelf
         assert scored["similarity"] == pytest.approx(hit["similarity"], abs=1e-5)
 
 
-def test_a_broken_match_file_in_the_library_is_reported(own_client: TestClient, shelf: Shelf) -> None:
-    (shelf.library / "match.json").write_text("{")
+def test_a_broken_match_file_in_the_library_is_reported(own_client: TestClient, sample_library: SampleLibrary) -> None:
+    (sample_library.folder / "match.json").write_text("{")
     answer = own_client.get("/search", params={"text": "a cat"})
-    assert str(shelf.library / "match.json") in error_message(answer, 503, "model")
-    (shelf.library / "match.json").unlink()
+    assert str(sample_library.folder / "match.json") in error_message(answer, 503, "model")
+    (sample_library.folder / "match.json").unlink()
     assert own_client.get("/search", params={"text": "a cat"}).json()["calibration"] == "background"
 
 
@@ -269,11 +271,11 @@ def test_every_query_gets_hits_or_an_error_message(client: TestClient, text: str
         error_message(answer, 400, "usage")
 
 
-def test_score_by_id_and_by_upload_agree(client: TestClient, standing: Shelf) -> None:
+def test_score_by_id_and_by_upload_agree(client: TestClient, shared_library: SampleLibrary) -> None:
     photo_id = photo_ids(client)["sand.png"]
     by_id = client.post("/score", json={"photo_id": photo_id, "text": "a cat"}).json()
     assert by_id.keys() == {"match", "similarity"}
-    files = {"photo": (standing.photographs / "sand.png").read_bytes()}
+    files = {"photo": (shared_library.photographs / "sand.png").read_bytes()}
     uploaded = client.post("/score", files=files, data={"text": "a cat"}).json()
     assert uploaded["similarity"] == pytest.approx(by_id["similarity"], abs=2e-3)
     hits = client.get("/search", params={"text": "a cat"}).json()["hits"]
@@ -331,10 +333,10 @@ def test_uploads_that_are_not_photographs_are_refused(client: TestClient, conten
         assert says in message
 
 
-def test_an_upload_with_too_many_pixels_is_refused(standing: Shelf) -> None:
+def test_an_upload_with_too_many_pixels_is_refused(shared_library: SampleLibrary) -> None:
     out = io.BytesIO()
     Image.new("1", (30_000, 30_000)).save(out, "PNG")
-    with standing.open() as library, client_of(create_app(library)) as client:
+    with shared_library.open() as library, client_of(create_app(library)) as client:
         message = error_message(client.post("/search/image", files={"photo": out.getvalue()}), 415, "photograph")
     assert "too many pixels" in message
 

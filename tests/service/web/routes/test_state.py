@@ -14,17 +14,17 @@ from service.errors import SmyslError
 from service.indexing.indexer import Event, Scanned
 from service.library import Library
 from service.web.app import create_app
-from tests.service.conftest import Shelf
+from tests.service.conftest import SampleLibrary
 from tests.service.pictures import jpeg
 from tests.service.web.client import client_of, error_message
 
 
-def test_health_and_status(client: TestClient, standing: Shelf) -> None:
+def test_health_and_status(client: TestClient, shared_library: SampleLibrary) -> None:
     assert client.get("/health").json() == {"status": "ok", "photographs": 5}
     status = client.get("/status").json()
-    assert (status["library"], status["photographs"]) == (str(standing.library), 5)
-    assert status["roots"] == [str(standing.photographs)]
-    assert status["model"]["name"] == standing.model
+    assert (status["library"], status["photographs"]) == (str(shared_library.folder), 5)
+    assert status["roots"] == [str(shared_library.photographs)]
+    assert status["model"]["name"] == shared_library.model
     assert status["model"]["dimension"] == 16
     assert status["model"]["runtime"] == "openvino"
     assert status["model"]["precision"] == status["model"]["text_precision"] in ("fp32", "bf16")
@@ -43,13 +43,13 @@ def test_health_reports_a_broken_model(library: Library, monkeypatch: pytest.Mon
         assert error_message(client.get("/health"), 503, "model") == "The model is gone."
 
 
-def test_an_empty_library_is_reported_with_how_to_fill_it(empty_shelf: Shelf) -> None:
-    with empty_shelf.open() as library, client_of(create_app(library)) as client:
+def test_an_empty_library_is_reported_with_how_to_fill_it(unindexed_library: SampleLibrary) -> None:
+    with unindexed_library.open() as library, client_of(create_app(library)) as client:
         assert client.get("/health").json() == {"status": "empty", "photographs": 0}
         status = client.get("/status").json()
         assert (status["photographs"], status["model"], status["index"]) == (0, None, None)
         assert (status["calibration"], status["trained_on"], status["min_match"]) == (None, None, None)
-        fill = f"The library {empty_shelf.library} is empty. Fill it with `smysl index DIR`."
+        fill = f"The library {unindexed_library.folder} is empty. Fill it with `smysl index DIR`."
         for answer in (
             client.get("/search", params={"text": "a cat"}),
             client.post("/search/image", files={"photo": jpeg(1)}),
@@ -59,9 +59,11 @@ def test_an_empty_library_is_reported_with_how_to_fill_it(empty_shelf: Shelf) ->
         error_message(client.get("/photos/1/thumbnail"), 404, "not_found")
 
 
-def test_a_library_without_photographs_gives_a_notice_and_no_hits(empty_shelf: Shelf, tmp_path: Path) -> None:
+def test_a_library_without_photographs_gives_a_notice_and_no_hits(
+    unindexed_library: SampleLibrary, tmp_path: Path
+) -> None:
     (tmp_path / "nothing").mkdir()
-    with empty_shelf.open(model=empty_shelf.model) as library:
+    with unindexed_library.open(model=unindexed_library.model) as library:
         for _ in library.index([tmp_path / "nothing"]):
             pass
         with client_of(create_app(library)) as client:
@@ -70,8 +72,10 @@ def test_a_library_without_photographs_gives_a_notice_and_no_hits(empty_shelf: S
     assert "smysl index DIR" in answer["notice"]
 
 
-def test_status_shows_the_progress_of_a_running_index_run(empty_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    (empty_shelf.photographs / "bad.jpg").write_bytes(b"no")
+def test_status_shows_the_progress_of_a_running_index_run(
+    unindexed_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (unindexed_library.photographs / "bad.jpg").write_bytes(b"no")
     scanned, go_on, ended = threading.Event(), threading.Event(), threading.Event()
     really = Library.index
 
@@ -84,8 +88,8 @@ def test_status_shows_the_progress_of_a_running_index_run(empty_shelf: Shelf, mo
         ended.set()
 
     monkeypatch.setattr(Library, "index", slowly)
-    library = empty_shelf.open(model=empty_shelf.model)
-    with library, client_of(create_app(library, folders=[empty_shelf.photographs])) as client:
+    library = unindexed_library.open(model=unindexed_library.model)
+    with library, client_of(create_app(library, folders=[unindexed_library.photographs])) as client:
         assert scanned.wait(30)
         status = client.get("/status").json()
         assert status["indexing"] == {"done": 0, "total": 6, "failed": 0, "error": None}
@@ -102,7 +106,7 @@ def test_status_shows_the_progress_of_a_running_index_run(empty_shelf: Shelf, mo
     ("fault", "says"), [(SmyslError("The drive is gone."), "The drive is gone."), (ZeroDivisionError(), "log")]
 )
 def test_status_shows_why_an_index_run_failed(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, fault: Exception, says: str
+    sample_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch, fault: Exception, says: str
 ) -> None:
     failed = threading.Event()
 
@@ -111,7 +115,10 @@ def test_status_shows_why_an_index_run_failed(
         raise fault
 
     monkeypatch.setattr(Library, "index", broken)
-    with shelf.open() as library, client_of(create_app(library, folders=[shelf.photographs])) as client:
+    with (
+        sample_library.open() as library,
+        client_of(create_app(library, folders=[sample_library.photographs])) as client,
+    ):
         assert failed.wait(30)
         for thread in threading.enumerate():
             if thread.name == "index":
