@@ -25,12 +25,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits by falling match. In a notebook it shows itself as a strip of pictures.
+    """Hits by descending match; a notebook shows them as a strip of pictures.
 
     Attributes:
         hits: the photographs that were found, best first.
         took_ms: how long the search took.
-        model: the model that was asked; the names of all models of a head.
+        model: name of the model that answered; the names of all models of a head.
         calibration: where the match comes from.
         min_match: the cut that was applied.
         answerable: whether a hit passed both this cut and the match's own; other hits are only the nearest.
