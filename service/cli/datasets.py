@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,7 +25,7 @@ def flickr8k(
         bool, typer.Option("--accept-terms", help="Accept the terms of the data set without being asked.")
     ] = False,
     source: Annotated[
-        Optional[str],  # noqa: UP045 - Typer reads the annotation at run time
+        str | None,
         typer.Option("--from", help="URL of a mirror (http, https) of both archives. Default: the public one."),
     ] = None,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def score(
-    image: Annotated[Optional[Path], typer.Argument(metavar="FILE", help="A photograph.")] = None,  # noqa: UP045
-    text: Annotated[Optional[str], typer.Argument(help="A description to compare it with.")] = None,  # noqa: UP045
+    image: Annotated[Path | None, typer.Argument(metavar="FILE", help="A photograph.")] = None,
+    text: Annotated[str | None, typer.Argument(help="A description to compare it with.")] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(help="Table (TSV) with the columns image and text, with paths relative to the table."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 
 def search(
-    text: Annotated[Optional[str], typer.Argument(help="The scene, in words.")] = None,  # noqa: UP045
-    image: Annotated[Optional[Path], typer.Option(help="Find photographs like this one.")] = None,  # noqa: UP045
+    text: Annotated[str | None, typer.Argument(help="The scene, in words.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Find photographs like this one.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many photographs to show at most, 1 to 200.")] = 5,
     min_match: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             help="Lowest match to show, 0 to 1; 0 shows the nearest, however bad. Default: learnt from ratings for a "
             "text, 0 for a photograph."
         ),
     ] = None,
     box: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             metavar="X,Y,W,H", help="Search with this part of --image only: left, top, width and height from 0 to 1."
         ),
@@ -50,7 +50,7 @@ def search(
         bool, typer.Option("--keep-borders", help="Do not crop letterboxes, frames and screens around --image.")
     ] = False,
     head: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(metavar="NAME", help="Compare photographs with this head; smysl head list shows all."),
     ] = None,
     library: LibraryOption = None,

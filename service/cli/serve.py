@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -24,7 +24,7 @@ def serve(
         typer.Argument(metavar="[DIR]...", help="Folders to index in the background first."),
     ] = None,
     host: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Address to listen on. Default: SMYSL_HOST, or 127.0.0.1."),
     ] = None,
     port: Annotated[

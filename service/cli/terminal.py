@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,23 +25,23 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells: 128 plus the number of the signal."""
 
 LibraryOption = Annotated[
-    Optional[Path],  # noqa: UP045 - Typer reads the annotation at run time
+    Path | None,
     typer.Option("--library", "-l", help="Folder of the library. Default: SMYSL_LIBRARY, or your data folder."),
 ]
 ModelOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="Model: mini, ARCH/PRETRAINED of open_clip, hf-hub:ORG/NAME or local-dir:PATH."),
 ]
 DeviceOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="cuda, mps or cpu. Default: the first of them that this machine has."),
 ]
 PrecisionOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="fp32, bf16, fp16, or int8 (after smysl train int8). Default: the fastest that matches fp32."),
 ]
 RuntimeOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="openvino or torch, on a CPU. Default: openvino where it can run the model."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
