@@ -1,8 +1,8 @@
-"""The generated parts of docs/reference.md: what the code says of its options, routes, settings and errors.
+"""The generated parts of docs/reference.md: tables of options, routes, settings and errors, taken from the code.
 
     python -m tests.documented
 
-writes them into the file again, between the marks that name them; what stands around them is written by hand.
+rewrites them between the comments that name them; everything else in the file is written by hand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REFERENCE = Path(__file__).parents[1] / "docs" / "reference.md"
 
 
 def commands() -> dict[str, Any]:
-    """Every command of the command line by its full name, such as `smysl eval retrieval`."""
+    """All commands by their full names, such as `smysl eval retrieval`."""
     import typer
 
     from service.cli.app import app
@@ -33,7 +33,7 @@ def commands() -> dict[str, Any]:
 
 
 def routes() -> list[tuple[str, str, str]]:
-    """Method, path and first sentence of every address of the HTTP service."""
+    """Method, path and first line of the description of every HTTP route."""
     from service.web.app import create_app
 
     description = create_app(_NoLibrary()).openapi()  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ def routes() -> list[tuple[str, str, str]]:
 
 
 class _NoLibrary:
-    """As much of a library as it takes to describe the service over it."""
+    """The parts of a library that the description of the service needs."""
 
     def __init__(self) -> None:
         from service.config import Settings
@@ -54,10 +54,10 @@ class _NoLibrary:
 
 
 def generated() -> dict[str, str]:
-    """Each generated part by the name in its marks."""
+    """The generated parts by the names in their comments."""
     parts = {name: _options(command) for name, command in commands().items()}
     parts["routes"] = _table(
-        ["address", "what it does"], [[f"`{method} {path}`", says] for method, path, says in routes()]
+        ["route", "what it does"], [[f"`{method} {path}`", summary] for method, path, summary in routes()]
     )
     parts["settings"] = _settings()
     parts["errors"] = _errors()
@@ -65,7 +65,7 @@ def generated() -> dict[str, str]:
 
 
 def filled(page: str) -> str:
-    """The page with its generated parts as they have to be."""
+    """The page with its generated parts up to date."""
     for name, part in generated().items():
         marked = re.compile(rf"(<!-- generated: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
         page = marked.sub(lambda found, part=part: f"{found[1]}{part}\n{found[2]}", page)  # type: ignore[misc]
@@ -76,7 +76,7 @@ def _options(command: Any) -> str:
     rows = []
     for option in command.params:
         name = ", ".join(option.opts) if option.param_type_name == "option" else option.metavar or option.name.upper()
-        default = "" if option.default in (None, False) else str(option.default)
+        default = "" if option.default is None or option.default is False else str(option.default)
         rows.append([f"`{name}`", option.help or "", default])
     return _table(["", "what it is", "default"], rows)
 
@@ -84,7 +84,8 @@ def _options(command: Any) -> str:
 def _settings() -> str:
     from service.config import Settings
 
-    flags = {option.name for command in commands().values() for option in command.params}
+    # The option --cache of `smysl train` and `smysl eval` is another folder than SMYSL_CACHE.
+    flags = {option.name for command in commands().values() for option in command.params} - {"cache"}
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.default_factory or field.default is None else str(field.default)

@@ -134,7 +134,8 @@ def kinds(
     if single:
         names = ", ".join(single[:5]) + (f" and {len(single) - 5:,} more" if len(single) > 5 else "")
         say(f"Kinds with only one photograph, for which accuracy cannot be measured: {names}.")
-    say(f"{len(counts):,} kinds (from {source_now}); photographs without one: {without:,} of {total:,}.")
+    number = "1 kind" if len(counts) == 1 else f"{len(counts):,} kinds"
+    say(f"{number} (from {source_now}); photographs without one: {without:,} of {total:,}.")
 
 
 def _find_photographs(paths: Iterable[Path], console: Console) -> list[Path]:
