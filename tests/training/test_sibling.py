@@ -1,4 +1,4 @@
-"""A second encoder is an ordinary CLIP whose vectors agree with mini's where it was fitted."""
+"""A second encoder is an ordinary CLIP whose vectors agree with mini's on the photographs it was fitted on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.sibling import make_sibling
 pytestmark = pytest.mark.e2e
 
 
-def test_a_sibling_loads_as_any_model_and_agrees_with_mini(tmp_path: Path) -> None:
+def test_a_sibling_loads_like_any_model_and_agrees_with_mini(tmp_path: Path) -> None:
     photos = sorted(striped_kinds(tmp_path / "photos", 6).rglob("*.png"))
     fingerprint = make_sibling(photos, tmp_path / "model", tiny_image_tower())
     sibling = Encoder.load(f"local-dir:{tmp_path / 'model'}", device="cpu", precision="fp32")

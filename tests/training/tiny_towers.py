@@ -1,4 +1,4 @@
-"""Tiny random towers and a handful of coloured photographs, for training runs of seconds."""
+"""Tiny random towers and a few coloured photographs, for training runs of seconds."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def tiny_text_tower(folder: Path, length: int = 16) -> TextTower:
 
 
 def coloured_data(folder: Path) -> Path:
-    """Photographs of one colour each, with two captions; 24 to train on, 16 to test, and the crowd's votes.
+    """Photographs of one colour each with two captions, 24 for training and 16 for testing, and the crowd's votes.
 
-    256 votes on the texts of colours, a quarter of them yes: enough to fit a match on and too few texts for features.
+    The 256 votes, a quarter of them yes, are enough to fit a match; the texts are too few for features.
     """
     (folder / "images").mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -64,8 +64,8 @@ def coloured_data(folder: Path) -> Path:
     (folder / "captions.tsv").write_text("\n".join(lines) + "\n")
     votes = ["image\tcaption_id\tyes\tno"]
     for name, colour in tests:
-        for other, said in tests:
-            yes = 3 if colour == said else int(said == "white")
+        for other, text in tests:
+            yes = 3 if colour == text else int(text == "white")
             votes.append(f"{name}\t{other}#1\t{yes}\t{3 - yes}")
     (folder / "crowd_ratings.tsv").write_text("\n".join(votes) + "\n")
     return folder

@@ -1,7 +1,7 @@
 """How the built-in model `mini` is made: `python -m training.mini --data DIR --out DIR`.
 
-Reading order is running order: `settings` (what can be chosen), `towers` (the two pretrained towers),
-`views` (features of the frozen image tower), `classes` (ImageNet's classes as pseudo-photographs),
-`network` (both towers with their heads), `fit` (the training loop), `export` (an open_clip folder),
-`everyday` (the second check).
+In the order in which they run: `settings` (the options), `towers` (the two pretrained towers), `views` (maps and
+features of the frozen image tower), `imagenet_classes` and `hypernyms` (pseudo-photographs with texts), `network` (both
+towers with their heads), `fit` and `fit_stages` (the training phases), `held_out` (validation), `recipe` (all of them
+in order), `export` (an open_clip folder), `everyday` (a second check), `card` (the model card), `graphs` (OpenVINO).
 """

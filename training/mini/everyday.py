@@ -1,13 +1,13 @@
-"""The second check: short everyday queries over photographs that are nothing like Flickr8k.
+"""A second check: short everyday queries over photographs that are nothing like Flickr8k.
 
-Retrieval on Flickr8k asks for whole sentences about people and dogs. These queries are what people type:
-"a cat", "red ship", "receipt". The photographs are the samples that scikit-image and scikit-learn carry and,
-where the folder is there, `formats/` beside the training data with its `queries.tsv`.
+Retrieval on Flickr8k uses sentences about people and dogs. These queries are what people type: "a cat", "red ship",
+"receipt". The photographs are the samples in scikit-image and scikit-learn and, where that folder exists, `formats/`
+beside the training data, with its `queries.tsv`.
 
     python -m training.mini.everyday --model mini --formats DIR
 
-prints the figures of any model, with the place of the right photograph for each query; by cosine or, with
-`--match`, in the order of a search.
+prints the figures of any model, and the rank of the right photograph for each query: by cosine or, with `--match`, in
+the order of a search.
 """
 
 from __future__ import annotations
@@ -72,24 +72,24 @@ SAMPLE_QUERIES = (
 
 @dataclass(frozen=True)
 class EverydayReport:
-    """Place of the right photograph (1 is first) for each query of one collection."""
+    """Rank of the right photograph, from 1, for each query of one collection."""
 
     name: str
     photographs: int
-    places: dict[str, int]
+    ranks: dict[str, int]
 
     def recall(self, depth: int) -> float:
-        """Percent of the queries that find their photograph among the first `depth`."""
-        return 100 * float(np.mean([place <= depth for place in self.places.values()]))
+        """Percent of queries that find their photograph among the first `depth`."""
+        return 100 * float(np.mean([rank <= depth for rank in self.ranks.values()]))
 
     def as_json(self) -> dict[str, Any]:
-        """Figures and the places behind them."""
+        """Figures, and the rank for each query."""
         return {
             "photographs": self.photographs,
-            "queries": len(self.places),
+            "queries": len(self.ranks),
             "r1": round(self.recall(1), 1),
             "r5": round(self.recall(5), 1),
-            "places": self.places,
+            "places": self.ranks,
         }
 
 
@@ -101,10 +101,10 @@ def sample_check(encoder: Encoder, scorer: Scorer | None = None) -> EverydayRepo
 
 
 def formats_check(encoder: Encoder, folder: Path, scorer: Scorer | None = None) -> EverydayReport:
-    """Search `photos/` of a folder with the queries of its `queries.tsv` (`query`, `image`); else as before."""
+    """Search `photos/` of a folder with the queries of its `queries.tsv` (columns `query`, `image`)."""
     file = folder / "queries.tsv"
     if not file.is_file():
-        raise DataError(f"{file} is missing: the folder holds photos/ and queries.tsv.")
+        raise DataError(f"{file} is missing: the folder needs photos/ and queries.tsv.")
     with file.open(encoding="utf-8", newline="") as stream:
         queries = [(row["query"], row["image"]) for row in csv.DictReader(stream, delimiter="\t")]
     photographs = {f"photos/{path.name}": path for path in sorted((folder / "photos").glob("*.jpg"))}
@@ -122,16 +122,17 @@ def _check(
 
     vectors = encoder.encode_photographs([open_photograph(path).image for path in photographs.values()])
     texts = encoder.encode_texts([query for query, _ in queries])
-    found = texts @ vectors.T if scorer is None else [scorer.match(text, vectors, "text") for text in texts]
+    all_scores = texts @ vectors.T if scorer is None else [scorer.match(text, vectors, "text") for text in texts]
     rows = {key: row for row, key in enumerate(photographs)}
-    places = {
-        query: int((scores >= scores[rows[image]]).sum()) for (query, image), scores in zip(queries, found, strict=True)
+    ranks = {
+        query: int((scores >= scores[rows[image]]).sum())
+        for (query, image), scores in zip(queries, all_scores, strict=True)
     }
-    return EverydayReport(name, len(photographs), places)
+    return EverydayReport(name, len(photographs), ranks)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return its exit code."""
     from service.encoder.encoder import Encoder
     from service.match.scorer import load_scorer
 
@@ -141,13 +142,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="mini", help="mini, ARCH/PRETRAINED, hf-hub:ORG/NAME or local-dir:PATH")
     parser.add_argument("--formats", type=Path, help="folder with photos/ and queries.tsv")
     parser.add_argument("--match", action="store_true", help="order by match, as a search does, not by cosine")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        encoder = Encoder.load(asked.model)
-        scorer = load_scorer(encoder) if asked.match else None
+        encoder = Encoder.load(options.model)
+        scorer = load_scorer(encoder) if options.match else None
         reports = [sample_check(encoder, scorer)]
-        if asked.formats is not None:
-            reports.append(formats_check(encoder, asked.formats, scorer))
+        if options.formats is not None:
+            reports.append(formats_check(encoder, options.formats, scorer))
     except SmyslError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code

@@ -1,9 +1,8 @@
-"""The phases with a still image tower: a symmetric contrastive loss over captions and pseudo-photographs.
+"""The training phases with a frozen image tower: contrastive loss over captions and pseudo-photographs.
 
-The heads alone on the features of both frozen towers, then heads and text tower together, and that once more
-when the image tower has been trained. Its features are read from a table. What an epoch draws depends on the
-seed and the epoch's number alone, and a checkpoint is written after each epoch: an interrupted run goes on
-with the numbers it would have had.
+First the heads alone on the features of both frozen towers, then heads and text tower together, and those again after
+the image tower was trained. Image features are precomputed. The random draws of an epoch depend on the seed and the
+epoch's number only, and each epoch ends with a checkpoint, so an interrupted run resumes with the same numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from service.store.atomic import replacing
 from training.mini.imagenet_classes import ClassPhotographs, ClassText, draw_classes, may_show
 from training.mini.settings import MiniSettings
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK = 192
-"""Texts encoded at once; within a batch they are sorted by length, so that little padding is computed."""
+"""Texts encoded at once; a batch is sorted by length, so that there is little padding."""
 LARGEST_SCALE = math.log(100)
 WHOLE_SHARE = 0.3
-"""How many of the photographs are shown whole, as the finished model will see them, and not in a view."""
+"""Share of photographs in a batch that are shown whole, as the finished model gets them, and not as a view."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """Token ids int64 (n, length), padded at the end, and how many of each row are real, (n,)."""
+    """Token ids int64 (n, length), padded at the end, and the number of tokens in each row (n,) without padding."""
 
     ids: torch.Tensor
     lengths: torch.Tensor
@@ -39,13 +39,16 @@ class TextTable:
 
 @dataclass(frozen=True)
 class Examples:
-    """All that is trained on.
+    """Training data.
 
-    `features` float16 (1 + views, photographs, width), standardised, the whole photographs' first; `texts` the
-    captions, then the texts for the classes; `pooled_texts` (n, width) their features by the text tower as it
-    came; `captions_of` the rows of each photograph's captions; `class_texts` and `class_photographs` the
-    pseudo-photographs, empty and None without them; `class_shares` (photographs, classes) says what the
-    classifier believes the real ones show.
+    Attributes:
+        features: (1 + views, photographs, width) float16, standardised, first those of whole photographs.
+        texts: the captions, then the texts of classes.
+        pooled_texts: (texts, width), their features by the text tower as it was before training.
+        captions_of: the rows of each photograph's captions.
+        class_texts: texts of pseudo-photographs, or none.
+        class_photographs: draws pseudo-photographs, or None.
+        class_shares: (photographs, classes), the classifier's probabilities of what real photographs show.
     """
 
     features: torch.Tensor
@@ -59,9 +62,9 @@ class Examples:
 
 @dataclass(frozen=True)
 class Phase:
-    """Some epochs with one set of rates; a text rate of 0 keeps the text tower frozen.
+    """Some epochs with one set of rates; a text rate of 0 freezes the text tower.
 
-    `seed` is added to that of the settings.
+    `seed` is added to the seed of the settings.
     """
 
     name: str
@@ -72,7 +75,7 @@ class Phase:
 
 
 def first_phases(settings: MiniSettings) -> list[Phase]:
-    """The heads alone, then the text tower with them."""
+    """The heads alone, then with the text tower."""
     return [
         Phase("heads", settings.warm_epochs, settings.warm_rate, 0.0, 0),
         Phase("heads and text tower", settings.epochs, settings.head_rate, settings.text_rate, 1000),
@@ -80,7 +83,7 @@ def first_phases(settings: MiniSettings) -> list[Phase]:
 
 
 def last_phases(settings: MiniSettings) -> list[Phase]:
-    """The text tower once more, when the image tower has been trained."""
+    """The text tower again, after the image tower was trained."""
     return [Phase("text tower again", settings.again_epochs, settings.again_head_rate, settings.again_text_rate, 5000)]
 
 
@@ -109,9 +112,9 @@ def pool_texts(network: Any, table: TextTable, rows: torch.Tensor) -> torch.Tens
 
 
 def epoch_batches(captions_of: Sequence[Sequence[int]], batch: int, seed: int) -> list[list[tuple[int, int]]]:
-    """(photograph, caption) pairs of one epoch: each caption once, and no photograph twice in a batch.
+    """Batches of (photograph, caption) pairs for one epoch: each caption once, no photograph twice in a batch.
 
-    Two captions of one photograph in a batch would be taken for each other's wrong answers.
+    Two captions of one photograph in a batch would count as wrong answers for each other.
     """
     generator = np.random.default_rng(seed)
     shuffled = [generator.permutation(list(rows)) for rows in captions_of]
@@ -124,20 +127,20 @@ def epoch_batches(captions_of: Sequence[Sequence[int]], batch: int, seed: int) -
 
 
 def contrastive_loss(
-    photographs: torch.Tensor, texts: torch.Tensor, log_scale: torch.Tensor, neither: torch.Tensor | None = None
+    photographs: torch.Tensor, texts: torch.Tensor, log_scale: torch.Tensor, ignored: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """The symmetric cross-entropy of CLIP over pairs in order; both are (n, d), normalised here.
+    """CLIP's symmetric cross-entropy of `photographs` and `texts` (n, d), pair by pair; both are normalised here.
 
-    `neither` bool (n, n) marks photographs (rows) and texts (columns) that are no pair but may fit: they count
-    as neither right nor wrong.
+    `ignored` bool (n, n) marks photographs (rows) and texts (columns) that are not a pair but may fit, and count as
+    neither right nor wrong.
     """
     import torch
     from torch.nn import functional
 
     scale = log_scale.clamp(max=LARGEST_SCALE).exp()
     logits = scale * functional.normalize(photographs) @ functional.normalize(texts).T
-    if neither is not None:
-        logits = logits.masked_fill(neither, -math.inf)
+    if ignored is not None:
+        logits = logits.masked_fill(ignored, -math.inf)
     right = torch.arange(len(logits))
     return (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
 
@@ -152,10 +155,10 @@ def fit(
     on_step: Callable[[str, int, int, float], None] | None = None,
     on_epoch: Callable[[str, int], None] | None = None,
 ) -> None:
-    """Train `network` in place, phase after phase, going on from `checkpoint` where it exists.
+    """Train `network` in place, phase by phase, resuming from `checkpoint` where it exists.
 
-    `on_step` is called with the phase's name, the steps done, the steps of the phase, and the loss;
-    `on_epoch` after each epoch with the phase's name and the epochs done.
+    `on_step` is called with the phase's name, the steps done, the steps of the phase, and the loss; `on_epoch` after
+    each epoch with the phase's name and the epochs done.
     """
     import torch
 
@@ -177,7 +180,7 @@ def fit(
 
 
 class _PhaseTrainer:
-    """One phase: its optimizer, its schedule, and where the texts' features come from."""
+    """The optimizer and schedule of one phase; pooled texts are precomputed where the text tower is frozen."""
 
     def __init__(self, network: Any, examples: Examples, settings: MiniSettings, phase: Phase) -> None:
         import torch
@@ -191,8 +194,8 @@ class _PhaseTrainer:
             {"params": [network.logit_scale], "rate": phase.head_rate, "weight_decay": 0.0},
         ]
         if not frozen:
-            # The table of words stays as it is: the captions use a tenth of it, and moving that tenth alone
-            # would tear it from the words that only queries use.
+            # The word embeddings stay frozen: the captions use a tenth of them, and training those alone would
+            # separate them from the words that only queries use.
             network.text.transformer.embeddings.requires_grad_(False)
             tower = list(network.text.transformer.encoder.parameters())
             groups.append({"params": tower, "rate": phase.text_rate, "weight_decay": 0.01})
@@ -228,17 +231,17 @@ class _PhaseTrainer:
         views[torch.rand(len(pairs), generator=generator) < WHOLE_SHARE] = 0
         features = examples.features[views, photographs].float()
         rows = torch.tensor([caption for _, caption in pairs])
-        neither = None
+        ignored = None
         if examples.class_photographs is not None:
             chosen = draw_classes(examples.class_texts, self.settings.class_pairs, generator)
             drawn = [examples.class_texts[each] for each in chosen]
             features = torch.cat([features, examples.class_photographs.draw(drawn, generator)])
             rows = torch.cat([rows, torch.tensor(chosen) + len(examples.texts.ids) - len(examples.class_texts)])
-            neither = torch.zeros(len(rows), len(rows), dtype=torch.bool)
-            neither[: len(pairs), len(pairs) :] = may_show(examples.class_shares[photographs], drawn)
+            ignored = torch.zeros(len(rows), len(rows), dtype=torch.bool)
+            ignored[: len(pairs), len(pairs) :] = may_show(examples.class_shares[photographs], drawn)
         pooled = self.pooled[rows] if self.pooled is not None else pool_texts(self.network, examples.texts, rows)
         network = self.network
-        loss = contrastive_loss(network.visual.head(features), network.text.proj(pooled), network.logit_scale, neither)
+        loss = contrastive_loss(network.visual.head(features), network.text.proj(pooled), network.logit_scale, ignored)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)
@@ -247,7 +250,7 @@ class _PhaseTrainer:
 
 
 def schedule(step: int, steps: int) -> float:
-    """Share of the peak rate: rises over the first twentieth of the steps, then falls as a cosine to 0."""
+    """Share of the peak rate: a linear rise over the first twentieth of the steps, then a cosine to 0."""
     rise = max(1, steps // 20)
     if step < rise:
         return (step + 1) / rise
@@ -255,11 +258,10 @@ def schedule(step: int, steps: int) -> float:
 
 
 def _save_checkpoint(file: Path, network: Any, optimizer: torch.optim.Optimizer, phase: int, epoch: int) -> None:
-    """Write what a run needs to go on; the frozen image tower is not part of it."""
+    """Write what a run needs to resume, without the frozen image tower."""
     import torch
 
     trained = {name: value for name, value in network.state_dict().items() if ".trunk." not in name}
     state = {"phase": phase, "epoch": epoch, "network": trained, "optimizer": optimizer.state_dict()}
-    part = file.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(file)
+    with replacing(file) as temporary:
+        torch.save(state, temporary)

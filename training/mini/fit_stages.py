@@ -1,11 +1,11 @@
-"""The third phase: the image tower's upper stages and both heads, while the text tower keeps still.
+"""The third training phase: the image tower's upper stages and both heads, with a frozen text tower.
 
-Because texts stand still, each photograph can be held against thousands of captions at once, and all of its
-own captions count as right. In the other direction each caption is held against every training photograph:
-those of the batch as they are now, the others as they were when last seen (a memory across batches, Wang et
-al. 2020). Pseudo-photographs of classes stand beside them as in the phases before. The upper stages are held
-near the features that the tower came with, or it would forget what Flickr8k does not show, and what is kept
-at the end is an average of weights: over the last steps of a run, and over runs.
+Because texts do not change, each photograph is compared with thousands of captions at once, all of its own being right
+answers. In the other direction each caption is compared with every training photograph: those of the batch as they are
+now, the others as they were when last encoded (cross-batch memory, Wang et al. 2020). Pseudo-photographs of classes are
+added as in the phases before. A penalty keeps the upper stages close to their pretrained features, so that the tower
+does not forget what Flickr8k does not show. The final weights are an average over the last steps of a run, and over
+runs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.store.atomic import replacing
 from training.mini.fit import LARGEST_SCALE, schedule
 from training.mini.imagenet_classes import ClassPhotographs, ClassText, draw_classes, may_show
 from training.mini.settings import MiniSettings
@@ -26,17 +27,22 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK = 32
-"""Photographs that pass through the stages at once; larger chunks leave the processor's cache."""
+"""Photographs that the stages compute at once; larger chunks do not fit the processor's cache."""
 
 
 @dataclass(frozen=True)
 class StageExamples:
-    """All that the stages are trained on.
+    """Training data of the stages.
 
-    `views` of all photographs and `rows` of those among them that are trained on; `captions_of` each of these
-    photographs' rows in `texts`, float32 (texts, width), the pooled features of the text tower; the texts of
-    `class_texts` lie at its end. `class_shares` (photographs trained on, classes) says what the classifier
-    believes these show. `mean` and `deviation` (width,) standardise photographs' features.
+    Attributes:
+        views: of all photographs.
+        rows: of the training photographs among them.
+        captions_of: each training photograph's rows in `texts`.
+        texts: (texts, width) float32, the text tower's pooled features, those of `class_texts` at the end.
+        class_texts: texts of pseudo-photographs, or none.
+        class_photographs: draws pseudo-photographs, or None.
+        class_shares: (training photographs, classes), the classifier's probabilities of what they show.
+        mean, deviation: (width,), standardise the features of photographs.
     """
 
     views: Views
@@ -51,10 +57,10 @@ class StageExamples:
 
 
 def photographs_to_texts(logits: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of finding each of a photograph's own captions among the others' texts.
+    """Mean cross-entropy of finding each of a photograph's captions among the texts of others.
 
-    `logits` (n, texts); the first len(owner) columns are captions, the column j of photograph `owner[j]`.
-    A photograph's other captions are neither right nor wrong answers.
+    The first len(owner) columns of `logits` (n, texts) are captions; column j is one of photograph `owner[j]`. A
+    photograph's other captions count as neither right nor wrong.
     """
     import torch
 
@@ -78,10 +84,9 @@ def fit_stages(
 ) -> None:
     """Train `upper`, the part of the network's image tower above the cut, and both heads in place.
 
-    `settings.stage_runs` runs start from the same weights and differ in what they draw; their running averages
-    are averaged in turn (Wortsman et al. 2022, Model soups). Goes on from the checkpoints in `folder`, one for
-    each run. `on_step` and `on_epoch` as for `fit`; while `on_epoch` runs, and at the end, the network holds
-    averaged weights.
+    `settings.stage_runs` runs start from the same weights and differ in their random draws; their running averages are
+    averaged too (Wortsman et al. 2022, Model soups). Resumes from the checkpoints in `folder`, one for each run.
+    `on_step` and `on_epoch` are as for `fit`; during `on_epoch`, and at the end, the network has averaged weights.
     """
     import torch
 
@@ -113,7 +118,7 @@ def _copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _mean(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The mean of several states of one module; counters are taken from the first."""
+    """The mean of several states of one module; integers are taken from the first."""
     import torch
 
     return {
@@ -126,7 +131,7 @@ PHASE = "image tower and heads"
 
 
 class _StageTrainer:
-    """Optimizer, running average and memory of one run."""
+    """Optimizer, running average and cross-batch memory of one run."""
 
     def __init__(
         self, network: Any, trained: torch.nn.ModuleList, examples: StageExamples, settings: MiniSettings, run: int
@@ -156,7 +161,7 @@ class _StageTrainer:
             self.memory = self._embed(self._standard(self.pooled[0].float()))
 
     def resume(self, checkpoint: Path) -> int:
-        """Take up a checkpoint; returns the epochs that are done."""
+        """Load a checkpoint, if there is one, and return the number of finished epochs."""
         import torch
 
         if not checkpoint.exists():
@@ -171,7 +176,7 @@ class _StageTrainer:
         return int(state["epoch"])
 
     def save(self, checkpoint: Path, epoch: int) -> None:
-        """Write what a run needs to go on."""
+        """Write what the run needs to resume."""
         import torch
 
         state = {
@@ -182,20 +187,19 @@ class _StageTrainer:
             "memory": self.memory,
             "logit_scale": self.network.logit_scale.detach(),
         }
-        part = checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(checkpoint)
+        with replacing(checkpoint) as temporary:
+            torch.save(state, temporary)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """The network with the averaged weights, for a while."""
+        """Give the network its averaged weights inside the block."""
         current = _copied(self.trained)
         self.trained.load_state_dict(self.average.module.state_dict())
         yield
         self.trained.load_state_dict(current)
 
     def run_epoch(self, epoch: int, on_step: Callable[[str, int, int, float], None] | None) -> None:
-        """Show each photograph once, in a view drawn for it."""
+        """Train on each photograph once, in a random view."""
         import torch
 
         seed = self._seed + epoch
@@ -232,7 +236,7 @@ class _StageTrainer:
         return float(contrast.detach())
 
     def _features(self, chosen: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Standardised features (n, width) of photographs, and how far they moved from where they were."""
+        """Standardised features (n, width) of photographs, and their mean squared change since before training."""
         import torch
         from torch.nn import functional
 
@@ -244,7 +248,7 @@ class _StageTrainer:
     def _contrast(
         self, features: torch.Tensor, chosen: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss of both directions, and the photographs' vectors (n, dimension)."""
+        """The loss of both directions, and the photographs' unit vectors (n, dimension)."""
         import torch
         from torch.nn import functional
 
@@ -255,20 +259,20 @@ class _StageTrainer:
             features = torch.cat([features, examples.class_photographs.draw(drawn, generator)])
         captions = [examples.captions_of[each] for each in chosen.tolist()]
         owner = torch.repeat_interleave(torch.arange(count), torch.tensor([len(each) for each in captions]))
-        beside = self._other_captions(chosen, generator)
+        other_captions = self._other_captions(chosen, generator)
         at = len(examples.texts) - len(examples.class_texts)
-        rows = [*(row for each in captions for row in each), *beside, *(at + each for each in classes)]
+        rows = [*(row for each in captions for row in each), *other_captions, *(at + each for each in classes)]
         own, of_class = slice(0, len(owner)), slice(len(rows) - len(classes), len(rows))
 
         scale = self.network.logit_scale.clamp(max=LARGEST_SCALE).exp()
         vectors = self._embed(features)
         texts = scale * functional.normalize(self.network.text.proj(examples.texts[rows]))
-        unseen = torch.ones(len(self.memory), dtype=torch.bool)
-        unseen[chosen] = False
-        logits = torch.cat([vectors, self.memory[unseen]]) @ texts.T
+        others = torch.ones(len(self.memory), dtype=torch.bool)
+        others[chosen] = False
+        logits = torch.cat([vectors, self.memory[others]]) @ texts.T
         shares = examples.class_shares
         pseudo = torch.zeros(len(classes), shares.shape[1], dtype=shares.dtype)
-        may = may_show(torch.cat([shares[chosen], pseudo, shares[unseen]]), drawn)
+        may = may_show(torch.cat([shares[chosen], pseudo, shares[others]]), drawn)
         logits = torch.cat([logits[:, : of_class.start], logits[:, of_class].masked_fill(may, -math.inf)], dim=1)
 
         of_captions = photographs_to_texts(logits[:count], owner) + functional.cross_entropy(logits[:, own].T, owner)
@@ -282,17 +286,17 @@ class _StageTrainer:
         return ((1 - share) * of_captions + share * of_pseudo) / 2, vectors[:count]
 
     def _other_captions(self, chosen: torch.Tensor, generator: torch.Generator) -> list[int]:
-        """Captions of photographs that are not in the batch."""
+        """Rows of captions of random photographs outside the batch."""
         import torch
 
         taken = set(chosen.tolist())
-        others: list[int] = []
+        rows: list[int] = []
         for each in torch.randperm(len(self.examples.captions_of), generator=generator).tolist():
-            if len(others) >= self.settings.texts_beside:
+            if len(rows) >= self.settings.texts_beside:
                 break
             if each not in taken:
-                others += self.examples.captions_of[each]
-        return others
+                rows += self.examples.captions_of[each]
+        return rows
 
     def _standard(self, features: torch.Tensor) -> torch.Tensor:
         return (features - self.examples.mean) / self.examples.deviation

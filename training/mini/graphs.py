@@ -1,10 +1,11 @@
-"""The graphs of `mini` for OpenVINO, in a file beside its weights.
+"""Writes OpenVINO graphs of `mini` into a file beside its weights.
 
-`python -m training.mini.graphs service/encoder/models/mini DATA`, with the captioned photographs of DATA, of which those of the
-split train are what is checked.
+    python -m training.mini.graphs service/encoder/models/mini DATA
 
-A graph as OpenVINO writes it repeats all weights. Here each constant is looked for among the tensors that lie beside
-it, plain or with a normalisation folded in, and only what is in none of them (shapes, axes, numbers) is written out.
+checks them on captioned photographs of DATA, of the split train.
+
+OpenVINO's own files repeat all weights. Here each constant is replaced by a reference to a tensor of the weights, as it
+is or with a batch normalisation folded in; only constants that are in none (shapes, axes, numbers) are written out.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ from service.encoder.runtimes.model_spec import ModelSpec
 from service.encoder.tokenizer import trimming_tokenizer
 from service.photos.decode import open_photograph
 from service.store.array_files import checksum_of
+from service.store.atomic import write_bytes
 from service.types import Float32Array
 
 _SMALL = 4096
-"""Bytes of a constant that may be written out."""
+"""Largest constant in bytes that is written out."""
 _DTYPES = {"f16": "<f2", "f32": "<f4"}
 
 
 def write_graphs(folder: Path, photographs: Sequence[Path]) -> ConversionResult:
-    """Write `GRAPHS` into the folder of a model whose weights are there; how well they keep vectors of `photographs`.
+    """Write `GRAPHS` into the folder of a model; the result says how well they reproduce vectors of `photographs`.
 
-    Raises `ConversionError` where they do not, and ValueError where a constant is in no tensor.
+    Raises `ConversionError` where they do not, and ValueError where a large constant is in no tensor.
     """
     network, tokenizer, config = load_network(f"local-dir:{folder}")
     with tempfile.TemporaryDirectory() as work:
@@ -49,7 +51,7 @@ def write_graphs(folder: Path, photographs: Sequence[Path]) -> ConversionResult:
         prepared = np.stack([spec.preprocessing(open_photograph(file).image) for file in photographs])
         sources = _Sources(network, Weights(folder / WEIGHTS))
         converted = convert(network, spec.preprocessing, trimming, Path(work), "bf16", photographs=prepared)
-        written = {
+        content = {
             "version": VERSION,
             "weights": checksum_of(folder / WEIGHTS),
             "model": spec.as_json(),
@@ -58,13 +60,13 @@ def write_graphs(folder: Path, photographs: Sequence[Path]) -> ConversionResult:
                 for name, file in (("photographs", IMAGE_GRAPH), ("texts", TEXT_GRAPH))
             },
         }
-    content = json.dumps(written, separators=(",", ":")).encode()
-    (folder / GRAPHS).write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+    encoded = json.dumps(content, separators=(",", ":")).encode()
+    write_bytes(folder / GRAPHS, lzma.compress(encoded, preset=9 | lzma.PRESET_EXTREME))
     return converted
 
 
 class _Sources:
-    """Where the constants of a network's graphs can be found."""
+    """Finds the tensors that are constants of a network's graphs."""
 
     def __init__(self, network: Any, weights: Weights) -> None:
         self._weights = weights
@@ -74,12 +76,12 @@ class _Sources:
             for dtype in _DTYPES.values():
                 content = np.ascontiguousarray(weights.tensor(name), dtype).tobytes()
                 self._found.setdefault(content, {"tensor": name, "dtype": dtype})
-        for source in _normalised(network.visual, "visual"):
+        for source in _batch_normalised(network.visual, "visual"):
             weight, bias = weights.folded(source["convolution"], source["norm"], source["epsilon"])
             self._folded += [(source | {"part": "weight"}, weight), (source | {"part": "bias"}, bias)]
 
     def of(self, content: bytes, kind: str) -> dict[str, Any]:
-        """What to write of a constant of OpenVINO's type `kind`."""
+        """A reference to the tensor with this content, or the content; `kind` is its OpenVINO type."""
         if content in self._found:
             return self._found[content]
         if kind in _DTYPES:
@@ -92,8 +94,8 @@ class _Sources:
         return {"bytes": base64.b64encode(content).decode()}
 
 
-def _normalised(module: Any, path: str) -> Iterator[dict[str, Any]]:
-    """The convolutions with a batch normalisation right behind them, as `torch_inference` folds them."""
+def _batch_normalised(module: Any, path: str) -> Iterator[dict[str, Any]]:
+    """Convolutions directly followed by a batch normalisation, which `torch_inference` folds into them."""
     import torch
 
     children = list(module.named_children())
@@ -101,18 +103,18 @@ def _normalised(module: Any, path: str) -> Iterator[dict[str, Any]]:
         if isinstance(convolution, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
             yield {"convolution": f"{path}.{name}", "norm": f"{path}.{norm_name}", "epsilon": norm.eps}
     for name, child in children:
-        yield from _normalised(child, f"{path}.{name}")
+        yield from _batch_normalised(child, f"{path}.{name}")
 
 
 def _without_constants(file: Path, sources: _Sources) -> dict[str, Any]:
-    """A graph's XML with new offsets, and what is to be put at each of them."""
+    """A graph's XML with new offsets, and the source of the constant at each offset."""
     root = ElementTree.fromstring(file.read_text(encoding="utf-8"))  # noqa: S314 - written by this program
     block = file.with_suffix(".bin").read_bytes()
     constants: list[dict[str, Any]] = []
     offset = 0
     for layer in root.iterfind("layers/layer[@type='Const']"):
         data = layer.find("data")
-        assert data is not None  # noqa: S101 - each constant has its place
+        assert data is not None  # noqa: S101 - every constant has data
         start, size = int(data.get("offset", 0)), int(data.get("size", 0))
         source = sources.of(block[start : start + size], data.get("element_type", ""))
         constants.append(source | {"offset": offset, "size": size})
@@ -122,5 +124,5 @@ def _without_constants(file: Path, sources: _Sources) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    some = [each.path for each in read_captions(Path(sys.argv[2]), "train")[::20]]
-    print(write_graphs(Path(sys.argv[1]), some))  # noqa: T201
+    photographs = [each.path for each in read_captions(Path(sys.argv[2]), "train")[::20]]
+    print(write_graphs(Path(sys.argv[1]), photographs))  # noqa: T201

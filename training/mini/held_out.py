@@ -1,4 +1,4 @@
-"""The photographs that a run holds out to choose its settings by, and the figures on them epoch by epoch."""
+"""Photographs held out to choose settings by, and the figures on them after each epoch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from service.store.atomic import write_text
 from service.types import BoolArray
 from training.mini.fit import TextTable, pool_texts
 from training.mini.settings import MiniSettings
-from training.mini.views import Views, features_of
+from training.mini.views import Views, view_features
 
 if TYPE_CHECKING:
     import torch
 
 
 def hold_out(count: int, settings: MiniSettings) -> BoolArray:
-    """Draw which of `count` photographs are not trained on: bool (count,)."""
+    """A random mask (count,) of the photographs that are held out."""
     held_out = np.zeros(count, dtype=bool)
     held_out[np.random.default_rng(settings.seed).permutation(count)[: settings.validation]] = True
     return held_out
@@ -28,7 +29,7 @@ def hold_out(count: int, settings: MiniSettings) -> BoolArray:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The photographs that were held out: their rows among the `whole` ones and those of their captions in `table`."""
+    """Held-out photographs: their `rows` among the `whole` ones, and the rows of their captions in `table`."""
 
     network: Any
     upper: torch.nn.Module
@@ -40,7 +41,7 @@ class HeldOut:
     captions: Sequence[Sequence[int]]
 
     def figures(self) -> dict[str, float]:
-        """The six retrieval figures of the network as it is now, in percent."""
+        """The six recalls of the network as it is now, in percent."""
         import torch
         from torch.nn import functional
 
@@ -50,14 +51,14 @@ class HeldOut:
         rows = torch.tensor([row for group in self.captions for row in group])
         owner = np.repeat(np.arange(len(self.captions)), [len(group) for group in self.captions])
         with torch.no_grad():
-            features = features_of(self.upper, self.whole, 0, self.rows)
+            features = view_features(self.upper, self.whole, 0, self.rows)
             photographs = functional.normalize(self.network.visual.head((features - self.mean) / self.deviation))
             texts = functional.normalize(self.network.text.proj(pool_texts(self.network, self.table, rows)))
         return {name: round(value, 2) for name, value in recalls(texts.numpy(), photographs.numpy(), owner).items()}
 
 
 class History:
-    """Figures epoch by epoch, in a file, so that a run that goes on keeps the earlier ones."""
+    """The figures of each epoch, in a file, so that a resumed run keeps the earlier ones."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -66,4 +67,4 @@ class History:
     def add(self, entry: dict[str, Any]) -> None:
         """Add an entry and write the file."""
         self.entries.append(entry)
-        self._file.write_text(json.dumps(self.entries, indent=1))
+        write_text(self._file, json.dumps(self.entries, indent=1))

@@ -1,12 +1,12 @@
-"""Kinds above ImageNet's classes: "a bird", "furniture", "a rocket", and which classes each takes in.
+"""Hypernyms of ImageNet's classes ("bird", "furniture", "rocket") and the classes that each includes.
 
-The classifier's names are narrow ("American robin"), what people type is wide ("a bird"). WordNet says what
-every class is a kind of. `kinds.tsv` beside this file holds that, so that nobody needs WordNet to train:
+The classifier's names are narrow ("American robin"), but people type wider ones ("a bird"). WordNet has the hypernyms
+of every class. They are kept in `kinds.tsv` beside this file, so that training does not need WordNet:
 
     python -m training.mini.hypernyms FOLDER > training/mini/kinds.tsv
 
-writes it anew from the folder with WordNet 3.0's `data.noun` (Debian's package wordnet-base carries it);
-`kinds.LICENSE` holds WordNet's terms.
+writes it again from the folder with WordNet 3.0's `data.noun` (in Debian's package wordnet-base); `kinds.LICENSE` has
+WordNet's terms.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from service.encoder.torchvision_compat import mend_torchvision
 
 FILE = Path(__file__).with_name("kinds.tsv")
 MOST_CLASSES = 130
-"""A kind of more classes ("instrumentality", "organism") says too little about what is to be seen."""
+"""A hypernym of more classes ("instrumentality", "organism") says too little about what a photograph shows."""
 MOST_WORDS = 3
+"""Words of one synset at most."""
 _TOPS = 3
-"""WordNet's file of the most general nouns."""
+"""Number of WordNet's file with the most general nouns."""
 
 
 @dataclass(frozen=True)
 class Hypernym:
-    """A word and the classes, as numbers of the classifier's rows, that are kinds of what it names."""
+    """A word, and the classes that it includes, as row numbers of the classifier."""
 
     word: str
     classes: tuple[int, ...]
@@ -37,40 +38,42 @@ class Hypernym:
 
 @dataclass(frozen=True)
 class _Synset:
+    """Words of one meaning, the number of their WordNet file, and the offsets of their direct hypernyms."""
+
     words: tuple[str, ...]
     file: int
-    above: tuple[str, ...]
+    parents: tuple[str, ...]
 
 
 def read_hypernyms() -> list[Hypernym]:
-    """The kinds of `kinds.tsv`."""
+    """The hypernyms in `kinds.tsv`."""
     with FILE.open(encoding="utf-8", newline="") as stream:
         rows = csv.DictReader(stream, delimiter="\t")
         return [Hypernym(row["word"], tuple(int(each) for each in row["classes"].split())) for row in rows]
 
 
 def hypernyms_of(synsets: list[str], nouns: dict[str, _Synset]) -> list[Hypernym]:
-    """All kinds above some synsets (offsets in WordNet, in the classifier's order), widest first."""
-    below: dict[str, set[int]] = {}
+    """All hypernyms of some synsets (WordNet offsets in the classifier's order), those with most classes first."""
+    classes_of: dict[str, set[int]] = {}
     for row, offset in enumerate(synsets):
-        seen: set[str] = set()
-        open_ends = [offset]
-        while open_ends:
-            for above in nouns[open_ends.pop()].above:
-                if above not in seen:
-                    seen.add(above)
-                    open_ends.append(above)
-        for above in seen:
-            below.setdefault(above, set()).add(row)
-    kinds: dict[str, set[int]] = {}
-    for offset, classes in below.items():
+        ancestors: set[str] = set()
+        queue = [offset]
+        while queue:
+            for parent in nouns[queue.pop()].parents:
+                if parent not in ancestors:
+                    ancestors.add(parent)
+                    queue.append(parent)
+        for ancestor in ancestors:
+            classes_of.setdefault(ancestor, set()).add(row)
+    words: dict[str, set[int]] = {}
+    for offset, classes in classes_of.items():
         if len(classes) <= MOST_CLASSES and nouns[offset].file != _TOPS:
             for word in nouns[offset].words[:MOST_WORDS]:
-                # One word may name two kinds ("vessel": a ship, a pot); it may mean either.
-                kinds.setdefault(word, set()).update(classes)
+                # A word with two meanings ("vessel": a ship, a pot) includes the classes of both.
+                words.setdefault(word, set()).update(classes)
     return [
         Hypernym(word, tuple(sorted(classes)))
-        for word, classes in sorted(kinds.items(), key=lambda each: (-len(each[1]), each[0]))
+        for word, classes in sorted(words.items(), key=lambda each: (-len(each[1]), each[0]))
     ]
 
 
@@ -84,9 +87,9 @@ def read_nouns(folder: Path) -> dict[str, _Synset]:
             fields = line.partition(" | ")[0].split()
             words = int(fields[3], 16)
             pointers = fields[4 + 2 * words :]
-            above = [pointers[at + 1] for at in range(1, 1 + 4 * int(pointers[0]), 4) if pointers[at] in ("@", "@i")]
+            parents = [pointers[i + 1] for i in range(1, 1 + 4 * int(pointers[0]), 4) if pointers[i] in ("@", "@i")]
             names = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * words : 2])
-            nouns[fields[0]] = _Synset(names, int(fields[1]), tuple(above))
+            nouns[fields[0]] = _Synset(names, int(fields[1]), tuple(parents))
     return nouns
 
 
@@ -99,8 +102,8 @@ def main(folder: Path) -> None:
     synsets = [name.removeprefix("n") for name in info.label_names()]
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
     writer.writerow(["word", "classes"])
-    for kind in hypernyms_of(synsets, read_nouns(folder)):
-        writer.writerow([kind.word, " ".join(str(each) for each in kind.classes)])
+    for hypernym in hypernyms_of(synsets, read_nouns(folder)):
+        writer.writerow([hypernym.word, " ".join(str(each) for each in hypernym.classes)])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""ImageNet's thousand classes as pseudo-photographs with texts, out of the tower's own classifier.
+"""Pseudo-photographs of ImageNet's thousand classes with texts, made from the tower's own classifier.
 
-Flickr8k shows people and dogs. The classifier that came with the image tower knows a thousand other things:
-the weights of a class point where photographs of that class lie among the pooled features. A row, centred,
-brought to the length that features have, put on the mean feature, and joined by what makes one real
-photograph differ from the mean (its surroundings, as it were), is a pseudo-photograph of the class. timm's
-`ImageNetInfo` carries WordNet's synonyms and definitions, which make its texts; `kinds.tsv` adds what the
-classes are kinds of.
+Flickr8k shows people and dogs. The classifier that came with the image tower knows a thousand other things: the weights
+of a class point to where photographs of that class are in feature space. A pseudo-photograph is the mean feature, plus
+a row of the classifier, centred and scaled to the length of features, plus some of the difference of a random real
+photograph from the mean (its surroundings, so to speak). The texts are WordNet's synonyms and definitions, from timm's
+`ImageNetInfo`, and the classes' hypernyms.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ if TYPE_CHECKING:
 
 TEMPLATES = ("{}", "a {}", "a photo of a {}", "the {}", "a picture of {}", "{}s")
 PAIR_TEMPLATES = ("a {} and a {}", "{} with {}", "a {} next to a {}")
-KIND_TEMPLATES = ("{}", "a {}", "a photo of a {}", "{}s")
+HYPERNYM_TEMPLATES = ("{}", "a {}", "a photo of a {}", "{}s")
 PAIRED_SENTENCES = 3000
 LIKELY = 0.05
-"""From this share of the classifier's belief on, a real photograph may show what a text names."""
+"""Classifier probability from which a real photograph may show what a text names."""
 
 
 @dataclass(frozen=True)
 class ClassText:
-    """A text and the classes that it names: all of them at once or, for a kind, any one of them."""
+    """A text and the classes that it names: all of them together or, for a hypernym, any one of them."""
 
     text: str
     classes: tuple[int, ...]
-    kind: bool = False
+    any_class: bool = False
 
 
 def class_texts(names: Sequence[str], definitions: Sequence[str], seed: int) -> list[ClassText]:
-    """All texts for the classes: each synonym in each template, definitions, and sentences of two classes.
+    """All texts of the classes: each synonym in each template, definitions, and sentences about two classes.
 
-    `names` holds each class's synonyms, separated by commas, as ImageNetInfo gives them.
+    `names` are each class's synonyms, separated by commas, as in ImageNetInfo.
     """
     generator = np.random.default_rng(seed)
     synonyms = [[part.strip() for part in name.split(",")] for name in names]
@@ -61,15 +60,17 @@ def class_texts(names: Sequence[str], definitions: Sequence[str], seed: int) -> 
     return texts
 
 
-def hypernym_texts(kinds: Sequence[Hypernym]) -> list[ClassText]:
-    """The texts for kinds: each word in each template."""
+def hypernym_texts(hypernyms: Sequence[Hypernym]) -> list[ClassText]:
+    """The texts of hypernyms: each word in each template."""
     return [
-        ClassText(template.format(kind.word), kind.classes, kind=True) for kind in kinds for template in KIND_TEMPLATES
+        ClassText(template.format(each.word), each.classes, any_class=True)
+        for each in hypernyms
+        for template in HYPERNYM_TEMPLATES
     ]
 
 
 def imagenet_texts(seed: int) -> list[ClassText]:
-    """The texts for the thousand classes of ImageNet-1k, in the classifier's order, and for their kinds."""
+    """The texts of ImageNet-1k's thousand classes, in the classifier's order, and of their hypernyms."""
     mend_torchvision()
     from timm.data.imagenet_info import ImageNetInfo
 
@@ -81,18 +82,18 @@ def imagenet_texts(seed: int) -> list[ClassText]:
 
 
 def class_shares(rows: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-    """The classifier's belief, float16 (n, classes), each row summing to 1, in what photographs show.
+    """The classifier's probabilities of what photographs show, float16 (n, classes).
 
-    `rows` (classes, width) are its weights, `pooled` (n, width) features as it takes them. Its biases are left
-    out: they are small beside the rest.
+    `rows` (classes, width) are its weights, `pooled` (n, width) its input features. The biases are left out, because
+    they are small.
     """
     return (pooled @ rows.T).softmax(dim=1).half()
 
 
 def may_show(shares: torch.Tensor, texts: Sequence[ClassText]) -> torch.Tensor:
-    """Bool (n, texts): whether a real photograph may show what a text for classes names.
+    """Bool (n, texts): whether a real photograph may show what a text of classes names.
 
-    Where it may, the text is no wrong answer for the photograph, nor the photograph for the text.
+    Where it may, text and photograph do not count as wrong answers for each other.
     """
     import torch
 
@@ -103,9 +104,9 @@ def may_show(shares: torch.Tensor, texts: Sequence[ClassText]) -> torch.Tensor:
 
 
 def draw_classes(texts: Sequence[ClassText], count: int, generator: torch.Generator) -> list[int]:
-    """Rows of at most `count` texts for distinct classes.
+    """Indices of at most `count` texts of distinct classes.
 
-    Two texts of one class in a batch would be taken for each other's wrong answers.
+    Two texts of one class in a batch would count as wrong answers for each other's photographs.
     """
     import torch
 
@@ -126,9 +127,11 @@ def draw_classes(texts: Sequence[ClassText], count: int, generator: torch.Genera
 class ClassPhotographs:
     """Draws pseudo-photographs as standardised features.
 
-    `rows` is float32 (classes, width), `features` float32 (n, width) the standardised features of real
-    photographs, `deviation` (width,) what they were divided by; `noise` is the share of a real photograph's
-    difference from the mean that is added.
+    Args:
+        rows: (classes, width) float32, the weights of the classifier.
+        features: (n, width) float32, standardised features of real photographs.
+        deviation: (width,), the standard deviations that features were divided by.
+        noise: the share of a real photograph's difference from the mean that is added.
     """
 
     def __init__(self, rows: torch.Tensor, features: torch.Tensor, deviation: torch.Tensor, *, noise: float) -> None:
@@ -141,11 +144,11 @@ class ClassPhotographs:
     def draw(self, texts: Sequence[ClassText], generator: torch.Generator) -> torch.Tensor:
         """Features float32 (n, width), one for each text.
 
-        Several classes of a text are mixed in equal parts; of a kind's classes one is drawn.
+        Several classes of a text are mixed in equal parts; of a hypernym's classes one is drawn.
         """
         import torch
 
-        mixed = torch.stack([self._directions[_shown(each, generator)].mean(dim=0) for each in texts])
+        mixed = torch.stack([self._directions[_draw_class(each, generator)].mean(dim=0) for each in texts])
         mixed = mixed / mixed.norm(dim=1, keepdim=True)
         chosen = torch.randint(len(self._features), (len(texts),), generator=generator)
         surroundings = self._noise * self._features[chosen]
@@ -153,9 +156,10 @@ class ClassPhotographs:
         return drawn
 
 
-def _shown(text: ClassText, generator: torch.Generator) -> list[int]:
+def _draw_class(text: ClassText, generator: torch.Generator) -> list[int]:
+    """The classes that a pseudo-photograph shows."""
     import torch
 
-    if not text.kind:
+    if not text.any_class:
         return list(text.classes)
     return [text.classes[int(torch.randint(len(text.classes), (1,), generator=generator))]]

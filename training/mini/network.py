@@ -1,13 +1,11 @@
-"""Both towers with their heads as one open_clip model, so that what is trained is what is shipped.
+"""Both towers with their heads as one open_clip model, so that the trained model is the one that is shipped.
 
-The photograph's head is a two-layer perceptron and the text's head a linear map. Two exact identities let
-them start where frozen towers would leave them:
+The photograph's head is a two-layer perceptron, the text's head a linear map. Two exact identities are used:
 
-- gelu(x) − gelu(−x) = x, so a perceptron whose first layer is [L; −L] and whose second is [I, −I] begins
-  as the linear map L;
-- both heads work best on features with mean 0 and deviation 1. On the photograph's side this scaling folds
-  into the first layer, on the text's side into the weight and bias of the tower's last LayerNorm, because
-  the mean over tokens is linear.
+- gelu(x) − gelu(−x) = x, so a perceptron whose first layer is [L; −L] and whose second is [I, −I] starts as the linear
+  map L;
+- both heads train best on standardised features. For photographs this scaling is folded into the head's first layer;
+  for texts into the weight and bias of the tower's last LayerNorm, because the mean over tokens is linear.
 """
 
 from __future__ import annotations
@@ -19,30 +17,30 @@ from typing import TYPE_CHECKING, Any
 
 from service.encoder.tokenizer import TOKENIZER_FILE
 from service.encoder.torchvision_compat import mend_torchvision
+from service.store.atomic import write_text
 from training.mini.settings import MiniSettings
 from training.mini.towers import ImageTower, TextTower
+from training.model_folder import CONFIG
 
 if TYPE_CHECKING:
     import torch
 
-CONFIG = "open_clip_config.json"
-
 
 def write_configs(folder: Path, image: ImageTower, text: TextTower, settings: MiniSettings) -> None:
-    """Write everything of an open_clip folder but the weights: its config, the text tower's, the tokenizer."""
+    """Write an open_clip folder without the weights: its configuration, the text tower's, and the tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     text.transformer.config.save_pretrained(folder)
     text.tokenizer.model_max_length = settings.context_length
     text.tokenizer.save_pretrained(folder)
-    # A third of the file is indentation.
-    words = folder / TOKENIZER_FILE
-    written = json.loads(words.read_text(encoding="utf-8"))
-    words.write_text(json.dumps(written, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
-    (folder / CONFIG).write_text(json.dumps(open_clip_config(image, settings), indent=2) + "\n", encoding="utf-8")
+    # Written again without indentation, which is a third of the file.
+    file = folder / TOKENIZER_FILE
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    write_text(file, json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")) + "\n")
+    write_text(folder / CONFIG, json.dumps(open_clip_config(image, settings), indent=2) + "\n")
 
 
 def open_clip_config(image: ImageTower, settings: MiniSettings) -> dict[str, Any]:
-    """The `open_clip_config.json`; "." stands for the folder that the file lies in."""
+    """The `open_clip_config.json`; "." is the folder that contains it."""
     return {
         "model_cfg": {
             "embed_dim": settings.dimension,
@@ -83,14 +81,14 @@ def build_network(folder: Path) -> Any:
 
 
 def fill_towers(network: Any, image: ImageTower, text: TextTower) -> None:
-    """Copy the pretrained towers into the open_clip model and freeze the photograph's."""
+    """Copy the pretrained towers into the open_clip model and freeze the photograph tower."""
     network.visual.trunk.load_state_dict(image.trunk.state_dict())
     network.visual.trunk.requires_grad_(False)
     network.text.transformer.load_state_dict(text.transformer.state_dict())
 
 
 def start_heads(network: Any, temperature: float, seed: int) -> None:
-    """Start the photograph's head as a linear map with orthogonal rows and the text's head likewise."""
+    """Initialise both heads as linear maps with orthogonal rows."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -108,10 +106,10 @@ def start_heads(network: Any, temperature: float, seed: int) -> None:
         network.logit_scale.fill_(math.log(1 / temperature))
 
 
-def keep_share(network: Any, before: dict[str, torch.Tensor], share: float) -> None:
-    """Take the weights back to a point on the line from `before` (share 0) to where they are (share 1).
+def interpolate_weights(network: Any, before: dict[str, torch.Tensor], share: float) -> None:
+    """Set the weights to a point on the line from `before` (share 0) to the present ones (share 1).
 
-    Between the two ends a model often keeps what either can (Wortsman et al. 2022, Robust fine-tuning).
+    Between the two, a model often keeps the abilities of both (Wortsman et al. 2022, Robust fine-tuning).
     """
     now = network.state_dict()
     network.load_state_dict(
@@ -123,7 +121,7 @@ def keep_share(network: Any, before: dict[str, torch.Tensor], share: float) -> N
 
 
 def fold_into_first_layer(layer: torch.nn.Linear, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-    """Make a layer that expects (x − mean) / deviation take x itself; `mean`, `deviation` are (in,)."""
+    """Let a layer that expects (x − mean) / deviation take x instead; `mean` and `deviation` are (in,)."""
     import torch
 
     with torch.no_grad():
@@ -132,7 +130,7 @@ def fold_into_first_layer(layer: torch.nn.Linear, mean: torch.Tensor, deviation:
 
 
 def fold_into_layer_norm(norm: torch.nn.LayerNorm, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-    """Make a last LayerNorm put out (x − mean) / deviation instead of x; `mean`, `deviation` are (width,)."""
+    """Let a LayerNorm return (x − mean) / deviation instead of x; `mean` and `deviation` are (width,)."""
     import torch
 
     with torch.no_grad():

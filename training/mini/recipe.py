@@ -1,4 +1,4 @@
-"""The recipe from one end to the other: towers, features, training, the open_clip folder, the figures."""
+"""The whole recipe of `mini`: towers, features, training, the open_clip folder, figures on held-out photographs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import xxhash
 
 from data.captions import CaptionedPhotograph, read_captions
+from service.store.atomic import replacing
 from service.types import OnStage
 from training.mini.export import write_weights
 from training.mini.fit import Examples, TextTable, first_phases, fit, last_phases, pool_texts, tokenize
@@ -22,14 +23,14 @@ from training.mini.network import (
     build_network,
     fill_towers,
     fold_into_layer_norm,
-    keep_share,
+    interpolate_weights,
     last_layer_norm,
     start_heads,
     write_configs,
 )
 from training.mini.settings import MiniSettings
 from training.mini.towers import ImageTower, TextTower, split_tower
-from training.mini.views import Views, features_of, training_views, whole_photographs
+from training.mini.views import Views, training_views, view_features, whole_photographs
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 SMALLEST_DEVIATION = 1e-3
 HISTORY = "history.json"
 AGAIN_VIEWS = 3
-"""Views that the trained tower makes features of: a few are enough for a short phase."""
+"""Views that the trained tower encodes for the last phase, which is short."""
 
 
 def make_mini(
@@ -52,9 +53,20 @@ def make_mini(
 ) -> list[dict[str, Any]]:
     """Train on the split `train` of a folder of data and write an open_clip folder.
 
-    `cache` keeps views and checkpoints; a run that was interrupted goes on from there. Returns the figures on
-    the photographs that were held out, one entry for each epoch; none where `settings.validation` is 0. Raises
-    DataError for a fault of the data.
+    Args:
+        data: folder with images/ and captions.tsv.
+        out: folder for the model.
+        cache: folder for views and checkpoints, from which an interrupted run resumes.
+        image: the pretrained image tower.
+        text: the pretrained text tower.
+        settings: the options of the run.
+        on_stage: called with the progress of each stage.
+
+    Returns:
+        The figures on held-out photographs, one entry for each epoch; none where `settings.validation` is 0.
+
+    Raises:
+        DataError: the data has a fault.
     """
     import torch
 
@@ -145,29 +157,29 @@ def make_mini(
     )
     fit_stages(network, upper, stage_examples, settings, work, on_epoch=on_epoch, on_step=on_step)
     if settings.again_epochs:
-        shown = [(whole, 0), *((views, view) for view in range(min(AGAIN_VIEWS, settings.views)))]
-        raw = _trained_features(upper, shown, training, on_stage)
+        encoded = [(whole, 0), *((views, view) for view in range(min(AGAIN_VIEWS, settings.views)))]
+        raw = _trained_features(upper, encoded, training, on_stage)
         again = replace(examples, features=((raw - mean) / deviation).half())
         before = {name: value.clone() for name, value in network.state_dict().items()}
         fit(network, again, settings, last_phases(settings), work / "again.pt", on_epoch=on_epoch, on_step=on_step)
-        keep_share(network, before, settings.again_share)
+        interpolate_weights(network, before, settings.again_share)
         on_epoch("text tower again, a share of it kept", settings.again_epochs)
     write_weights(network, mean, deviation, out)
     return history.entries
 
 
 def _trained_features(
-    upper: torch.nn.Module, shown: Sequence[tuple[Views, int]], rows: Sequence[int], on_stage: OnStage
+    upper: torch.nn.Module, views: Sequence[tuple[Views, int]], rows: Sequence[int], on_stage: OnStage
 ) -> torch.Tensor:
-    """Features float32 (shown, n, width) of some photographs by the trained tower, in the views shown."""
+    """Features float32 (views, n, width) of the photographs `rows` by the trained tower, in some views."""
     import torch
 
-    kept = []
-    for number, (views, view) in enumerate(shown):
-        on_stage("photographs' features", number, len(shown))
-        kept.append(features_of(upper, views, view, rows))
-    on_stage("photographs' features", len(shown), len(shown))
-    return torch.stack(kept)
+    features = []
+    for number, (source, view) in enumerate(views):
+        on_stage("photographs' features", number, len(views))
+        features.append(view_features(upper, source, view, rows))
+    on_stage("photographs' features", len(views), len(views))
+    return torch.stack(features)
 
 
 def _all_texts(photographs: Sequence[CaptionedPhotograph], class_texts: Sequence[ClassText]) -> list[str]:
@@ -181,7 +193,7 @@ def _caption_rows(photographs: Sequence[CaptionedPhotograph]) -> list[list[int]]
 
 
 def _pooled_texts(network: Any, table: TextTable, folder: Path, on_stage: OnStage) -> torch.Tensor:
-    """Features float32 (n, width) of all texts by the text tower as it stands, kept in a file."""
+    """Features float32 (n, width) of all texts by the text tower as it is now, cached in a file."""
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,14 +208,13 @@ def _pooled_texts(network: Any, table: TextTable, folder: Path, on_stage: OnStag
             for part in torch.split(rows, 1024):
                 parts.append(pool_texts(network, table, part))
                 on_stage("texts' features", int(part[-1]) + 1, len(rows))
-        unfinished = file.with_suffix(".part.npy")
-        np.save(unfinished, torch.cat(parts).numpy())
-        unfinished.replace(file)
-    return torch.from_numpy(np.load(file))
+        with replacing(file) as temporary:
+            np.save(temporary, torch.cat(parts).numpy(), allow_pickle=False)
+    return torch.from_numpy(np.load(file, allow_pickle=False))
 
 
 def _standardise_texts(network: Any, pooled: torch.Tensor, captions: Sequence[int]) -> torch.Tensor:
-    """Standardise features by the captions' mean and deviation, in the table and in the tower alike."""
+    """Standardise features by the captions' mean and deviation, and fold the same scaling into the tower."""
     import torch
 
     of_captions = pooled[torch.tensor(captions)]
@@ -227,7 +238,7 @@ def _class_shares(image: ImageTower, pooled: torch.Tensor) -> torch.Tensor:
 
 
 def _run_key(settings: MiniSettings, photographs: Sequence[CaptionedPhotograph], image: ImageTower) -> str:
-    """Name for a run's checkpoint: another setting or other data is another run."""
+    """The name of a run's folder, by its settings and data."""
     digest = xxhash.xxh3_64(json.dumps([asdict(settings), image.architecture]).encode())
     for each in photographs:
         digest.update(f"{each.name} {len(each.captions)}".encode())

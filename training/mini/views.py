@@ -1,9 +1,9 @@
-"""Several views of each training photograph, as far as the frozen part of the image tower sees them.
+"""Augmented views of each training photograph, and the output of the image tower's frozen stages for them.
 
-A view is a random crop, half of them mirrored, with a mild change of proportions and light. What the frozen
-stages make of it is computed once and kept in files, so that training passes through the last stages alone.
-Views are smaller than the photographs that the finished model sees, by as much as a crop magnifies what it
-shows (Touvron et al. 2019, Fixing the train-test resolution discrepancy), and cost less for it.
+A view is a random crop, mirrored half of the time, with a mild change of proportions and light. The output of the
+frozen stages is computed once and kept in files, so that training runs the last stages only. Views are smaller than the
+input of the finished model, because a crop magnifies what it shows (Touvron et al. 2019, Fixing the train-test
+resolution discrepancy), which also makes them cheaper.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
+from service.store.atomic import replacing_all
 from service.types import Float16Array, OnProgress, UInt8Array
 from training.mini.towers import ImageTower, split_tower
 
@@ -26,28 +27,32 @@ if TYPE_CHECKING:
 
 BATCH = 32
 SMALLEST_AREA = 0.45
-"""A crop keeps at least this share of the photograph, or captions would name what it no longer shows."""
+"""Least share of the photograph's area in a crop; in smaller ones, captions name what the crop does not show."""
 WIDEST_RATIO = 4 / 3
 LIGHT = 0.2
 """Brightness, contrast and saturation change by at most this share."""
 
 Box = tuple[float, float, float, float]
-Drawing = Callable[["Image.Image", int], "Image.Image"]
-"""Makes a square of a photograph and its row."""
+DrawView = Callable[["Image.Image", int], "Image.Image"]
+"""Makes a square view of a photograph and its row number."""
 Encode = Callable[[UInt8Array], tuple["torch.Tensor", "torch.Tensor"]]
 
 
 @dataclass(frozen=True)
 class Views:
-    """`maps[view]` float16 (n, height, width, channels), read from a file as it is asked for: what the frozen
-    stages put out; `pooled` float16 (views, n, width): what the whole tower made of it as it came."""
+    """The frozen stages' output and the pretrained tower's features for each view.
+
+    Attributes:
+        maps: for each view (n, height, width, channels) float16, memory-mapped; the output of the frozen stages.
+        pooled: (views, n, width) float16; features by the whole tower as it was before training.
+    """
 
     maps: Sequence[Float16Array]
     pooled: Float16Array
 
 
 def random_box(width: int, height: int, generator: np.random.Generator) -> Box:
-    """Draw a crop (left, upper, right, lower) in pixels: area 0.45…1, proportions changed up to 4:3."""
+    """A random crop (left, upper, right, lower) in pixels: area 0.45…1, aspect ratio changed by up to 4:3."""
     area = generator.uniform(SMALLEST_AREA, 1.0)
     ratio = np.exp(generator.uniform(-np.log(WIDEST_RATIO), np.log(WIDEST_RATIO)))
     crop_width = min(1.0, float(np.sqrt(area * ratio))) * width
@@ -58,7 +63,7 @@ def random_box(width: int, height: int, generator: np.random.Generator) -> Box:
 
 
 def view_of(image: Image.Image, side: int, generator: np.random.Generator) -> Image.Image:
-    """Draw one view, a square of `side` pixels."""
+    """A random view, a square of `side` pixels."""
     from PIL import Image, ImageEnhance, ImageOps
 
     view = image.resize((side, side), Image.Resampling.BICUBIC, box=random_box(*image.size, generator))
@@ -69,8 +74,8 @@ def view_of(image: Image.Image, side: int, generator: np.random.Generator) -> Im
     return view
 
 
-def whole(image: Image.Image, side: int) -> Image.Image:
-    """A photograph as the finished model sees it: squashed to a square of `side` pixels."""
+def squash(image: Image.Image, side: int) -> Image.Image:
+    """A photograph as the finished model gets it: squashed to a square of `side` pixels."""
     from PIL import Image
 
     return image.resize((side, side), Image.Resampling.BICUBIC)
@@ -89,12 +94,12 @@ def training_views(
 ) -> Views:
     """`count` views of each photograph, `side` pixels wide, through the tower's first `frozen` stages.
 
-    Each view is two files in `folder`, which appear when it is complete: an interrupted run loses one view at
-    most. `on_progress` is called with the views of photographs done and those in all.
+    Each view has two files in `folder`, written when it is complete, so an interrupted run loses one view at most.
+    `on_progress` is called with the photographs done, in all views, and their number.
     """
     key = _cache_key(tower, frozen, side, paths, seed)
-    drawings = {f"{key}-view{view}": _drawing(seed, view, side) for view in range(count)}
-    return _kept_views(_encoder(tower, frozen, compiled=side > 64), paths, drawings, folder, on_progress)
+    views = {f"{key}-view{view}": _random_view(seed, view, side) for view in range(count)}
+    return _cached_views(_encoder(tower, frozen, compiled=side > 64), paths, views, folder, on_progress)
 
 
 def whole_photographs(
@@ -105,23 +110,23 @@ def whole_photographs(
     *,
     on_progress: OnProgress | None = None,
 ) -> Views:
-    """Each photograph as the finished model sees it, as one view, kept as those of `training_views` are."""
+    """Each photograph as the finished model gets it, as one view, cached like those of `training_views`."""
     name = f"{_cache_key(tower, frozen, tower.side, paths, 0)}-whole"
-    # A second size of squares in one process hangs torch's compiler.
+    # A second input size in one process hangs torch's compiler.
     encode = _encoder(tower, frozen, compiled=False)
-    return _kept_views(encode, paths, {name: lambda image, _: whole(image, tower.side)}, folder, on_progress)
+    return _cached_views(encode, paths, {name: lambda image, _: squash(image, tower.side)}, folder, on_progress)
 
 
 def maps_of(views: Views, view: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
-    """The maps of some photographs, each in a view of its own: float32 (n, channels, height, width)."""
+    """Maps of the photographs `rows`, each in the view at the same position: float32 (n, channels, height, width)."""
     import torch
 
     gathered = np.stack([views.maps[each][row] for each, row in zip(view, rows, strict=True)])
     return torch.from_numpy(gathered).float().permute(0, 3, 1, 2)
 
 
-def features_of(upper: torch.nn.Module, views: Views, view: int, rows: Sequence[int]) -> torch.Tensor:
-    """Features float32 (n, width) of some photographs in one view by the image tower as it stands."""
+def view_features(upper: torch.nn.Module, views: Views, view: int, rows: Sequence[int]) -> torch.Tensor:
+    """Features float32 (n, width) of the photographs `rows` in one view, by the image tower as it is now."""
     import torch
 
     batches = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
@@ -129,33 +134,33 @@ def features_of(upper: torch.nn.Module, views: Views, view: int, rows: Sequence[
         return torch.cat([upper(maps_of(views, [view] * len(batch), batch)) for batch in batches])
 
 
-def _kept_views(
+def _cached_views(
     encode: Encode,
     paths: Sequence[Path],
-    drawings: dict[str, Drawing],
+    views: dict[str, DrawView],
     folder: Path,
     on_progress: OnProgress | None,
 ) -> Views:
-    """A view for each drawing, read from the two files of its name in `folder`, or made and kept there."""
+    """Views by name, read from the two files of each in `folder`, or computed and written there."""
     folder.mkdir(parents=True, exist_ok=True)
     maps, pooled = [], []
-    for number, (name, drawing) in enumerate(drawings.items()):
+    for number, (name, draw) in enumerate(views.items()):
         files = folder / f"{name}-maps.npy", folder / f"{name}-pooled.npy"
         if not all(file.exists() for file in files):
-            made = map(encode, _decoded(paths, drawing))
-            _keep(files, len(paths), _counted(made, number * len(paths), len(drawings) * len(paths), on_progress))
-        maps.append(np.load(files[0], mmap_mode="r"))
-        pooled.append(np.load(files[1]))
+            batches = map(encode, _decode(paths, draw))
+            _write(files, len(paths), _report(batches, number * len(paths), len(views) * len(paths), on_progress))
+        maps.append(np.load(files[0], mmap_mode="r", allow_pickle=False))
+        pooled.append(np.load(files[1], allow_pickle=False))
     return Views(maps, np.stack(pooled))
 
 
-def _drawing(seed: int, view: int, side: int) -> Drawing:
-    """How one view is drawn of the photograph in a row, the same whenever it is drawn."""
+def _random_view(seed: int, view: int, side: int) -> DrawView:
+    """Draws a view of the photograph in a row, the same one every time."""
     return lambda image, row: view_of(image, side, np.random.default_rng((seed, view, row)))
 
 
 def _cache_key(tower: ImageTower, frozen: int, side: int, paths: Sequence[Path], seed: int) -> str:
-    """Name for the cache: changes with weights, cut, size, seed, and the photographs' names and sizes."""
+    """A hash of the weights, the frozen stages, the side, the seed, and the photographs' names and file sizes."""
     digest = xxhash.xxh3_64(f"{tower.architecture} {frozen} {side} {seed}".encode())
     for tensor in tower.trunk.state_dict().values():
         digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
@@ -164,13 +169,13 @@ def _cache_key(tower: ImageTower, frozen: int, side: int, paths: Sequence[Path],
     return digest.hexdigest()
 
 
-def _decoded(paths: Sequence[Path], square: Drawing) -> Iterator[UInt8Array]:
-    """Squares uint8 (batch, side, side, 3) of all photographs, the next batch decoded while one is used."""
+def _decode(paths: Sequence[Path], draw: DrawView) -> Iterator[UInt8Array]:
+    """Batches uint8 (batch, side, side, 3) of views; the next is decoded while one is used."""
     from PIL import Image
 
     def decode(row: int) -> UInt8Array:
         with Image.open(paths[row]) as image:
-            return np.asarray(square(image.convert("RGB"), row))
+            return np.asarray(draw(image.convert("RGB"), row))
 
     def load(first: int) -> UInt8Array:
         return np.stack([decode(row) for row in range(first, min(first + BATCH, len(paths)))])
@@ -186,23 +191,23 @@ def _decoded(paths: Sequence[Path], square: Drawing) -> Iterator[UInt8Array]:
 
 
 def _encoder(tower: ImageTower, frozen: int, *, compiled: bool) -> Encode:
-    """The tower as a function of pixels to maps (n, channels, h, w) and pooled features (n, width).
+    """A function from pixels to maps (n, channels, h, w) and pooled features (n, width).
 
-    Compiling is for one size of squares and pays where there are many.
+    Compiling works for one input size and pays off for many photographs.
     """
     import torch
 
     parts = [part.eval() for part in split_tower(tower.trunk, frozen)]
-    quick: list[Any] = list(parts)
+    compiled_parts: list[Any] = list(parts)
     if compiled and torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-        quick = [torch.compile(part, dynamic=False, options={"freezing": True}) for part in parts]
+        compiled_parts = [torch.compile(part, dynamic=False, options={"freezing": True}) for part in parts]
     mean = torch.tensor(tower.mean).view(1, 3, 1, 1)
     std = torch.tensor(tower.std).view(1, 3, 1, 1)
 
     def encode(pixels: UInt8Array) -> tuple[torch.Tensor, torch.Tensor]:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).sub(mean).div(std)
-        # The compiled form is for one shape: the last, smaller batch would compile it anew.
-        lower, upper = quick if len(images) == BATCH else parts
+        # Compiled for one shape: the last, smaller batch would be compiled again.
+        lower, upper = compiled_parts if len(images) == BATCH else parts
         with torch.no_grad():
             maps = lower(images.contiguous(memory_format=torch.channels_last))
             return maps, upper(maps)
@@ -210,7 +215,7 @@ def _encoder(tower: ImageTower, frozen: int, *, compiled: bool) -> Encode:
     return encode
 
 
-def _counted(
+def _report(
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
     done: int,
     total: int,
@@ -223,20 +228,18 @@ def _counted(
             on_progress(done, total)
 
 
-def _keep(files: tuple[Path, Path], rows: int, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """Write maps and pooled features of all photographs so that each file is either complete or not there."""
-    parts = [file.with_suffix(".part") for file in files]
-    kept: Any = None
-    pooled_rows, first = [], 0
-    for maps, pooled in batches:
-        last_first = maps.permute(0, 2, 3, 1).half().numpy()
-        if kept is None:
-            kept = np.lib.format.open_memmap(parts[0], "w+", np.float16, (rows, *last_first.shape[1:]))
-        kept[first : first + len(maps)] = last_first
-        pooled_rows.append(pooled.half().numpy())
-        first += len(maps)
-    kept.flush()
-    with parts[1].open("wb") as stream:
-        np.save(stream, np.concatenate(pooled_rows))
-    for part, file in zip(parts, files, strict=True):
-        part.replace(file)
+def _write(files: tuple[Path, Path], rows: int, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Write the maps and the pooled features of all photographs."""
+    all_maps: Any = None
+    all_pooled, first = [], 0
+    with replacing_all(files) as (maps_file, pooled_file):
+        for maps, pooled in batches:
+            channels_last = maps.permute(0, 2, 3, 1).half().numpy()
+            if all_maps is None:
+                shape = (rows, *channels_last.shape[1:])
+                all_maps = np.lib.format.open_memmap(maps_file, "w+", np.float16, shape)
+            all_maps[first : first + len(maps)] = channels_last
+            all_pooled.append(pooled.half().numpy())
+            first += len(maps)
+        all_maps.flush()
+        np.save(pooled_file, np.concatenate(all_pooled), allow_pickle=False)
