@@ -148,12 +148,12 @@ def why_incomplete(out: Path, edition: Edition = PUBLISHED) -> str:
         rows = {EXPERT_RATINGS: len(read_expert_ratings(out)), CROWD_RATINGS: len(read_crowd_ratings(out))}
     except DataError as error:
         return error.message
-    for split, wanted in edition.splits.items():
-        if found[split] != wanted:
-            return f"{out / CAPTIONS} has {found[split]:,} photographs of split {split} instead of {wanted:,}."
-    for table, wanted in ((EXPERT_RATINGS, edition.experts), (CROWD_RATINGS, edition.crowd)):
-        if rows[table] != wanted:
-            return f"{out / table} has {rows[table]:,} rows instead of {wanted:,}."
+    for split, expected in edition.splits.items():
+        if found[split] != expected:
+            return f"{out / CAPTIONS} has {found[split]:,} photographs of split {split} instead of {expected:,}."
+    for table, expected in ((EXPERT_RATINGS, edition.experts), (CROWD_RATINGS, edition.crowd)):
+        if rows[table] != expected:
+            return f"{out / table} has {rows[table]:,} rows instead of {expected:,}."
     return ""
 
 
@@ -256,7 +256,7 @@ def read_texts(archive: Archive, edition: Edition) -> Texts:
 def _read_lists(archive: Archive, edition: Edition) -> dict[str, str]:
     """The split of each photograph."""
     splits: dict[str, str] = {}
-    for split, wanted in edition.splits.items():
+    for split, expected in edition.splits.items():
         names = [line.strip() for line in _lines(archive, LISTS[split])]
         for name in names:
             # The photograph will be written to a file with this name.
@@ -264,7 +264,7 @@ def _read_lists(archive: Archive, edition: Edition) -> dict[str, str]:
                 raise DataError(
                     f"{LISTS[split]} of {archive.path} lists {name!r}, which is not the name of a photograph."
                 )
-        _count(archive, LISTS[split], len(set(names) - splits.keys()), wanted, "photographs of its own")
+        _count(archive, LISTS[split], len(set(names) - splits.keys()), expected, "photographs of its own")
         splits |= dict.fromkeys(names, split)
     return splits
 
@@ -279,22 +279,22 @@ def _lines(archive: Archive, name: str) -> list[str]:
     return [line.rstrip("\r") for line in lines if line.strip()]
 
 
-def _cells(archive: Archive, name: str, wanted: int) -> Iterator[list[str]]:
+def _cells(archive: Archive, name: str, expected: int) -> Iterator[list[str]]:
     """The lines of a file as cells."""
     for line in _lines(archive, name):
         cells = line.split("\t")
-        if len(cells) != wanted or not all(cell.strip() for cell in cells):
+        if len(cells) != expected or not all(cell.strip() for cell in cells):
             raise DataError(
-                f"{name} of {archive.path} has the line {line[:80]!r} instead of {wanted} cells that are not "
+                f"{name} of {archive.path} has the line {line[:80]!r} instead of {expected} cells that are not "
                 "empty; it is not the published file."
             )
         yield cells
 
 
-def _count(archive: Archive, file: str, found: int, wanted: int, what: str) -> None:
-    if found != wanted:
+def _count(archive: Archive, file: str, found: int, expected: int, what: str) -> None:
+    if found != expected:
         raise DataError(
-            f"{file} of {archive.path} has {found:,} {what} instead of {wanted:,}; it is not the published file."
+            f"{file} of {archive.path} has {found:,} {what} instead of {expected:,}; it is not the published file."
         )
 
 

@@ -145,8 +145,8 @@ def _read_part(folder: Path, is_photograph: IsPhotograph) -> _KindsPart:
             f"{_kinds(empty)} in {folder} {'has' if len(empty) == 1 else 'have'} no photograph. Add some, or remove "
             "the empty folder; folders inside a kind are not read."
         )
-    beside = sum(1 for each in _visible(folder) if not each.is_dir(follow_symlinks=False))
-    return _KindsPart(photographs, skipped + beside)
+    other_files = sum(1 for each in _visible(folder) if not each.is_dir(follow_symlinks=False))
+    return _KindsPart(photographs, skipped + other_files)
 
 
 def _joined(folder: Path, names: Sequence[str], parts: Sequence[_KindsPart]) -> KindFolder:

@@ -94,7 +94,7 @@ def without_unreadable(table: PairTable, side: int, threads: int, on_progress: O
 
     `side` is as for `read_photographs`. Raises DataError where none is left.
     """
-    kept, faults = [], list(table.faults)
+    readable, faults = [], list(table.faults)
 
     def reason(photograph: PairedPhotograph) -> str | None:
         try:
@@ -108,11 +108,11 @@ def without_unreadable(table: PairTable, side: int, threads: int, on_progress: O
             zip(table.photographs, pool.map(reason, table.photographs), strict=True), start=1
         ):
             if fault is None:
-                kept.append(photograph)
+                readable.append(photograph)
             else:
                 faults.append(f"row {photograph.row}, column image: {photograph.name!r} cannot be used: {fault}.")
             on_progress(done, len(table.photographs))
-    return _usable(replace(table, photographs=tuple(kept), faults=tuple(faults)))
+    return _usable(replace(table, photographs=tuple(readable), faults=tuple(faults)))
 
 
 def split_photographs(

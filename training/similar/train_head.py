@@ -171,13 +171,13 @@ def refit(
     None where that would take more than a second: the head has a trained tower, or several encoders. The calibration is
     kept.
     """
-    wanted = head.figures.get("candidates", {}).get(encoder.name)
-    if set(head.encoders) != {encoder.fingerprint} or wanted is None:
+    title = head.figures.get("candidates", {}).get(encoder.name)
+    if set(head.encoders) != {encoder.fingerprint} or title is None:
         return None
     photographs, notices = _read_photographs(data)
     photographs, [source] = _encode(photographs, [encoder], cache, on_stage, notices)
     views, width = source.features.shape[1:]
-    candidate = next((each for each in candidates(views, width) if each.title == wanted), None)
+    candidate = next((each for each in candidates(views, width) if each.title == title), None)
     if candidate is None:
         return None
 
