@@ -1,5 +1,5 @@
-"""The command `smysl`: parses arguments, calls one method of `Library`, prints.
+"""The command `smysl`: parses arguments, calls one method of `Library`, prints the result.
 
-`app.py` holds the commands of every day, one file each group of others. May import everything below it; `training`,
-`eval` and `data` only inside a command, so that `smysl search` pays for nothing that it does not use.
+`app.py` lists the commands, each other file holds one or a group of them. May import everything below it; `training`,
+`eval` and `data` only inside a command, so that `smysl search` does not load what it does not use.
 """

@@ -82,7 +82,7 @@ def search(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure searches beyond encoding their texts, in this process and over HTTP, and the recall of the index.
+    """Measure searches without encoding their texts, in this process and over HTTP, and the recall of the index.
 
     For each library a service is started and searched by one client over one connection, each time with a new text.
     """

@@ -74,3 +74,13 @@ def sample_library(unindexed_library: SampleLibrary, tiny: Encoder) -> SampleLib
         for _ in library.index([unindexed_library.photographs], encoder=tiny):
             pass
     return unindexed_library
+
+
+@pytest.fixture
+def head_folder(tmp_path: Path, tiny: Encoder) -> Path:
+    """A folder with a head on the 32 features of the tiny model, which compares photographs like the model itself."""
+    from tests.service.sample_heads import make_head, make_projection
+
+    folder = tmp_path / "head"
+    make_head(make_projection(tiny.fingerprint, 32, model=tiny.name), candidate="all of it").save(folder)
+    return folder

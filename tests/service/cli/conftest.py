@@ -25,8 +25,8 @@ def rated(tmp_path_factory: pytest.TempPathFactory, tiny: Encoder) -> Path:
     (folder / "images").mkdir()
     for number in range(PHOTOGRAPHS):
         save_picture(folder / "images" / f"{number}.png", number)
-    shown = [Image.open(folder / "images" / f"{number}.png").convert("RGB") for number in range(PHOTOGRAPHS)]
-    cosine = tiny.encode_texts(TEXTS) @ tiny.encode_photographs(shown).T
+    photographs = [Image.open(folder / "images" / f"{number}.png").convert("RGB") for number in range(PHOTOGRAPHS)]
+    cosine = tiny.encode_texts(TEXTS) @ tiny.encode_photographs(photographs).T
     grade = 1 + np.floor(cosine.argsort(axis=None).argsort().reshape(cosine.shape) * 4 / cosine.size).astype(int)
     captions, ratings = ["image\tcaption_id\tsplit\tcaption"], ["image\tcaption_id\texpert1\texpert2\texpert3"]
     captions += [f"{number}.png\t{number}\ttest\t{text}" for number, text in enumerate(TEXTS)]

@@ -46,7 +46,7 @@ def test_a_missing_model_of_a_library_is_named(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["search", "a cat", "--nonsense"], "No such option: --nonsense"),
@@ -55,10 +55,10 @@ def test_a_missing_model_of_a_library_is_named(
         (["eval", "retrieval"], "Missing option '--data'"),
     ],
 )
-def test_wrong_use_exits_with_2_and_points_to_help(smysl: Run, arguments: list[str], says: str) -> None:
+def test_wrong_use_exits_with_2_and_points_to_help(smysl: Run, arguments: list[str], message: str) -> None:
     done = smysl(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert says in done.err
+    assert message in done.err
     assert "Usage: smysl" in done.err
     assert "-h' for help" in done.err
 

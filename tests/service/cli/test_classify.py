@@ -146,7 +146,7 @@ def test_kinds_come_from_a_table_and_from_folders_again(
 def test_lists_kinds_with_only_one_photograph(sorted_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
     files = sorted(sorted_library.photographs.rglob("*.png"))
     table = tmp_path / "kinds.tsv"
-    rows = [f"{file}\t{'lone' if place == 0 else file.parent.name}" for place, file in enumerate(files)]
+    rows = [f"{file}\t{'lone' if number == 0 else file.parent.name}" for number, file in enumerate(files)]
     table.write_text("\n".join(["image\tkind", *rows]), encoding="utf-8")
     done = smysl("kinds", "--from", table, "--library", sorted_library.folder)
     assert "Kinds with only one photograph, for which accuracy cannot be measured: lone." in done.err

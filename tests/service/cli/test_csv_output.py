@@ -19,7 +19,7 @@ def record(name: str) -> Record:
 
 
 def classified(file: str = "a.jpg", kind: str = "rose", known: bool = True, recommended: int = 10) -> Classified:
-    found = [Neighbour(record(f"{place}.jpg"), kind, 0.5) for place in range(recommended)]
+    found = [Neighbour(record(f"{rank}.jpg"), kind, 0.5) for rank in range(recommended)]
     return Classified(file, kind, 0.87654, known, [], found, False)
 
 
@@ -35,11 +35,11 @@ def test_a_row_has_file_kind_confidence_and_ten_files(tmp_path: Path) -> None:
     rows = written(tmp_path / "out.csv", classified(), classified("b.jpg", known=False, recommended=2))
     assert tuple(rows[0]) == HEADER
     assert [rows[0][name] for name in ("file", "kind", "confidence")] == ["a.jpg", "rose", "0.8765"]
-    assert [rows[0][f"recommended_{place}"] for place in range(1, 11)] == [
-        f"/photographs/rose/{place}.jpg" for place in range(10)
+    assert [rows[0][f"recommended_{rank}"] for rank in range(1, 11)] == [
+        f"/photographs/rose/{rank}.jpg" for rank in range(10)
     ]
     assert rows[1]["kind"] == "unknown"
-    assert [rows[1][f"recommended_{place}"] for place in (2, 3, 10)] == ["/photographs/rose/1.jpg", "", ""]
+    assert [rows[1][f"recommended_{rank}"] for rank in (2, 3, 10)] == ["/photographs/rose/1.jpg", "", ""]
 
 
 def test_names_with_special_characters_survive(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_run_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.parametrize(("name", "said"), [(".", "is a folder"), ("none/out.csv", "There is no folder")])
-def test_a_file_that_cannot_be_written_is_rejected(tmp_path: Path, name: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said), table_at(tmp_path / name, force=True):
+@pytest.mark.parametrize(("name", "message"), [(".", "is a folder"), ("none/out.csv", "There is no folder")])
+def test_a_file_that_cannot_be_written_is_rejected(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message), table_at(tmp_path / name, force=True):
         raise AssertionError("it was let through")

@@ -60,9 +60,9 @@ def test_scoring_prints_figures_for_people_and_for_programs(
 def test_scoring_checks_the_report_s_folder_before_measuring(
     rated: Path, tiny: Encoder, smysl: Run, tmp_path: Path
 ) -> None:
-    for place in (tmp_path, tmp_path / "nowhere" / "report.html"):
+    for page in (tmp_path, tmp_path / "nowhere" / "report.html"):
         command = ("eval", "scoring", "--data", rated, "--model", tiny.name, "--cache", tmp_path / "cache")
-        assert str(place) in error_of(smysl(*command, "--report", place), 2)
+        assert str(page) in error_of(smysl(*command, "--report", page), 2)
     assert not (tmp_path / "cache").exists()
 
 
@@ -98,15 +98,15 @@ def few_flowers(shared_data: Path, tmp_path: Path) -> Path:
 
 def test_similar_prints_figures_and_writes_a_report(few_flowers: Path, tmp_path: Path, smysl: Run) -> None:
     page, cache = tmp_path / "report.html", tmp_path / "cache"
-    said = smysl("eval", "similar", "--data", few_flowers, "--report", page, "--cache", cache)
-    assert said.code == 0, said.err
-    names = [line.split("  ")[0] for line in said.out.splitlines()]
+    done = smysl("eval", "similar", "--data", few_flowers, "--report", page, "--cache", cache)
+    assert done.code == 0, done.err
+    names = [line.split("  ")[0] for line in done.out.splitlines()]
     assert names[:5] == ["map10", "r1", "vote_accuracy", "photos", "kinds"]
-    assert "95 % interval" in said.out
-    assert "6, searched 12 of train/" in said.out
-    assert "copy.jpg: it is the same photograph as" in said.out
-    assert "1 file that is not a photograph" in said.out
-    assert f"The report is in {page}." in said.err
+    assert "95 % interval" in done.out
+    assert "6, searched 12 of train/" in done.out
+    assert "copy.jpg: it is the same photograph as" in done.out
+    assert "1 file that is not a photograph" in done.out
+    assert f"The report is in {page}." in done.err
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
     facts = json.loads(smysl("eval", "similar", "--data", few_flowers, "--json", "--cache", cache).out)
@@ -116,7 +116,7 @@ def test_similar_prints_figures_and_writes_a_report(few_flowers: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "message"),
     [
         (["--model", "mini", "--model", "ViT-B-32/openai"], "only through a head"),
         (["--head", "nowhere"], "There is no head in nowhere"),
@@ -124,18 +124,18 @@ def test_similar_prints_figures_and_writes_a_report(few_flowers: Path, tmp_path:
     ],
 )
 def test_similar_reports_wrong_arguments_before_loading_a_model(
-    tmp_path: Path, smysl: Run, extra: list[str], said: str
+    tmp_path: Path, smysl: Run, extra: list[str], message: str
 ) -> None:
-    finished = smysl("eval", "similar", "--data", tmp_path, *extra)
-    assert finished.code != 0
-    assert said in finished.err
-    assert finished.out == ""
+    done = smysl("eval", "similar", "--data", tmp_path, *extra)
+    assert done.code != 0
+    assert message in done.err
+    assert done.out == ""
 
 
 def test_similar_needs_folders_of_kinds(tmp_path: Path, smysl: Run) -> None:
-    finished = smysl("eval", "similar", "--data", tmp_path)
-    assert finished.code == 1
-    assert "holds no kinds" in finished.err
+    done = smysl("eval", "similar", "--data", tmp_path)
+    assert done.code == 1
+    assert "holds no kinds" in done.err
 
 
 def captioned(folder: Path, photographs: int) -> Path:
@@ -152,7 +152,7 @@ def captioned(folder: Path, photographs: int) -> Path:
 def test_borders_prints_figures_for_people_and_for_programs(
     shared_library: SampleLibrary, smysl: Run, tmp_path: Path
 ) -> None:
-    asked = (
+    command = (
         "eval",
         "borders",
         "--data",
@@ -162,11 +162,11 @@ def test_borders_prints_figures_for_people_and_for_programs(
         "--model",
         shared_library.model,
     )
-    lines = smysl(*asked, "--also", shared_library.photographs)
+    lines = smysl(*command, "--also", shared_library.photographs)
     assert lines.code == 0
     assert "4, searched by 3 copies" in lines.out
     assert "0 of 9 photographs without added borders" in lines.out
-    report = json.loads(smysl(*asked, "--json").out)
+    report = json.loads(smysl(*command, "--json").out)
     assert report["figures"].keys() == {"r1_kept", "cosine_kept", "r1", "cosine", "boxes"}
     assert (report["photographs"], report["copies"], report["bare"], report["cut"]) == (4, 3, 4, [])
     assert len(report["kinds"]) == 3
@@ -174,7 +174,7 @@ def test_borders_prints_figures_for_people_and_for_programs(
 
 def test_borders_reports_wrong_arguments(shared_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
     data = captioned(tmp_path / "data", 2)
-    for options, says in (
+    for options, message in (
         (("--copies", 0), "copies is 0; it must be from 1 to 2"),
         (("--split", "sunday"), "no row is of split 'sunday'"),
         (("--also", tmp_path / "nowhere"), "nowhere"),
@@ -182,4 +182,4 @@ def test_borders_reports_wrong_arguments(shared_library: SampleLibrary, smysl: R
         done = smysl("eval", "borders", "--data", data, "--model", shared_library.model, *options)
         assert done.code != 0
         assert done.out == ""
-        assert says in done.err.replace("\n", "")
+        assert message in done.err.replace("\n", "")

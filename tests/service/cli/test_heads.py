@@ -1,36 +1,20 @@
-"""Heads and additional models on the command line and over HTTP."""
+"""`smysl head`, and additional models of `smysl index`."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from starlette.testclient import TestClient
 
-from service.library import Library
-from service.web.app import create_app
 from tests.conftest import Finished
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import SampleLibrary
-from tests.service.pictures import jpeg
-from tests.service.sample_heads import make_head, make_projection
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
-
-WIDTH = 32
-"""Features of the tiny model."""
-
-
-@pytest.fixture
-def head(tmp_path: Path, tiny: Encoder) -> Path:
-    folder = tmp_path / "head"
-    make_head(make_projection(tiny.fingerprint, WIDTH, model=tiny.name), candidate="all of it").save(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +29,14 @@ def second_model(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) ->
     return f"local-dir:{folder}"
 
 
-# -- the command line ----------------------------------------------------------------------------------
-
-
 def test_a_head_is_added_listed_searched_with_and_removed(
-    sample_library: SampleLibrary, smysl: Run, head: Path
+    sample_library: SampleLibrary, smysl: Run, head_folder: Path
 ) -> None:
     library = ("--library", sample_library.folder)
     nothing = smysl("head", "list", *library)
     assert (nothing.code, nothing.out) == (0, "")
     assert "smysl head add NAME DIR" in nothing.err
-    added = smysl("head", "add", "flowers", head, *library)
+    added = smysl("head", "add", "flowers", head_folder, *library)
     assert added == Finished(
         0,
         f"The head flowers (all of it, 2 kinds) is in the library {sample_library.folder} and finds 5 photographs.\n",
@@ -76,35 +57,35 @@ def test_a_head_is_added_listed_searched_with_and_removed(
     assert (answer["head"], answer["calibration"]) == ("flowers", "head")
     removed = smysl("head", "remove", "flowers", *library)
     assert removed.out == f"The head flowers is no longer in the library {sample_library.folder}.\n"
-    says = error_of(smysl("head", "remove", "flowers", *library), 2)
-    assert "has no head flowers" in says
-    assert (head / "head.json").is_file(), "the folder of the fitted head is left alone"
+    message = error_of(smysl("head", "remove", "flowers", *library), 2)
+    assert "has no head flowers" in message
+    assert (head_folder / "head.json").is_file(), "the folder of the fitted head is left alone"
 
 
 def test_commands_report_wrong_use_of_heads(
-    sample_library: SampleLibrary, smysl: Run, head: Path, tmp_path: Path
+    sample_library: SampleLibrary, smysl: Run, head_folder: Path, tmp_path: Path
 ) -> None:
     library = ("--library", sample_library.folder)
-    smysl("head", "add", "flowers", head, *library)
-    for arguments, code, says in (
-        (("head", "add", "flowers", head), 2, "has a head flowers already"),
-        (("head", "add", "../up", head), 2, "cannot be the name of a head"),
+    smysl("head", "add", "flowers", head_folder, *library)
+    for arguments, code, message in (
+        (("head", "add", "flowers", head_folder), 2, "has a head flowers already"),
+        (("head", "add", "../up", head_folder), 2, "cannot be the name of a head"),
         (("head", "add", "other", tmp_path / "nowhere"), 1, "There is no head in"),
         (("search", "a red flower", "--head", "flowers"), 2, "cannot read texts"),
         (("search", "--image", sample_library.photographs / "moss.tif", "--head", "trees"), 2, "has no head trees"),
         (("index", "--forget", "mini"), 2, "has no additional model mini"),
         (("index", "--forget", sample_library.model), 2, "is the main model"),
     ):
-        assert says in error_of(smysl(*arguments, *library), code)
+        assert message in error_of(smysl(*arguments, *library), code)
     assert "--library" in error_of(smysl("head", "list", "--library", tmp_path / "none"), 1)
 
 
 def test_a_library_without_features_says_how_to_compute_them(
-    sample_library: SampleLibrary, smysl: Run, head: Path, tiny: Encoder
+    sample_library: SampleLibrary, smysl: Run, head_folder: Path, tiny: Encoder
 ) -> None:
     with sample_library.open() as library:
         library.catalog.drop_vectors(tiny.features_fingerprint)
-    added = smysl("head", "add", "flowers", head, "--library", sample_library.folder)
+    added = smysl("head", "add", "flowers", head_folder, "--library", sample_library.folder)
     assert "finds 0 photographs" in added.out
     assert f"5 photographs have no features of {sample_library.model} yet" in added.err
     searched = smysl(
@@ -139,68 +120,10 @@ def test_additional_models_stay_until_they_are_forgotten(
     assert json.loads(smysl("status", "--json", *library).out)["additional_models"] == []
 
 
-# -- HTTP ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def client(sample_library: SampleLibrary, head: Path) -> Iterator[TestClient]:
-    with sample_library.open() as library:
-        library.add_head("flowers", head)
-        yield _client(library)
-
-
-def _client(library: Library) -> TestClient:
-    return TestClient(create_app(library), base_url="http://localhost", raise_server_exceptions=False)
-
-
-def test_heads_are_listed_over_http(client: TestClient, sample_library: SampleLibrary) -> None:
-    (head,) = client.get("/heads").json()["heads"]
-    assert head == {
-        "name": "flowers",
-        "candidate": "all of it",
-        "trained_on": "nothing",
-        "kinds": 2,
-        "models": [sample_library.model],
-        "map10": 91.5,
-        "photographs": 5,
-        "fault": None,
-    }
-
-
-def test_photographs_are_searched_with_a_head_over_http(client: TestClient, sample_library: SampleLibrary) -> None:
-    upload = {"photo": ("moss.tif", (sample_library.photographs / "moss.tif").read_bytes())}
-    by_upload = client.post("/search/image", files=upload, data={"head": "flowers", "k": 3}).json()
-    assert (by_upload["head"], by_upload["calibration"], by_upload["hits"][0]["name"]) == (
-        "flowers",
-        "head",
-        "moss.tif",
-    )
-    identity = by_upload["hits"][0]["id"]
-    by_id = client.post("/search", json={"photo_id": identity, "head": "flowers", "k": 2}).json()
-    assert [hit["id"] for hit in by_id["hits"]] == [hit["id"] for hit in by_upload["hits"][1:]]
-    assert client.post("/search", json={"text": "a cat"}).json()["head"] is None
-
-
-@pytest.mark.parametrize("name", ["", "../../etc", "a/b", "x" * 300, "\u202e"])
-def test_a_hostile_name_over_http_is_an_error(client: TestClient, name: str) -> None:
-    answer = client.post("/search", json={"photo_id": 1, "head": name})
-    assert answer.status_code == 400
-    assert "cannot be the name of a head" in answer.json()["error"]["message"]
-    upload = client.post("/search/image", files={"photo": ("a.jpg", jpeg(1))}, data={"head": "a/b"})
-    assert upload.status_code == 400
-
-
-def test_a_missing_head_or_a_head_for_a_text_is_an_error(client: TestClient) -> None:
-    missing = client.post("/search", json={"photo_id": 1, "head": "trees"})
-    assert (missing.status_code, missing.json()["error"]["kind"]) == (404, "not_found")
-    text = client.post("/search", json={"text": "a cat", "head": "flowers"})
-    assert (text.status_code, text.json()["error"]["kind"]) == (400, "usage")
-
-
 def test_index_says_if_a_head_loses_its_model(
-    sample_library: SampleLibrary, smysl: Run, head: Path, second_model: str
+    sample_library: SampleLibrary, smysl: Run, head_folder: Path, second_model: str
 ) -> None:
-    smysl("head", "add", "flowers", head, "--library", sample_library.folder)
+    smysl("head", "add", "flowers", head_folder, "--library", sample_library.folder)
     changed = smysl("index", "--model", second_model, "--library", sample_library.folder)
     assert changed.code == 0, changed
     assert f"The head flowers cannot be used: The head was fitted on {sample_library.model}" in changed.err

@@ -88,7 +88,7 @@ def test_index_asks_for_a_folder_if_the_library_has_none(unindexed_library: Samp
 
 
 @pytest.mark.parametrize(
-    ("model", "code", "says"),
+    ("model", "code", "message"),
     [
         ("nonsense", 2, "is not a model name"),
         ("local-dir:", 2, "names no folder"),
@@ -98,10 +98,10 @@ def test_index_asks_for_a_folder_if_the_library_has_none(unindexed_library: Samp
     ],
 )
 def test_index_with_a_wrong_model(
-    unindexed_library: SampleLibrary, smysl: Run, model: str, code: int, says: str
+    unindexed_library: SampleLibrary, smysl: Run, model: str, code: int, message: str
 ) -> None:
     done = smysl("index", unindexed_library.photographs, "--library", unindexed_library.folder, "--model", model)
-    assert says in error_of(done, code)
+    assert message in error_of(done, code)
 
 
 def test_index_names_the_process_that_is_already_writing(sample_library: SampleLibrary, smysl: Run) -> None:

@@ -58,7 +58,7 @@ def test_a_library_without_ratings_says_so(sample_library: SampleLibrary, smysl:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["a flower"], "Give one of --grade N, --yes and --no"),
         (["a flower", "--yes", "--no"], "Give one of"),
@@ -69,16 +69,16 @@ def test_a_library_without_ratings_says_so(sample_library: SampleLibrary, smysl:
     ],
 )
 def test_rate_reports_wrong_arguments(
-    sample_library: SampleLibrary, smysl: Run, arguments: list[str], said: str
+    sample_library: SampleLibrary, smysl: Run, arguments: list[str], message: str
 ) -> None:
     photograph = sample_library.photographs / "wood.jpg"
-    assert said in error_of(smysl("rate", photograph, *arguments, "--library", sample_library.folder), 2)
+    assert message in error_of(smysl("rate", photograph, *arguments, "--library", sample_library.folder), 2)
 
 
 @pytest.mark.parametrize(
-    ("photograph", "said"), [("999", "no photograph 999"), ("rose.jpg", "rose.jpg is no photograph")]
+    ("photograph", "message"), [("999", "no photograph 999"), ("rose.jpg", "rose.jpg is no photograph")]
 )
 def test_rate_reports_a_missing_photograph(
-    sample_library: SampleLibrary, smysl: Run, photograph: str, said: str
+    sample_library: SampleLibrary, smysl: Run, photograph: str, message: str
 ) -> None:
-    assert said in error_of(smysl("rate", photograph, "a flower", "--yes", "--library", sample_library.folder), 2)
+    assert message in error_of(smysl("rate", photograph, "a flower", "--yes", "--library", sample_library.folder), 2)

@@ -51,7 +51,7 @@ def test_score_prints_nothing_of_a_table_with_an_error(sample_library: SampleLib
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
+    ("arguments", "code", "message"),
     [
         ([], 2, "Name a photograph and a text"),
         (["wood.jpg"], 2, "Name a photograph and a text"),
@@ -68,7 +68,7 @@ def test_score_reports_wrong_arguments(
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     code: int,
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(shared_library.photographs)
-    assert says in error_of(smysl("score", *arguments, "--library", shared_library.folder), code)
+    assert message in error_of(smysl("score", *arguments, "--library", shared_library.folder), code)

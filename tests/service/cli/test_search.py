@@ -42,8 +42,15 @@ def test_search_with_a_photograph_finds_that_photograph(shared_library: SampleLi
 
 
 def test_search_with_a_part_of_a_photograph(shared_library: SampleLibrary, smysl: Run) -> None:
-    asked = ("search", "--image", shared_library.photographs / "wood.jpg", "--library", shared_library.folder, "--json")
-    whole, part = (json.loads(smysl(*asked, *more).out) for more in ((), ("--box", "0,0.25,0.5,0.5")))
+    command = (
+        "search",
+        "--image",
+        shared_library.photographs / "wood.jpg",
+        "--library",
+        shared_library.folder,
+        "--json",
+    )
+    whole, part = (json.loads(smysl(*command, *more).out) for more in ((), ("--box", "0,0.25,0.5,0.5")))
     assert (whole["part"], part["part"]) == (None, {"x": 0, "y": 0.25, "width": 0.5, "height": 0.5})
     assert part["hits"][0]["similarity"] < whole["hits"][0]["similarity"]
 
@@ -54,8 +61,8 @@ def test_search_crops_borders_and_says_so_unless_told_to_keep_them(
     framed = tmp_path / "framed.png"
     with Image.open(shared_library.photographs / "wood.jpg") as opened:
         ImageOps.expand(opened, (0, 20, 0, 20), "black").save(framed)
-    asked = ("search", "--image", framed, "-k", 1, "--library", shared_library.folder)
-    without, kept = smysl(*asked), smysl(*asked, "--keep-borders")
+    command = ("search", "--image", framed, "-k", 1, "--library", shared_library.folder)
+    without, kept = smysl(*command), smysl(*command, "--keep-borders")
     assert without.err == (
         "Cropped borders and searched with the part 0,0.2,1,0.6. Use --keep-borders to search with all of it.\n"
     )
@@ -69,9 +76,9 @@ def test_search_rejects_a_photograph_that_is_all_border(
 ) -> None:
     black = tmp_path / "black.png"
     Image.new("RGB", (90, 60)).save(black)
-    asked = ("search", "--image", black, "--library", shared_library.folder)
-    assert "all border" in error_of(smysl(*asked), 2)
-    assert smysl(*asked, "--keep-borders").code == 0
+    command = ("search", "--image", black, "--library", shared_library.folder)
+    assert "all border" in error_of(smysl(*command), 2)
+    assert smysl(*command, "--keep-borders").code == 0
 
 
 def test_search_without_a_good_match_prints_only_a_sentence(shared_library: SampleLibrary, smysl: Run) -> None:
@@ -113,7 +120,7 @@ def test_search_in_an_empty_library_says_how_to_fill_it(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], 'smysl search "a red flower"'),
         ([""], "The text is empty"),
@@ -133,9 +140,9 @@ def test_search_in_an_empty_library_says_how_to_fill_it(
     ],
 )
 def test_search_reports_wrong_arguments(
-    shared_library: SampleLibrary, smysl: Run, arguments: list[str], says: str
+    shared_library: SampleLibrary, smysl: Run, arguments: list[str], message: str
 ) -> None:
-    assert says in error_of(smysl("search", "--library", shared_library.folder, *arguments), 2)
+    assert message in error_of(smysl("search", "--library", shared_library.folder, *arguments), 2)
 
 
 def test_search_rejects_a_text_together_with_a_photograph(shared_library: SampleLibrary, smysl: Run) -> None:
@@ -146,17 +153,17 @@ def test_search_rejects_a_text_together_with_a_photograph(shared_library: Sample
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [(b"", "the file is empty"), (b"GIF89a", "cannot be used"), (b"\xff\xd8\xff", "cannot be used")],
 )
 def test_search_rejects_a_file_that_is_not_a_photograph(
-    sample_library: SampleLibrary, smysl: Run, tmp_path: Path, content: bytes, says: str
+    sample_library: SampleLibrary, smysl: Run, tmp_path: Path, content: bytes, message: str
 ) -> None:
     file = tmp_path / "no photo.jpg"
     file.write_bytes(content)
     sentence = error_of(smysl("search", "--image", file, "--library", sample_library.folder), 1)
     assert str(file) in sentence
-    assert says in sentence
+    assert message in sentence
 
 
 def test_search_with_another_model_than_the_library_s_says_what_to_do(

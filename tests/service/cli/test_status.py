@@ -1,4 +1,4 @@
-"""`smysl status`: what it says for people and for programs."""
+"""`smysl status`: what it prints for people and for programs."""
 
 from __future__ import annotations
 

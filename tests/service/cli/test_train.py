@@ -43,8 +43,8 @@ def test_fits_on_a_folder_of_data(rated: Path, tiny: Encoder, smysl: Run, tmp_pa
     command = ("train", "scorer", "--data", rated, "--model", tiny.name, "--out", tmp_path / "match")
     done = smysl(*command, "--cache", tmp_path / "cache")
     assert done.code == 0, done.err
-    said = f"Fitted on 400 pairs graded, of 30 photographs and 30 texts. Written to {tmp_path / 'match'}."
-    assert done.out.startswith(said)
+    expected = f"Fitted on 400 pairs graded, of 30 photographs and 30 texts. Written to {tmp_path / 'match'}."
+    assert done.out.startswith(expected)
     artifact = ScorerArtifact.load(tmp_path / "match", tiny.fingerprint)
     assert f"{artifact.figures['expert_tau_c']}" in done.out
     assert artifact.figures["expert_tau_c"] > 50
@@ -52,7 +52,7 @@ def test_fits_on_a_folder_of_data(rated: Path, tiny: Encoder, smysl: Run, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--out", "match"], "Name the ratings to use"),
         (["--data", "data", "--library", "library", "--out", "match"], "Name the ratings to use"),
@@ -60,8 +60,8 @@ def test_fits_on_a_folder_of_data(rated: Path, tiny: Encoder, smysl: Run, tmp_pa
         (["--data", "data", "--out", "match", "--alone"], "--alone goes with --library"),
     ],
 )
-def test_contradictory_options_are_reported(smysl: Run, arguments: list[str], says: str) -> None:
-    assert says in error_of(smysl("train", "scorer", *arguments), 2)
+def test_contradictory_options_are_reported(smysl: Run, arguments: list[str], message: str) -> None:
+    assert message in error_of(smysl("train", "scorer", *arguments), 2)
 
 
 def test_too_few_ratings_are_reported(sample_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
@@ -84,8 +84,8 @@ def test_a_match_fitted_for_a_library_is_written_to_it_and_used(
     assert json.loads(smysl(*search).out)["calibration"] == "background"
     done = smysl("train", "scorer", *there, "--cache", tmp_path / "cache")
     assert done.code == 0, done.err
-    said = f"Fitted on 100 pairs graded, of 5 photographs and 20 texts. Written to {sample_library.folder}."
-    assert done.out.strip() == said
+    expected = f"Fitted on 100 pairs graded, of 5 photographs and 20 texts. Written to {sample_library.folder}."
+    assert done.out.strip() == expected
     assert "not cross-validated" in done.err
     artifact = ScorerArtifact.load(sample_library.folder, tiny.fingerprint)
     after = json.loads(smysl(*search).out)
