@@ -26,7 +26,7 @@ from service.errors import DataError, SmyslError
 from service.photos.decode import is_photograph_name, open_photograph
 from service.types import Float64Array, OnProgress
 from training.mini.network import fold_into_first_layer
-from training.mini.towers import ImageTower, load_image_tower
+from training.mini.pretrained_towers import ImageTower, load_image_tower
 from training.model_folder import check_model, write_model
 from training.progress_bar import progress_bar
 

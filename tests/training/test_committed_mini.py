@@ -20,7 +20,7 @@ from service.match.scorer import load_scorer
 from training.mini.__main__ import CARD
 from training.mini.card import model_card
 from training.mini.everyday import SAMPLE_QUERIES, EverydayReport, formats_check, main, sample_check
-from training.mini.towers import load_image_tower
+from training.mini.pretrained_towers import load_image_tower
 
 pytestmark = pytest.mark.e2e
 

@@ -41,8 +41,8 @@ from training.mini.network import (
     start_heads,
     write_configs,
 )
+from training.mini.pretrained_towers import load_in_order, package_path, split_tower
 from training.mini.settings import MiniSettings
-from training.mini.towers import load_in_order, package_path, split_tower
 from training.mini.views import maps_of, random_box, squash, training_views, view_of, whole_photographs
 
 pytestmark = pytest.mark.e2e
@@ -274,9 +274,9 @@ class Interrupted(Exception):  # noqa: N818
 @pytest.fixture
 def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Replaces the packages' towers by tiny ones; returns the folder of data."""
-    monkeypatch.setattr("training.mini.towers.load_image_tower", tiny_image_tower)
+    monkeypatch.setattr("training.mini.pretrained_towers.load_image_tower", tiny_image_tower)
     monkeypatch.setattr(
-        "training.mini.towers.load_text_tower", lambda length: tiny_text_tower(tmp_path / "text", length)
+        "training.mini.pretrained_towers.load_text_tower", lambda length: tiny_text_tower(tmp_path / "text", length)
     )
     threads = torch.get_num_threads()
     yield coloured_data(tmp_path / "data")
@@ -311,7 +311,7 @@ def test_a_tower_with_a_classifier_trains_on_pseudo_photographs(
         tower = tiny_image_tower()
         return dataclasses.replace(tower, class_rows=torch.randn(1000, tower.width))
 
-    monkeypatch.setattr("training.mini.towers.load_image_tower", with_classifier)
+    monkeypatch.setattr("training.mini.pretrained_towers.load_image_tower", with_classifier)
     settings = dataclasses.replace(SETTINGS, warm_epochs=1, epochs=1, stage_epochs=1, class_pairs=8)
     figures = run(tiny_run, tmp_path / "model", tmp_path / "cache", settings, 2, lambda *_: None)
     assert figures["test"]["t2i_r5"] > 20

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from service.encoder.torchvision_compat import mend_torchvision
-from training.mini.towers import ImageTower, TextTower
+from training.mini.pretrained_towers import ImageTower, TextTower
 
 COLOURS = ("red", "green", "blue", "white", "black", "yellow", "purple", "orange")
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "photo", "of", "something", "very", *COLOURS]

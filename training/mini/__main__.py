@@ -43,8 +43,8 @@ def run(data: Path, out: Path, cache: Path, settings: MiniSettings, threads: int
     from data.captions import read_captions
     from service.compute.malloc import keep_memory
     from training.mini.card import model_card
+    from training.mini.pretrained_towers import load_image_tower, load_text_tower
     from training.mini.recipe import make_mini
-    from training.mini.towers import load_image_tower, load_text_tower
 
     torch.set_num_threads(threads)
     keep_memory()

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from service.encoder.tokenizer import TOKENIZER_FILE
 from service.encoder.torchvision_compat import mend_torchvision
 from service.store.atomic import write_text
+from training.mini.pretrained_towers import ImageTower, TextTower
 from training.mini.settings import MiniSettings
-from training.mini.towers import ImageTower, TextTower
 from training.model_folder import CONFIG
 
 if TYPE_CHECKING:

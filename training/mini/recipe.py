@@ -28,8 +28,8 @@ from training.mini.network import (
     start_heads,
     write_configs,
 )
+from training.mini.pretrained_towers import ImageTower, TextTower, split_tower
 from training.mini.settings import MiniSettings
-from training.mini.towers import ImageTower, TextTower, split_tower
 from training.mini.views import Views, training_views, view_features, whole_photographs
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import xxhash
 
 from service.store.atomic import replacing_all
 from service.types import Float16Array, OnProgress, UInt8Array
-from training.mini.towers import ImageTower, split_tower
+from training.mini.pretrained_towers import ImageTower, split_tower
 
 if TYPE_CHECKING:
     import torch

@@ -23,7 +23,7 @@ from service.errors import UsageError
 from service.photos.decode import open_photograph
 from service.store.atomic import replacing
 from service.types import Float16Array, Float32Array, Int64Array, OnProgress
-from training.mini.towers import split_tower as split_efficientnet
+from training.mini.pretrained_towers import split_tower as split_efficientnet
 from training.mini.views import view_of
 
 if TYPE_CHECKING:
