@@ -1,1 +1,1 @@
-"""What is fitted: the built-in model `mini` and its match."""
+"""Trains `mini`, fine-tunes and quantises models, and fits matches and heads; may import eval, data and service."""
