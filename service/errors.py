@@ -13,8 +13,8 @@
         ├── BusyError         another process is writing to it               exit 1, HTTP 409
         └── MismatchError     vectors, match or index of another model       exit 1, HTTP 409
 
-A message says what is wrong, where, and what to do, in one or two sentences. `cli.py` prints it and
-`api.py` sends it as JSON, each in one place; nothing else in the program prints errors or exits.
+A message says what is wrong, where, and what to do, in one or two sentences. `cli/app.py` prints
+it and `web/error_responses.py` sends it as JSON, each in one place; nothing else in the program prints errors or exits.
 """
 
 from __future__ import annotations
