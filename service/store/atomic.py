@@ -20,7 +20,7 @@ def replacing(file: Path, *, sync: bool = True) -> Iterator[Path]:
     If the block raises, `file` stays as it was. Without `sync` readers still see the old file or the new one, but a
     power failure may leave neither. Raises `OSError` if the folder cannot be written to.
     """
-    temporary = temporary_beside(file)
+    temporary = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part{file.suffix}")
     try:
         yield temporary
         if sync:
@@ -36,11 +36,6 @@ def replacing_all(files: Sequence[Path]) -> Iterator[list[Path]]:
     """Like `replacing`, for files that belong together: none is replaced before all are written."""
     with ExitStack() as stack:
         yield [stack.enter_context(replacing(file)) for file in files]
-
-
-def temporary_beside(file: Path) -> Path:
-    """A new hidden path in the folder of `file`, with the same suffix."""
-    return file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part{file.suffix}")
 
 
 def put_in_place(temporary: Path, file: Path) -> None:
