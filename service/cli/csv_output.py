@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ def check_table(file: Path, *, force: bool) -> None:
         raise UsageError(f"{file} is a folder; name a file for the table.")
     if not file.parent.is_dir():
         raise UsageError(f"There is no folder {file.parent} for the table {file.name}. Create it, or name another.")
+    if not os.access(file.parent, os.W_OK):
+        raise UsageError(f"The table {file} cannot be written (Permission denied). Name another file.")
     if file.exists() and not force:
         raise UsageError(f"The file {file} already exists. Name another, or replace it with --force.")
 

@@ -56,6 +56,18 @@ def test_no_cell_is_a_formula_and_paths_still_lead_to_their_files(tmp_path: Path
     assert row["kind"] == f"'{first}sum"
 
 
+def test_a_folder_without_write_permission_is_reported_before_the_first_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Permissions do not stop the user root, who may be running the tests.
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with (
+        pytest.raises(UsageError, match=r"out\.csv cannot be written \(Permission denied\)"),
+        table_at(tmp_path / "out.csv", force=False),
+    ):
+        pytest.fail("a row could be added")
+
+
 def test_an_existing_table_is_replaced_only_with_force(tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_text("mine", encoding="utf-8")
