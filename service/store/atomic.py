@@ -6,11 +6,14 @@ folder is synced, so after a crash the file has either its old or its new conten
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+_CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM})
 
 
 @contextmanager
@@ -62,10 +65,17 @@ def sync_file(file: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Writes the names in a folder through to the disk; does nothing on Windows, which cannot open a folder."""
+    """Writes the names in a folder through to the disk, where the system can: Windows and some network drives cannot.
+
+    Raises `OSError` if the disk fails.
+    """
     if os.name == "nt":
         return
-    _sync(folder, os.O_RDONLY)
+    try:
+        _sync(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC_FOLDERS:
+            raise
 
 
 def _sync(path: Path, flags: int) -> None:

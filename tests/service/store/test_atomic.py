@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,20 @@ def test_content_and_name_are_synced_in_this_order(tmp_path: Path, monkeypatch: 
     with replacing(file, sync=False) as temporary:
         temporary.write_text("newer")
     assert (steps, file.read_text()) == (["replace"], "newer")
+
+
+@pytest.mark.parametrize(("code", "fails"), [(errno.EINVAL, False), (errno.EACCES, False), (errno.EIO, True)])
+def test_a_network_drive_that_cannot_sync_folders_is_written_to_and_a_broken_disk_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, fails: bool
+) -> None:
+    fsync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), tmp_path.stat()):
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match=os.strerror(code)) if fails else nullcontext():
+        write_text(tmp_path / "facts.json", "new")
+    assert (tmp_path / "facts.json").read_text() == "new"
