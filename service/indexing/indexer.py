@@ -29,7 +29,7 @@ from service.indexing.decoder import (
 from service.indexing.pipeline import run_pipeline
 from service.indexing.walk import NOT_UTF8, list_folder
 from service.store.catalog import Catalog
-from service.store.records import Entry, KnownFile, Root
+from service.store.records import Entry, FileUpdate, KnownFile, Root
 from service.types import Float16Array
 
 
@@ -202,9 +202,8 @@ def _encode(tasks: Sequence[EncodingTask], outcomes: Sequence[PreparedPhotograph
 def _store(run: _Run, batch: _Batch) -> list[Failure | int]:
     """Write a batch to the catalog; its failures, then the number of its files."""
     summary = run.summary
-    for known in batch.already_indexed:
-        run.catalog.update_file(known.id, known.info)
-        run.found.add(known.id)
+    run.catalog.update_files([FileUpdate(known.id, known.info) for known in batch.already_indexed])
+    run.found.update(known.id for known in batch.already_indexed)
     if batch.entries:
         run.found.update(run.catalog.write(batch.entries))
     moved = sum(known.moved for known in batch.already_indexed)

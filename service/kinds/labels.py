@@ -56,10 +56,11 @@ class Kinds:
     def _replace(self, source: str, kinds: Mapping[int, str]) -> None:
         settings = {"kinds": source, "kinds_stamp": secrets.token_hex(8)}
         with self._catalog.transaction() as connection:
-            connection.execute("DELETE FROM kind")
+            # Those of removed photographs are kept until these come back.
+            connection.execute("DELETE FROM kind WHERE photograph_id IN (SELECT id FROM photograph)")
             # A photograph may have left the library since its keywords were read.
             connection.executemany(
-                "INSERT INTO kind SELECT id, ? FROM photograph WHERE id = ?",
+                "INSERT OR REPLACE INTO kind SELECT id, ? FROM photograph WHERE id = ?",
                 ((kind, identity) for identity, kind in kinds.items()),
             )
             connection.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", settings.items())
@@ -85,7 +86,9 @@ class Kinds:
     def counts(self) -> dict[str, int]:
         """The number of photographs of each kind, in alphabetical order."""
         if self.source != FOLDERS:
-            rows = self._catalog.connection.execute("SELECT name, COUNT(*) FROM kind GROUP BY name")
+            rows = self._catalog.connection.execute(
+                "SELECT kind.name, COUNT(*) FROM kind JOIN photograph ON id = photograph_id GROUP BY kind.name"
+            )
             return dict(sorted(rows))
         counts: Counter[str] = Counter()
         for folder, count in self._catalog.connection.execute(
@@ -98,7 +101,9 @@ class Kinds:
     def ids(self) -> Int64Array:
         """The ids (n,) of all photographs that have a kind, in ascending order."""
         if self.source != FOLDERS:
-            rows = self._catalog.connection.execute("SELECT photograph_id FROM kind ORDER BY photograph_id")
+            rows = self._catalog.connection.execute(
+                "SELECT photograph_id FROM kind JOIN photograph ON id = photograph_id ORDER BY photograph_id"
+            )
             return np.fromiter((row[0] for row in rows), np.int64)
         rows = self._catalog.connection.execute("SELECT id, folder FROM photograph ORDER BY id")
         return np.fromiter((row[0] for row in rows if kind_of_folder(row[1]) is not None), np.int64)

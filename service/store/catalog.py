@@ -17,16 +17,40 @@ import numpy as np
 
 from service.errors import NotFoundError
 from service.store.database import BUSY_TIMEOUT_S, Database
-from service.store.records import Entry, FileInfo, KnownFile, Record, Root
+from service.store.metadata_rows import read_metadata, write_metadata
+from service.store.records import (
+    Companion,
+    Details,
+    Entry,
+    FileUpdate,
+    KnownFile,
+    Record,
+    Root,
+    RootOptions,
+)
+from service.store.roots import (
+    find_root,
+    insert_root,
+    move_root,
+    read_roots,
+    relative_folder,
+    remove_root,
+    set_root_options,
+)
 from service.store.sql import (
+    bury,
     drop_outdated_vectors,
     placeholders,
     select_changed_vectors,
     sqlite_id,
+    write_companions,
     write_facts,
     write_settings,
 )
 from service.types import Float16Array, Float32Array, Int64Array
+
+READER_VERSION = 1
+"""Counted up when more is read from files than before; what an older version read is read again, but not encoded."""
 
 _IN_LIST = 500
 """Values of one `IN (...)` list; SQLite allows more, this keeps statements short."""
@@ -44,7 +68,7 @@ class Catalog(Database):
         super().__init__(file)
 
     @contextmanager
-    def _change(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+    def change(self) -> Iterator[tuple[sqlite3.Connection, int]]:
         """A transaction that creates a new generation."""
         with self.transaction() as connection:
             generation = self.generation() + 1
@@ -80,41 +104,62 @@ class Catalog(Database):
 
     def roots(self) -> list[Root]:
         """The indexed folders, in the order in which they were added."""
-        return [Root(row[0], Path(row[1])) for row in self.connection.execute("SELECT id, path FROM root ORDER BY id")]
+        return read_roots(self.connection)
+
+    def root_at(self, folder: Path) -> Root:
+        """The root with this path (absolute); raises `NotFoundError`."""
+        return find_root(self.connection, folder)
 
     def add_root(self, folder: Path) -> tuple[Root, str]:
         """Adds `folder` (absolute, resolved) unless a root contains it; returns its root and its path below that.
 
         A new root takes over the photographs of roots inside it, so that no file is in the library twice.
         """
-        roots = self.roots()
-        for root in roots:
+        for root in self.roots():
             if folder.is_relative_to(root.path):
-                return root, _relative(folder, root.path)
+                return root, relative_folder(folder, root.path)
         with self.transaction() as connection:
-            connection.execute("INSERT INTO root (path) VALUES (?)", (str(folder),))
-            (identity,) = connection.execute("SELECT last_insert_rowid()").fetchone()
-            for inner in roots:
-                if inner.path.is_relative_to(folder):
-                    prefix = _relative(inner.path, folder)
-                    connection.execute(
-                        "UPDATE photograph SET root_id = ?1, "
-                        "folder = CASE folder WHEN '' THEN ?2 ELSE ?2 || '/' || folder END WHERE root_id = ?3",
-                        (identity, prefix, inner.id),
-                    )
-                    connection.execute("DELETE FROM root WHERE id = ?", (inner.id,))
-        return Root(identity, folder), ""
+            return insert_root(connection, folder), ""
+
+    def set_root_options(self, root_id: int, options: RootOptions) -> None:
+        """Remembers how a root is walked."""
+        with self.transaction() as connection:
+            set_root_options(connection, root_id, options)
+
+    def move_root(self, root: Root, folder: Path) -> None:
+        """Records that a root is now at `folder` (absolute, resolved); raises `UsageError` if roots would overlap."""
+        with self.change() as (connection, generation):
+            move_root(connection, root, folder, generation)
+
+    def remove_root(self, root: Root) -> int:
+        """Takes a root and its photographs out of the library, as `remove` does; returns how many there were."""
+        with self.change() as (connection, generation):
+            return remove_root(connection, root, generation)
 
     # -- photographs --------------------------------------------------------------------------------
 
     def files_in(self, root_id: int, folder: str, fingerprints: Collection[str] = ()) -> dict[str, KnownFile]:
         """The photographs directly in a folder, by name; complete are those with a vector of each fingerprint."""
+        companions: dict[int, list[Companion]] = {}
+        for identity, *companion in self.connection.execute(
+            "SELECT c.photograph_id, c.name, c.role, c.size, c.modified_ns FROM companion c "
+            "JOIN photograph p ON p.id = c.photograph_id WHERE p.root_id = ? AND p.folder = ?",
+            (root_id, folder),
+        ):
+            companions.setdefault(identity, []).append(Companion(*companion))
         rows = self.connection.execute(
-            "SELECT name, id, size, modified_ns, (SELECT COUNT(*) FROM vector WHERE photograph_id = id "  # noqa: S608
-            f"AND fingerprint IN ({placeholders(fingerprints)})) FROM photograph WHERE root_id = ? AND folder = ?",
+            "SELECT name, id, size, modified_ns, changed_ns, read_with, (SELECT COUNT(*) FROM vector "  # noqa: S608
+            f"WHERE photograph_id = id AND fingerprint IN ({placeholders(fingerprints)})) "
+            "FROM photograph WHERE root_id = ? AND folder = ?",
             (*fingerprints, root_id, folder),
         )
-        return {row[0]: KnownFile(row[1], row[2], row[3], row[4] == len(fingerprints)) for row in rows}
+        return {
+            name: KnownFile(
+                identity, size, modified_ns, vectors == len(fingerprints), changed_ns, read_with,
+                tuple(companions.get(identity, ())),
+            )
+            for name, identity, size, modified_ns, changed_ns, read_with, vectors in rows
+        }  # fmt: skip
 
     def photographs_under(self, root_id: int, folder: str) -> list[tuple[int, str]]:
         """Id and folder of each photograph in `folder` of a root or in its subfolders; "" is the root itself."""
@@ -129,17 +174,21 @@ class Catalog(Database):
         """The photographs whose files have this content hash."""
         return self._records("p.content_hash = ?", (content_hash,))
 
-    def write(self, entries: Sequence[Entry]) -> list[int]:
-        """Adds or replaces photographs with facts, vectors and thumbnails in one transaction; returns their ids.
+    def records_with_image(self, image_hash: bytes) -> list[Record]:
+        """The photographs whose files hold image data with this hash."""
+        return self._records("p.image_hash = ?", (image_hash,))
 
-        Vectors of other fingerprints are kept if the content is unchanged.
+    def write(self, entries: Sequence[Entry]) -> list[int]:
+        """Adds or replaces photographs with all that is known of them in one transaction; returns their ids.
+
+        Vectors of other fingerprints are kept if the content, or its image data, is unchanged.
         """
         ids = []
-        with self._change() as (connection, generation):
+        with self.change() as (connection, generation):
             for entry in entries:
-                if entry.id is not None:
+                if entry.id is not None and not entry.same_image:
                     drop_outdated_vectors(connection, entry.id, entry.facts.content_hash, generation)
-                identity = write_facts(connection, entry.facts, entry.id)
+                identity = write_facts(connection, entry.facts, entry.id, READER_VERSION, generation)
                 connection.executemany(
                     "INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)",
                     [
@@ -148,22 +197,44 @@ class Catalog(Database):
                     ],
                 )
                 connection.execute("INSERT OR REPLACE INTO thumbnail VALUES (?, ?)", (identity, entry.thumbnail))
+                if entry.preview is None:
+                    connection.execute("DELETE FROM preview WHERE photograph_id = ?", (identity,))
+                else:
+                    connection.execute("INSERT OR REPLACE INTO preview VALUES (?, ?)", (identity, entry.preview))
+                _write_details(connection, identity, entry.details)
                 ids.append(identity)
         return ids
 
-    def update_file(self, identity: int, file: FileInfo) -> None:
-        """Records the new location, size and time of a photograph's file whose content is unchanged."""
-        with self.transaction() as connection:
-            connection.execute(
-                "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ? WHERE id = ?",
-                (file.root_id, file.folder, file.name, file.size, file.modified_ns, identity),
-            )
+    def update_files(self, updates: Sequence[FileUpdate]) -> None:
+        """Records new locations, times and details of photographs whose pixels are unchanged, in one transaction."""
+        if not updates:
+            return
+        with self.change() as (connection, generation):
+            for update in updates:
+                file = update.file
+                connection.execute(
+                    "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ?, "
+                    "changed_ns = ?, generation = ? WHERE id = ?",
+                    (file.root_id, file.folder, file.name, file.size, file.modified_ns, file.changed_ns, generation,
+                     update.id),
+                )  # fmt: skip
+                if update.content_hash is not None:
+                    connection.execute(
+                        "UPDATE photograph SET content_hash = ?, image_hash = ?, read_with = ? WHERE id = ?",
+                        (update.content_hash, update.image_hash, READER_VERSION, update.id),
+                    )
+                if update.details is not None:
+                    _write_details(connection, update.id, update.details)
 
     def remove(self, ids: Iterable[int]) -> int:
-        """Removes photographs from the library (never from the disk); returns how many there were."""
+        """Takes photographs out of the library (never off the disk); returns how many there were.
+
+        Each leaves a tombstone under which ratings and kinds are kept, and comes back under its id with its file.
+        """
         removed = 0
-        with self._change() as (connection, generation):
+        with self.change() as (connection, generation):
             for identity in ids:
+                bury(connection, identity)
                 cursor = connection.execute("DELETE FROM photograph WHERE id = ?", (identity,))
                 removed += cursor.rowcount
                 connection.execute("INSERT OR REPLACE INTO removal VALUES (?, ?)", (identity, generation))
@@ -203,9 +274,35 @@ class Catalog(Database):
             raise NotFoundError(f"There is no photograph {identity} in this library.")
         return bytes(row[0])
 
+    def preview(self, identity: int) -> bytes:
+        """The larger JPEG made when the photograph was indexed, or its thumbnail; raises `NotFoundError`."""
+        row = self.connection.execute(
+            "SELECT jpeg FROM preview WHERE photograph_id = ?", (sqlite_id(identity),)
+        ).fetchone()
+        return self.thumbnail(identity) if row is None else bytes(row[0])
+
+    def details(self, ids: Sequence[int]) -> dict[int, Details]:
+        """Metadata and companions of photographs, by id; those of which nothing was read yet are left out."""
+        found: dict[int, Details] = {}
+        for start in range(0, len(ids), _IN_LIST):
+            part = ids[start : start + _IN_LIST]
+            companions: dict[int, list[Companion]] = {}
+            for identity, *companion in self.connection.execute(
+                "SELECT photograph_id, name, role, size, modified_ns FROM companion "  # noqa: S608
+                f"WHERE photograph_id IN ({placeholders(part)})",
+                tuple(part),
+            ):
+                companions.setdefault(identity, []).append(Companion(*companion))
+            found.update(
+                (identity, Details(metadata, tuple(companions.get(identity, ())), town_id))
+                for identity, (metadata, town_id) in read_metadata(self.connection, part).items()
+            )
+        return found
+
     def _records(self, condition: str, values: Sequence[object]) -> list[Record]:
         rows = self.connection.execute(
-            "SELECT p.id, r.path, p.folder, p.name, p.size, p.modified_ns, p.width, p.height, p.format "  # noqa: S608
+            "SELECT p.id, r.path, p.folder, p.name, p.size, p.modified_ns, p.width, p.height, p.format, "  # noqa: S608
+            "p.content_hash, p.warning "
             f"FROM photograph p JOIN root r ON r.id = p.root_id WHERE {condition} ORDER BY p.id",
             tuple(values),
         )
@@ -285,7 +382,7 @@ class Catalog(Database):
 
         `settings` are written in the same transaction.
         """
-        with self._change() as (connection, generation):
+        with self.change() as (connection, generation):
             own = {"model": model, "fingerprint": fingerprint, "dropped": str(generation)}
             write_settings(connection, {**settings, **own})
             kept = {fingerprint, *keep}
@@ -293,7 +390,7 @@ class Catalog(Database):
 
     def drop_vectors(self, fingerprint: str, **settings: str) -> None:
         """Deletes the vectors of `fingerprint` and writes `settings` in one transaction."""
-        with self._change() as (connection, generation):
+        with self.change() as (connection, generation):
             write_settings(connection, {**settings, "dropped": str(generation)})
             connection.execute("DELETE FROM vector WHERE fingerprint = ?", (fingerprint,))
 
@@ -305,6 +402,6 @@ class Catalog(Database):
         return int(self.setting("dropped") or 0)
 
 
-def _relative(inner: Path, outer: Path) -> str:
-    relative = inner.relative_to(outer).as_posix()
-    return "" if relative == "." else relative
+def _write_details(connection: sqlite3.Connection, identity: int, details: Details) -> None:
+    write_metadata(connection, identity, details.metadata, details.town_id)
+    write_companions(connection, identity, details.companions)

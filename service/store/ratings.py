@@ -1,7 +1,8 @@
 """Ratings: people's judgements of how well a text describes a photograph; their validation and their table.
 
 A rating does not change search results, so it creates no generation and may be written while another process indexes.
-It belongs to a photograph's id: it stays when the file is moved or edited, and is deleted with the photograph.
+It belongs to a photograph's id: it stays when the file is moved or edited, and waits where the photograph is taken out
+of the library until it comes back. Only forgetting a photograph deletes it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ DEFAULT_RATER = "me"
 MAX_NAME_CHARACTERS = 100
 MAX_AT_ONCE = 1000
 _MOST_OFFSET = 1 << 62
+_OF_PHOTOGRAPHS = "EXISTS (SELECT 1 FROM photograph WHERE photograph.id = rating.photograph_id)"
+"""Ratings of photographs that are in the library, not those of removed ones."""
 
 
 class Ratings:
@@ -79,7 +82,8 @@ class Ratings:
             values["photograph_id"] = self._catalog.record(photograph_id).id
         if text is not None:
             values["text"] = _rated_text(text)
-        return " AND ".join(f"{column} = ?" for column in values) or "TRUE", tuple(values.values())
+        conditions = [_OF_PHOTOGRAPHS, *(f"{column} = ?" for column in values)]
+        return " AND ".join(conditions), tuple(values.values())
 
 
 def make_rating(

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from service.store.metadata import Metadata
 from service.types import Float16Array
+
+
+@dataclass(frozen=True, slots=True)
+class RootOptions:
+    """How a root is walked: patterns that are left out, in gitignore's syntax, links, and the least size of a file."""
+
+    exclude: tuple[str, ...] = ()
+    follow_links: bool = False
+    min_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,60 +27,148 @@ class Root:
 
     id: int
     path: Path
+    options: RootOptions = RootOptions()
+
+
+CompanionRole = Literal["raw", "motion", "sidecar", "takeout"]
+"""What a file is to its photograph: RAW of a JPEG, film of a Live Photo, XMP sidecar, JSON of Google Takeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A file in the same folder that belongs to a photograph, as it was when last read."""
+
+    name: str
+    role: CompanionRole
+    size: int
+    modified_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
     """A photograph's file as it was when last indexed, to be compared with the file on the disk.
 
-    `complete`: the photograph has a vector of each requested fingerprint.
+    Attributes:
+        id: of the photograph.
+        size: bytes.
+        modified_ns: modification time.
+        complete: the photograph has a vector of each requested fingerprint.
+        changed_ns: time of the last change of the file's inode, where it is known.
+        read_with: the version of the reader that read it (`READER_VERSION` of `service.store.catalog`).
+        companions: the files that belong to it.
     """
 
     id: int
     size: int
     modified_ns: int
     complete: bool
+    changed_ns: int | None = None
+    read_with: int = 0
+    companions: tuple[Companion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file's location, size in bytes and modification time; `folder` is relative to its root, "" for the root."""
+    """A file's location, size in bytes, and times; `folder` is relative to its root, "" for the root itself.
+
+    `changed_ns` is when its inode changed last, which an edit cannot set back as it can the modification time.
+    """
 
     root_id: int
     folder: str
     name: str
     size: int
     modified_ns: int
+    changed_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PhotographFacts:
-    """A photograph's file, content hash (XXH3, 128 bits, of the file), size in pixels and format."""
+    """A photograph's file, hashes, size in pixels and format.
+
+    Attributes:
+        file: where it is.
+        content_hash: XXH3, 128 bits, of the file.
+        width, height: pixels of the upright photograph.
+        format: of the file, such as "JPEG".
+        image_hash: the same hash of the image data without metadata, where the format is known.
+        warning: what was wrong with the file though it could be read, or None.
+    """
 
     file: FileInfo
     content_hash: bytes
     width: int
     height: int
     format: str
+    image_hash: bytes | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a photograph's files say about it, the files that belong to it, and the id of the nearest town."""
+
+    metadata: Metadata = field(default_factory=Metadata)
+    companions: tuple[Companion, ...] = ()
+    town_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A photograph to be written to the catalog; `id` is that of the row it replaces, None for a new one.
+    """A photograph to be written to the catalog.
 
-    `vectors` maps a fingerprint to a vector (dimension,) float16: an encoder's embedding, which has unit length, and
-    its pooled features. `thumbnail` is a JPEG.
+    Attributes:
+        facts: about its file.
+        vectors: by fingerprint, (dimension,) float16: an encoder's embedding, which has unit length, and its pooled
+            features.
+        thumbnail: a small JPEG.
+        id: of the row that it replaces or of the removed photograph that comes back; None for a new one.
+        preview: a larger JPEG, where the photograph is larger than its thumbnail.
+        details: its metadata and companions.
+        same_image: the pixels are those that the vectors in the catalog were made from, though the file differs.
     """
 
     facts: PhotographFacts
     vectors: Mapping[str, Float16Array]
     thumbnail: bytes
     id: int | None = None
+    preview: bytes | None = None
+    details: Details = Details()
+    same_image: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileUpdate:
+    """What has changed of a photograph whose pixels have not: where its file is, and what was read from it.
+
+    Without a `content_hash` the file was not read, and both hashes stay; without `details` these stay.
+    """
+
+    id: int
+    file: FileInfo
+    content_hash: bytes | None = None
+    image_hash: bytes | None = None
+    details: Details | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A photograph that was taken out of the library: what people gave it is kept under its id.
+
+    `path` is where its file was, `removed_at` when it was taken out (UTC).
+    """
+
+    id: int
+    path: str
+    removed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A photograph as read from the catalog; `root` is the path of its root, `folder` is relative to it."""
+    """A photograph as read from the catalog; `root` is the path of its root, `folder` is relative to it.
+
+    `content_hash` is that of the file, `warning` what was wrong with it though it could be read.
+    """
 
     id: int
     root: Path
@@ -81,6 +179,8 @@ class Record:
     width: int
     height: int
     format: str
+    content_hash: bytes = b""
+    warning: str | None = None
 
     @property
     def relative(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from service.store.records import PhotographFacts
+from service.store.records import Companion, PhotographFacts
 
 
 def select_changed_vectors(fingerprints: Sequence[str], since: int) -> tuple[str, tuple[object, ...]]:
@@ -47,26 +47,56 @@ def drop_outdated_vectors(connection: sqlite3.Connection, identity: int, content
         connection.execute("INSERT OR REPLACE INTO removal VALUES (?, ?)", (identity, generation))
 
 
-def write_facts(connection: sqlite3.Connection, facts: PhotographFacts, identity: int | None) -> int:
-    """Inserts a photograph's row, or updates that of `identity`; returns its id."""
+_FACTS = (
+    *("root_id", "folder", "name", "size", "modified_ns", "changed_ns"),
+    *("content_hash", "image_hash", "width", "height", "format", "warning", "read_with", "generation"),
+)
+
+
+def write_facts(
+    connection: sqlite3.Connection, facts: PhotographFacts, identity: int | None, read_with: int, generation: int
+) -> int:
+    """Inserts a photograph's row, or replaces what that of `identity` says; returns its id.
+
+    An `identity` without a row is that of a removed photograph, which comes back under its id.
+    """
     file = facts.file
     values = (
-        file.root_id, file.folder, file.name, file.size, file.modified_ns,
-        facts.content_hash, facts.width, facts.height, facts.format,
-    )  # fmt: skip
-    if identity is None:
-        cursor = connection.execute(
-            "INSERT INTO photograph (root_id, folder, name, size, modified_ns, content_hash, width, height, format) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            values,
-        )
-        return int(cursor.lastrowid or 0)
-    connection.execute(
-        "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ?, content_hash = ?, "
-        "width = ?, height = ?, format = ? WHERE id = ?",
-        (*values, identity),
+        *(file.root_id, file.folder, file.name, file.size, file.modified_ns, file.changed_ns),
+        *(facts.content_hash, facts.image_hash, facts.width, facts.height, facts.format, facts.warning),
+        *(read_with, generation),
     )
-    return identity
+    if identity is not None:
+        assignments = ", ".join(f"{column} = ?" for column in _FACTS)
+        updated = connection.execute(f"UPDATE photograph SET {assignments} WHERE id = ?", (*values, identity))  # noqa: S608
+        if updated.rowcount:
+            return identity
+        connection.execute("DELETE FROM tombstone WHERE photograph_id = ?", (identity,))
+    columns = ("id", *_FACTS)
+    cursor = connection.execute(
+        f"INSERT INTO photograph ({', '.join(columns)}) VALUES ({placeholders(columns)})",  # noqa: S608
+        (identity, *values),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def write_companions(connection: sqlite3.Connection, identity: int, companions: Iterable[Companion]) -> None:
+    """Replaces the files that belong to a photograph."""
+    connection.execute("DELETE FROM companion WHERE photograph_id = ?", (identity,))
+    connection.executemany(
+        "INSERT OR REPLACE INTO companion VALUES (?, ?, ?, ?, ?)",
+        [(identity, each.name, each.role, each.size, each.modified_ns) for each in companions],
+    )
+
+
+def bury(connection: sqlite3.Connection, identity: int) -> None:
+    """Leaves a tombstone for a photograph that is about to be removed."""
+    connection.execute(
+        "INSERT OR REPLACE INTO tombstone SELECT p.id, p.content_hash, p.image_hash, "
+        "rtrim(r.path, '/') || '/' || CASE p.folder WHEN '' THEN '' ELSE p.folder || '/' END || p.name, unixepoch() "
+        "FROM photograph p JOIN root r ON r.id = p.root_id WHERE p.id = ?",
+        (identity,),
+    )
 
 
 def sqlite_id(identity: int) -> int:

@@ -14,7 +14,7 @@ import pytest
 from service.errors import LibraryError, NotFoundError
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
-from service.store.records import Entry, FileInfo, PhotographFacts
+from service.store.records import Entry, FileInfo, FileUpdate, PhotographFacts
 from tests.service.colours import count_vectors
 
 MODEL = "model"
@@ -70,8 +70,8 @@ def test_each_change_makes_one_generation(catalog: Catalog) -> None:
     catalog.remove(ids[:1])
     assert catalog.generation() == 2
     catalog.save_settings(anything="x")
-    catalog.update_file(ids[1], FileInfo(1, "", "c.jpg", 1, 1))
-    assert catalog.generation() == 2, "search results have not changed"
+    catalog.update_files([FileUpdate(ids[1], FileInfo(1, "", "c.jpg", 1, 1))])
+    assert catalog.generation() == 3, "it is found by another folder"
 
 
 def test_the_same_generation_of_two_catalogs_has_different_stamps(catalog: Catalog, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_new_root_takes_over_the_photographs_of_roots_inside_it(catalog: Catal
 def test_a_reader_sees_the_last_committed_generation_while_another_writes(catalog: Catalog) -> None:
     catalog.write([entry(catalog, "a.jpg", 1)])
     reader = Catalog(catalog.file)
-    with catalog._change() as (connection, generation):
+    with catalog.change() as (connection, generation):
         connection.execute("DELETE FROM photograph")
         assert generation == 2
         assert (reader.count(), reader.generation()) == (1, 1)

@@ -8,14 +8,16 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.config import Settings
 from service.errors import NotFoundError, UsageError
 from service.library import Library
-from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
 from service.store.ratings import DEFAULT_RATER, MAX_NAME_CHARACTERS, Ratings, make_rating
+from service.store.records import Entry, FileInfo, PhotographFacts
+from service.store.tombstones import Tombstones
 from service.texts import MAX_CHARACTERS
 from tests.service.colours import add_painted
 
@@ -104,11 +106,35 @@ def test_a_rating_does_not_change_search_results(library: Library, ids: dict[str
     assert library.catalog.stamp(before + 1) is None
 
 
-def test_ratings_are_deleted_with_their_photograph_only(library: Library, ids: dict[str, int]) -> None:
+def test_ratings_of_a_removed_photograph_are_not_shown(library: Library, ids: dict[str, int]) -> None:
     for identity in ids.values():
         library.rate(identity, "a flower", fits=True)
     library.catalog.remove([ids["b.png"]])
     assert [each.photograph_id for each in library.ratings()] == [ids["a.png"], ids["c.png"]]
+    assert library.count_ratings() == 2
+
+
+def test_ratings_come_back_with_their_photograph(library: Library, ids: dict[str, int]) -> None:
+    rating = library.rate(ids["b.png"], "a flower", fits=True)
+    library.catalog.remove([ids["b.png"]])
+    content_hash = (1).to_bytes(16, "big")
+    assert Tombstones(library.catalog).find(content_hash, None) == [ids["b.png"]]
+    root = library.catalog.roots()[0]
+    facts = PhotographFacts(FileInfo(root.id, "elsewhere", "b.png", 10, 1), content_hash, 48, 32, "PNG")
+    library.catalog.write([Entry(facts, {"colours": np.full(4, 0.5, np.float16)}, b"", ids["b.png"])])
+    assert library.ratings() == [rating]
+    assert library.photograph(ids["b.png"]).relative == "elsewhere/b.png"
+    assert Tombstones(library.catalog).count() == 0
+
+
+def test_forgetting_a_photograph_erases_its_ratings_for_good(library: Library, ids: dict[str, int]) -> None:
+    for identity in ids.values():
+        library.rate(identity, "a flower", fits=True)
+    library.catalog.remove([ids["b.png"]])
+    forgotten = Tombstones(library.catalog).forget([ids["a.png"], ids["b.png"], 999])
+    assert (forgotten.photographs, forgotten.ratings, forgotten.kinds) == (2, 2, 0)
+    assert library.catalog.connection.execute("SELECT photograph_id FROM rating").fetchall() == [(ids["c.png"],)]
+    assert library.catalog.count() == 1
 
 
 # -- what is refused -----------------------------------------------------------------------------------
@@ -166,44 +192,51 @@ def test_the_catalog_itself_enforces_the_scales(library: Library, ids: dict[str,
 # -- an older catalog ----------------------------------------------------------------------------------
 
 
-def test_a_catalog_from_before_ratings_keeps_its_photographs_and_vectors(
-    tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_catalog_from_before_ratings_keeps_its_photographs_and_vectors(tmp_path: Path) -> None:
     folder = tmp_path / "library"
     folder.mkdir()
-    with monkeypatch.context() as earlier:
-        earlier.setattr("service.store.database.MIGRATIONS", MIGRATIONS[:1])
-        old = Catalog(folder / "catalog.sqlite")
-        ids = add_painted(old, photographs, "a.png", "b.png")
-        old.close()
     with closing(sqlite3.connect(folder / "catalog.sqlite")) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-        assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'rating'").fetchall() == []
+        connection.executescript(MIGRATIONS[0])
+        connection.executescript(
+            """
+            INSERT INTO root (path) VALUES ('/photographs');
+            INSERT INTO photograph VALUES (1, 1, '', 'a.png', 10, 1, x'01', 48, 32, 'PNG');
+            INSERT INTO photograph VALUES (2, 1, '', 'b.png', 10, 1, x'02', 48, 32, 'PNG');
+            INSERT INTO thumbnail VALUES (1, x'7468756d626e61696c');
+            INSERT INTO vector VALUES (2, 'colours', 1, x'0038003800380038');
+            UPDATE setting SET value = '1' WHERE key = 'generation';
+            INSERT INTO history VALUES (1, 'a stamp');
+            PRAGMA user_version = 1;
+            """
+        )
     with Library.open(folder) as library:
         assert library.catalog.generation() == 1
-        assert {record.name for record in library.catalog.records(list(ids.values())).values()} == {"a.png", "b.png"}
-        assert library.catalog.vector(ids["b.png"], "colours").tolist() == [0.5] * 4
-        assert library.catalog.thumbnail(ids["a.png"]) == b"thumbnail"
+        assert {record.name for record in library.catalog.records([1, 2]).values()} == {"a.png", "b.png"}
+        assert library.catalog.vector(2, "colours").tolist() == [0.5] * 4
+        assert library.catalog.thumbnail(1) == b"thumbnail"
         assert library.ratings() == []
-        assert library.rate(ids["a.png"], "a flower", fits=True) in library.ratings()
+        assert library.rate(1, "a flower", fits=True) in library.ratings()
 
 
-# -- finding a photograph by its file ------------------------------------------------------------------
-
-
-def test_a_photograph_is_found_by_its_file(
-    library: Library, ids: dict[str, int], photographs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert library.photograph_at(photographs / "b.png").id == ids["b.png"]
-    (photographs / "b.png").unlink()
-    monkeypatch.chdir(photographs)
-    assert library.photograph_at(Path("b.png")).id == ids["b.png"]
-
-
-@pytest.mark.parametrize("name", ["d.png", "..", "a.png/x", "x\0", "half \udc80.png", "y" * 5000, "loop"])
-def test_a_file_that_is_not_in_the_library_is_reported(
-    library: Library, ids: dict[str, int], photographs: Path, name: str
-) -> None:
-    (photographs / "loop").symlink_to("loop")
-    with pytest.raises(NotFoundError, match="is no photograph of the library"):
-        library.photograph_at(photographs / name)
+def test_a_catalog_in_which_ratings_hung_on_rows_keeps_them(tmp_path: Path) -> None:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "catalog.sqlite")) as connection:
+        for migration in MIGRATIONS[:3]:
+            connection.executescript(migration)
+        connection.executescript(
+            """
+            INSERT INTO root (path) VALUES ('/photographs');
+            INSERT INTO photograph VALUES (7, 1, '', 'a.png', 10, 1, x'01', 48, 32, 'PNG');
+            INSERT INTO rating VALUES (3, 7, 'a flower', 'expert', 4, 'me', 1700000000);
+            INSERT INTO kind VALUES (7, 'tulip');
+            INSERT INTO setting VALUES ('kinds', 'table');
+            PRAGMA user_version = 3;
+            """
+        )
+    with Library.open(folder) as library:
+        (rating,) = library.ratings()
+        assert (rating.photograph_id, rating.text, rating.grade, rating.rater) == (7, "a flower", 4, "me")
+        assert library.kinds.counts() == {"tulip": 1}
+        library.catalog.remove([7])
+        assert library.catalog.connection.execute("SELECT COUNT(*) FROM rating").fetchone() == (1,)
