@@ -26,6 +26,7 @@ from service.errors import UsageError
 from service.indexing.decoder import Decoder, EncodingTask, File, PreparedPhotograph
 from service.library import Library
 from service.store.catalog import Catalog
+from service.store.records import FileInfo
 from service.types import AnyArray, OnStage
 
 if TYPE_CHECKING:
@@ -205,8 +206,7 @@ def _decoding(encoder: Encoder, library: Path, photographs: Path) -> Iterator[tu
 def _files(catalog: Catalog, photographs: Path) -> Iterator[File]:
     root, folder = catalog.add_root(photographs.resolve())
     for path in sorted(photographs.iterdir()):
-        facts = path.stat()
-        yield File(root, folder, path.name, facts.st_size, facts.st_mtime_ns, None)
+        yield File(root, FileInfo.of(root.id, folder, path.name, path.stat()), None)
 
 
 def _figures(what: str, rows: list[tuple[float, float, float]], peak_mb: float) -> list[Figure]:

@@ -189,6 +189,8 @@ class Library:
         folders: Sequence[Path] = (),
         *,
         prune: bool = False,
+        confirm: int | None = None,
+        reread: bool = False,
         encoder: Encoder | None = None,
         additional: Sequence[Encoder] | None = None,
     ) -> Generator[Event, None, None]:
@@ -199,7 +201,10 @@ class Library:
 
         Args:
             folders: folders of photographs; new ones become roots.
-            prune: take photographs whose files are gone out of the library.
+            prune: take photographs whose files are gone out of the library; what people gave them is kept until they
+                come back, or are forgotten.
+            confirm: the number of photographs that `prune` may take out where a folder lost more than a tenth.
+            reread: read all files again, also those whose size and times are unchanged.
             encoder: by default what `encoder_to_index` gives.
             additional: encoders of which image features are kept for heads; by default what `additional_to_index`
                 gives.
@@ -209,6 +214,7 @@ class Library:
             UsageError: a file is named instead of a folder.
             BusyError: another process is writing to the library.
         """
+        from service.indexing.options import IndexOptions
         from service.indexing.run import index_folders
 
         resolved = [resolve_folder(folder) for folder in folders]
@@ -224,9 +230,13 @@ class Library:
                 resolved,
                 features_required=bool(self._heads.using_encoder(encoder.fingerprint)),
                 save=partial(self._save, encoder),
-                prune=prune,
-                batch_size=self.settings.batch_size,
-                threads=self.settings.decode_threads,
+                options=IndexOptions(
+                    prune=prune,
+                    confirm=confirm,
+                    reread=reread,
+                    batch_size=self.settings.batch_size,
+                    threads=self.settings.decode_threads,
+                ),
             )
 
     def _save(self, encoder: Encoder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -41,16 +42,31 @@ def index(
     ] = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
-    prune: Annotated[bool, typer.Option(help="Remove photographs from the library whose files are gone.")] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(help="Remove photographs from the library whose files are gone. Their ratings are kept."),
+    ] = False,
+    confirm: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="With --prune: the number of photographs that really are gone, where a folder lost more than a tenth.",
+        ),
+    ] = None,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read all files again, also those that look unchanged.")
+    ] = False,
 ) -> None:
     """Add new photographs to the library, skip unchanged ones, follow moved ones.
 
     Your photographs are never changed or deleted. Stop it with Ctrl-C and run it again to continue. A --model other
     than the library's own encodes all photographs again. Additional models stay until --forget removes them.
     """
-    from service.cli.progress import count, describe, download, follow_index
+    from service.cli.progress import count, describe, describe_losses, download, follow_index
     from service.store.paths import resolve_folder
 
+    if confirm is not None and not prune:
+        raise UsageError("--confirm says how many photographs --prune may remove. Add --prune, or leave it out.")
     errors = errors_console()
     named_models = model or []
     main_model = named_models[0] if named_models else None
@@ -67,7 +83,8 @@ def index(
                 encoder = opened.encoder_to_index(say=say, on_progress=on_progress)
                 additional = opened.additional_to_index(encoder, named_models[1:], on_progress)
             # After Ctrl-C the run is closed while the library is open, so that what is encoded is written.
-            with closing(opened.index(named, prune=prune, encoder=encoder, additional=additional)) as run:
+            run_of_all = partial(opened.index, named, prune=prune, confirm=confirm, reread=reread)
+            with closing(run_of_all(encoder=encoder, additional=additional)) as run:
                 summary = follow_index(errors, run)
             print_line(describe(summary))
             status = opened.status()
@@ -82,6 +99,8 @@ def index(
                     f"read, so its photographs could not be encoded with {encoder.name}. Run the command again when "
                     "the folder is back."
                 )
+            if prune and summary.losses:
+                raise LibraryError(describe_losses(summary))
     except KeyboardInterrupt:
         say("Stopped. What was indexed is kept; run the command again to continue.", errors)
         raise typer.Exit(INTERRUPTED) from None

@@ -167,6 +167,7 @@ def describe(summary: Summary) -> str:
         f"{summary.added:,} added",
         f"{summary.changed:,} changed" if summary.changed else "",
         f"{summary.moved:,} moved" if summary.moved else "",
+        f"{summary.revived:,} came back" if summary.revived else "",
         f"{summary.unchanged:,} unchanged",
         f"{summary.removed:,} removed",
         f"{len(summary.failed):,} failed",
@@ -178,6 +179,18 @@ def describe(summary: Summary) -> str:
         lines.append(one if summary.missing == 1 else many)
     lines += [f"skipped {what}: {count:,}" for what, count in summary.skipped.items()]
     return "\n".join(lines)
+
+
+def describe_losses(summary: Summary) -> str:
+    """Why nothing was removed from the library, and how to remove it all the same."""
+    folders = " and ".join(
+        f"{loss.gone:,} of {count(loss.known)} of {loss.folder} {'is' if loss.gone == 1 else 'are'} gone"
+        for loss in summary.losses
+    )
+    return (
+        f"Nothing was removed: {folders}. If a drive is away or a folder was moved, connect it or run `smysl roots "
+        f"move`. If they really are gone, run `smysl index --prune --confirm {summary.missing}`; ratings are kept."
+    )
 
 
 def _print(console: Console, line: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from service.compute.malloc import give_memory_back
-from service.errors import PhotographError
+from service.errors import LibraryError, PhotographError
+from service.indexing.details import read_details
+from service.indexing.recognise import Outcome, Recognised, Recogniser
 from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail
 from service.store.catalog import Catalog
-from service.store.records import FileInfo, KnownFile, PhotographFacts, Root
+from service.store.records import Companion, Details, FileInfo, FileUpdate, KnownFile, PhotographFacts, Root
 from service.types import AnyArray, Float32Array
 
 if TYPE_CHECKING:
@@ -81,49 +81,66 @@ class EncodingTask:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that is new or looks changed; `known` is the catalog's photograph at this path."""
+    """A file that is new or looks changed.
+
+    `companions` are the files in the same folder that belong to it; `known` is the catalog's photograph at this path.
+    """
 
     root: Root
-    folder: str
-    name: str
-    size: int
-    modified_ns: int
+    info: FileInfo
     known: KnownFile | None
+    companions: tuple[Companion, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Absolute path of its folder."""
+        return self.root.path / self.info.folder
 
     @property
     def path(self) -> Path:
         """Absolute path."""
-        return self.root.path / self.folder / self.name
+        return self.folder / self.info.name
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPhotograph:
-    """A photograph to be encoded and stored; `id` is None for a new one.
+    """A photograph to be stored, and to be encoded by the tasks that `inputs` names.
 
-    `inputs` are the preprocessed model inputs, by the index of the encoding task that needs them.
+    Attributes:
+        facts: about its file.
+        inputs: the preprocessed model inputs, by the index of the encoding task that needs them.
+        thumbnail, preview: as in `Entry`.
+        id: None for a new one.
+        details: its metadata and companions.
+        same_image: its pixels are those of the vectors that the catalog has.
+        outcome: what the run did with the file.
     """
 
     facts: PhotographFacts
     inputs: dict[int, AnyArray]
     thumbnail: bytes
+    preview: bytes | None
     id: int | None
+    details: Details
+    same_image: bool
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyIndexed:
-    """A file whose content the catalog has with all required vectors; it was moved or its modification time changed."""
+    """A file whose pixels the catalog has with all required vectors: moved, touched, or with other metadata."""
 
-    info: FileInfo
-    id: int
-    moved: bool
+    update: FileUpdate
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be indexed, and why."""
+    """A file that could not be indexed, and why; with `kept` it was, but something is wrong with it."""
 
     path: str
     reason: str
+    kept: bool = False
 
 
 class MemoryBudget:
@@ -167,20 +184,23 @@ class Decoder:
         self._tasks = tasks
         self._required = required_by(tasks)
         self._side = max(2 * max(task.encoder.photograph_side for task in tasks), THUMBNAIL_SIDE)
-        self._claimed: set[int] = set()
-        self._claiming = threading.Lock()
+        self._recogniser = Recogniser(catalog)
         self._reading = MemoryBudget(_BYTES_READ)
         self._decoding = MemoryBudget(_BYTES_DECODED)
 
     def decode(self, file: File) -> PreparedPhotograph | AlreadyIndexed | Failure:
-        """Read a file once, for its content hash and its pixels, and do everything before encoding."""
+        """Read a file once, for its hashes, its metadata and its pixels, and do everything before encoding.
+
+        Raises `LibraryError` where the whole folder that is indexed has vanished.
+        """
         # A thread takes from the decoding budget only while it holds some of the reading budget, never the other way
         # round, so threads cannot wait for each other in a circle.
         with ExitStack() as reserved:
-            reserved.enter_context(self._reading.reserve(file.size))
+            reserved.enter_context(self._reading.reserve(file.info.size))
             try:
                 return self._prepare(file, reserved)
             except PhotographError as error:
+                _check_root(file.root)
                 return Failure(str(file.path), error.message)
 
     def _prepare(self, file: File, reserved: ExitStack) -> PreparedPhotograph | AlreadyIndexed:
@@ -188,11 +208,14 @@ class Decoder:
 
         content = read_file(file.path)
         content_hash = xxhash.xxh3_128_digest(content)
-        info = FileInfo(file.root.id, file.folder, file.name, file.size, file.modified_ns)
-        identity, same_content = self._recognise(file, content_hash)
-        stored = self._catalog.fingerprints_of(identity) if identity is not None and same_content else set()
-        if identity is not None and self._required <= stored:
-            return AlreadyIndexed(info, identity, moved=file.known is None)
+        image_hash = None
+        known = self._recogniser.recognise(file.path, file.known, content_hash, image_hash)
+        details = read_details(file.folder, file.info, file.companions, content)
+        same_image = known.id is not None and self._is_same_image(known.id, known, details)
+        stored = self._catalog.fingerprints_of(known.id) if known.id is not None and same_image else set()
+        if known.id is not None and self._required <= stored and self._catalog.is_up_to_date(known.id):
+            update = FileUpdate(known.id, file.info, content_hash, image_hash, details)
+            return AlreadyIndexed(update, known.outcome)
 
         def reserve(amount: int) -> None:
             reserved.enter_context(self._decoding.reserve(amount))
@@ -200,33 +223,25 @@ class Decoder:
                 reserved.callback(give_memory_back)
 
         photograph = open_photograph(content, shorter_side=self._side, before_decoding=reserve)
-        facts = PhotographFacts(info, content_hash, photograph.width, photograph.height, photograph.format)
+        facts = PhotographFacts(
+            file.info, content_hash, photograph.width, photograph.height, photograph.format, image_hash
+        )
         inputs = {
             number: task.encoder.prepare(photograph.image)
             for number, task in enumerate(self._tasks)
-            if not same_content or not task.required <= stored
+            if not same_image or not task.required <= stored
         }
-        return PreparedPhotograph(facts, inputs, thumbnail(photograph.image), identity)
+        outcome: Outcome = "changed" if inputs and known.outcome == "unchanged" else known.outcome
+        return PreparedPhotograph(
+            facts, inputs, thumbnail(photograph.image), None, known.id, details, same_image, outcome
+        )
 
-    def _recognise(self, file: File, content_hash: bytes) -> tuple[int | None, bool]:
-        """The id of the catalog's photograph for `file`, None for a new one, and whether its content is the same.
-
-        The content is the same if the file was only touched, or moved here from a path where it no longer is.
-        """
-        for record in self._catalog.records_with_content(content_hash):
-            if file.known is not None and record.id == file.known.id:
-                return record.id, True
-            if file.known is None and is_gone(record.path) and self._claim(record.id):
-                return record.id, True
-        return (file.known.id if file.known else None), False
-
-    def _claim(self, identity: int) -> bool:
-        """Whether this is the first file of the run to take over a photograph whose file is gone."""
-        with self._claiming:
-            if identity in self._claimed:
-                return False
-            self._claimed.add(identity)
-        return True
+    def _is_same_image(self, identity: int, known: Recognised, details: Details) -> bool:
+        """Whether the photograph looks as it did when it was encoded: the same image data, turned the same way."""
+        if known.same_content or not known.same_image:
+            return known.same_content
+        before = self._catalog.details([identity]).get(identity)
+        return before is not None and before.metadata.orientation == details.metadata.orientation
 
 
 def required_by(tasks: Sequence[EncodingTask]) -> frozenset[str]:
@@ -234,11 +249,9 @@ def required_by(tasks: Sequence[EncodingTask]) -> frozenset[str]:
     return frozenset[str]().union(*(task.required for task in tasks))
 
 
-def is_gone(path: Path) -> bool:
-    """Whether a walk would no longer find a photograph at `path`; False if that cannot be determined."""
-    try:
-        return os.path.realpath(path) != str(path) or not stat.S_ISREG(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+def _check_root(root: Root) -> None:
+    if not root.path.is_dir():
+        raise LibraryError(
+            f"The folder {root.path} vanished while it was being indexed. What was indexed is kept; run the command "
+            "again when the drive is back."
+        )

@@ -26,10 +26,13 @@ from service.indexing.decoder import (
     PreparedPhotograph,
     required_by,
 )
+from service.indexing.known_files import KnownFiles
+from service.indexing.options import IndexOptions
 from service.indexing.pipeline import run_pipeline
+from service.indexing.sweep import Loss, sweep
 from service.indexing.walk import NOT_UTF8, list_folder
-from service.store.catalog import Catalog
-from service.store.records import Entry, FileUpdate, KnownFile, Root
+from service.store.catalog import READER_VERSION, Catalog
+from service.store.records import Entry, FileInfo, KnownFile, Root
 from service.types import Float16Array
 
 
@@ -37,19 +40,30 @@ from service.types import Float16Array
 class Summary:
     """What a run did.
 
-    `missing` counts photographs whose files are gone and that were kept, `skipped` files by the reason. `unreadable`
-    are root id and path of the folders that could not be listed; what is in them is neither missing nor removed.
+    Attributes:
+        added, changed, moved, unchanged: files by what was done with them.
+        revived: files of photographs that had been removed and are back.
+        removed: photographs that left the library.
+        missing: photographs whose files are gone and that were kept.
+        failed: what could not be indexed.
+        skipped: files by the reason.
+        unreadable: root id and path of the folders that could not be listed; what is in them is neither missing nor
+            removed.
+        losses: the folders that lost so much that nothing was removed without confirmation.
+        seconds: how long it took.
     """
 
     added: int = 0
     changed: int = 0
     moved: int = 0
+    revived: int = 0
     unchanged: int = 0
     removed: int = 0
     missing: int = 0
     failed: list[Failure] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
+    losses: tuple[Loss, ...] = ()
     seconds: float = 0.0
 
 
@@ -85,6 +99,7 @@ class _Run:
 
     catalog: Catalog
     required: frozenset[str]
+    reread: bool
     summary: Summary = field(default_factory=Summary)
     found: set[int] = field(default_factory=set)
 
@@ -93,7 +108,8 @@ class _Run:
 class _Batch:
     """Files that are ready to be stored."""
 
-    entries: list[Entry]
+    photographs: list[PreparedPhotograph]
+    vectors: list[dict[str, Float16Array]]
     already_indexed: list[AlreadyIndexed]
     failures: list[Failure]
 
@@ -102,19 +118,14 @@ def update_catalog(
     catalog: Catalog,
     tasks: Sequence[EncodingTask],
     folders: Sequence[tuple[Root, str]],
-    *,
-    prune: bool,
-    batch_size: int | None,
-    threads: int | None,
+    options: IndexOptions,
 ) -> Iterator[Event]:
     """Bring `folders` (a root and a folder below it) up to date in the catalog; yields progress events.
 
-    With `prune`, photographs whose files are gone leave the library; no file is ever deleted. `batch_size` None is
-    the smallest that an encoder asks for, `threads` None one for each core. Closing the iterator stops the run after
-    the current batch.
+    Closing the iterator stops the run after the current batch.
     """
     start = time.monotonic()
-    run = _Run(catalog, required_by(tasks))
+    run = _Run(catalog, required_by(tasks), options.reread)
     files: list[File] = []
     for root, folder in folders:
         for found in _changed_files(run, root, folder):
@@ -130,16 +141,17 @@ def update_catalog(
         Decoder(catalog, tasks).decode,
         partial(_encode, tasks),
         partial(_store, run),
-        needs_encoding=lambda outcome: isinstance(outcome, PreparedPhotograph),
-        batch_size=batch_size or min(getattr(task.encoder, "batch_size", USUAL_BATCH) for task in tasks),
-        threads=threads or usable_cores(),
+        needs_encoding=lambda outcome: isinstance(outcome, PreparedPhotograph) and bool(outcome.inputs),
+        batch_size=options.batch_size or min(getattr(task.encoder, "batch_size", USUAL_BATCH) for task in tasks),
+        threads=options.threads or usable_cores(),
     ):
         if isinstance(stored, Failure):
             yield stored
         else:
             done += stored
             yield Advanced(done, len(files))
-    _sweep(run, folders, prune)
+    swept = sweep(catalog, folders, run.found, run.summary.unreadable, options)
+    run.summary.removed, run.summary.missing, run.summary.losses = swept.removed, swept.missing, swept.losses
     run.summary.seconds = time.monotonic() - start
     yield Finished(run.summary)
 
@@ -157,9 +169,9 @@ def _changed_files(run: _Run, root: Root, start: str) -> Iterator[File | Failure
             continue
         for path in listing.not_utf8:
             yield Failure(path, NOT_UTF8)
-        known = run.catalog.files_in(root.id, folder, run.required)
+        known = KnownFiles(run.catalog.files_in(root.id, folder, run.required), {entry.name for entry in listing.files})
         for entry in listing.files:
-            yield from _compare(run, root, folder, entry, known.get(entry.name))
+            yield from _compare(run, root, folder, entry, known.find(entry.name))
         pending.extend(f"{folder}/{name}" if folder else name for name in reversed(listing.folders))
 
 
@@ -171,12 +183,22 @@ def _compare(
     except OSError as error:
         yield Failure(entry.path, f"the file cannot be read ({error.strerror})")
         return
+    info = FileInfo.of(root.id, folder, entry.name, stat)
     if known is not None:
         run.found.add(known.id)
-        if known.complete and (known.size, known.modified_ns) == (stat.st_size, stat.st_mtime_ns):
+        if not run.reread and _is_unchanged(info, known):
             run.summary.unchanged += 1
             return
-    yield File(root, folder, entry.name, stat.st_size, stat.st_mtime_ns, known)
+    yield File(root, info, known)
+
+
+def _is_unchanged(info: FileInfo, known: KnownFile) -> bool:
+    """Whether nothing says that a file, or what is to be known of it, is not as it was."""
+    return (
+        known.complete
+        and known.read_with == READER_VERSION
+        and (info.size, info.modified_ns, info.changed_ns) == (known.size, known.modified_ns, known.changed_ns)
+    )
 
 
 def _encode(tasks: Sequence[EncodingTask], outcomes: Sequence[PreparedPhotograph | AlreadyIndexed | Failure]) -> _Batch:
@@ -193,7 +215,8 @@ def _encode(tasks: Sequence[EncodingTask], outcomes: Sequence[PreparedPhotograph
             for row, vector in zip(rows, outputs[fingerprint].astype(np.float16), strict=True):
                 vectors[row][fingerprint] = vector
     return _Batch(
-        [Entry(each.facts, own, each.thumbnail, each.id) for each, own in zip(photographs, vectors, strict=True)],
+        photographs,
+        vectors,
         [outcome for outcome in outcomes if isinstance(outcome, AlreadyIndexed)],
         [outcome for outcome in outcomes if isinstance(outcome, Failure)],
     )
@@ -201,38 +224,17 @@ def _encode(tasks: Sequence[EncodingTask], outcomes: Sequence[PreparedPhotograph
 
 def _store(run: _Run, batch: _Batch) -> list[Failure | int]:
     """Write a batch to the catalog; its failures, then the number of its files."""
-    summary = run.summary
-    run.catalog.update_files([FileUpdate(known.id, known.info) for known in batch.already_indexed])
-    run.found.update(known.id for known in batch.already_indexed)
-    if batch.entries:
-        run.found.update(run.catalog.write(batch.entries))
-    moved = sum(known.moved for known in batch.already_indexed)
-    changed = sum(entry.id is not None for entry in batch.entries)
-    summary.moved += moved
-    summary.unchanged += len(batch.already_indexed) - moved
-    summary.changed += changed
-    summary.added += len(batch.entries) - changed
-    summary.failed += batch.failures
-    return [*batch.failures, len(batch.entries) + len(batch.already_indexed) + len(batch.failures)]
-
-
-def _sweep(run: _Run, folders: Sequence[tuple[Root, str]], prune: bool) -> None:
-    """Count, or with `prune` remove, the photographs of the catalog whose files were not found in `folders`."""
-    gone = [
-        identity
-        for root, start in folders
-        for identity, folder in run.catalog.photographs_under(root.id, start)
-        if identity not in run.found and not _is_unreadable(run.summary, root.id, folder)
+    summary, known = run.summary, batch.already_indexed
+    run.catalog.update_files([each.update for each in known])
+    run.found.update(each.update.id for each in known)
+    entries = [
+        Entry(each.facts, own, each.thumbnail, each.id, each.preview, each.details, each.same_image)
+        for each, own in zip(batch.photographs, batch.vectors, strict=True)
     ]
-    if prune and gone:
-        run.summary.removed = run.catalog.remove(gone)
-    else:
-        run.summary.missing = len(gone)
-
-
-def _is_unreadable(summary: Summary, root_id: int, folder: str) -> bool:
-    """Whether a folder, or one above it, could not be listed."""
-    return any(
-        root_id == unreadable_root and (not unreadable or folder == unreadable or folder.startswith(f"{unreadable}/"))
-        for unreadable_root, unreadable in summary.unreadable
-    )
+    if entries:
+        run.found.update(run.catalog.write(entries))
+    outcomes = Counter([*(each.outcome for each in batch.photographs), *(each.outcome for each in known)])
+    for outcome, count in outcomes.items():
+        setattr(summary, outcome, getattr(summary, outcome) + count)
+    summary.failed += batch.failures
+    return [*batch.failures, len(entries) + len(known) + len(batch.failures)]

@@ -10,6 +10,7 @@ from service.encoder.library_encoders import LibraryEncoders
 from service.errors import UsageError
 from service.indexing.decoder import EncodingTask
 from service.indexing.indexer import Event, Finished, update_catalog
+from service.indexing.options import IndexOptions
 from service.match.artifact import swap_match
 from service.store.catalog import Catalog
 from service.store.records import Root
@@ -28,9 +29,7 @@ def index_folders(
     *,
     features_required: bool,
     save: Callable[[], None],
-    prune: bool,
-    batch_size: int | None,
-    threads: int | None,
+    options: IndexOptions,
 ) -> Iterator[Event]:
     """Bring `folders`, or all roots if there are none, up to date in the library in the folder `library`.
 
@@ -40,7 +39,7 @@ def index_folders(
     Args:
         features_required: encode known photographs that lack features of `main`, because a head uses them.
         save: called when everything is written and `main` is the library's main encoder.
-        prune, batch_size, threads: as for `update_catalog`.
+        options: as for `update_catalog`.
 
     Raises:
         UsageError: there are neither folders nor roots.
@@ -59,7 +58,7 @@ def index_folders(
         *(EncodingTask.additional(each) for each in additional),
     ]
     distinct = _distinct(catalog, folders)
-    for event in update_catalog(catalog, tasks, distinct, prune=prune, batch_size=batch_size, threads=threads):
+    for event in update_catalog(catalog, tasks, distinct, options):
         if isinstance(event, Finished):
             walked = set() if event.summary.unreadable else {root.id for root, folder in distinct if not folder}
             if _adopt_if_complete(library, catalog, encoders, main, walked):

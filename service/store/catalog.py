@@ -178,6 +178,11 @@ class Catalog(Database):
         """The photographs whose files hold image data with this hash."""
         return self._records("p.image_hash = ?", (image_hash,))
 
+    def is_up_to_date(self, identity: int) -> bool:
+        """Whether this version's reader read the photograph's file, so that nothing more is to be had from it."""
+        row = self.connection.execute("SELECT read_with FROM photograph WHERE id = ?", (identity,)).fetchone()
+        return row is not None and row[0] == READER_VERSION
+
     def write(self, entries: Sequence[Entry]) -> list[int]:
         """Adds or replaces photographs with all that is known of them in one transaction; returns their ids.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -80,6 +81,11 @@ class FileInfo:
     size: int
     modified_ns: int
     changed_ns: int | None = None
+
+    @classmethod
+    def of(cls, root_id: int, folder: str, name: str, stat: os.stat_result) -> FileInfo:
+        """From what the system says about a file."""
+        return cls(root_id, folder, name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ def opened(folder: Path, model: str | None = "mini") -> Library:
     return Library.open(folder, Settings(library=folder, model=model, batch_size=2), create=True)
 
 
-def index(library: Library, *folders: Path, prune: bool = False) -> Summary:
-    (summary,) = [event.summary for event in library.index(folders, prune=prune) if isinstance(event, Finished)]
+def index(library: Library, *folders: Path, **options: Any) -> Summary:
+    (summary,) = [event.summary for event in library.index(folders, **options) if isinstance(event, Finished)]
     return summary
 
 
@@ -146,7 +146,7 @@ def test_searches_follow_an_index_run_at_once(library: Library, photographs: Pat
     assert "cyan.png" not in found(library, "cyan")
     paint(photographs / "cyan.png", "cyan")
     (photographs / "red.png").unlink()
-    index(library, prune=True)
+    index(library, prune=True, confirm=1)
     assert found(library, "cyan")[0] == "cyan.png"
     assert "red.png" not in found(library, "red")
 

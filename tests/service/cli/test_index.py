@@ -43,7 +43,13 @@ def test_index_removes_missing_photographs_only_with_prune(sample_library: Sampl
     assert kept.code == 0
     assert "4 unchanged, 0 removed" in kept.out
     assert "1 photograph is missing; --prune" in kept.out
-    pruned = smysl("index", "--prune", "--library", sample_library.folder)
+    held_back = smysl("index", "--prune", "--library", sample_library.folder)
+    assert held_back.code == 1
+    assert "4 unchanged, 0 removed" in held_back.out
+    assert f"1 of 5 photographs of {sample_library.photographs} is gone" in held_back.err
+    assert "smysl index --prune --confirm 1" in held_back.err
+    pruned = smysl("index", "--prune", "--confirm", "1", "--library", sample_library.folder)
+    assert pruned.code == 0
     assert "4 unchanged, 1 removed" in pruned.out
     assert "holds 4 photographs" in pruned.out
 

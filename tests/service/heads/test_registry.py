@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,9 +80,9 @@ def opened(folder: Path, model: str | None = None) -> Library:
     return Library.open(folder, Settings(library=folder, model=model or "mini", batch_size=2), create=True)
 
 
-def index(library: Library, *folders: Path, also: tuple[str, ...] = (), prune: bool = False) -> Summary:
+def index(library: Library, *folders: Path, also: tuple[str, ...] = (), **options: Any) -> Summary:
     encoder = library.encoder_to_index()
-    events = library.index(folders, prune=prune, encoder=encoder, additional=library.additional_to_index(encoder, also))
+    events = library.index(folders, **options, encoder=encoder, additional=library.additional_to_index(encoder, also))
     (summary,) = [event.summary for event in events if isinstance(event, Finished)]
     return summary
 
@@ -296,7 +297,7 @@ def test_a_head_follows_new_changed_moved_and_pruned_photographs(
     paint(photographs / "rose.png", (0, 0, 200), (64, 64))
     (photographs / "violet.png").rename(photographs / "moved.png")
     (photographs / "red.png").unlink()
-    index(library, prune=True)
+    index(library, prune=True, confirm=1)
     assert found(library, "flowers", 255, 0, 0)[0] == "scarlet"
     assert set(found(library, "flowers", 255, 0, 0)) == {"scarlet", "rose", "moved", "blue"}
     assert found(library, "flowers", 0, 0, 255)[:2] in (["rose", "blue"], ["blue", "rose"])

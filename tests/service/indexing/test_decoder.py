@@ -16,6 +16,7 @@ import service.indexing.decoder
 from service.indexing.decoder import Decoder, EncodingTask, Failure, File, MemoryBudget, PreparedPhotograph
 from service.photos.decode import THUMBNAIL_SIDE
 from service.store.catalog import Catalog
+from service.store.records import FileInfo
 from tests.service.colours import ColourEncoder, paint
 
 
@@ -145,8 +146,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 def file_of(catalog: Catalog, path: Path) -> File:
     root, folder = catalog.add_root(path.parent.resolve())
-    facts = path.stat()
-    return File(root, folder, path.name, facts.st_size, facts.st_mtime_ns, None)
+    return File(root, FileInfo.of(root.id, folder, path.name, path.stat()), None)
 
 
 def test_a_file_is_opened_only_once(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,69 +10,20 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import service.indexing.decoder
+import service.indexing.recognise
 from service.indexing.decoder import EncodingTask, Failure
-from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary, update_catalog
+from service.indexing.indexer import Advanced, Finished, Scanned, Summary, update_catalog
+from service.indexing.options import IndexOptions
 from service.indexing.walk import LINKS, OTHER, UNSUPPORTED
-from service.store.catalog import Catalog
 from service.types import Float32Array
 from tests.service.colours import ColourEncoder, count_vectors, paint
-
-
-class IndexedFolders:
-    """A catalog and index runs over folders of photographs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.photographs = folder / "photographs"
-        self.photographs.mkdir()
-        self.catalog = Catalog(folder / "catalog.sqlite")
-        self.encoder = ColourEncoder()
-
-    def events(self, *folders: Path, prune: bool = False, batch_size: int = 2) -> Iterator[Event]:
-        roots = [self.catalog.add_root(folder) for folder in folders or (self.photographs,)]
-        tasks = [EncodingTask.main(self.encoder)]
-        yield from update_catalog(self.catalog, tasks, roots, prune=prune, batch_size=batch_size, threads=2)
-
-    def index(self, *folders: Path, prune: bool = False) -> Summary:
-        summary = [event.summary for event in self.events(*folders, prune=prune) if isinstance(event, Finished)]
-        assert self.orphans() == (0, 0)
-        return summary[0]
-
-    def ids(self) -> dict[str, int]:
-        """Id of each photograph by its path below its root."""
-        records = self.catalog.records(list(range(1, 1000)))
-        return {record.relative: record.id for record in records.values()}
-
-    def orphans(self) -> tuple[int, int]:
-        """How many rows have no vector, and how many vectors no row."""
-        connection = sqlite3.connect(self.catalog.file)
-        try:
-            rows = "SELECT COUNT(*) FROM photograph WHERE id NOT IN (SELECT photograph_id FROM vector)"
-            vectors = "SELECT COUNT(*) FROM vector WHERE photograph_id NOT IN (SELECT id FROM photograph)"
-            return connection.execute(rows).fetchone()[0], connection.execute(vectors).fetchone()[0]
-        finally:
-            connection.close()
-
-
-@pytest.fixture
-def indexed(tmp_path: Path) -> Iterator[IndexedFolders]:
-    indexed = IndexedFolders(tmp_path.resolve())
-    yield indexed
-    indexed.catalog.close()
-
-
-def counts(summary: Summary) -> dict[str, int]:
-    """The counts of a summary that are not zero."""
-    names = ("added", "changed", "moved", "unchanged", "removed", "missing")
-    facts = {name: getattr(summary, name) for name in names} | {"failed": len(summary.failed)}
-    return {name: count for name, count in facts.items() if count}
+from tests.service.indexing.indexed_folders import IndexedFolders, counts
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,14 +164,14 @@ def test_a_missing_photograph_with_two_copies_is_moved_once(
 ) -> None:
     """Also when two threads look for the original at the same time."""
     both = threading.Barrier(2, timeout=30)
-    real = service.indexing.decoder.is_gone
+    real = service.indexing.recognise.is_gone
 
-    def together(path: Path) -> bool:
-        gone = real(path)
+    def together(path: Path, found: Path | None = None) -> bool:
+        gone = real(path, found)
         both.wait()
         return gone
 
-    monkeypatch.setattr(service.indexing.decoder, "is_gone", together)
+    monkeypatch.setattr(service.indexing.recognise, "is_gone", together)
     file = paint(indexed.photographs / "a.jpg", "red")
     indexed.index()
     (identity,) = indexed.ids().values()
@@ -309,7 +260,7 @@ def test_prune_removes_missing_photographs(indexed: IndexedFolders) -> None:
     indexed.index()
     ids = indexed.ids()
     shutil.rmtree(indexed.photographs / "trip")
-    assert counts(indexed.index(prune=True)) == {"unchanged": 1, "removed": 1}
+    assert counts(indexed.index(prune=True, confirm=1)) == {"unchanged": 1, "removed": 1}
     assert set(indexed.ids()) == {"a.jpg"}
     paint(indexed.photographs / "c.jpg", "green")
     indexed.index()
@@ -327,7 +278,7 @@ def test_pruning_one_folder_changes_no_other(indexed: IndexedFolders) -> None:
     indexed.index()
     (indexed.photographs / "Trip" / "x" / "gone.jpg").unlink()
     for folder in ("Trip", "tr_p", "tr%"):
-        indexed.index(indexed.photographs / folder, prune=True)
+        indexed.index(indexed.photographs / folder, prune=True, confirm=1)
     assert set(indexed.ids()) == set(kept)
 
 
@@ -354,7 +305,7 @@ def test_a_folder_that_cannot_be_read_is_not_pruned(indexed: IndexedFolders, mon
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    summary = indexed.index(prune=True)
+    summary = indexed.index(prune=True, confirm=1)
     assert counts(summary) == {"removed": 1, "failed": 1}
     assert summary.failed == [
         Failure(str(indexed.photographs / "shut"), "the folder cannot be read (Permission denied)")
@@ -546,7 +497,7 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_failed(indexed: Inde
 
 def run_with(indexed: IndexedFolders, *tasks: EncodingTask) -> Summary:
     folders = [indexed.catalog.add_root(indexed.photographs)]
-    events = update_catalog(indexed.catalog, tasks, folders, prune=False, batch_size=2, threads=2)
+    events = update_catalog(indexed.catalog, tasks, folders, IndexOptions(batch_size=2, threads=2))
     (summary,) = [event.summary for event in events if isinstance(event, Finished)]
     return summary
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -43,8 +44,8 @@ def opened(folder: Path) -> Library:
     return Library.open(folder, Settings(library=folder, model="mini", batch_size=4), create=True)
 
 
-def index(library: Library, *folders: Path, prune: bool = False) -> None:
-    for _ in library.index(folders, prune=prune):
+def index(library: Library, *folders: Path, **options: Any) -> None:
+    for _ in library.index(folders, **options):
         pass
 
 

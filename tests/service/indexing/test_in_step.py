@@ -1,0 +1,203 @@
+"""The catalog stays in step with the disk, and nothing that people gave is lost when files go away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+import service.indexing.recognise
+from service.errors import LibraryError
+from service.indexing.indexer import Scanned
+from service.indexing.sweep import Loss
+from service.store.ratings import Ratings, make_rating
+from tests.service.colours import paint
+from tests.service.indexing.indexed_folders import IndexedFolders, counts
+
+
+def paint_many(indexed: IndexedFolders, count: int) -> list[Path]:
+    return [paint(indexed.photographs / f"{n:02}.png", (n * 9 % 256, n * 40 % 256, n)) for n in range(count)]
+
+
+def rate(indexed: IndexedFolders, identity: int) -> None:
+    Ratings(indexed.catalog).add(make_rating(identity, "a flower", fits=True))
+
+
+def rated(indexed: IndexedFolders) -> list[int]:
+    return [rating.photograph_id for rating in Ratings(indexed.catalog).select()]
+
+
+# -- what is gone --------------------------------------------------------------------------------------
+
+
+def test_an_empty_folder_where_a_drive_was_mounted_prunes_nothing(indexed: IndexedFolders) -> None:
+    paint_many(indexed, 30)
+    indexed.index()
+    rate(indexed, 7)
+    indexed.photographs.rename(indexed.photographs.with_name("away"))
+    indexed.photographs.mkdir()
+    summary = indexed.index(prune=True)
+    assert counts(summary) == {"missing": 30}
+    assert summary.losses == (Loss(indexed.photographs, 30, 30),)
+    assert rated(indexed) == [7]
+    indexed.photographs.rmdir()
+    indexed.photographs.with_name("away").rename(indexed.photographs)
+    assert counts(indexed.index(prune=True)) == {"unchanged": 30}
+
+
+def test_a_folder_that_lost_more_than_a_tenth_is_pruned_only_with_the_exact_number(indexed: IndexedFolders) -> None:
+    files = paint_many(indexed, 30)
+    indexed.index()
+    for file in files[:4]:
+        file.unlink()
+    for confirm in (None, 3, 5, 30):
+        assert counts(indexed.index(prune=True, confirm=confirm)) == {"unchanged": 26, "missing": 4}
+    assert counts(indexed.index(prune=True, confirm=4)) == {"unchanged": 26, "removed": 4}
+
+
+def test_a_folder_that_lost_a_tenth_is_pruned_without_a_number(indexed: IndexedFolders) -> None:
+    files = paint_many(indexed, 30)
+    indexed.index()
+    for file in files[:3]:
+        file.unlink()
+    assert counts(indexed.index(prune=True)) == {"unchanged": 27, "removed": 3}
+
+
+def test_one_empty_folder_keeps_the_others_from_being_pruned(indexed: IndexedFolders, tmp_path: Path) -> None:
+    other = tmp_path.resolve() / "other"
+    paint(other / "a.png", "red")
+    files = paint_many(indexed, 20)
+    indexed.index(indexed.photographs, other)
+    files[0].unlink()
+    shutil.rmtree(other)
+    other.mkdir()
+    summary = indexed.index(indexed.photographs, other, prune=True)
+    assert (summary.removed, summary.missing) == (0, 2)
+    assert summary.losses == (Loss(other, 1, 1),)
+    assert counts(indexed.index(indexed.photographs, other, prune=True, confirm=2)) == {"unchanged": 19, "removed": 2}
+
+
+def test_a_removed_photograph_comes_back_with_its_ratings(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.png", "red")
+    indexed.index()
+    (identity,) = indexed.ids().values()
+    rate(indexed, identity)
+    away = file.rename(indexed.photographs.parent / "a.png")
+    assert counts(indexed.index(prune=True, confirm=1)) == {"removed": 1}
+    assert rated(indexed) == []
+    away.rename(indexed.photographs / "under another name.png")
+    assert counts(indexed.index()) == {"revived": 1}
+    assert indexed.ids() == {"under another name.png": identity}
+    assert rated(indexed) == [identity]
+
+
+def test_two_copies_of_a_removed_photograph_revive_it_once(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.png", "red")
+    indexed.index()
+    copies = [Path(shutil.copy(file, indexed.photographs.parent / name)) for name in ("b.png", "c.png")]
+    file.unlink()
+    indexed.index(prune=True, confirm=1)
+    for copy in copies:
+        copy.rename(indexed.photographs / copy.name)
+    assert counts(indexed.index()) == {"revived": 1, "added": 1}
+
+
+def test_a_folder_that_vanishes_while_it_is_indexed_ends_the_run_with_a_sentence(indexed: IndexedFolders) -> None:
+    paint_many(indexed, 12)
+    events = indexed.events(batch_size=1)
+    for event in events:
+        if isinstance(event, Scanned):
+            break
+    indexed.photographs.rename(indexed.photographs.with_name("away"))
+    with pytest.raises(LibraryError, match="vanished while it was being indexed"):
+        list(events)
+
+
+# -- what was edited -----------------------------------------------------------------------------------
+
+
+def edit_unseen(file: Path, colour: str) -> None:
+    """Replace a photograph by another of the same size and modification time."""
+    before = file.stat()
+    content = paint(file.with_name("new.bmp"), colour).read_bytes()
+    file.with_name("new.bmp").unlink()
+    assert len(content) == before.st_size
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_an_edit_that_keeps_size_and_time_is_noticed(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.bmp", "red")
+    indexed.index()
+    edit_unseen(file, "blue")
+    assert counts(indexed.index()) == {"changed": 1}
+    assert indexed.catalog.vector(1, "colours").argmax() == 2
+
+
+def test_reread_finds_an_edit_that_left_no_trace(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.bmp", "red")
+    indexed.index()
+    edit_unseen(file, "blue")
+    with indexed.catalog.transaction() as connection:
+        connection.execute("UPDATE photograph SET changed_ns = ?", (file.stat().st_ctime_ns,))
+    assert counts(indexed.index()) == {"unchanged": 1}
+    assert counts(indexed.index(reread=True)) == {"changed": 1}
+    assert counts(indexed.index(reread=True)) == {"unchanged": 1}
+
+
+# -- names ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("old", "new"), [("IMG_1.JPG", "img_1.jpg"), ("Müller й.jpg", "MÜLLER й.jpg")])
+def test_a_name_with_other_capitals_keeps_its_id_and_costs_no_encoding(
+    indexed: IndexedFolders, old: str, new: str
+) -> None:
+    file = paint(indexed.photographs / old, "red")
+    indexed.index()
+    encoded = indexed.encoder.encoded
+    file.rename(indexed.photographs / new)
+    indexed.index()
+    assert indexed.ids() == {new: 1}
+    assert indexed.encoder.encoded == encoded
+
+
+def test_a_name_composed_in_another_way_keeps_its_id(indexed: IndexedFolders) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Müller й.png") for form in ("NFC", "NFD"))
+    file = paint(indexed.photographs / composed, "red")
+    indexed.index()
+    file.rename(indexed.photographs / decomposed)
+    assert counts(indexed.index(prune=True)) == {"unchanged": 1}
+    assert indexed.ids() == {decomposed: 1}
+
+
+def test_two_files_whose_names_differ_in_case_stay_two(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.png", "red")
+    paint(indexed.photographs / "A.png", "blue")
+    if len(list(indexed.photographs.iterdir())) < 2:
+        pytest.skip("this disk does not distinguish upper and lower case")
+    assert counts(indexed.index()) == {"added": 2}
+    assert counts(indexed.index()) == {"unchanged": 2}
+
+
+def test_a_folder_renamed_in_case_alone_moves_where_the_disk_ignores_case(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old path still answers on such a disk, which a link from the old name to the new one stands for here."""
+    old, new = indexed.photographs / "trip", indexed.photographs / "Trip"
+    paint(old / "a.png", "red")
+    indexed.index()
+    old.rename(new)
+    real_lstat, real_path = os.lstat, os.path.realpath
+    monkeypatch.setattr(
+        service.indexing.recognise.os, "lstat", lambda path: real_lstat(str(path).replace(str(old), str(new)))
+    )
+    monkeypatch.setattr(
+        service.indexing.recognise.os.path,
+        "realpath",
+        lambda path, **options: str(path) if str(path).startswith(str(old)) else real_path(path, **options),
+    )
+    assert counts(indexed.index(prune=True)) == {"moved": 1}
+    assert indexed.ids() == {"Trip/a.png": 1}
