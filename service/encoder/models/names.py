@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.config import MINI, PREFERRED_MODEL
-from service.encoder.models.offered import offered_model
+from service.encoder.models.offered import offered_model, offered_models
 from service.errors import ModelError, UsageError
 
 HUB_PREFIX = "hf-hub:"
@@ -87,35 +87,41 @@ def _parse_folder(path: str) -> ModelName:
 
 def _parse_registry(architecture: str, pretrained: str) -> ModelName:
     if not (configurations_folder() / f"{architecture}.json").is_file():
-        close = get_close_matches(architecture, architectures(), n=3, cutoff=0.5)
-        raise UsageError(
-            f"open_clip knows no architecture “{architecture}”{_or_rather(close)}; "
-            "`smysl models` lists what can be chosen."
-        )
-    tags = pretrained_tags(architecture)
+        meant = _did_you_mean(f"{architecture}/{pretrained}")
+        raise UsageError(f"open_clip knows no architecture “{architecture}”.{meant} {_LISTED}")
     # open_clip ignores case and hyphens in tags; a library must remember one spelling.
     tag = pretrained.lower().replace("-", "_")
-    if tag not in tags:
-        close = get_close_matches(tag, tags, n=3, cutoff=0.3) or tags[:3]
-        raise UsageError(
-            f"{architecture} has no weights “{pretrained}”{_or_rather(close)}; `smysl models` lists what can be chosen."
-        )
+    if f"{architecture}/{tag}" not in pretrained_names():
+        meant = _did_you_mean(f"{architecture}/{tag}", among=f"{architecture}/")
+        raise UsageError(f"{architecture} has no weights “{pretrained}”.{meant} {_LISTED}")
     return ModelName("registry", f"{architecture}/{tag}", architecture=architecture, pretrained=tag)
 
 
-def _or_rather(close: list[str]) -> str:
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
-
-
 def _unknown_form(name: str) -> str:
-    close = get_close_matches(name, [MINI, *architectures()], n=1, cutoff=0.6)
-    meant = ""
-    if close:
-        meant = f" Did you mean {MINI if close[0] == MINI else f'{close[0]}/PRETRAINED'}?"
     return (
         f"“{name}” is not a model name: write {MINI}, ARCH/PRETRAINED such as {PREFERRED_MODEL}, "
-        f"{HUB_PREFIX}ORG/NAME or {FOLDER_PREFIX}PATH; `smysl models` lists what can be chosen.{meant}"
+        f"{HUB_PREFIX}ORG/NAME or {FOLDER_PREFIX}PATH.{_did_you_mean(name)} {_LISTED}"
     )
+
+
+_LISTED = "`smysl models` lists what can be chosen."
+_LEAST_PART = 4
+"""Characters from which on a part of a name tells which model is meant."""
+
+
+def _did_you_mean(name: str, among: str = "") -> str:
+    """A question with the nearest model that can be loaded, of those whose names start with `among`; else ""."""
+    names = [MINI, *(model.name for model in offered_models()), *pretrained_names()]
+    models = {model.casefold(): model for model in names if model.startswith(among)}
+    typed = name.casefold().rstrip("/")
+    part = len(typed) >= _LEAST_PART
+    nearest = (
+        [model for model in models if part and model.startswith(f"{typed}/")]
+        or [model for model in models if part and typed in model]
+        # Of one architecture's weights any may be meant.
+        or get_close_matches(typed, models, n=1, cutoff=0.0 if among else 0.6)
+    )
+    return f" Did you mean {models[nearest[0]]}?" if nearest else ""
 
 
 def configurations_folder() -> Path:
@@ -126,16 +132,11 @@ def configurations_folder() -> Path:
     return Path(spec.origin).parent / "model_configs"
 
 
-def architectures() -> list[str]:
-    """The names of open_clip's architectures."""
-    return sorted(path.stem for path in configurations_folder().glob("*.json"))
-
-
-def pretrained_tags(architecture: str) -> list[str]:
-    """The tags of pretrained weights that open_clip has for an architecture. Imports torch."""
+def pretrained_names() -> list[str]:
+    """ARCH/PRETRAINED of all weights that open_clip can load. Imports torch."""
     from service.encoder.torchvision_compat import mend_torchvision
 
     mend_torchvision()
     import open_clip
 
-    return list(open_clip.list_pretrained_tags_by_model(architecture))
+    return ["/".join(pair) for pair in open_clip.list_pretrained()]
