@@ -30,7 +30,7 @@ from service.search.query import Query
 from service.search.query_crop import crop_query
 from service.search.search import score, search
 from service.search.target import ModelTarget, SearchTarget
-from service.store.catalog import Catalog
+from service.store.catalog import CATALOG_FILE, Catalog
 from service.store.lock import Writer, current_writer, write_lock
 from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder
 from service.store.ratings import DEFAULT_RATER, Ratings, make_rating
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from service.kinds.knn_vote import KnnVote
     from service.match.ratings_export import Export
     from service.search.classify import Classification, PhotographSource
-
-_CATALOG = "catalog.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +119,12 @@ class Library:
                 raise LibraryError(
                     f"The library folder {folder} cannot be made ({error.strerror}). Name another with --library."
                 ) from None
-        return cls(folder, Catalog(folder / _CATALOG), settings or Settings(library=folder), say)
+        return cls(folder, Catalog(folder / CATALOG_FILE), settings or Settings(library=folder), say)
 
     @staticmethod
     def is_in(folder: Path) -> bool:
         """Whether there is a library in `folder`."""
-        return (folder / _CATALOG).is_file()
+        return (folder / CATALOG_FILE).is_file()
 
     def close(self) -> None:
         """Close the catalog, once nothing is brought up to date any more. Nothing else may be called afterwards."""

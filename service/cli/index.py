@@ -16,7 +16,7 @@ from service.cli.terminal import (
     PrecisionOption,
     errors_console,
     open_library,
-    print_line,
+    print_sentences,
     say,
     settings_of,
 )
@@ -63,6 +63,8 @@ def index(
     than the library's own encodes all photographs again. Additional models stay until --forget removes them.
     """
     from service.cli.progress import count, describe, describe_losses, download, follow_index
+    from service.library import Library
+    from service.store.new_library import removed_if_it_fails
     from service.store.paths import resolve_folder
 
     if confirm is not None and not prune:
@@ -71,10 +73,11 @@ def index(
     named_models = model or []
     main_model = named_models[0] if named_models else None
     settings = settings_of(library=library, model=main_model, device=device, precision=precision)
+    folder = settings.library.expanduser()
     # Before a model is loaded or even downloaded: a misspelt folder should fail at once.
     named = [resolve_folder(folder) for folder in folders or ()]
     try:
-        with open_library(settings, create=bool(named)) as opened:
+        with removed_if_it_fails(folder), open_library(settings, create=bool(named)) as opened:
             if not named and not opened.status().roots:
                 raise UsageError("Name at least one folder of photographs: smysl index DIR.")
             if forget is not None:
@@ -86,10 +89,10 @@ def index(
             run_of_all = partial(opened.index, named, prune=prune, confirm=confirm, reread=reread)
             with closing(run_of_all(encoder=encoder, additional=additional)) as run:
                 summary = follow_index(errors, run)
-            print_line(describe(summary))
+            print_sentences(describe(summary))
             status = opened.status()
             models = " and ".join(["model " + str(status.model), *status.additional_models])
-            print_line(f"The library {status.library} holds {count(status.photographs)} ({models}).")
+            print_sentences(f"The library {status.library} holds {count(status.photographs)} ({models}).")
             for head in opened.heads():
                 if head.fault is not None:
                     say(f"The head {head.name} cannot be used: {head.fault}")
@@ -102,7 +105,8 @@ def index(
             if prune and summary.losses:
                 raise LibraryError(describe_losses(summary))
     except KeyboardInterrupt:
-        say("Stopped. What was indexed is kept; run the command again to continue.", errors)
+        kept = "What was indexed is kept; run the command again to continue."
+        say(f"Stopped. {kept}" if Library.is_in(folder) else "Stopped before anything was indexed.", errors)
         raise typer.Exit(INTERRUPTED) from None
     if summary.failed and not (summary.added or summary.changed or summary.moved or summary.unchanged):
         raise typer.Exit(1)

@@ -41,10 +41,11 @@ def serve(
     precision: PrecisionOption = None,
 ) -> None:
     """Serve the library over HTTP, with a web page at / and API documentation at /docs."""
+    from service.store.new_library import removed_if_it_fails
     from service.web.server import run
 
     settings = settings_of(
         library=library, model=model, device=device, precision=precision, host=host, port=port, workers=workers
     )
-    with open_library(settings, create=bool(folders)) as opened:
+    with removed_if_it_fails(settings.library.expanduser()), open_library(settings, create=bool(folders)) as opened:
         run(opened, folders or (), say=say)

@@ -49,6 +49,9 @@ from service.store.sql import (
 )
 from service.types import Float16Array, Float32Array, Int64Array
 
+CATALOG_FILE = "catalog.sqlite"
+"""Name of the catalog in the folder of a library."""
+
 READER_VERSION = 1
 """Counted up when more is read from files than before; what an older version read is read again, but not encoded."""
 

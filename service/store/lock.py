@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from service.errors import BusyError, LibraryError
 
-_LOCK = "writer.lock"
+LOCK_FILE = "writer.lock"
 _WRITER = "writer.json"
 _TIMEOUT_S = 0.3
 """Seconds; `current_writer` holds the lock for an instant."""
@@ -44,7 +44,7 @@ def write_lock(folder: Path, doing: str) -> Iterator[None]:
     """Holds the write lock of the library in `folder`; raises `BusyError`, naming the holder, if it is taken."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / _LOCK, timeout=_TIMEOUT_S)
+    lock = FileLock(folder / LOCK_FILE, timeout=_TIMEOUT_S)
     try:
         lock.acquire()
     except Timeout:
@@ -74,7 +74,7 @@ def current_writer(folder: Path) -> Writer | None:
     if not (folder / _WRITER).exists():
         return None
     try:
-        with FileLock(folder / _LOCK, timeout=0):
+        with FileLock(folder / LOCK_FILE, timeout=0):
             # The writer was killed: its file is still there, but the lock is free.
             return None
     except Timeout:

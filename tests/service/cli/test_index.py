@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.library import Library
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import SampleLibrary
 
@@ -108,6 +109,19 @@ def test_index_with_a_wrong_model(
 ) -> None:
     done = smysl("index", unindexed_library.photographs, "--library", unindexed_library.folder, "--model", model)
     assert message in error_of(done, code)
+    assert not unindexed_library.folder.exists()
+
+
+def test_index_stopped_before_anything_is_stored_leaves_no_library(
+    unindexed_library: SampleLibrary, smysl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Library, "encoder_to_index", interrupt)
+    done = smysl("index", unindexed_library.photographs, "--library", unindexed_library.folder)
+    assert (done.code, done.out, done.err) == (130, "", "Stopped before anything was indexed.\n")
+    assert not unindexed_library.folder.exists()
 
 
 def test_index_names_the_process_that_is_already_writing(sample_library: SampleLibrary, smysl: Run) -> None:
