@@ -95,10 +95,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            advice = (
-                "Another program uses it; stop that program, or choose another port with --port (0 takes any free one)."
-            )
-        elif isinstance(error, PermissionError):
+            raise UsageError(
+                f"Port {port} is in use. Choose another with --port (0 takes any free one), or stop the program that "
+                "uses it."
+            ) from None
+        if isinstance(error, PermissionError):
             advice = "Choose a port from 1024 up with --port."
         else:
             advice = "Choose an address of this machine with --host, such as 127.0.0.1."

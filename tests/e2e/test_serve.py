@@ -133,8 +133,8 @@ def test_a_port_in_use_is_reported(library: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"smysl: Cannot listen on 127.0.0.1:{port} (Address already in use). Another program uses it; "
-        "stop that program, or choose another port with --port (0 takes any free one).\n"
+        f"smysl: Port {port} is in use. Choose another with --port (0 takes any free one), or stop the program that "
+        "uses it.\n"
     )
 
 
