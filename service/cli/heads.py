@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.terminal import JsonOption, LibraryOption, open_library, print_line, say, settings_of
+from service.cli.terminal import JsonOption, LibraryOption, open_library, print_line, print_sentences, say, settings_of
 
 head_app = typer.Typer(help="Manage a library's heads, which compare photographs by kind.", no_args_is_help=True)
 NameArgument = Annotated[
@@ -30,7 +30,7 @@ def add_head(
         added = opened.add_head(name, folder, force=force)
         missing = opened.status().photographs - added.photographs
     kinds = "1 kind" if added.kinds == 1 else f"{added.kinds:,} kinds"
-    print_line(
+    print_sentences(
         f"The head {added.name} ({added.candidate}, {kinds}) is in the library {opened.folder} and finds "
         f"{added.photographs:,} photographs."
     )
@@ -69,4 +69,4 @@ def remove_head(name: NameArgument, library: LibraryOption = None) -> None:
     """Remove a head from the library. The folder written by `smysl train similar` is left alone."""
     with open_library(settings_of(library=library)) as opened:
         opened.remove_head(name)
-        print_line(f"The head {name} is no longer in the library {opened.folder}.")
+        print_sentences(f"The head {name} is no longer in the library {opened.folder}.")

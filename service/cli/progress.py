@@ -20,14 +20,22 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
+from service.cli.wrapping import print_wrapped
 from service.indexing.decoder import Failure
 from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary
 from service.types import OnStage
 
 if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
+
+_BAR_WIDTH = 32
+"""Characters of a bar with share, amount and time left."""
+
+_SPEED_WIDTH = 12
+"""Characters of the speed."""
 
 _LINE_INTERVAL_S = 5.0
 """Seconds between two lines in a pipe."""
@@ -53,13 +61,19 @@ class Steps:
         self._done_before: int | None = None
         self._bar: Progress | None = None
         if console.is_terminal:
-            columns = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(), _Rate())
+            amount = (DownloadColumn if of_bytes else MofNCompleteColumn)(table_column=Column(no_wrap=True))
+            speed = (TransferSpeedColumn if of_bytes else _Rate)(table_column=Column(no_wrap=True))
+            left = console.width - _BAR_WIDTH
+            if len(what) > left:
+                print_wrapped(console, what)
+                what = ""
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                *([TextColumn("{task.description}", table_column=Column(no_wrap=True))] if what else []),
                 BarColumn(),
-                TaskProgressColumn(),
-                *columns,
-                TimeRemainingColumn(),
+                TaskProgressColumn(table_column=Column(no_wrap=True)),
+                amount,
+                *([speed] if len(what) <= left - _SPEED_WIDTH else []),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
                 console=console,
             )
             self._task = self._bar.add_task(what, total=None)
@@ -82,7 +96,7 @@ class Steps:
                 line = f"{self._what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {rate / 1e6:,.1f} MB/s"
             if rate > 0 and done < total:
                 line += f", {(total - done) / rate:,.0f} s left"
-            _print(self._console, line)
+            print_wrapped(self._console, line)
 
     def close(self) -> None:
         """Stop updating the bar, which stays on the screen."""
@@ -152,7 +166,7 @@ def follow_index(console: Console, events: Iterable[Event]) -> Summary:
             elif isinstance(event, Finished):
                 summary = event.summary
             elif isinstance(event, Failure):
-                _print(console, f"  cannot index {event.path}: {event.reason}")
+                print_wrapped(console, f"  cannot index {event.path}: {event.reason}")
     return summary
 
 
@@ -191,7 +205,3 @@ def describe_losses(summary: Summary) -> str:
         f"Nothing was removed: {folders}. If a drive is away or a folder was moved, connect it or run `smysl roots "
         f"move`. If they really are gone, run `smysl index --prune --confirm {summary.missing}`; ratings are kept."
     )
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.flags import flag_of
+from service.cli.wrapping import print_wrapped, terminal_width, wrapped
 from service.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
     from service.library import Library
     from service.photos.decode import DecodedPhotograph
+
+_TABLE_WIDTH = 80
+"""Columns of a terminal from which on a table is readable."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells: 128 plus the number of the signal."""
@@ -47,9 +52,19 @@ RuntimeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
+def joined(words: Sequence[str] | None) -> str | None:
+    """Words typed without quotes as one text; None without any."""
+    return " ".join(words) if words else None
+
+
 def print_line(text: str) -> None:
     """Print a line to standard output, exactly as it is."""
     sys.stdout.write(text + "\n")
+
+
+def print_sentences(text: str) -> None:
+    """Print sentences to standard output; on a terminal they are wrapped."""
+    print_line("\n".join(wrapped(text, terminal_width())))
 
 
 def print_json(value: Any, *, ensure_ascii: bool = True) -> None:
@@ -72,7 +87,7 @@ def settings_of(**flags: Any) -> Settings:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
         variable = f"SMYSL_{name.upper()}"
-        source = f"--{name} (or {variable})" if name in flags else variable
+        source = f"{flag_of(name)} (or {variable})" if name in flags else variable
         raise UsageError(f"{source} is {str(fault['input'])!r}: {fault['msg']}.") from None
 
 
@@ -140,21 +155,19 @@ def errors_console() -> Console:
 
 
 def say(sentence: str, console: Console | None = None) -> None:
-    """Print a sentence to standard error, without markup or line breaks.
+    """Print a sentence to standard error; on a terminal it is wrapped.
 
     Pass the console of a progress bar that is on the screen, so that the bar stays below the sentence.
     """
-    (console or errors_console()).print(sentence, highlight=False, markup=False, soft_wrap=True)
+    print_wrapped(console or errors_console(), sentence)
 
 
 def print_rows(rows: Mapping[str, str]) -> None:
     """Print names and values to standard output in two columns; further lines of a value are indented."""
-    width = max(len(name) for name in rows)
+    width, columns = max(len(name) for name in rows), terminal_width()
     for name, value in rows.items():
-        first, *more = value.split("\n")
-        print_line(f"{name:<{width}}  {first}")
-        for line in more:
-            print_line(f"{'':<{width}}  {line}")
+        for number, line in enumerate(wrapped(value, columns and columns - width - 2)):
+            print_line(f"{'' if number else name:<{width}}  {line}")
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
@@ -165,10 +178,21 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_columns(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table with bold headings to standard output, 140 characters wide in a pipe."""
+    """Print a table with bold headings to standard output, 140 characters wide in a pipe.
+
+    On a terminal that is too narrow for a table, each row is a list of headings and values under its first cell.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    rows, width = list(rows), terminal_width()
+    if width is not None and width < _TABLE_WIDTH:
+        for name, *cells in rows:
+            print_line(name)
+            for column, cell in zip(columns[1:], cells, strict=True):
+                for number, line in enumerate(wrapped(f"{column.header}: {cell}", width - 4)):
+                    print_line(f"{'    ' if number else '  '}{line}")
+        return
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)

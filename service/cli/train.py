@@ -19,6 +19,7 @@ from service.cli.terminal import (
     errors_console,
     print_line,
     print_rows,
+    print_sentences,
     print_table,
     require_training_packages,
     say,
@@ -66,7 +67,7 @@ def scorer(
             settings = settings_of(library=library, model=model, device=device)
             with tempfile.TemporaryDirectory(prefix="smysl-") as folder:
                 artifact = train_on_library(settings, Path(folder), out, vectors, on_stage, alone=alone)
-    print_line(f"Fitted on {artifact.trained_on}. Written to {out}.")
+    print_sentences(f"Fitted on {artifact.trained_on}. Written to {out}.")
     if artifact.figures:
         print_rows({name: str(artifact.figures[name]) for name in SCORING_FIGURES if name in artifact.figures})
     else:
@@ -115,7 +116,7 @@ def similar(
     print_table(trained.rows())
     print_line("")
     print_rows(trained.summary())
-    print_line(f"Written to {out}. Add it to a library with `smysl head add NAME {out}`.")
+    print_sentences(f"Written to {out}. Add it to a library with `smysl head add NAME {out}`.")
 
 
 @train_app.command()
@@ -180,7 +181,7 @@ def encoder(
     except KeyboardInterrupt:
         say("Stopped. Complete epochs are kept; run the command again to continue.", console)
         raise typer.Exit(INTERRUPTED) from None
-    print_line(describe_outcome(outcome))
+    print_sentences(describe_outcome(outcome))
     if outcome.best == 0:
         raise typer.Exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -85,6 +86,25 @@ def test_on_a_terminal_there_is_a_bar_that_ends_after_an_error() -> None:
     assert "50%" in out.getvalue()
     assert "5/10" in out.getvalue()
     assert out.getvalue().count("\x1b[?25l") == out.getvalue().count("\x1b[?25h") == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "lines", "speed"), [(30, ["Downloading a/model"], False), (40, [], False), (60, [], True)]
+)
+def test_a_bar_on_a_narrow_terminal_leaves_out_the_speed_then_the_name(
+    clock: list[float], width: int, lines: list[str], speed: bool
+) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, color_system=None)
+    what = lines[0] if lines else "Indexing"
+    with steps(console, what) as on_progress:
+        on_progress(9000, 60000)
+    shown = out.getvalue().replace("\r", "\n").splitlines()
+    assert [line for line in shown if line == what] == lines
+    last = next(line for line in reversed(shown) if "9000" in line)
+    assert " 15%  9000/60000 " in last
+    assert ("/s" in last) == speed
+    assert len(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", last)) <= width
 
 
 def test_an_index_run_in_a_pipe_names_each_failure_without_colours_or_control_characters(clock: list[float]) -> None:
