@@ -19,6 +19,8 @@ it and `web/error_responses.py` sends it as JSON, each in one place; nothing els
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SmyslError(Exception):
     """Base of all errors with a sentence for a person.
@@ -36,11 +38,19 @@ class SmyslError(Exception):
 
 
 class UsageError(SmyslError):
-    """The request itself is wrong: an empty query, k = 0, an unknown option."""
+    """The request itself is wrong: an empty query, k = 0, an unknown option.
+
+    `parameters` maps words of the message to the name of the parameter that they stand for. The command line prints
+    the parameter's flag in their place.
+    """
 
     kind = "usage"
     exit_code = 2
     http_status = 400
+
+    def __init__(self, message: str, parameters: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.parameters = dict(parameters or {})
 
 
 class TooLargeError(UsageError):

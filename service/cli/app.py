@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
@@ -11,6 +12,7 @@ from service.cli.bench import bench_app
 from service.cli.classify import classify, kinds
 from service.cli.datasets import data_app
 from service.cli.evaluate import eval_app
+from service.cli.flags import message_with_flags
 from service.cli.heads import head_app
 from service.cli.index import index
 from service.cli.models import models
@@ -19,17 +21,37 @@ from service.cli.score import score
 from service.cli.search import search
 from service.cli.serve import serve
 from service.cli.status import status
-from service.cli.terminal import say
+from service.cli.terminal import print_line, say
 from service.cli.train import train_app
 from service.errors import SmyslError
 
 app = typer.Typer(
-    help="Search photographs by meaning: describe a scene and get the photographs that show it.\n\n"
-    'Start with `smysl index DIR`, then `smysl search "two dogs play in the snow"` or `smysl serve`.',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from service.store.service_registry import own_version
+
+        print_line(f"smysl {own_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Search photographs by meaning: describe a scene and get the photographs that show it.
+
+    Start with `smysl index DIR`, then `smysl search "two dogs play in the snow"` or `smysl serve`.
+    """
+
+
 for command in (index, search, score, rate, classify, kinds, serve, status, models):
     app.command()(command)
 for group, name in (
@@ -52,5 +74,5 @@ def main() -> None:
     try:
         app(prog_name="smysl")
     except SmyslError as error:
-        say(f"smysl: {error.message}")
+        say(f"smysl: {message_with_flags(error)}")
         sys.exit(error.exit_code)

@@ -20,6 +20,7 @@ from service.cli.terminal import (
     open_library,
     print_json,
     print_line,
+    print_sentences,
     say,
     settings_of,
 )
@@ -45,6 +46,9 @@ def classify(
         float | None,
         typer.Option(help="Confidence from 0 to 1 below which a kind is unknown. Default: set by calibration."),
     ] = None,
+    k: Annotated[
+        int, typer.Option("-k", "-n", "--limit", help="How many similar photographs --json prints with each answer.")
+    ] = 10,
     keep_borders: Annotated[
         bool, typer.Option("--keep-borders", help="Do not crop letterboxes, frames and screens around photographs.")
     ] = False,
@@ -57,12 +61,11 @@ def classify(
     Prints kind, confidence and file, separated by tabs in a pipe. A kind that is too uncertain is printed as unknown.
     """
     from service.cli.csv_output import check_table, table_at
-    from service.search.classify import Unclassified
+    from service.search.classify import Unclassified, check_request
 
     if force and csv is None:
         raise UsageError("--force goes with --csv FILE: there is nothing else to replace.")
-    if min_confidence is not None and not 0 <= min_confidence <= 1:
-        raise UsageError(f"--min-confidence is {min_confidence:g}; it must be from 0 to 1.")
+    check_request(k, min_confidence)
     if csv is not None:
         check_table(csv, force=force)
     console = errors_console()
@@ -70,7 +73,7 @@ def classify(
     counts = Counter[str]()
     try:
         with open_library(settings_of(library=library, device=device)) as opened, ExitStack() as stack:
-            answers = _classify(opened, files, console, head, min_confidence, keep_borders)
+            answers = _classify(opened, files, console, head, k, min_confidence, keep_borders)
             add_row = None if csv is None else stack.enter_context(table_at(csv, force=force))
             if csv is not None and not as_json:
                 answers = _with_progress(answers, len(files), console)
@@ -90,7 +93,7 @@ def classify(
     if csv is not None and done:
         rows = "1 row" if done == 1 else f"{done:,} rows"
         summary = f"{csv} has {rows}; unknown: {counts['unknown']:,}, failed: {counts['failed']:,}."
-        (say if as_json else print_line)(summary)
+        (say if as_json else print_sentences)(summary)
     if not done:
         raise typer.Exit(1)
 
@@ -167,6 +170,7 @@ def _classify(
     files: list[Path],
     console: Console,
     head: str | None,
+    k: int,
     min_confidence: float | None,
     keep_borders: bool,
 ) -> Iterable[Classification]:
@@ -177,6 +181,7 @@ def _classify(
         return library.classify(
             files,
             head=head,
+            k=k,
             min_confidence=min_confidence,
             keep_borders=keep_borders,
             on_progress=lambda done, total: on_stage("calibrating on the library's photographs", done, total),

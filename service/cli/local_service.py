@@ -1,8 +1,9 @@
 """Searching through a service that already serves the library, so that the command need not load the model.
 
-If there is none, or anything goes wrong, the command searches by itself, with the same result. Only services on this
-machine are asked, never through a proxy, and an answer counts only if it carries the token of the service's note in
-the library's folder: the folder may come from somebody else, and another program may have taken the port since.
+If there is none, or anything goes wrong, the command searches by itself, with the same result; a request that the
+service refuses, the command then refuses itself, naming flags. Only services on this machine are asked, never through a
+proxy, and an answer counts only if it carries the token of the service's note in the library's folder: the folder may
+come from somebody else, and another program may have taken the port since.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter
 
 from service.cli.search_output import SearchOutput
-from service.errors import SmyslError, UsageError
+from service.errors import SmyslError
 from service.store.loopback import local_address
 from service.store.service_registry import MODEL_SETTINGS, SERVICE_HEADER, RunningService, own_version, running_services
 
@@ -33,21 +34,17 @@ _MAX_BYTES = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A POST request: path, content type, body.
-
-    `shares_errors` is whether the service refuses it in the same words as the command's own search.
-    """
+    """A POST request: path, content type, body."""
 
     path: str
     content_type: str
     body: bytes
-    shares_errors: bool
 
 
 def text_request(text: str, k: int, min_match: float | None) -> HttpRequest:
     """A search by text."""
     body = json.dumps({"text": text, "k": k, "min_match": min_match})
-    return HttpRequest("/search", "application/json", body.encode(), shares_errors=True)
+    return HttpRequest("/search", "application/json", body.encode())
 
 
 def photograph_request(content: bytes, fields: Mapping[str, str]) -> HttpRequest:
@@ -59,7 +56,7 @@ def photograph_request(content: bytes, fields: Mapping[str, str]) -> HttpRequest
     ]
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="photo"; filename="photo"\r\n\r\n'
     body = "".join([*lines, head]).encode() + content + f"\r\n--{boundary}--\r\n".encode()
-    return HttpRequest("/search/image", f"multipart/form-data; boundary={boundary}", body, shares_errors=False)
+    return HttpRequest("/search/image", f"multipart/form-data; boundary={boundary}", body)
 
 
 def ask_service(folder: Path, settings: Settings, make_request: Callable[[], HttpRequest], say: Say) -> bytes | None:
@@ -70,9 +67,6 @@ def ask_service(folder: Path, settings: Settings, make_request: Callable[[], Htt
         settings: of the command; a service with others is not asked.
         make_request: called only if there is a service to ask.
         say: gets a sentence about which service answered, or why none did.
-
-    Raises:
-        UsageError: the service refused the request as the command itself would.
     """
     services = running_services(folder)
     if not services:
@@ -81,8 +75,6 @@ def ask_service(folder: Path, settings: Settings, make_request: Callable[[], Htt
         try:
             _check_settings(service, settings)
             answer = _post(service, token, make_request())
-        except UsageError:
-            raise
         # What can go wrong with a socket, with HTTP and with the content of an answer.
         except (OSError, http.client.HTTPException, ValueError, SmyslError) as error:
             reason = str(error).rstrip(".") or type(error).__name__
@@ -121,33 +113,11 @@ def _post(service: RunningService, token: str, request: HttpRequest) -> bytes:
         body = answer.read(_MAX_BYTES + 1)
         if len(body) > _MAX_BYTES:
             raise ValueError("its answer is too long")
-        if answer.status == 400 and request.shares_errors:
-            _raise_usage_error(body)
         if answer.status != 200:
             raise ValueError(f"it answered with status {answer.status}")
         return body
     finally:
         connection.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Error:
-    kind: Literal["usage"]
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class _ErrorAnswer:
-    error: _Error
-
-
-def _raise_usage_error(body: bytes) -> None:
-    """Raise the `UsageError` in an answer, if that is what it holds."""
-    try:
-        answer = TypeAdapter(_ErrorAnswer).validate_json(body, strict=True)
-    except ValidationError:
-        return
-    raise UsageError(answer.error.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from service.cli.terminal import (
     errors_console,
     open_library,
     print_line,
+    print_sentences,
     say,
     settings_of,
 )
@@ -31,7 +32,9 @@ def rate(
     photograph: Annotated[
         str, typer.Argument(metavar="PHOTO", help="A photograph of the library: its id or its file.")
     ],
-    text: Annotated[str, typer.Argument(help="The description to rate.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="The description to rate; quotes are not needed.")
+    ],
     grade: Annotated[
         int | None,
         typer.Option(help="How well the text fits: 1 not at all, 2 in minor parts, 3 almost, 4 fully."),
@@ -53,7 +56,8 @@ def rate(
         # The files of photographs have a suffix, so digits alone are an id.
         identity = int(photograph) if photograph.isdecimal() else opened.photograph_at(Path(photograph)).id
         fits = None if grade is not None else yes
-        rating = opened.rate(identity, text, grade=grade, fits=fits, rater=DEFAULT_RATER if by is None else by)
+        rater = DEFAULT_RATER if by is None else by
+        rating = opened.rate(identity, " ".join(words), grade=grade, fits=fits, rater=rater)
         print_line(_describe(rating, str(opened.photograph(identity).path)))
 
 
@@ -100,7 +104,7 @@ def export(
     if done.older_grades:
         say(f"The table has room for three grades of a pair; {done.older_grades:,} older grades were left out.")
     texts = "1 text" if done.texts == 1 else f"{done.texts:,} texts"
-    print_line(
+    print_sentences(
         f"{done.folder} holds {count(done.photographs)} and {texts}; pairs with grades: {done.expert_rows:,}, with yes "
         f"and no: {done.crowd_rows:,}."
     )

@@ -13,6 +13,7 @@ from service.cli.terminal import (
     ModelOption,
     check_exists,
     errors_console,
+    joined,
     open_library,
     open_named,
     print_line,
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 def score(
     image: Annotated[Path | None, typer.Argument(metavar="FILE", help="A photograph.")] = None,
-    text: Annotated[str | None, typer.Argument(help="A description to compare it with.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="A description to compare it with; quotes are not needed."),
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(help="Table (TSV) with the columns image and text, with paths relative to the table."),
@@ -45,6 +49,7 @@ def score(
     from service.search.search import score as score_pairs
     from service.texts import check_text
 
+    text = joined(words)
     settings = settings_of(library=library, model=model, device=device)
     if pairs is not None:
         if image is not None or text is not None:

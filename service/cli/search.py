@@ -15,6 +15,7 @@ from service.cli.terminal import (
     JsonOption,
     LibraryOption,
     PrecisionOption,
+    joined,
     open_library,
     open_named,
     print_line,
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 
 
 def search(
-    text: Annotated[str | None, typer.Argument(help="The scene, in words.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]...", help="The scene, in words; quotes are not needed.")
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="Find photographs like this one.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many photographs to show at most, 1 to 200.")] = 5,
+    k: Annotated[int, typer.Option("-k", "-n", "--limit", help="How many photographs to show at most.")] = 5,
     min_match: Annotated[
         float | None,
         typer.Option(
@@ -66,14 +69,10 @@ def search(
     Prints match and file, best first, separated by a tab in a pipe. If smysl serve is running for the library, it
     answers, which saves loading the model.
     """
-    if image is None and text is None:
+    if image is None and not words:
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
-    if not 1 <= k <= 200:
-        raise UsageError(f"-k is {k}; it must be from 1 to 200.")
-    if min_match is not None and not 0 <= min_match <= 1:
-        raise UsageError(f"--min-match is {min_match:g}; it must be from 0 to 1.")
     settings = settings_of(library=library, device=device, precision=precision)
-    request = SearchRequest(text, image, k, min_match, head, box, keep_borders)
+    request = SearchRequest(joined(words), image, k, min_match, head, box, keep_borders)
     output = _ask_service(request, settings, as_json, say if verbose else lambda sentence: None)
     if output is None:
         output = _search_library(request, settings, as_json)

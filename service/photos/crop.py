@@ -33,12 +33,12 @@ class Box:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(number) for number in (self.x, self.y, self.width, self.height)):
-            raise UsageError(f"The box {self} has a value that is not a finite number; {_EXAMPLE}.")
+            raise _wrong_box(f"The box {self} has a value that is not a finite number; {_EXAMPLE}.")
         if self.width <= 0 or self.height <= 0:
-            raise UsageError(f"The box {self} has no area: its width and height must be more than 0; {_EXAMPLE}.")
+            raise _wrong_box(f"The box {self} has no area: its width and height must be more than 0; {_EXAMPLE}.")
         right, bottom = self.x + self.width, self.y + self.height
         if min(self.x, self.y) < -_ROUNDING or max(right, bottom) > 1 + _ROUNDING:
-            raise UsageError(f"The box {self} extends beyond the photograph, which goes from 0 to 1; {_EXAMPLE}.")
+            raise _wrong_box(f"The box {self} extends beyond the photograph, which goes from 0 to 1; {_EXAMPLE}.")
 
     def __str__(self) -> str:
         return ",".join(f"{round(number, 4):g}" for number in (self.x, self.y, self.width, self.height))
@@ -51,7 +51,7 @@ class Box:
         except ValueError:
             numbers = []
         if len(numbers) != 4:
-            raise UsageError(f"The box “{text[:100]}” cannot be read; {_EXAMPLE}.")
+            raise _wrong_box(f"The box “{text[:100]}” cannot be read; {_EXAMPLE}.")
         return cls(*numbers)
 
     def inside(self, outer: Box) -> Box:
@@ -73,6 +73,10 @@ def side_to_decode(box: Box | None) -> int:
     return QUERY_SIDE if box is None else box.side_for(QUERY_SIDE)
 
 
+def _wrong_box(message: str) -> UsageError:
+    return UsageError(message, {"The box": "box"})
+
+
 _EXAMPLE = "give x,y,width,height in fractions of the photograph, such as 0.25,0.1,0.5,0.5"
 
 
@@ -83,12 +87,12 @@ def crop(image: Image.Image, box: Box) -> Image.Image:
     bottom = min(image.height, round((box.y + box.height) * image.height))
     width, height = right - left, bottom - top
     if min(width, height) < MIN_SIDE:
-        raise UsageError(
+        raise _wrong_box(
             f"The box {box} is too small: {width} x {height} pixels of this photograph, and at least {MIN_SIDE} x "
             f"{MIN_SIDE} are needed. Draw a larger one."
         )
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise UsageError(
+        raise _wrong_box(
             f"The box {box} is too long a strip: one side is more than a hundred times the other ({width} x {height} "
             "pixels). Draw one closer to a square."
         )

@@ -97,9 +97,12 @@ Classification = Classified | Unclassified
 def check_request(k: int, min_confidence: float | None) -> None:
     """Raise `UsageError` where `k` or `min_confidence` is out of range."""
     if not 1 <= k <= MAX_K:
-        raise UsageError(f"k is {k}; it must be from 1 to {MAX_K}.")
+        raise UsageError(f"k is {k}; it must be from 1 to {MAX_K}.", {"k": "k"})
     if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
-        raise UsageError(f"The least confidence is {min_confidence:g}; it must be from 0 to 1.")
+        raise UsageError(
+            f"The least confidence is {min_confidence:g}; it must be from 0 to 1.",
+            {"The least confidence": "min_confidence"},
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,16 +57,19 @@ class Query:
         if self.text is not None:
             check_text(self.text)
             if self.box is not None:
-                raise UsageError("A box is a part of a photograph, and a text has none. Leave out the box.")
+                raise UsageError(
+                    "A box is a part of a photograph, and a text has none. Leave out the box.", {"the box": "box"}
+                )
             if self.head is not None:
                 raise UsageError(
                     f"The head {self.head} compares photographs with photographs and cannot read texts. Search with a "
-                    "photograph, or leave out the head."
+                    "photograph, or leave out the head.",
+                    {"the head": "head"},
                 )
         if not 1 <= self.k <= MAX_K:
-            raise UsageError(f"k is {self.k}; it must be from 1 to {MAX_K}.")
+            raise UsageError(f"k is {self.k}; it must be from 1 to {MAX_K}.", {"k": "k"})
         if self.min_match is not None and not 0.0 <= self.min_match <= 1.0:
-            raise UsageError(f"min_match is {self.min_match:g}; it must be from 0 to 1.")
+            raise UsageError(f"min_match is {self.min_match:g}; it must be from 0 to 1.", {"min_match": "min_match"})
 
     @property
     def kind(self) -> QueryKind:

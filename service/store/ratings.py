@@ -99,7 +99,8 @@ def make_rating(
     scale: Scale = "crowd" if grade is None else "expert"
     if grade is not None and not 1 <= grade <= 4:
         raise UsageError(
-            f"The grade is {grade}; it must be from 1 (the text does not describe the photograph) to 4 (it does)."
+            f"The grade is {grade}; it must be from 1 (the text does not describe the photograph) to 4 (it does).",
+            {"The grade": "grade"},
         )
     value = int(fits) if fits is not None else grade
     assert value is not None  # noqa: S101 - one of the two is given

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import SMYSL
+from tests.conftest import SMYSL, Finished
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import SampleLibrary
 
@@ -50,7 +51,7 @@ def test_a_missing_model_of_a_library_is_named(
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["search", "a cat", "--nonsense"], "No such option: --nonsense"),
-        (["search", "a", "b"], "unexpected extra argument"),
+        (["status", "a"], "unexpected extra argument"),
         (["search", "a cat", "-k", "five"], "'-k'"),
         (["eval", "retrieval"], "Missing option '--data'"),
     ],
@@ -61,6 +62,16 @@ def test_wrong_use_exits_with_2_and_points_to_help(smysl: Run, arguments: list[s
     assert message in done.err
     assert "Usage: smysl" in done.err
     assert "-h' for help" in done.err
+
+
+def test_the_version_is_that_of_the_package(smysl: Run) -> None:
+    assert smysl("--version") == Finished(0, f"smysl {version('smysl')}\n", "")
+
+
+def test_serve_leaves_no_new_library_behind_if_it_cannot_start(smysl: Run, tmp_path: Path) -> None:
+    done = smysl("serve", tmp_path / "no photographs", "--library", tmp_path / "library")
+    assert "There is no folder" in error_of(done, 2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def _process(*arguments: object, **options: object) -> subprocess.Popen[bytes]:

@@ -56,6 +56,12 @@ def test_a_kind_below_the_threshold_is_unknown(sorted_library: SampleLibrary, ne
     assert [line.split("\t")[0] for line in done.out.splitlines()] == ["unknown", "unknown"]
 
 
+def test_json_has_as_many_neighbours_as_are_asked_for(sorted_library: SampleLibrary, new: Path, smysl: Run) -> None:
+    done = smysl("classify", new / "fern", "--json", "-k", 2, "--library", sorted_library.folder)
+    answers = [json.loads(line) for line in done.out.splitlines()]
+    assert [len(answer["neighbours"]) for answer in answers] == [2, 2]
+
+
 def test_prints_a_line_of_json_for_each_photograph(sorted_library: SampleLibrary, new: Path, smysl: Run) -> None:
     (new / "broken.jpg").write_bytes(b"x")
     done = smysl("classify", new, "--json", "--library", sorted_library.folder)
@@ -105,6 +111,7 @@ def test_reports_wrong_arguments(sorted_library: SampleLibrary, new: Path, smysl
     assert "There are no photographs there" in error_of(smysl("classify", tmp_path / "empty", *there), 2)
     assert "no head none" in error_of(smysl("classify", new, "--head", "none", *there), 2)
     assert "--min-confidence is 2" in error_of(smysl("classify", new, "--min-confidence", 2, *there), 2)
+    assert "-k is 0" in error_of(smysl("classify", new, "--limit", 0, *there), 2)
     assert "--force goes with --csv" in error_of(smysl("classify", new, "--force", *there), 2)
     assert "There is no library" in error_of(smysl("classify", new, "--library", tmp_path / "none"), 1)
 

@@ -15,7 +15,7 @@ from tests.service.conftest import SampleLibrary
 def test_rates_by_file_and_by_id_and_lists_ratings(sample_library: SampleLibrary, smysl: Run) -> None:
     there = ("--library", sample_library.folder)
     wood = sample_library.photographs / "wood.jpg"
-    first = smysl("rate", wood, "a red flower", "--grade", 3, "--by", "Ada", *there)
+    first = smysl("rate", wood, "a", "red flower", "--grade", 3, "--by", "Ada", *there)
     assert (first.code, first.err) == (0, "")
     assert first.out.startswith(f"{wood}\ta red flower\tgrade 3\tAda\t")
     facts = json.loads(smysl("ratings", "list", "--json", *there).out)
@@ -63,7 +63,7 @@ def test_a_library_without_ratings_says_so(sample_library: SampleLibrary, smysl:
         (["a flower"], "Give one of --grade N, --yes and --no"),
         (["a flower", "--yes", "--no"], "Give one of"),
         (["a flower", "--grade", "3", "--no"], "Give one of"),
-        (["a flower", "--grade", "5"], "The grade is 5"),
+        (["a flower", "--grade", "5"], "--grade is 5"),
         (["", "--yes"], "The text is empty"),
         (["a flower", "--yes", "--by", ""], "name has 0 characters"),
     ],

@@ -15,6 +15,8 @@ def test_score_is_one_number(shared_library: SampleLibrary, smysl: Run) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{float(done.out):.3f}\n"
     assert 0 <= float(done.out) <= 1
+    unquoted = smysl("score", shared_library.photographs / "wood.jpg", "a", "cat", "--library", shared_library.folder)
+    assert unquoted == done
 
 
 def test_score_uses_the_given_model(shared_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:

@@ -23,6 +23,18 @@ def test_search_prints_match_and_file_separated_by_a_tab(shared_library: SampleL
     assert all(0 <= match <= 1 for match in matches)
 
 
+def test_a_text_needs_no_quotes(shared_library: SampleLibrary, smysl: Run) -> None:
+    quoted = smysl("search", "a red car", "--library", shared_library.folder)
+    assert smysl("search", "a", "red", "car", "--library", shared_library.folder) == quoted
+    assert smysl("search", "--library", shared_library.folder, "a red", "car") == quoted
+
+
+@pytest.mark.parametrize("flag", ["-k", "-n", "--limit"])
+def test_the_number_of_photographs_has_three_names(shared_library: SampleLibrary, smysl: Run, flag: str) -> None:
+    done = smysl("search", "a cat", flag, 2, "--library", shared_library.folder)
+    assert len(done.out.splitlines()) == 2
+
+
 def test_search_prints_json(shared_library: SampleLibrary, smysl: Run) -> None:
     done = smysl("search", "a cat", "-k", 2, "--json", "--library", shared_library.folder)
     assert (done.code, done.err) == (0, "")
@@ -133,10 +145,12 @@ def test_search_in_an_empty_library_says_how_to_fill_it(
         (["a cat", "--min-match", "nan"], "--min-match is nan"),
         (["--image", "/no/such photo.jpg"], "There is no file /no/such photo.jpg"),
         (["a cat", "--device", "abacus"], "choose cuda, mps or cpu"),
-        (["a cat", "--box", "0,0,0.5,0.5"], "a text has none"),
-        (["--image", "a.jpg", "--box", "0,0,2,2"], "extends beyond the photograph"),
-        (["--image", "a.jpg", "--box", "0,0,0,1"], "has no area"),
-        (["--image", "a.jpg", "--box", "all of it"], "cannot be read"),
+        (["a cat", "--limit", "0"], "-k is 0; it must be from 1 to 200"),
+        (["a cat", "--box", "0,0,0.5,0.5"], "a text has none. Leave out --box."),
+        (["--image", "a.jpg", "--box", "0,0,2,2"], "--box 0,0,2,2 extends beyond the photograph"),
+        (["--image", "a.jpg", "--box", "0,0,0,1"], "--box 0,0,0,1 has no area"),
+        (["--image", "a.jpg", "--box", "all of it"], "--box “all of it” cannot be read"),
+        (["a cat", "--head", "flowers"], "or leave out --head."),
     ],
 )
 def test_search_reports_wrong_arguments(
