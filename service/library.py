@@ -32,9 +32,11 @@ from service.search.search import score, search
 from service.search.target import ModelTarget, SearchTarget
 from service.store.catalog import CATALOG_FILE, Catalog
 from service.store.lock import Writer, current_writer, write_lock
-from service.store.paths import bytes_in, file_of, photograph_at, resolve_folder
+from service.store.paths import bytes_in, file_of, resolve_folder
+from service.store.photograph_files import photograph_at, photographs_at
 from service.store.ratings import DEFAULT_RATER, Ratings, make_rating
-from service.store.records import Rating, Record, Root
+from service.store.records import Rating, Record, Root, Tombstone
+from service.store.tombstones import Forgotten, Tombstones
 from service.texts import check_text
 from service.types import OnProgress
 
@@ -83,6 +85,7 @@ class Library:
         # More threads than cores get no more done, and keep the interpreter from threads that answer.
         self._turns = threading.BoundedSemaphore(compute_threads())
         self._ratings = Ratings(catalog)
+        self._tombstones = Tombstones(catalog)
         self.kinds = Kinds(catalog)
         self._votes = VoteCache(folder, catalog, self.kinds)
 
@@ -241,6 +244,48 @@ class Library:
         """Bring all indexes up to date and write them; searches use the last ones meanwhile."""
         self._main.save(encoder)
         self._heads.save_all()
+
+    def move_root(self, old: Path, new: Path, *, force: bool = False) -> Root:
+        """Record that a folder of photographs has moved; nothing is read or encoded.
+
+        Args:
+            old: the folder as the library knows it; it need not be there any more.
+            new: where it is now.
+            force: also where none of its photographs is found there.
+
+        Raises:
+            NotFoundError: the library has no folder `old`, or there is no folder `new`.
+            UsageError: the photographs are not in `new`, or it overlaps with another folder of the library.
+            BusyError: another process is writing to the library.
+        """
+        from service.indexing.roots import find_root, move_root
+
+        folder = resolve_folder(new)
+        with write_lock(self.folder, "smysl roots move"):
+            move_root(self.catalog, find_root(self.catalog, old), folder, force=force)
+        return self.catalog.root_at(folder)
+
+    def remove_root(self, folder: Path) -> int:
+        """Take a folder and its photographs out of the library; returns how many there were.
+
+        What people gave them is kept until they come back, or are forgotten. Raises `NotFoundError` and `BusyError`.
+        """
+        from service.indexing.roots import find_root
+
+        with write_lock(self.folder, "smysl roots remove"):
+            return self.catalog.remove_root(find_root(self.catalog, folder))
+
+    def removed(self) -> list[Tombstone]:
+        """The photographs that were taken out of the library and can come back, last removed first."""
+        return self._tombstones.all()
+
+    def forget(self, ids: Iterable[int]) -> Forgotten:
+        """Erase photographs, those of the library and removed ones, with all that people gave them, for good.
+
+        No file is touched; one that is still in a folder of the library is indexed again as new. Raises `BusyError`.
+        """
+        with write_lock(self.folder, "smysl forget"):
+            return self._tombstones.forget(ids)
 
     def forget_model(self, name: str) -> None:
         """Drop an additional model and its image features.
@@ -458,6 +503,10 @@ class Library:
                 "index`."
             )
         return found
+
+    def photographs_at(self, path: Path) -> list[int]:
+        """The ids of the photograph indexed from a file, or of all photographs in a folder and below it."""
+        return photographs_at(self.catalog, path)
 
     def file_of(self, identity: int) -> Path:
         """Where a photograph's file really is, for reading it.

@@ -13,10 +13,12 @@ from service.cli.classify import classify, kinds
 from service.cli.datasets import data_app
 from service.cli.evaluate import eval_app
 from service.cli.flags import message_with_flags
+from service.cli.forget import forget
 from service.cli.heads import head_app
 from service.cli.index import index
 from service.cli.models import models
 from service.cli.ratings import rate, ratings_app
+from service.cli.roots import roots_app
 from service.cli.score import score
 from service.cli.search import search
 from service.cli.serve import serve
@@ -52,7 +54,7 @@ def root(
     """
 
 
-for command in (index, search, score, rate, classify, kinds, serve, status, models):
+for command in (index, search, score, rate, classify, kinds, serve, status, models, forget):
     app.command()(command)
 for group, name in (
     (bench_app, "bench"),
@@ -60,6 +62,7 @@ for group, name in (
     (train_app, "train"),
     (ratings_app, "ratings"),
     (head_app, "head"),
+    (roots_app, "roots"),
     (data_app, "data"),
 ):
     app.add_typer(group, name=name)

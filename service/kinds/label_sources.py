@@ -13,6 +13,7 @@ from service.kinds.labels import FOLDERS, KEYWORDS, TABLE, Kinds, kind_named
 from service.photos.keywords import keywords_in
 from service.store.catalog import Catalog
 from service.store.paths import file_of
+from service.store.photograph_files import find_photographs
 from service.store.tsv import TableRow, read_table
 from service.types import OnProgress
 
@@ -67,7 +68,7 @@ def kinds_from_table(catalog: Catalog, table: Path) -> ImportedKinds:
         LibraryError: the library holds none of the photographs.
     """
     rows = [(row, _kind_of(row)) for row in islice(read_table(table, _COLUMNS, hint=_NO_TABLE), 1, None)]
-    ids = _find_ids(catalog, [table.parent / row.cells["image"] for row, _ in rows])
+    ids = find_photographs(catalog, [table.parent / row.cells["image"] for row, _ in rows])
     found: dict[int, tuple[TableRow, str]] = {}
     for (row, kind), identity in zip(rows, ids, strict=True):
         if identity is None:
@@ -146,34 +147,6 @@ def _kind_of(row: TableRow) -> str:
         return kind_named(row.cells["kind"])
     except UsageError as error:
         raise row.error("kind", error.message) from None
-
-
-def _find_ids(catalog: Catalog, files: Sequence[Path]) -> list[int | None]:
-    """The ids of the photographs in these files, None where there is none; one catalog query for each folder."""
-    roots = catalog.roots()
-    ids_in: dict[Path, dict[str, int]] = {}
-    ids: list[int | None] = []
-    for file in files:
-        try:
-            real = file.expanduser().resolve()
-        # A path that cannot be resolved was never indexed.
-        except (OSError, RuntimeError, ValueError):
-            ids.append(None)
-            continue
-        if real.parent not in ids_in:
-            ids_in[real.parent] = {
-                name: photograph.id
-                for root in roots
-                if real.parent.is_relative_to(root.path)
-                for name, photograph in catalog.files_in(root.id, _relative(real.parent, root.path)).items()
-            }
-        ids.append(ids_in[real.parent].get(real.name))
-    return ids
-
-
-def _relative(folder: Path, root: Path) -> str:
-    relative = folder.relative_to(root).as_posix()
-    return "" if relative == "." else relative
 
 
 def _count(names: Sequence[str], noun: str) -> str:

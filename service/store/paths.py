@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.errors import ForbiddenError, NotFoundError, UsageError
-from service.store.catalog import Catalog
 from service.store.records import Record
 
 
@@ -46,20 +45,6 @@ def written_at(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_ino
-
-
-def photograph_at(catalog: Catalog, file: Path) -> Record | None:
-    """The photograph indexed from this path, even if the file is gone; None if there is none."""
-    # A path that cannot be resolved, or not be written in UTF-8, was never indexed.
-    with suppress(OSError, RuntimeError, ValueError):
-        real = file.expanduser().resolve()
-        for root in catalog.roots():
-            if real.parent.is_relative_to(root.path):
-                folder = real.parent.relative_to(root.path).as_posix()
-                known = catalog.files_in(root.id, "" if folder == "." else folder).get(real.name)
-                if known is not None:
-                    return catalog.record(known.id)
-    return None
 
 
 def file_of(record: Record) -> Path:

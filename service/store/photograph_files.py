@@ -1,0 +1,87 @@
+"""From files that a person names to photographs of the catalog, however the names are composed (NFC, NFD)."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from service.store.catalog import Catalog
+from service.store.records import KnownFile, Record, Root
+from service.store.roots import relative_folder
+
+
+def photograph_at(catalog: Catalog, file: Path) -> Record | None:
+    """The photograph indexed from this path, even if the file is gone; None if there is none."""
+    (identity,) = find_photographs(catalog, [file])
+    return None if identity is None else catalog.record(identity)
+
+
+def photographs_at(catalog: Catalog, path: Path) -> list[int]:
+    """The ids of the photograph indexed from a file, or of all photographs in a folder and below it."""
+    found = photograph_at(catalog, path)
+    if found is not None:
+        return [found.id]
+    folder = Path(os.path.realpath(path.expanduser()))
+    ids: list[int] = []
+    for root in catalog.roots():
+        inside = folder.is_relative_to(root.path)
+        if inside or root.path.is_relative_to(folder):
+            below = relative_folder(folder, root.path) if inside else ""
+            ids += [identity for identity, _ in catalog.photographs_under(root.id, below)]
+    return ids
+
+
+def find_photographs(catalog: Catalog, files: Sequence[Path]) -> list[int | None]:
+    """The ids of the photographs that were indexed from these files, or to which they belong; None for others."""
+    lookup = _Lookup(catalog)
+    return [lookup.find(file) for file in files]
+
+
+def composed(text: str) -> str:
+    """Text in the form in which a letter with its accent is one character (NFC)."""
+    return unicodedata.normalize("NFC", text)
+
+
+class _Lookup:
+    """Finds photographs by path; asks the catalog once for each folder."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._roots = [(root, Path(composed(str(root.path)))) for root in catalog.roots()]
+        self._ids_in: dict[Path, dict[str, int]] = {}
+
+    def find(self, file: Path) -> int | None:
+        try:
+            real = file.expanduser().resolve()
+            str(real).encode()
+        # A path that cannot be resolved, or not be written in UTF-8, was never indexed.
+        except (OSError, RuntimeError, ValueError):
+            return None
+        if real.parent not in self._ids_in:
+            self._ids_in[real.parent] = {name: identity for name, identity in self._photographs_in(real.parent)}
+        ids = self._ids_in[real.parent]
+        return ids.get(real.name, ids.get(composed(real.name)))
+
+    def _photographs_in(self, folder: Path) -> Iterable[tuple[str, int]]:
+        """Names and ids in a folder: composed names first, so that a name that is there exactly replaces its like."""
+        found = [known for root, below in self._places(folder) for known in self._known(root, below)]
+        yield from ((composed(name), identity) for name, identity in found)
+        yield from found
+
+    def _places(self, folder: Path) -> Iterable[tuple[Root, str]]:
+        """Roots and paths below them that `folder` may mean, the least likely first."""
+        for root, path in self._roots:
+            spelt = Path(composed(str(folder)))
+            if spelt.is_relative_to(path):
+                below = spelt.relative_to(path).as_posix()
+                forms = [unicodedata.normalize("NFD", below), below]
+                if folder.is_relative_to(root.path):
+                    forms.append(folder.relative_to(root.path).as_posix())
+                yield from ((root, "" if form == "." else form) for form in dict.fromkeys(forms))
+
+    def _known(self, root: Root, below: str) -> Iterable[tuple[str, int]]:
+        known: dict[str, KnownFile] = self._catalog.files_in(root.id, below)
+        yield from ((companion.name, each.id) for each in known.values() for companion in each.companions)
+        yield from ((name, each.id) for name, each in known.items())
