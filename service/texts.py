@@ -1,6 +1,8 @@
-"""Which texts can be searched, scored or rated."""
+"""Which texts can be searched, scored or rated, and how names are compared."""
 
 from __future__ import annotations
+
+import unicodedata
 
 from service.errors import UsageError
 
@@ -21,3 +23,8 @@ def check_text(text: str) -> None:
         raise UsageError(
             "The text is not Unicode: it holds half of a character, or bytes that are not UTF-8; type it again."
         ) from None
+
+
+def fold(text: str) -> str:
+    """A name as it is compared with others: without regard to case, and to how accents are encoded (Unicode NFC)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

@@ -91,6 +91,14 @@ def attribute_changes(
     return int(generation), removed, chunks()
 
 
+def count_changed(catalog: Catalog, since: int, most: int) -> int:
+    """The number of photographs added or replaced after a generation, counted up to `most`."""
+    (count,) = catalog.connection.execute(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM photograph WHERE generation > ? LIMIT ?)", (since, most)
+    ).fetchone()
+    return int(count)
+
+
 class _Terms(dict[int | None, str | None]):
     """Names by the ids of the table `term`, each read once."""
 
