@@ -1,4 +1,4 @@
-"""Photograph files: decoding to upright sRGB pixels, thumbnails, crops, borders, and keywords in metadata.
+"""Photograph files: decoding to upright sRGB pixels, thumbnails, crops, borders, metadata, and hashes of the image.
 
-May import `errors` and `types`.
+May import `store`, `errors` and `types`.
 """
