@@ -152,8 +152,8 @@ def _find_photographs(paths: Iterable[Path], console: Console) -> list[Path]:
             files.extend(walked.files)
             for unreadable, reason in walked.failed:
                 say(f"cannot classify {unreadable}: {reason}", console)
-            for what, count in walked.skipped.items():
-                say(f"skipped {what}: {count:,}", console)
+            for skipped, count in walked.skipped.items():
+                say(f"skipped {skipped.sentence}: {count:,}", console)
         elif path.exists():
             files.append(path)
         else:

@@ -30,7 +30,7 @@ from service.indexing.known_files import KnownFiles
 from service.indexing.options import IndexOptions
 from service.indexing.pipeline import run_pipeline
 from service.indexing.sweep import Loss, sweep
-from service.indexing.walk import NOT_UTF8, list_folder
+from service.indexing.walk import Walk
 from service.store.catalog import READER_VERSION, Catalog
 from service.store.records import Entry, FileInfo, KnownFile, Root
 from service.types import Float16Array
@@ -127,8 +127,9 @@ def update_catalog(
     start = time.monotonic()
     run = _Run(catalog, required_by(tasks), options.reread)
     files: list[File] = []
+    walk = Walk(root.path for root in catalog.roots())
     for root, folder in folders:
-        for found in _changed_files(run, root, folder):
+        for found in _changed_files(run, walk, root, folder):
             if isinstance(found, Failure):
                 run.summary.failed.append(found)
                 yield found
@@ -156,23 +157,19 @@ def update_catalog(
     yield Finished(run.summary)
 
 
-def _changed_files(run: _Run, root: Root, start: str) -> Iterator[File | Failure]:
+def _changed_files(run: _Run, walk: Walk, root: Root, start: str) -> Iterator[File | Failure]:
     """The files in and below a folder that are new or look changed."""
-    pending = [start]
-    while pending:
-        folder = pending.pop()
-        try:
-            listing = list_folder(root.path / folder, run.summary.skipped)
-        except OSError as error:
-            run.summary.unreadable.append((root.id, folder))
-            yield Failure(str(root.path / folder), f"the folder cannot be read ({error.strerror})")
-            continue
-        for path in listing.not_utf8:
-            yield Failure(path, NOT_UTF8)
-        known = KnownFiles(run.catalog.files_in(root.id, folder, run.required), {entry.name for entry in listing.files})
-        for entry in listing.files:
-            yield from _compare(run, root, folder, entry, known.find(entry.name))
-        pending.extend(f"{folder}/{name}" if folder else name for name in reversed(listing.folders))
+    for listing in walk.listings(root.path, start, root.options):
+        run.summary.skipped.update(each.reason.sentence for each in listing.skipped)
+        if listing.unreadable:
+            run.summary.unreadable.append((root.id, listing.folder))
+        for failure in listing.failures:
+            yield Failure(str(root.path / listing.path_of(failure)), failure.sentence)
+        if listing.groups:
+            names = {group.primary.name for group in listing.groups}
+            known = KnownFiles(run.catalog.files_in(root.id, listing.folder, run.required), names)
+            for group in listing.groups:
+                yield from _compare(run, root, listing.folder, group.primary, known.find(group.primary.name))
 
 
 def _compare(

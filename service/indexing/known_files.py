@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
+from service.indexing.names import same_spelling
 from service.store.records import KnownFile
 
 
@@ -34,8 +34,3 @@ class KnownFiles:
             if (same := self._known.get(companion)) is not None:
                 return same
         return self._by_companion.get(name) or self._by_spelling.get(same_spelling(name))
-
-
-def same_spelling(name: str) -> str:
-    """A form of a name that it shares with its other spellings: in small letters and composed (NFC)."""
-    return unicodedata.normalize("NFC", name).casefold()

@@ -1,59 +1,224 @@
-"""List the photographs in a folder and below it, and count the files that are skipped."""
+"""List the photographs in a folder and below it, each with its files, and what is left out, with the reason."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
-from service.photos.decode import is_photograph_name, is_unsupported_photograph_name
+from service.indexing.grouping import FileKind, Group, group_files, kind_of
+from service.indexing.ignore import IGNORE_FILE, IgnoreRules
+from service.indexing.names import suffix_of
+from service.indexing.skipped import Reason, Skipped
+from service.indexing.system_names import skipped_by_name
+from service.photos.decode import is_unsupported_photograph_name
+from service.store.records import RootOptions
 
-UNSUPPORTED = "RAW and JPEG XL photographs, which smysl cannot read yet"
-LINKS = "symbolic links, which are not followed"
-OTHER = "files that are not photographs"
-"""What is skipped, as a person reads it."""
+NOMEDIA = ".nomedia"
+"""A file of this name hides its folder, and all below it, from Android's galleries."""
 
-NOT_UTF8 = "its name is not valid UTF-8"
-"""Why a file or folder fails whose name is not text."""
+_SNIFFED_BYTES = 64
+"""Bytes by which the format of a file without an extension is recognised."""
+
+Sniff = Callable[[bytes], bool]
+"""Whether the first bytes of a file are those of a photograph."""
 
 
 @dataclass(slots=True)
 class Listing:
-    """What is directly in a folder, sorted by name: `files` with a photograph's extension, and names of `folders`.
+    """What is directly in one folder, in the order of names.
 
-    `not_utf8` are the paths, made readable, of entries whose names are not valid UTF-8.
+    Attributes:
+        folder: relative to its root, with forward slashes; "" for the root itself.
+        groups: the photographs with their files.
+        skipped: what is not indexed, with the reason.
+        failures: what could not be read, with the reason; among them the folder itself, as "", if it is unreadable.
+        unreadable: whether the folder could not be listed. Nothing is known of what is in it.
+        links: of the files of `groups` that are links: the name, and the real path of the file.
+        linked_folders: real paths of folders outside of all roots that links lead to; each is to become a root.
+        subfolders: names of the folders that are walked next.
     """
 
-    files: list[os.DirEntry[str]] = field(default_factory=list)
-    folders: list[str] = field(default_factory=list)
-    not_utf8: list[str] = field(default_factory=list)
+    folder: str
+    groups: list[Group] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    failures: list[Skipped] = field(default_factory=list)
+    unreadable: bool = False
+    links: dict[str, Path] = field(default_factory=dict)
+    linked_folders: list[Path] = field(default_factory=list)
+    subfolders: list[str] = field(default_factory=list)
+
+    def path_of(self, skipped: Skipped) -> str:
+        """The path of what was skipped, below the root; that of a folder ends with a slash, the root's is "./"."""
+        path = _joined(self.folder, skipped.name) if skipped.name else self.folder or "."
+        return f"{path}/" if skipped.is_folder else path
 
 
-def list_folder(folder: Path, skipped: Counter[str]) -> Listing:
-    """List a folder. Hidden entries are ignored; other files that are not photographs are counted in `skipped`.
+class Walk:
+    """One run over folders of photographs. It remembers where links have led, so that no file is listed twice.
 
-    Raises `OSError` if the folder cannot be read.
+    Args:
+        roots: absolute paths without links of all folders that are, or are to be, indexed. Links to what is inside
+            them are not followed.
+        sniff: asked about files without an extension; without it they are no photographs.
     """
-    listing = Listing()
-    with os.scandir(folder) as scanned:
-        entries = sorted(scanned, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_symlink():
-            skipped[LINKS] += 1
-        elif not _is_text(entry.name):
-            listing.not_utf8.append(os.fsencode(entry.path).decode("utf-8", "replace"))
-        elif entry.is_dir(follow_symlinks=False):
-            listing.folders.append(entry.name)
-        elif is_unsupported_photograph_name(entry.name):
-            skipped[UNSUPPORTED] += 1
-        elif not is_photograph_name(entry.name) or not entry.is_file(follow_symlinks=False):
-            skipped[OTHER] += 1
-        else:
-            listing.files.append(entry)
-    return listing
+
+    def __init__(self, roots: Iterable[Path], *, sniff: Sniff | None = None) -> None:
+        self._roots = list(roots)
+        self._sniff = sniff
+        self._followed: set[tuple[int, int]] = set()
+
+    def listings(self, root: Path, start: str = "", options: RootOptions | None = None) -> Iterator[Listing]:
+        """The folder `start` of a root and all folders below it, each before its subfolders, in the order of names.
+
+        If `start`, or a folder above it, is left out, there is one listing, of that folder, which says so. The root
+        itself is walked whatever it is called, and even if it holds a file `.nomedia`.
+
+        Raises:
+            UsageError: what `options` exclude is no pattern.
+        """
+        options = options or RootOptions()
+        rules = IgnoreRules.excluding(options.exclude)
+        above = ""
+        for name in start.split("/") if start else ():
+            if os.path.lexists(root / above / IGNORE_FILE):
+                rules, _ = rules.with_file(root, above)
+            parent, above = (root / above).name, _joined(above, name)
+            reason = skipped_by_name(name, parent) or rules.reason(above, is_folder=True)
+            if reason is None and os.path.lexists(root / above / NOMEDIA):
+                reason = Reason.NOMEDIA
+            if reason is not None:
+                yield Listing(above, skipped=[Skipped("", reason, is_folder=True)])
+                return
+        pending = [(start, rules)]
+        while pending:
+            folder, rules = pending.pop()
+            listing, rules = self._list(root, folder, rules, options)
+            yield listing
+            pending.extend((_joined(folder, name), rules) for name in reversed(listing.subfolders))
+
+    def _list(self, root: Path, folder: str, rules: IgnoreRules, options: RootOptions) -> tuple[Listing, IgnoreRules]:
+        """List one folder. `rules` are those of the folder above; those of this one are returned."""
+        listing = Listing(folder)
+        try:
+            with os.scandir(root / folder) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            listing.unreadable = True
+            detail = f"the folder cannot be read ({error.strerror})"
+            listing.failures.append(Skipped("", Reason.UNREADABLE, is_folder=True, detail=detail))
+            return listing, rules
+        special = {entry.name for entry in entries if entry.name in (NOMEDIA, IGNORE_FILE)}
+        if NOMEDIA in special and folder:
+            listing.skipped.append(Skipped("", Reason.NOMEDIA, is_folder=True))
+            return listing, rules
+        if IGNORE_FILE in special:
+            rules, problem = rules.with_file(root, folder)
+            if problem:
+                listing.failures.append(Skipped(IGNORE_FILE, Reason.BAD_IGNORE_FILE, detail=problem))
+        parent = (root / folder).name
+        files: list[tuple[FileKind, os.DirEntry[str]]] = []
+        for entry in entries:
+            if entry.name in special:
+                continue
+            try:
+                found = self._examine(entry, parent, rules, options, listing)
+            except OSError as error:
+                detail = f"it cannot be read ({error.strerror})"
+                listing.failures.append(Skipped(_readable(entry.name), Reason.UNREADABLE, detail=detail))
+                continue
+            if isinstance(found, Skipped):
+                (listing.failures if found.reason is Reason.NOT_UTF8 else listing.skipped).append(found)
+            elif found is not None:
+                files.append((found, entry))
+        _group(files, listing)
+        return listing, rules
+
+    def _examine(
+        self, entry: os.DirEntry[str], parent: str, rules: IgnoreRules, options: RootOptions, listing: Listing
+    ) -> FileKind | Skipped | None:
+        """The kind of a file, or why an entry is left out; None for a folder, which is added to its listing.
+
+        Raises `OSError` if the entry cannot be examined.
+        """
+        name, is_link = entry.name, entry.is_symlink()
+        target = _target(entry) if is_link and options.follow_links else None
+        is_folder = stat.S_ISDIR(target.st_mode) if target else entry.is_dir(follow_symlinks=False)
+        reason = skipped_by_name(name, parent)
+        if reason is None and not _is_text(name):
+            return Skipped(_readable(name), Reason.NOT_UTF8, is_folder, "its name is not valid UTF-8")
+        reason = reason or rules.reason(_joined(listing.folder, name), is_folder=is_folder)
+        if reason is None and is_link and target is None:
+            reason = Reason.BROKEN_LINK if options.follow_links else Reason.LINK
+        if reason is None and is_folder and not is_link:
+            listing.subfolders.append(name)
+            return None
+        found = reason or (
+            self._link_to_folder(entry, listing) if is_folder else self._file(entry, target, options, listing)
+        )
+        return Skipped(_readable(name), found, is_folder) if isinstance(found, Reason) else found
+
+    def _file(
+        self, entry: os.DirEntry[str], target: os.stat_result | None, options: RootOptions, listing: Listing
+    ) -> FileKind | Reason:
+        """The kind of a file, or why it is left out; `target` is what a link leads to."""
+        if not (stat.S_ISREG(target.st_mode) if target else entry.is_file(follow_symlinks=False)):
+            return Reason.SPECIAL
+        kind = kind_of(entry.name)
+        if kind is None:
+            if suffix_of(entry.name) or self._sniff is None or not _starts_with(Path(entry.path), self._sniff):
+                return Reason.NOT_PHOTOGRAPH
+            kind = "photograph"
+        if options.min_bytes and kind in ("photograph", "raw") and entry.stat().st_size < options.min_bytes:
+            return Reason.TOO_SMALL_FILE
+        if target is None and self._followed and _identity(entry.stat(follow_symlinks=False)) in self._followed:
+            return Reason.REPEATED
+        if target:
+            identity, real = _identity(target), Path(os.path.realpath(entry.path))
+            if identity in self._followed or self._is_listed(real):
+                return Reason.REPEATED
+            self._followed.add(identity)
+            listing.links[entry.name] = real
+        return kind
+
+    def _link_to_folder(self, entry: os.DirEntry[str], listing: Listing) -> Reason | None:
+        """Add the folder that a link leads to to a listing, or say why it is left out."""
+        real = Path(os.path.realpath(entry.path))
+        if not _is_text(str(real)):
+            return Reason.NOT_UTF8
+        if any(real.is_relative_to(root) for root in self._roots):
+            return Reason.REPEATED
+        if any(root.is_relative_to(real) for root in self._roots):
+            return Reason.LINK_UPWARDS
+        self._roots.append(real)
+        listing.linked_folders.append(real)
+        return None
+
+    def _is_listed(self, file: Path) -> bool:
+        """Whether a file is inside a root and no name on the way there keeps a walk from it."""
+        for root in self._roots:
+            if file.is_relative_to(root):
+                names = [root.name, *file.relative_to(root).parts]
+                return not any(skipped_by_name(name, parent) for parent, name in pairwise(names))
+        return False
+
+
+def _group(files: Iterable[tuple[FileKind, os.DirEntry[str]]], listing: Listing) -> None:
+    """Add the photographs among the files of a folder to its listing, and what belongs to none of them."""
+    groups, left = group_files(files)
+    unsupported = [group for group in groups if is_unsupported_photograph_name(group.primary.name)]
+    if unsupported:
+        groups = [group for group in groups if not is_unsupported_photograph_name(group.primary.name)]
+        used = {companion.entry for group in groups for companion in group.companions}
+        listing.skipped += [Skipped(group.primary.name, Reason.UNSUPPORTED) for group in unsupported]
+        left += {companion.entry for group in unsupported for companion in group.companions} - used
+    listing.groups = groups
+    reasons: dict[FileKind | None, Reason] = {"video": Reason.VIDEO, "raw": Reason.UNSUPPORTED}
+    listing.skipped += [Skipped(entry.name, reasons.get(kind_of(entry.name), Reason.NOT_PHOTOGRAPH)) for entry in left]
 
 
 @dataclass(slots=True)
@@ -65,29 +230,50 @@ class WalkResult:
 
     files: list[Path] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[Reason] = field(default_factory=Counter)
 
 
-def walk(folder: Path) -> WalkResult:
-    """Find the photographs in a folder and below it, as an index run does."""
+def walk(folder: Path, *, sniff: Sniff | None = None) -> WalkResult:
+    """Find the photographs in a folder and below it, as an index run does; of each the file that is shown."""
     result = WalkResult()
-    pending = [folder]
-    while pending:
-        current = pending.pop()
-        try:
-            listing = list_folder(current, result.skipped)
-        except OSError as error:
-            result.failed.append((str(current), f"the folder cannot be read ({error.strerror})"))
-            continue
-        result.files.extend(current / entry.name for entry in listing.files)
-        result.failed.extend((path, NOT_UTF8) for path in listing.not_utf8)
-        pending.extend(current / name for name in reversed(listing.folders))
+    for listing in Walk([folder], sniff=sniff).listings(folder):
+        result.files.extend(folder / listing.folder / group.primary.name for group in listing.groups)
+        result.failed.extend((str(folder / listing.path_of(each)), each.sentence) for each in listing.failures)
+        result.skipped.update(each.reason for each in listing.skipped)
     return result
+
+
+def _target(link: os.DirEntry[str]) -> os.stat_result | None:
+    """What a link leads to; None if it leads nowhere, to itself, or where nobody may look."""
+    try:
+        return link.stat()
+    except OSError:
+        return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _starts_with(file: Path, sniff: Sniff) -> bool:
+    """Whether the first bytes of a file are those of a photograph; not if they cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return sniff(stream.read(_SNIFFED_BYTES))
+    except OSError:
+        return False
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _is_text(name: str) -> bool:
     try:
-        name.encode("utf-8")
+        return name.isascii() or bool(name.encode("utf-8"))
     except UnicodeEncodeError:
         return False
-    return True
+
+
+def _readable(name: str) -> str:
+    return name if _is_text(name) else os.fsencode(name).decode("utf-8", "replace")

@@ -20,7 +20,7 @@ import service.indexing.recognise
 from service.indexing.decoder import EncodingTask, Failure
 from service.indexing.indexer import Advanced, Finished, Scanned, Summary, update_catalog
 from service.indexing.options import IndexOptions
-from service.indexing.walk import LINKS, OTHER, UNSUPPORTED
+from service.indexing.skipped import Reason
 from service.types import Float32Array
 from tests.service.colours import ColourEncoder, count_vectors, paint
 from tests.service.indexing.indexed_folders import IndexedFolders, counts
@@ -335,7 +335,7 @@ def test_links_are_counted_and_not_followed(indexed: IndexedFolders, tmp_path: P
     (indexed.photographs / "dangling.jpg").symlink_to("nowhere.jpg")
     summary = indexed.index()
     assert counts(summary) == {"added": 1}
-    assert summary.skipped[LINKS] == 5
+    assert summary.skipped[Reason.LINK.sentence] == 5
 
 
 def test_hidden_files_and_folders_are_ignored(indexed: IndexedFolders) -> None:
@@ -344,7 +344,7 @@ def test_hidden_files_and_folders_are_ignored(indexed: IndexedFolders) -> None:
     paint(indexed.photographs / "visible.jpg", "red")
     summary = indexed.index()
     assert counts(summary) == {"added": 1}
-    assert not summary.skipped
+    assert summary.skipped == {Reason.HIDDEN.sentence: 1, Reason.RUBBISH.sentence: 1}
 
 
 def test_other_files_are_counted(indexed: IndexedFolders) -> None:
@@ -352,7 +352,9 @@ def test_other_files_are_counted(indexed: IndexedFolders) -> None:
         (indexed.photographs / name).write_bytes(b"x")
     summary = indexed.index()
     assert counts(summary) == {}
-    assert summary.skipped == {OTHER: 4, UNSUPPORTED: 3}
+    assert summary.skipped == {
+        Reason.NOT_PHOTOGRAPH.sentence: 3, Reason.VIDEO.sentence: 1, Reason.UNSUPPORTED.sentence: 3
+    }  # fmt: skip
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -361,7 +363,7 @@ def test_a_pipe_named_like_a_photograph_is_skipped(indexed: IndexedFolders) -> N
     paint(indexed.photographs / "a.jpg", "red")
     summary = indexed.index()
     assert counts(summary) == {"added": 1}
-    assert summary.skipped[OTHER] == 1
+    assert summary.skipped[Reason.SPECIAL.sentence] == 1
 
 
 def test_a_folder_named_like_a_photograph_is_walked(indexed: IndexedFolders) -> None:
@@ -485,9 +487,13 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_failed(indexed: Inde
     }  # fmt: skip
     assert all(failure.reason for failure in summary.failed)
     files = [path for path in formats.rglob("*") if path.is_file()]
-    other = [path for path in files if path.suffix.lower() in {".mov", ".xmp", ".tsv", ".md"}]
+    companions = {"live/IMG_7943.MOV", "photos/squirrel.jpg.xmp", "raw/colorchart.dng"}
+    files = [path for path in files if path.relative_to(formats).as_posix() not in companions]
+    other = [path for path in files if path.suffix.lower() in {".tsv", ".md"}]
     raw = [path for path in files if path.suffix.lower() in {".dng", ".nef", ".rw2", ".arw", ".cr3", ".jxl"}]
-    assert summary.skipped == {OTHER: len(other), UNSUPPORTED: len(raw)}
+    assert summary.skipped == {
+        Reason.NOT_PHOTOGRAPH.sentence: len(other), Reason.UNSUPPORTED.sentence: len(raw)
+    }  # fmt: skip
     assert summary.added == len(files) - len(other) - len(raw) - len(summary.failed)
     assert "heif/iphone-sign.heic" in indexed.ids()
 

@@ -1,0 +1,42 @@
+"""Names of files: their extensions, and finding them whatever their case and Unicode normalization."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+_Value = TypeVar("_Value")
+
+
+class NameIndex(Generic[_Value]):
+    """Values by name. They are found by the same spelling, else by one of other case or Unicode normalization."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, list[_Value]] = {}
+        self._folded: dict[str, list[_Value]] = {}
+
+    def add(self, name: str, value: _Value) -> None:
+        """Files a value under a name, after those that are there."""
+        self._exact.setdefault(name, []).append(value)
+        self._folded.setdefault(same_spelling(name), []).append(value)
+
+    def find(self, name: str) -> Sequence[_Value]:
+        """The values under a name, in the order in which they were added."""
+        return self._exact[name] if name in self._exact else self._folded.get(same_spelling(name), [])
+
+
+def suffix_of(name: str) -> str:
+    """The extension in lower case, with its dot; "" if there is none."""
+    stem, dot, suffix = name.rpartition(".")
+    return dot + suffix.lower() if stem and suffix else ""
+
+
+def stem_of(name: str) -> str:
+    """The name without its extension."""
+    return name[: len(name) - len(suffix_of(name))]
+
+
+def same_spelling(name: str) -> str:
+    """A form of a name that it shares with its other spellings: in small letters and composed (NFC)."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
