@@ -24,7 +24,7 @@ from rich.table import Column
 from rich.text import Text
 
 from service.cli.wrapping import print_wrapped
-from service.indexing.decoder import Failure
+from service.indexing.decoder import Failure, Flaw
 from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary
 from service.types import OnStage
 
@@ -154,8 +154,11 @@ def download(console: Console) -> Iterator[Callable[[DownloadProgress], None]]:
             steps.close()
 
 
-def follow_index(console: Console, events: Iterable[Event]) -> Summary:
-    """Consume the events of an index run, show its progress and failures, and return its summary."""
+def follow_index(console: Console, events: Iterable[Event], *, verbose: bool = False) -> Summary:
+    """Consume the events of an index run, show its progress and failures, and return its summary.
+
+    What is wrong with metadata alone is shown only if `verbose`.
+    """
     summary = Summary()
     with steps(console, "Indexing") as on_progress:
         for event in events:
@@ -167,6 +170,8 @@ def follow_index(console: Console, events: Iterable[Event]) -> Summary:
                 summary = event.summary
             elif isinstance(event, Failure):
                 print_wrapped(console, f"  cannot index {event.path}: {event.reason}")
+            elif isinstance(event, Flaw) and (verbose or not event.is_minor):
+                print_wrapped(console, f"  indexed {event.path}, but {event.sentence}")
     return summary
 
 

@@ -15,6 +15,7 @@ from service.errors import LibraryError, PhotographError
 from service.indexing.details import read_details
 from service.indexing.recognise import Outcome, Recognised, Recogniser
 from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail
+from service.photos.image_data import image_data_hash
 from service.store.catalog import Catalog
 from service.store.records import Companion, Details, FileInfo, FileUpdate, KnownFile, PhotographFacts, Root
 from service.types import AnyArray, Float32Array
@@ -114,6 +115,7 @@ class PreparedPhotograph:
         details: its metadata and companions.
         same_image: its pixels are those of the vectors that the catalog has.
         outcome: what the run did with the file.
+        flaws: what is wrong with it.
     """
 
     facts: PhotographFacts
@@ -124,6 +126,7 @@ class PreparedPhotograph:
     details: Details
     same_image: bool
     outcome: Outcome
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +135,24 @@ class AlreadyIndexed:
 
     update: FileUpdate
     outcome: Outcome
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be indexed, and why; with `kept` it was, but something is wrong with it."""
+    """A file that could not be indexed, and why."""
 
     path: str
     reason: str
-    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something that is wrong with a file that was indexed; `is_minor` where only metadata are concerned."""
+
+    path: str
+    sentence: str
+    is_minor: bool
 
 
 class MemoryBudget:
@@ -208,14 +220,14 @@ class Decoder:
 
         content = read_file(file.path)
         content_hash = xxhash.xxh3_128_digest(content)
-        image_hash = None
+        image_hash = image_data_hash(content)
         known = self._recogniser.recognise(file.path, file.known, content_hash, image_hash)
-        details = read_details(file.folder, file.info, file.companions, content)
+        details, problems = read_details(file.folder, file.info, file.companions, content)
         same_image = known.id is not None and self._is_same_image(known.id, known, details)
         stored = self._catalog.fingerprints_of(known.id) if known.id is not None and same_image else set()
         if known.id is not None and self._required <= stored and self._catalog.is_up_to_date(known.id):
             update = FileUpdate(known.id, file.info, content_hash, image_hash, details)
-            return AlreadyIndexed(update, known.outcome)
+            return AlreadyIndexed(update, known.outcome, flaws_of(file, problems))
 
         def reserve(amount: int) -> None:
             reserved.enter_context(self._decoding.reserve(amount))
@@ -223,8 +235,10 @@ class Decoder:
                 reserved.callback(give_memory_back)
 
         photograph = open_photograph(content, shorter_side=self._side, before_decoding=reserve)
+        flaws = flaws_of(file, problems)
+        warning = "; ".join(flaw.sentence for flaw in flaws) or None
         facts = PhotographFacts(
-            file.info, content_hash, photograph.width, photograph.height, photograph.format, image_hash
+            file.info, content_hash, photograph.width, photograph.height, photograph.format, image_hash, warning
         )
         inputs = {
             number: task.encoder.prepare(photograph.image)
@@ -233,7 +247,7 @@ class Decoder:
         }
         outcome: Outcome = "changed" if inputs and known.outcome == "unchanged" else known.outcome
         return PreparedPhotograph(
-            facts, inputs, thumbnail(photograph.image), None, known.id, details, same_image, outcome
+            facts, inputs, thumbnail(photograph.image), None, known.id, details, same_image, outcome, flaws
         )
 
     def _is_same_image(self, identity: int, known: Recognised, details: Details) -> bool:
@@ -241,7 +255,13 @@ class Decoder:
         if known.same_content or not known.same_image:
             return known.same_content
         before = self._catalog.details([identity]).get(identity)
-        return before is not None and before.metadata.orientation == details.metadata.orientation
+        return before is not None and (before.metadata.orientation or 1) == (details.metadata.orientation or 1)
+
+
+def flaws_of(file: File, problems: Sequence[str], damage: str | None = None) -> tuple[Flaw, ...]:
+    """What is wrong with a file: `damage` to its pixels, and `problems` of its metadata."""
+    major = [Flaw(str(file.path), damage, is_minor=False)] if damage else []
+    return (*major, *(Flaw(str(file.path), problem, is_minor=True) for problem in problems))
 
 
 def required_by(tasks: Sequence[EncodingTask]) -> frozenset[str]:

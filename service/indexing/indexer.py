@@ -23,6 +23,7 @@ from service.indexing.decoder import (
     EncodingTask,
     Failure,
     File,
+    Flaw,
     PreparedPhotograph,
     required_by,
 )
@@ -45,6 +46,7 @@ class Summary:
         revived: files of photographs that had been removed and are back.
         removed: photographs that left the library.
         missing: photographs whose files are gone and that were kept.
+        flawed: files that were indexed though something is wrong with them.
         failed: what could not be indexed.
         skipped: files by the reason.
         unreadable: root id and path of the folders that could not be listed; what is in them is neither missing nor
@@ -60,6 +62,7 @@ class Summary:
     unchanged: int = 0
     removed: int = 0
     missing: int = 0
+    flawed: int = 0
     failed: list[Failure] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
@@ -90,7 +93,7 @@ class Finished:
     summary: Summary
 
 
-Event = Scanned | Advanced | Failure | Finished
+Event = Scanned | Advanced | Failure | Flaw | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def update_catalog(
         batch_size=options.batch_size or min(getattr(task.encoder, "batch_size", USUAL_BATCH) for task in tasks),
         threads=options.threads or usable_cores(),
     ):
-        if isinstance(stored, Failure):
+        if isinstance(stored, Failure | Flaw):
             yield stored
         else:
             done += stored
@@ -219,8 +222,8 @@ def _encode(tasks: Sequence[EncodingTask], outcomes: Sequence[PreparedPhotograph
     )
 
 
-def _store(run: _Run, batch: _Batch) -> list[Failure | int]:
-    """Write a batch to the catalog; its failures, then the number of its files."""
+def _store(run: _Run, batch: _Batch) -> list[Failure | Flaw | int]:
+    """Write a batch to the catalog; its failures and flaws, then the number of its files."""
     summary, known = run.summary, batch.already_indexed
     run.catalog.update_files([each.update for each in known])
     run.found.update(each.update.id for each in known)
@@ -234,4 +237,7 @@ def _store(run: _Run, batch: _Batch) -> list[Failure | int]:
     for outcome, count in outcomes.items():
         setattr(summary, outcome, getattr(summary, outcome) + count)
     summary.failed += batch.failures
-    return [*batch.failures, len(entries) + len(known) + len(batch.failures)]
+    flaws = [flaw for each in batch.photographs for flaw in each.flaws]
+    flaws += [flaw for each in known for flaw in each.flaws]
+    summary.flawed += len({flaw.path for flaw in flaws})
+    return [*batch.failures, *flaws, len(entries) + len(known) + len(batch.failures)]

@@ -65,6 +65,7 @@ class Recogniser:
         """
         same_content = self._catalog.records_with_content(content_hash)
         same_image = [] if image_hash is None else self._catalog.records_with_image(image_hash)
+        same_image = [record for record in same_image if not _has(same_content, record.id)]
         if known is not None:
             return Recognised(known.id, _has(same_content, known.id), _has((*same_content, *same_image), known.id))
         for records, is_same in ((same_content, True), (same_image, False)):
