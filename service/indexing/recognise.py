@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from service.indexing.known_files import same_spelling
+from service.indexing.names import same_spelling
 from service.store.catalog import Catalog
 from service.store.records import KnownFile, Record
 from service.store.tombstones import Tombstones
