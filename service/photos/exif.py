@@ -198,8 +198,8 @@ def _user_comment(data: bytes) -> str | None:
     """The text of UserComment, whose first eight bytes name its character code."""
     code, text = data[:8], data[8:]
     if code == b"UNICODE\0":
-        # The byte order is that of the structure or else of the machine; half of Latin text is zeros.
-        order = "utf-16-le" if text[1:2] == b"\0" else "utf-16-be"
+        # Programs use either byte order. Letters of one script share their higher byte, so it has fewer values.
+        order = "utf-16-be" if len(set(text[::2])) < len(set(text[1::2])) else "utf-16-le"
         return text.decode(order, "replace").split("\0", 1)[0]
     return decode_text(text.split(b"\0", 1)[0]) if code == b"ASCII\0\0\0" else None
 

@@ -11,6 +11,10 @@ from service.photos.containers import Part, boxes, find_box
 MAX_EXTENTS = 100_000
 """Pieces of all items together that are read; a grid of tiles has some hundred."""
 
+_SHAPES = frozenset({b"ispe", b"clap", b"irot", b"imir"})
+_MAX_SHAPE = 256
+"""Properties that shape an image, and bytes of them that are kept."""
+
 
 @dataclass(slots=True)
 class HeifItems:
@@ -21,14 +25,14 @@ class HeifItems:
         types: of each item, such as b"hvc1" or b"Exif"; of b"mime" items their media type.
         extents: of each item, where its bytes start and end in the file.
         derived_from: of each image, the images that it is made of.
-        sizes: of each image, width and height in pixels.
+        shapes: of each image, its properties of size, crop, turn and mirroring, as they stand in the file.
     """
 
     primary: int | None = None
     types: dict[int, bytes] = field(default_factory=dict)
     extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     derived_from: dict[int, list[int]] = field(default_factory=dict)
-    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    shapes: dict[int, bytes] = field(default_factory=dict)
 
     def data(self, content: bytes, kind: bytes, limit: int) -> bytes:
         """The bytes of the first item of a type, at most `limit`; b"" for none."""
@@ -55,7 +59,7 @@ def read_items(content: bytes) -> HeifItems:
         (b"pitm", _read_primary),
         (b"iinf", _read_types),
         (b"iref", _read_references),
-        (b"iprp", _read_sizes),
+        (b"iprp", _read_shapes),
     ):
         if kind in parts:
             with suppress(struct.error, IndexError):
@@ -97,7 +101,7 @@ def _read_references(content: bytes, box: Part, items: HeifItems) -> None:
         items.derived_from[item] = list(struct.unpack_from(f">{count}{form[1]}", content, start))
 
 
-def _read_sizes(content: bytes, box: Part, items: HeifItems) -> None:
+def _read_shapes(content: bytes, box: Part, items: HeifItems) -> None:
     shared = find_box(content, (b"ipco",), box.start, box.end)
     association = find_box(content, (b"ipma",), box.start, box.end)
     if shared is None or association is None:
@@ -115,8 +119,9 @@ def _read_sizes(content: bytes, box: Part, items: HeifItems) -> None:
             # The highest bit says whether a reader must know the property.
             index = struct.unpack_from(">H", content, position)[0] & 0x7FFF if flags & 1 else content[position] & 0x7F
             position += 2 if flags & 1 else 1
-            if 0 < index <= len(properties) and properties[index - 1].kind == b"ispe":
-                items.sizes[item] = struct.unpack_from(">II", content, properties[index - 1].start + 4)
+            if 0 < index <= len(properties) and (shape := properties[index - 1]).kind in _SHAPES:
+                known = items.shapes.get(item, b"")
+                items.shapes[item] = (known + content[shape.start - 4 : shape.end])[:_MAX_SHAPE]
 
 
 def _read_extents(content: bytes, box: Part, inline: Part | None, items: HeifItems) -> None:

@@ -159,7 +159,7 @@ def _heif(content: bytes, view: memoryview) -> Iterator[Piece]:
     if items.primary is None:
         return
     yield b"heif"
-    yield repr((items.types.get(items.primary), items.sizes.get(items.primary))).encode()
+    yield items.types.get(items.primary, b"") + items.shapes.get(items.primary, b"")
     for item in items.derived_from.get(items.primary, [items.primary]):
         yield from (view[start:end] for start, end in items.extents.get(item, ()))
 

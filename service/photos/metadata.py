@@ -141,7 +141,7 @@ def _taken(candidates: Sequence[tuple[DateSource, Moment | None]], problems: lis
     for source, moment in known:
         if not is_believable(moment.time):
             if source != "file":
-                problems.append(f"its date, {moment.time:%Y-%m-%d}, cannot be right")
+                problems.append(f"its date, {moment.time.date().isoformat()}, cannot be right")
             continue
         zones = (
             other.offset

@@ -63,11 +63,10 @@ def distinct_words(words: Iterable[str], problems: list[str], what: str) -> tupl
     """Clean and distinct words in their order; adds a sentence to `problems` where some are left out."""
     found: dict[str, None] = {}
     for word in words:
-        if len(word) > 4 * MAX_WORD:
+        cleaned = clean_text(word, MAX_WORD + 1)
+        if cleaned and len(cleaned) > MAX_WORD:
             problems.append(f"{what} of more than {MAX_WORD} characters were left out")
-            continue
-        cleaned = clean_text(word, MAX_WORD)
-        if cleaned and cleaned not in found:
+        elif cleaned and cleaned not in found:
             if len(found) == MAX_WORDS:
                 problems.append(f"only the first {MAX_WORDS:,} {what} were read")
                 break
