@@ -5,6 +5,7 @@ Each walk yields places and copies nothing, ends at what is broken, and is bound
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,9 +16,11 @@ MAX_CHUNKS = 200_000
 
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
+_FILLED = re.compile(b"\xff+")
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+JPEG_END = b"\xff\xd9"
 JXL = b"\0\0\0\x0cJXL \r\n\x87\n"
-"""How a JPEG XL file in boxes begins."""
+"""The mark at the end of a JPEG, and how a JPEG XL file in boxes begins."""
 _STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
 _TIFF_NUMBERS = {b"II": (b"*\0", b"+\0", b"U\0", b"RO", b"RS"), b"MM": (b"\0*", b"\0+", b"OR")}
 """Byte orders, and after them the numbers of TIFF, BigTIFF, Panasonic's RW2 and Olympus' ORF."""
@@ -67,11 +70,10 @@ def jpeg_segments(content: bytes) -> Iterator[Part]:
     position = 2
     for _ in range(MAX_SEGMENTS):
         # A marker may be filled up with 0xFF, and stray bytes may lie before it.
-        position = content.find(b"\xff", position)
-        while position >= 0 and content[position + 1 : position + 2] == b"\xff":
-            position += 1
-        if position < 0 or position + 4 > len(content):
+        filled = _FILLED.search(content, position)
+        if filled is None or filled.end() + 3 > len(content):
             return
+        position = filled.end() - 1
         marker = content[position + 1]
         if marker == _END_OF_IMAGE:
             return
@@ -89,7 +91,7 @@ def jpeg_segments(content: bytes) -> Iterator[Part]:
 def jpeg_end(content: bytes, scan: int) -> int:
     """Where a JPEG ends, from the start of its first scan on: after its end mark, or with the file."""
     # In a scan 0xFF is always followed by 0 or a restart mark.
-    end = content.find(b"\xff\xd9", scan)
+    end = content.find(JPEG_END, scan)
     return len(content) if end < 0 else end + 2
 
 

@@ -188,10 +188,12 @@ def _not_default(text: str | None) -> str | None:
 
 
 def _description(image: Directory, photo: Directory | None) -> str | None:
-    text = clean_lines(image.text(_DESCRIPTION))
-    if text and not _DEFAULT_DESCRIPTION.fullmatch(text) and text != clean_lines(image.text(_MAKE)):
-        return text
-    return clean_lines(_user_comment(photo.data(_USER_COMMENT))) if photo else None
+    make = clean_lines(image.text(_MAKE))
+    for text in (image.text(_DESCRIPTION), _user_comment(photo.data(_USER_COMMENT)) if photo else None):
+        description = clean_lines(text)
+        if description and description != make and not _DEFAULT_DESCRIPTION.fullmatch(description):
+            return description
+    return None
 
 
 def _user_comment(data: bytes) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from service.photos.containers import (
+    JPEG_END,
     JXL,
     MAX_CHUNKS,
     boxes,
@@ -25,7 +26,8 @@ MAX_OVERLAP = 1 << 20
 
 _JPEG_METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})
 _JPEG_SCAN = b"\xda"
-"""Markers of a JPEG's application segments and comments, and of its first scan."""
+_JPEG_FURTHER_IMAGES = b"MPF\0"
+"""Markers of a JPEG's application segments and comments, and of its first scan; start of a list of further images."""
 
 _PNG_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"acTL", b"fcTL", b"fdAT"})
 _WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"})
@@ -70,11 +72,15 @@ def image_data_hash(content: bytes) -> bytes | None:
 
 def _jpeg(content: bytes, view: memoryview) -> Iterator[Piece]:
     yield b"jpeg"
+    # Looking for the end takes longer than hashing; a list of further images (MPF) says that they follow.
+    is_alone = content.endswith(JPEG_END)
     for segment in jpeg_segments(content):
         if segment.kind == _JPEG_SCAN:
-            yield view[segment.start - 4 : jpeg_end(content, segment.end)]
+            yield view[segment.start - 4 : len(content) if is_alone else jpeg_end(content, segment.end)]
         elif segment.kind[0] not in _JPEG_METADATA:
             yield view[segment.start - 4 : segment.end]
+        elif content.startswith(_JPEG_FURTHER_IMAGES, segment.start):
+            is_alone = False
 
 
 def _png(content: bytes, view: memoryview) -> Iterator[Piece]:

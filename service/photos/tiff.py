@@ -17,6 +17,8 @@ MAX_DIRECTORIES = 64
 
 _PADDING = bytes(1 << 16)
 _SUB_DIRECTORIES = 0x014A
+_NO_GROUP = -1
+"""A group of tags that Pillow knows nothing of; of those that it knows it would drop values beyond the usual number."""
 
 
 class Directory:
@@ -105,7 +107,7 @@ class TiffStructure:
         if offset is None or not 0 < offset < self.size:
             return None
         try:
-            loaded = ImageFileDirectory_v2(self._header)
+            loaded = ImageFileDirectory_v2(self._header, group=_NO_GROUP)
             loaded.next = 0
             self._file.seek(offset)
             loaded.load(self._file)

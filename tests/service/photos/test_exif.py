@@ -11,6 +11,8 @@ from service.photos.metadata import read_metadata
 from service.store.metadata import Metadata
 from tests.service.metadata_files import degrees, exif, exif_segment, jpeg
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
 NAN = IFDRational(0, 0)
 
 
@@ -185,7 +187,8 @@ def test_text_in_latin_1_and_with_half_of_a_surrogate_pair_is_sound() -> None:
 
 def test_what_is_left_of_a_block_that_was_cut_short_is_read() -> None:
     block = exif(
-        {0x010F: "Canon", 0x0110: "Canon EOS 600D", 0x8298: "x" * 500}, {0x9003: "2015:06:12 10:29:26", 0xA434: "L" * 90}
+        {0x010F: "Canon", 0x0110: "Canon EOS 600D", 0x8298: "x" * 500},
+        {0x9003: "2015:06:12 10:29:26", 0xA434: "L" * 90},
     )
     metadata, _ = read_metadata(jpeg(exif_segment(block[:-60])), "a.jpg")
     assert (metadata.camera, metadata.taken_at) == ("Canon EOS 600D", datetime(2015, 6, 12, 10, 29, 26))

@@ -25,6 +25,8 @@ from tests.service.metadata_files import (
 )
 
 BLOCK = exif({0x010F: "Canon", 0x0112: 6}, {0x9003: "2019:07:14 12:34:56"})
+UPRIGHT = exif({0x010F: "Canon"}, {0x9003: "2019:07:14 12:34:56"})
+"""Turning an image would turn it in HEIF and AVIF by a property of their own, which shows."""
 XMP = packet(attributes='xmp:Rating="4"')
 
 
@@ -64,8 +66,8 @@ WRITTEN: dict[str, Callable[[Image.Image], bytes]] = {
     "gif": lambda image: encoded(image, "GIF", comment=b"sea"),
     "tiff": lambda image: encoded(image, "TIFF", description="sea", exif=BLOCK),
     "tiff-lzw": lambda image: encoded(image, "TIFF", compression="tiff_lzw", description="sea"),
-    "heif": lambda image: _register(image, "HEIF", exif=BLOCK, xmp=XMP),
-    "avif": lambda image: encoded(image, "AVIF", exif=BLOCK, xmp=XMP),
+    "heif": lambda image: _register(image, "HEIF", exif=UPRIGHT, xmp=XMP),
+    "avif": lambda image: encoded(image, "AVIF", exif=UPRIGHT, xmp=XMP),
 }
 
 
@@ -88,6 +90,13 @@ def test_no_two_formats_share_a_hash() -> None:
     assert len(set(hashes)) == len(hashes)
 
 
+@pytest.mark.parametrize("name", ["HEIF", "AVIF"])
+def test_a_turn_that_is_a_property_of_the_image_changes_the_hash(name: str) -> None:
+    turned, upright = (image_data_hash(_register(plain_image(), name, exif=block)) for block in (BLOCK, UPRIGHT))
+    assert None not in (turned, upright)
+    assert turned != upright
+
+
 def test_segments_and_what_follows_a_jpeg_do_not_change_the_hash() -> None:
     first = jpeg()
     written = jpeg(
@@ -97,6 +106,8 @@ def test_segments_and_what_follows_a_jpeg_do_not_change_the_hash() -> None:
     )
     assert image_data_hash(first) == image_data_hash(written)
     assert image_data_hash(first) != image_data_hash(first[:-30])
+    several = jpeg(segment(0xE2, b"MPF\0II*\0"), trailer=encoded(plain_image((1, 2, 3)), "JPEG"))
+    assert image_data_hash(first) == image_data_hash(several)
 
 
 def test_frames_of_an_animation_count() -> None:
@@ -113,11 +124,7 @@ def test_previews_of_a_tiff_do_not_count_and_its_pages_do() -> None:
     def pages(second: Image.Image, kind: int) -> bytes:
         out = io.BytesIO()
         plain_image().save(out, "TIFF")
-        position = out.tell()
-        with Image.new("L", (8, 8)) as _:
-            pass
-        first = out.getvalue()[:position]
-        return _with_page(first, encoded(second, "TIFF"), kind)
+        return _with_page(out.getvalue(), encoded(second, "TIFF"), kind)
 
     previews = {image_data_hash(pages(plain_image((value, 0, 0)), 1)) for value in (1, 2)}
     further = {image_data_hash(pages(plain_image((value, 0, 0)), 2)) for value in (1, 2)}
@@ -161,7 +168,11 @@ def test_boxes_of_jpeg_xl_and_canon_are_left_out() -> None:
 
 def test_the_sensors_data_of_fujifilm_and_panasonic_count() -> None:
     def raf(preview: bytes, data: bytes) -> bytes:
-        header = b"FUJIFILMCCD-RAW " + bytes(68) + struct.pack(">IIIIII", 108, len(preview), 0, 0, 108 + len(preview), len(data))
+        header = (
+            b"FUJIFILMCCD-RAW "
+            + bytes(68)
+            + struct.pack(">IIIIII", 108, len(preview), 0, 0, 108 + len(preview), len(data))
+        )
         return header + preview + data
 
     assert image_data_hash(raf(b"one", b"pixels")) == image_data_hash(raf(b"two", b"pixels"))
@@ -173,7 +184,9 @@ def test_the_sensors_data_of_fujifilm_and_panasonic_count() -> None:
     assert image_data_hash(rw2(b"pixels")) != image_data_hash(rw2(b"others"))
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8", b"RIFF\0\0\0\0WAVE", b"GIF89a", b"II*\0\x08\0\0\0", b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"\xff\xd8", b"RIFF\0\0\0\0WAVE", b"GIF89a", b"II*\0\x08\0\0\0", b"\xff"]
+)
 def test_a_file_without_an_image_has_no_hash(content: bytes) -> None:
     assert image_data_hash(content) is None
 

@@ -11,6 +11,8 @@ from service.photos.metadata import read_metadata
 from service.photos.motion import Film, content_identifier, motion_seconds, read_film
 from tests.service.metadata_files import box, exif, exif_segment, film, jpeg, packet, xmp_segment
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
 IDENTIFIER = "8F0C6A9B-7F3C-4C53-9F7E-1B2C3D4E5F60"
 
 
@@ -64,7 +66,9 @@ def test_a_film_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     assert read_film(tmp_path) == Film()
 
 
-@pytest.mark.parametrize("attribute", ['GCamera:MotionPhoto="1"', 'GCamera:MicroVideo="1" GCamera:MicroVideoOffset="99"'])
+@pytest.mark.parametrize(
+    "attribute", ['GCamera:MotionPhoto="1"', 'GCamera:MicroVideo="1" GCamera:MicroVideoOffset="99"']
+)
 def test_the_film_in_a_motion_photograph_is_measured(attribute: str) -> None:
     content = jpeg(xmp_segment(packet(attributes=attribute)), trailer=film(2.75))
     assert read_metadata(content, "MVIMG_1.jpg")[0].motion == 2.75

@@ -128,7 +128,10 @@ def test_stars(rating: str | None, percent: str | None, stars: int | None) -> No
             {"photoshop:DateCreated": "2019-07-14", "xmp:CreateDate": "2019-07-15T08:00:00"},
             Moment(datetime(2019, 7, 14), has_clock=False),
         ),
-        ({"exif:DateTimeOriginal": "0000-00-00", "xmp:CreateDate": "2019-07-15"}, Moment(datetime(2019, 7, 15), None, False)),
+        (
+            {"exif:DateTimeOriginal": "0000-00-00", "xmp:CreateDate": "2019-07-15"},
+            Moment(datetime(2019, 7, 15), None, False),
+        ),
         ({"xmp:CreateDate": "yesterday"}, None),
     ],
 )
@@ -150,7 +153,9 @@ def test_dates(properties: dict[str, str], expected: Moment | None) -> None:
     ],
 )
 def test_positions(latitude: str, longitude: str, location: tuple[float | None, float | None]) -> None:
-    content = packet(attributes=f'exif:GPSLatitude="{latitude}" exif:GPSLongitude="{longitude}" exif:GPSAltitude="90/1"')
+    content = packet(
+        attributes=f'exif:GPSLatitude="{latitude}" exif:GPSLongitude="{longitude}" exif:GPSAltitude="90/1"'
+    )
     metadata = read(content)
     assert (metadata.latitude, metadata.longitude) == location
     assert metadata.altitude == (None if location[0] is None else 90)
