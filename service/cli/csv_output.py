@@ -11,10 +11,14 @@ from pathlib import Path
 from service.errors import UsageError
 from service.kinds.labels import UNKNOWN
 from service.search.classify import DEFAULT_K, Classified
+from service.search.metadata_columns import METADATA_COLUMNS, metadata_cells, taken_at_text
 from service.store.atomic import replacing
 
 RECOMMENDED = DEFAULT_K
-HEADER = ("file", "kind", "confidence", *(f"recommended_{rank}" for rank in range(1, RECOMMENDED + 1)))
+HEADER = (
+    *("file", "kind", "confidence", *(f"recommended_{rank}" for rank in range(1, RECOMMENDED + 1))),
+    *METADATA_COLUMNS,
+)
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that starts with one of these is a formula to a spreadsheet."""
@@ -37,8 +41,9 @@ def table_at(file: Path, *, force: bool) -> Iterator[Callable[[Classified], None
     """Yield a function that adds a row to the table; the file is replaced at the end, unless there are no rows.
 
     Columns: `file`, `kind` (“unknown” below the threshold), `confidence` (0 to 1) and `recommended_1` to
-    `recommended_10`, files of the library, empty where there are fewer. UTF-8, commas, quoted as in RFC 4180. A run
-    that is stopped or fails leaves the old file. Raises `UsageError` like `check_table`, before and after.
+    `recommended_10`, files of the library, empty where there are fewer; then metadata (`METADATA_COLUMNS`), empty where
+    it is not known, with `taken_at` as ISO 8601. UTF-8, commas, quoted as in RFC 4180. A run that is stopped or fails
+    leaves the old file. Raises `UsageError` like `check_table`, before and after.
     """
     check_table(file, force=force)
     with ExitStack() as stack:
@@ -79,7 +84,14 @@ def _row(classified: Classified) -> list[str]:
         f"{classified.confidence:.4f}",
         *map(_file, recommended),
         *[""] * (RECOMMENDED - len(recommended)),
+        *_metadata(classified),
     ]
+
+
+def _metadata(classified: Classified) -> list[str]:
+    cells = metadata_cells(classified.photograph, classified.details)
+    cells["taken_at"] = taken_at_text(classified.details.metadata)
+    return [_text(value) if isinstance(value, str) else "" if value is None else str(value) for value in cells.values()]
 
 
 def _file(path: str) -> str:

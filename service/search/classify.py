@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from service.search.neighbours import Neighbours, neighbours_of
 from service.search.query import MAX_K
 from service.search.target import SearchTarget
 from service.store.catalog import Catalog
-from service.store.records import Record
+from service.store.records import Details, Record
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,6 +71,8 @@ class Classified:
         neighbours: the nearest photographs that have a kind, nearest first.
         recommended: as many; where the kind is known, photographs of that kind come first.
         in_library: whether the library holds the same file, which did not vote.
+        photograph: that photograph of the library; None where there is none.
+        details: what is known of the photograph.
     """
 
     file: str
@@ -80,6 +82,8 @@ class Classified:
     neighbours: list[Neighbour]
     recommended: list[Neighbour]
     in_library: bool
+    photograph: Record | None = None
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +156,29 @@ class Classifier:
 
     def _classify_batch(self, batch: Sequence[_Opened | Unclassified]) -> Iterator[Classification]:
         opened = [each for each in batch if isinstance(each, _Opened)]
-        copies = [{record.id for record in self.catalog.records_with_content(each.content_hash)} for each in opened]
+        copies = [self.catalog.records_with_content(each.content_hash) for each in opened]
         depth = max(_DEPTH, self._voters_wanted) + max(map(len, copies), default=0)
         found = neighbours_of([each.image for each in opened], depth, self.target)
-        answers = iter([self._classify(*each, depth=depth) for each in zip(opened, copies, found, strict=True)])
+        details = self.catalog.details([records[0].id for records in copies if records])
+        answers = iter([self._classify(*each, details, depth) for each in zip(opened, copies, found, strict=True)])
         for each in batch:
             yield each if isinstance(each, Unclassified) else next(answers)
 
-    def _classify(self, opened: _Opened, copies: set[int], found: Neighbours, *, depth: int) -> Classification:
-        voters = self._voters(found, copies)
+    def _classify(
+        self,
+        opened: _Opened,
+        copies: Sequence[Record],
+        found: Neighbours,
+        details: Mapping[int, Details],
+        depth: int,
+    ) -> Classification:
+        excluded = {record.id for record in copies}
+        voters = self._voters(found, excluded)
         total = self.catalog.count()
         while len(voters) < self._voters_wanted and len(found.ids) == depth and depth < total:
             depth *= _DEEPER
             (found,) = neighbours_of([opened.image], depth, self.target)
-            voters = self._voters(found, copies)
+            voters = self._voters(found, excluded)
         if not voters:
             return Unclassified(opened.file, "library", "no other photograph of the library that is found has a kind")
         electors = voters[: self.vote.neighbours]
@@ -176,6 +189,7 @@ class Classifier:
         nearest = voters[: self.k]
         recommended = sorted(voters, key=lambda each: each.kind != opinion.kind)[: self.k] if known else nearest
         records = self.catalog.records(sorted({each.id for each in (*nearest, *recommended)}))
+        photograph = copies[0] if copies else None
         return Classified(
             file=opened.file,
             kind=opinion.kind,
@@ -184,6 +198,8 @@ class Classifier:
             neighbours=_with_records(nearest, records),
             recommended=_with_records(recommended, records),
             in_library=bool(copies),
+            photograph=photograph,
+            details=details.get(photograph.id, Details()) if photograph else Details(),
         )
 
     @property

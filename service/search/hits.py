@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
-from service.store.records import Record
+from service.store.records import Details, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A photograph that was found; `match` in [0, 1], `similarity` the cosine in [-1, 1]."""
+    """A photograph that was found; `match` in [0, 1], `similarity` the cosine in [-1, 1].
+
+    `details` are its metadata and the files that belong to it.
+    """
 
     photograph: Record
     match: float
     similarity: float
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,14 @@ class SearchResult:
         """The hits as a pandas table, one row a hit, best first.
 
         Columns: `match` (0 to 1), `similarity` (cosine, -1 to 1), `id`, `path`, `name`, `width` and `height` (pixels of
-        the upright photograph), `format`, `bytes`. A result without hits has the columns and no rows.
+        the upright photograph), `format`, `bytes`, and the metadata: `taken_at` (by the clock of the place), `camera`,
+        `lens`, `focal_length` (mm), `aperture`, `exposure` (seconds), `iso`, `latitude` and `longitude` (degrees),
+        `altitude` (m), `town`, `region`, `country`, `title`, `description`, `keywords` and `people` (separated by
+        semicolons), `stars`, `label`, and the names of its `files`. A result without hits has the columns and no rows.
         """
         from service.search.notebook import dataframe
 
-        return dataframe([(hit.match, hit.similarity, hit.photograph) for hit in self.hits])
+        return dataframe([(hit.match, hit.similarity, hit.photograph, hit.details) for hit in self.hits])
 
     def sentences(self) -> list[str]:
         """What a person should know beside the hits; at least one sentence where there are none."""

@@ -12,7 +12,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from service.errors import NotFoundError
-from service.store.records import Record
+from service.search.metadata_columns import METADATA_COLUMNS, metadata_cells
+from service.store.records import Details, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ COLUMNS = {
     "height": "int64",
     "format": "str",
     "bytes": "int64",
+    **METADATA_COLUMNS,
 }
 """The columns of `dataframe` and their types, which an empty result has too."""
 
@@ -55,25 +57,26 @@ def strip(
     return shown + "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
-def dataframe(rows: Sequence[tuple[float, float, Record]]) -> pd.DataFrame:
-    """Matches, similarities and photographs as a table with the columns and types of `COLUMNS`."""
+def dataframe(rows: Sequence[tuple[float, float, Record, Details]]) -> pd.DataFrame:
+    """Matches, similarities, photographs and their metadata as a table with the columns and types of `COLUMNS`."""
     import pandas as pd
 
     cells = [
-        (
-            match,
-            similarity,
-            record.id,
-            str(record.path),
-            record.name,
-            record.width,
-            record.height,
-            record.format,
-            record.size,
-        )
-        for match, similarity, record in rows
+        {
+            "match": match,
+            "similarity": similarity,
+            "id": record.id,
+            "path": str(record.path),
+            "name": record.name,
+            "width": record.width,
+            "height": record.height,
+            "format": record.format,
+            "bytes": record.size,
+            **metadata_cells(record, details),
+        }
+        for match, similarity, record, details in rows
     ]
-    return pd.DataFrame(cells, columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.DataFrame(cells, columns=list(COLUMNS), dtype=object).astype(COLUMNS)
 
 
 def _thumbnail(thumbnail_of: Callable[[int], bytes] | None, identity: int) -> bytes | None:

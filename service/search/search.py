@@ -15,6 +15,7 @@ from service.search.hits import Hit, Score, SearchResult
 from service.search.query import Query
 from service.search.target import SearchTarget
 from service.store.catalog import Catalog
+from service.store.records import Details
 from service.texts import check_text
 from service.types import Float32Array, Int64Array
 
@@ -47,9 +48,10 @@ def search(
     min_match = own_cut if query.min_match is None else query.min_match
     best_match = float(matches[0]) if len(matches) else None
     passed = np.flatnonzero(matches >= min_match)[: query.k]
-    records = catalog.records([int(identity) for identity in ids[passed]])
+    found = [int(identity) for identity in ids[passed]]
+    records, details = catalog.records(found), catalog.details(found)
     hits = [
-        Hit(records[int(identity)], float(match), float(similarity))
+        Hit(records[int(identity)], float(match), float(similarity), details.get(int(identity), Details()))
         for identity, match, similarity in zip(ids[passed], matches[passed], similarities[passed], strict=True)
         if int(identity) in records
     ]

@@ -310,7 +310,7 @@ class Catalog(Database):
     def _records(self, condition: str, values: Sequence[object]) -> list[Record]:
         rows = self.connection.execute(
             "SELECT p.id, r.path, p.folder, p.name, p.size, p.modified_ns, p.width, p.height, p.format, "  # noqa: S608
-            "p.content_hash, p.warning "
+            "p.content_hash, p.warning, p.read_with "
             f"FROM photograph p JOIN root r ON r.id = p.root_id WHERE {condition} ORDER BY p.id",
             tuple(values),
         )

@@ -173,7 +173,8 @@ class Tombstone:
 class Record:
     """A photograph as read from the catalog; `root` is the path of its root, `folder` is relative to it.
 
-    `content_hash` is that of the file, `warning` what was wrong with it though it could be read.
+    `content_hash` is that of the file, `warning` what was wrong with it though it could be read, and `read_with` the
+    version of the reader that read it.
     """
 
     id: int
@@ -187,6 +188,7 @@ class Record:
     format: str
     content_hash: bytes = b""
     warning: str | None = None
+    read_with: int = 0
 
     @property
     def relative(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from service.search.classify import Classification, Classified, Neighbour
-from service.web.schemas import ErrorDetail, PhotoOut
+from service.web.photo_schemas import PhotoOut
+from service.web.schemas import ErrorDetail
 
 
 class NeighbourOut(PhotoOut):

@@ -11,55 +11,12 @@ from service.heads.registry import HeadSummary
 from service.library import Library
 from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
-from service.search.hits import Hit, Score, SearchResult
+from service.search.hits import Score, SearchResult
 from service.search.query import DEFAULT_K, MAX_K, Query
 from service.store.lock import Writer
 from service.store.ratings import DEFAULT_RATER
-from service.store.records import Rating, Record
-
-
-class Links(BaseModel):
-    """Paths of a photograph's metadata, file and thumbnail."""
-
-    photo: str
-    image: str
-    thumbnail: str
-
-    @classmethod
-    def of(cls, identity: int) -> Links:
-        """The links of one photograph."""
-        base = f"/photos/{identity}"
-        return cls(photo=base, image=f"{base}/image", thumbnail=f"{base}/thumbnail")
-
-
-class PhotoOut(BaseModel):
-    """A photograph of the library."""
-
-    id: int
-    uri: str = Field(description="path of the file")
-    name: str = Field(description="name of the file")
-    width: int = Field(description="pixels, upright")
-    height: int = Field(description="pixels, upright")
-    format: str
-    bytes: int = Field(description="size of the file")
-    links: Links
-
-    @classmethod
-    def of(cls, record: Record) -> PhotoOut:
-        """From a row of the catalog."""
-        return cls.model_validate(_photograph(record))
-
-
-class HitOut(PhotoOut):
-    """A photograph that a search found."""
-
-    match: float = Field(ge=0, le=1, description="how well it fits; means the same for every query")
-    similarity: float = Field(ge=-1, le=1, description="cosine of the query's and the photograph's vectors")
-
-    @classmethod
-    def of_hit(cls, hit: Hit) -> HitOut:
-        """From a hit of a search."""
-        return cls.model_validate({**_photograph(hit.photograph), "match": hit.match, "similarity": hit.similarity})
+from service.store.records import Rating
+from service.web.photo_schemas import HitOut
 
 
 class PartOut(BaseModel):
@@ -333,16 +290,3 @@ class ErrorOut(BaseModel):
 def _fields(model: type[BaseModel], source: object) -> dict[str, Any]:
     """The attributes of `source` that have the name of a field of `model`."""
     return {name: getattr(source, name) for name in model.model_fields if hasattr(source, name)}
-
-
-def _photograph(record: Record) -> dict[str, object]:
-    return {
-        "id": record.id,
-        "uri": str(record.path),
-        "name": record.name,
-        "width": record.width,
-        "height": record.height,
-        "format": record.format,
-        "bytes": record.size,
-        "links": Links.of(record.id),
-    }

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import stat
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from service.photos.decode import browser_jpeg
+from service.errors import PhotographError
+from service.photos.decode import THUMBNAIL_SIDE, browser_jpeg
+from service.store.records import Details
+from service.web.caching import cache_control, file_headers, is_as_indexed, is_not_modified
 from service.web.dependencies import OpenLibrary
 from service.web.error_responses import prefixed_photograph_errors
-from service.web.schemas import PhotoOut
+from service.web.photo_schemas import DetailedPhotoOut
 
 router = APIRouter(tags=["photographs"])
 
@@ -24,51 +31,91 @@ _MEDIA_TYPES = {
     "BMP": "image/bmp",
 }
 """Formats that browsers display and that are sent unchanged; the others are sent as JPEG."""
+_SAFE = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'"}
+
+
+class _File(FileResponse):
+    """A file whose `ETag` and `Last-Modified` are given, so that they are not made from its time alone."""
+
+    def set_stat_headers(self, stat_result: os.stat_result) -> None:
+        """Announce the size."""
+        self.headers.setdefault("content-length", str(stat_result.st_size))
+
+
+Version = Annotated[
+    str | None, Query(alias="v", description="from `links`; an answer to the current one may be kept for good")
+]
 
 
 def _picture(media_type: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media_type: {}}, "description": "the picture"}}
+    return {
+        200: {"content": {media_type: {}}, "description": "the picture"},
+        304: {"description": "the client has it already"},
+    }
 
 
 @router.get("/photos/{photo_id}")
-def photograph(photo_id: int, library: OpenLibrary) -> PhotoOut:
-    """Metadata of one photograph."""
-    return PhotoOut.of(library.photograph(photo_id))
+def photograph(photo_id: int, library: OpenLibrary) -> DetailedPhotoOut:
+    """Facts, metadata and files of one photograph."""
+    record = library.photograph(photo_id)
+    details = library.catalog.details([record.id]).get(record.id, Details())
+    return DetailedPhotoOut.of_detailed(record, details)
 
 
 @router.head("/photos/{photo_id}/image", include_in_schema=False)
 @router.get("/photos/{photo_id}/image", response_class=Response, responses=_picture("image/*"))
-def image(photo_id: int, library: OpenLibrary) -> Response:
+def image(photo_id: int, request: Request, library: OpenLibrary, version: Version = None) -> Response:
     """The file of the photograph, converted to JPEG where browsers cannot display its format."""
     record, path = library.photograph(photo_id), library.file_of(photo_id)
     media_type = _MEDIA_TYPES.get(record.format)
-    headers = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'"}
-    if media_type is None:
-        with prefixed_photograph_errors(f"The file of photograph {photo_id} cannot be shown"):
+    with prefixed_photograph_errors(f"The file of photograph {photo_id} cannot be shown"):
+        status = _status_of(path)
+        headers = _SAFE | file_headers(record, status, "" if media_type else "-jpeg")
+        headers["cache-control"] = cache_control(record, version, final=is_as_indexed(record, status))
+        if is_not_modified(request, headers):
+            return Response(status_code=304, headers=headers)
+        if media_type is None:
+            headers["content-disposition"] = f"inline; filename*=utf-8''{quote(PurePath(record.name).stem)}.jpg"
             return Response(browser_jpeg(path), media_type="image/jpeg", headers=headers)
-    return FileResponse(
-        path,
-        media_type=media_type,
-        filename=record.name,
-        content_disposition_type="inline",
-        headers=headers,
-    )
+    return _File(path, media_type=media_type, filename=record.name, content_disposition_type="inline", headers=headers)
 
 
 @router.head("/photos/{photo_id}/thumbnail", include_in_schema=False)
 @router.get("/photos/{photo_id}/thumbnail", response_class=Response, responses=_picture("image/jpeg"))
-def thumbnail(photo_id: int, request: Request, library: OpenLibrary) -> Response:
-    """A small JPEG of the photograph."""
+def thumbnail(
+    photo_id: int,
+    request: Request,
+    library: OpenLibrary,
+    version: Version = None,
+    size: Annotated[Literal["small", "large"], Query(description="at most 384 or 768 pixels")] = "small",
+) -> Response:
+    """A small JPEG of the photograph, or a larger one."""
     import xxhash
 
-    jpeg = library.catalog.thumbnail(photo_id)
-    headers = {"etag": f'"{xxhash.xxh3_64_hexdigest(jpeg)}"', "cache-control": "private, max-age=60"}
-    if _is_cached(request, headers["etag"]):
+    record = library.photograph(photo_id)
+    jpeg = small = library.catalog.thumbnail(photo_id)
+    if size == "large":
+        jpeg = library.catalog.preview(photo_id)
+    # A photograph indexed before there were previews has its thumbnail in place of one until it is read again.
+    is_final = size == "small" or jpeg != small or max(record.width, record.height) <= THUMBNAIL_SIDE
+    headers = {
+        "etag": f'"{xxhash.xxh3_64_hexdigest(jpeg)}"',
+        "cache-control": cache_control(record, version, final=is_final),
+    }
+    if is_not_modified(request, headers):
         return Response(status_code=304, headers=headers)
     return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
-def _is_cached(request: Request, etag: str) -> bool:
-    """Whether the browser already has the content named by `etag`; a proxy may have made its tag weak (`W/`)."""
-    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    return etag in tags or "*" in tags
+def _status_of(path: Path) -> os.stat_result:
+    """What the system says about a file; raises `PhotographError` if it cannot be read as one."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise PhotographError(f"the file cannot be read ({error.strerror})") from None
+    # Reading a pipe may block, and a device may never end.
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotographError("it is not a file")
+    if not os.access(path, os.R_OK):
+        raise PhotographError("permission to read the file was denied")
+    return status

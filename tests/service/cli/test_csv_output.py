@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,10 @@ import pytest
 from service.cli.csv_output import HEADER, table_at
 from service.errors import UsageError
 from service.search.classify import Classified, Neighbour
-from service.store.records import Record
+from service.search.metadata_columns import METADATA_COLUMNS
+from service.store.metadata import Metadata
+from service.store.records import Companion, Details, Record
+from tests.service.described import METADATA
 
 
 def record(name: str) -> Record:
@@ -40,6 +44,43 @@ def test_a_row_has_file_kind_confidence_and_ten_files(tmp_path: Path) -> None:
     ]
     assert rows[1]["kind"] == "unknown"
     assert [rows[1][f"recommended_{rank}"] for rank in (2, 3, 10)] == ["/photographs/rose/1.jpg", "", ""]
+
+
+def test_a_row_ends_with_the_metadata_of_a_photograph_of_the_library(tmp_path: Path) -> None:
+    companions = (Companion("a.CR3", "raw", 1, 1),)
+    known = replace(classified(), photograph=record("a.jpg"), details=Details(METADATA, companions))
+    row, empty = written(tmp_path / "out.csv", known, classified())
+    assert {name: row[name] for name in METADATA_COLUMNS} == {
+        "taken_at": "2023-07-14T18:30:05+02:00",
+        "camera": "Canon EOS 600D",
+        "lens": "EF 50mm f/1.8 II",
+        "focal_length": "50.0",
+        "aperture": "2.8",
+        "exposure": "0.004",
+        "iso": "400",
+        "latitude": "48.8584",
+        "longitude": "2.2945",
+        "altitude": "35.0",
+        "town": "Paris",
+        "region": "Île-de-France",
+        "country": "France",
+        "title": "Under the tower",
+        "description": "A Sunday.",
+        "keywords": "Animals/Dog; travel",
+        "people": "Grace",
+        "stars": "4",
+        "label": "Red",
+        "files": "a.jpg; a.CR3",
+    }
+    assert {empty[name] for name in METADATA_COLUMNS} == {""}
+
+
+def test_no_metadata_is_a_formula(tmp_path: Path) -> None:
+    hostile = Metadata(title="=cmd|' /C calc'!A0", camera="@SUM(A1)", keywords=("+1",), latitude=-33.8, longitude=151.2)
+    (row,) = written(tmp_path / "out.csv", replace(classified(), details=Details(hostile)))
+    assert [row[name] for name in ("title", "camera", "keywords", "latitude")] == [
+        "'=cmd|' /C calc'!A0", "'@SUM(A1)", "'+1", "-33.8",
+    ]  # fmt: skip
 
 
 def test_names_with_special_characters_survive(tmp_path: Path) -> None:

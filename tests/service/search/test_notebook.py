@@ -6,6 +6,7 @@ import base64
 import re
 import sqlite3
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,8 +15,11 @@ import pytest
 
 from service.errors import NotFoundError
 from service.search.hits import Hit, SearchResult
+from service.search.metadata_columns import METADATA_COLUMNS
 from service.search.notebook import COLUMNS
-from service.store.records import Record
+from service.store.metadata import Metadata
+from service.store.records import Companion, Details, Record
+from tests.service.described import METADATA
 
 
 class Elements(HTMLParser):
@@ -117,7 +121,7 @@ def test_a_photograph_that_was_removed_is_named_without_a_picture(reason: Except
 
 def test_the_dataframe_has_one_row_for_each_hit_in_order() -> None:
     table = result(hit(4, "dog.jpg", 0.75), hit(2, "cat.jpg", 0.5)).to_dataframe()
-    assert table.to_dict("records") == [
+    assert table.drop(columns=list(METADATA_COLUMNS)).to_dict("records") == [
         {
             "match": match,
             "similarity": match / 2,
@@ -131,6 +135,43 @@ def test_the_dataframe_has_one_row_for_each_hit_in_order() -> None:
         }
         for identity, name, match in ((4, "dog.jpg", 0.75), (2, "cat.jpg", 0.5))
     ]
+
+
+def test_the_dataframe_ends_with_the_metadata() -> None:
+    described = replace(hit(1), details=Details(METADATA, (Companion("cat.CR3", "raw", 1, 1),)))
+    table = result(described, hit(2)).to_dataframe()[list(METADATA_COLUMNS)]
+    assert table.iloc[0].to_dict() == {
+        "taken_at": pd.Timestamp("2023-07-14 18:30:05"),
+        "camera": "Canon EOS 600D",
+        "lens": "EF 50mm f/1.8 II",
+        "focal_length": 50.0,
+        "aperture": 2.8,
+        "exposure": 0.004,
+        "iso": 400,
+        "latitude": 48.8584,
+        "longitude": 2.2945,
+        "altitude": 35.0,
+        "town": "Paris",
+        "region": "Île-de-France",
+        "country": "France",
+        "title": "Under the tower",
+        "description": "A Sunday.",
+        "keywords": "Animals/Dog; travel",
+        "people": "Grace",
+        "stars": 4,
+        "label": "Red",
+        "files": "cat.jpg; cat.CR3",
+    }
+    assert list(table.iloc[1].dropna().index) == ["files"]
+
+
+def test_dates_of_any_year_fit_the_dataframe() -> None:
+    years = (1, 1826, 9999)
+    rows = [
+        replace(hit(year), details=Details(Metadata(taken_at=datetime(year, 1, 2), taken_offset=99_999)))
+        for year in years
+    ]
+    assert [moment.year for moment in result(*rows).to_dataframe()["taken_at"]] == list(years)
 
 
 def test_the_dataframe_without_hits_has_the_same_columns_and_types() -> None:
