@@ -19,10 +19,12 @@ from service.kinds.labels import Kinds
 from service.photos.crop import QUERY_SIDE, crop
 from service.photos.decode import open_photograph, read_file
 from service.photos.letterbox import box_inside_borders
+from service.photos.metadata import read_metadata
 from service.search.neighbours import Neighbours, neighbours_of
 from service.search.query import MAX_K
 from service.search.target import SearchTarget
 from service.store.catalog import Catalog
+from service.store.metadata import Metadata
 from service.store.records import Details, Record
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class Classified:
         recommended: as many; where the kind is known, photographs of that kind come first.
         in_library: whether the library holds the same file, which did not vote.
         photograph: that photograph of the library; None where there is none.
-        details: what is known of the photograph.
+        details: what the catalog knows about that photograph, or else what the file says.
     """
 
     file: str
@@ -199,7 +201,7 @@ class Classifier:
             recommended=_with_records(recommended, records),
             in_library=bool(copies),
             photograph=photograph,
-            details=details.get(photograph.id, Details()) if photograph else Details(),
+            details=details.get(photograph.id, Details()) if photograph else Details(opened.metadata),
         )
 
     @property
@@ -222,10 +224,11 @@ class _Opened:
     file: str
     content_hash: bytes
     image: Image.Image
+    metadata: Metadata
 
 
 def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclassified:
-    """Read a photograph once for both its content hash and its pixels; runs in a thread."""
+    """Read a photograph once for its content hash, its metadata and its pixels; runs in a thread."""
     import xxhash
 
     file = str(photograph) if isinstance(photograph, Path) else photograph.name
@@ -237,7 +240,8 @@ def _open(photograph: PhotographSource, keep_borders: bool) -> _Opened | Unclass
     except SmyslError as error:
         reason = error.message if isinstance(error, PhotographError) else error.message.rstrip(".")
         return Unclassified(file, error.kind, reason)
-    return _Opened(file, xxhash.xxh3_128_digest(content), image)
+    metadata, _ = read_metadata(content, Path(file).name)
+    return _Opened(file, xxhash.xxh3_128_digest(content), image, metadata)
 
 
 def _reduced(image: Image.Image) -> Image.Image:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
+from service.store.metadata import Metadata
+from service.store.records import Details, FileInfo, FileUpdate
 from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import SampleLibrary
 from tests.service.kind_folders import COLOURS, make_kind_folders, paint_speckled
+from tests.service.pictures import save_picture
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -90,9 +94,30 @@ def test_writes_a_table_and_lists_bad_files(
         (str(file), file.parent.name) for file in sorted(new.rglob("*.png"))
     ]
     assert Path(rows[0]["recommended_1"]).parent == sorted_library.photographs / "fern"
+    assert [row["files"] for row in rows] == [""] * 6
     again = smysl("classify", new, "--csv", out, "--library", sorted_library.folder / "none")
     assert "already exists" in error_of(again, 2)
     assert smysl("classify", new, "--csv", out, "--force", "--library", sorted_library.folder).code == 0
+
+
+def test_the_table_has_metadata_of_the_library_or_else_of_the_file(
+    sorted_library: SampleLibrary, new: Path, smysl: Run, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Canon", "Canon EOS 600D"
+    unknown = save_picture(new / "unknown.jpg", 31, exif=exif.tobytes())
+    known = min((sorted_library.photographs / "fern").iterdir())
+    with sorted_library.open() as library:
+        record = library.photograph_at(known)
+        file = FileInfo(1, record.folder, record.name, record.size, record.modified_ns)
+        library.catalog.update_files([FileUpdate(record.id, file, details=Details(Metadata(title="A fern")))])
+    out = tmp_path / "out.csv"
+    assert smysl("classify", known, unknown, "--csv", out, "--library", sorted_library.folder).code == 0
+    with out.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["title"], row["camera"], row["files"]) for row in rows] == [
+        ("A fern", "", known.name), ("", "Canon EOS 600D", ""),
+    ]  # fmt: skip
 
 
 def test_exits_with_1_if_every_photograph_is_bad(sorted_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
