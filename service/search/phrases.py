@@ -261,11 +261,23 @@ def _is_word(token: Token) -> bool:
 
 
 def _names_place(name: str, vocabulary: Vocabulary) -> bool:
-    """Whether a text is meant as a place; one in lower case that is an ordinary word is not."""
+    """Whether a text is meant as a place."""
     return bool(name) and (name.casefold() != name or name not in _ORDINARY) and vocabulary.is_place(name)
 
 
+_CAPTION_WORDS = """
+afar ascension bale basic batman bender bled boulder buffalo caller camo cascade cascades centennial chili chin
+conception concord cork cypress deli der derby est falcon genes german grins gulf homo hue jersey lids lila lime limo
+logos lone male manning marches maritime mascara mesa midway name northeast northwest oriental panda pest phoenix
+plateau pre pristine pun reunion rim riverside roles ruse sari saris savanna savannah se shaping sour southwest spoken
+suede sumo sunning sur tango terminus thorn torn trident trinity tub tunes turn unite vale van vista von woodlands
+бассейне
+"""
 _ORDINARY = frozenset(
-    ("bath", "nice", "reading", "mobile", "orange", "split", "bar", "man", "of", "same", "sand", "bed", "cork")
+    [
+        *_CAPTION_WORDS.split(),
+        *("green bay", "high point", "ocean side", "old town", "sandy ground", "sandy hill", "the valley"),
+        "white house",
+    ]
 )
-"""Words that are places too, such as Bath, and mostly are meant as words."""
+"""Words of captions that are names of places too; in lower case they are meant as words."""

@@ -21,7 +21,7 @@ from service.store.filters import Filters, Near
 
 TODAY = date(2025, 11, 28)
 """A Friday."""
-PLACES = ("paris", "paris, texas", "new york", "new york city", "париже", "санкт-петербурге", "bath", "june lake")
+PLACES = ("paris", "paris, texas", "new york", "new york city", "париже", "санкт-петербурге", "van", "june lake")
 VOCABULARY = Vocabulary(is_place=lambda text: text.casefold() in PLACES)
 
 
@@ -165,8 +165,8 @@ def test_months_and_days_of_any_year(typed: str, text: str, filters: Mapping[str
         ("in New York City at night", "at night", {"place": ("New York City",)}),
         ("в Санкт-Петербурге в 2019", "", {"place": ("Санкт-Петербурге",)} | YEAR_2019),
         ("in June Lake", "", {"place": ("June Lake",)}),
-        ("in Bath", "", {"place": ("Bath",)}),
-        ("a baby in bath", "a baby in bath", {}),
+        ("in Van", "", {"place": ("Van",)}),
+        ("a dog in van", "a dog in van", {}),
         ("in Narnia", "in Narnia", {}),
         ("Paris", "Paris", {}),
         ('place:"New York" snow', "snow", {"place": ("New York",)}),
