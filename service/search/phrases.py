@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from datetime import date, timedelta
 from itertools import takewhile
 from typing import Any, NamedTuple, get_args
@@ -21,6 +22,8 @@ from service.search.periods import DATE_FORMS, Period, shortest_end, shortest_st
 from service.search.query_tokens import PUNCTUATION, Token, tokens_of
 from service.store.filters import Filters, Orientation
 from service.texts import check_text
+
+_NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +42,25 @@ class ParsedQuery:
     chips: tuple[Chip, ...] = ()
 
 
-def parse_query(text: str, today: date, vocabulary: Vocabulary) -> ParsedQuery:
-    """Take a query apart into words and filters; `today` is what "last summer" and the like count from.
+def parse_query(text: str, today: date, vocabulary: Vocabulary, filters: Filters = _NO_FILTERS) -> ParsedQuery:
+    """Take a query apart into words and filters.
+
+    Args:
+        text: what a person typed.
+        today: what "last summer" and the like count from.
+        vocabulary: what words may name.
+        filters: further filters, which the result has too. Words that contradict them stay words.
 
     Raises:
         UsageError: the text is too long or no Unicode, a filter such as `month:13` has a value that cannot be, or two
             exclude each other.
     """
     if not text.strip():
-        return ParsedQuery("", Filters())
+        return ParsedQuery("", filters)
     check_text(text)
     tokens = tokens_of(text)
     parts = [_Part(index, index + 1, _read_pair(token)) for index, token in enumerate(tokens) if _is_pair(token)]
-    fields = _all_fields(text, tokens, parts)
+    fields = _all_fields(text, tokens, parts, filters)
     index = 0
     while index < len(tokens):
         part = _read_words(tokens, index, today, vocabulary)
@@ -102,16 +111,18 @@ def _searched(tokens: Sequence[Token], parts: Sequence[_Part]) -> str:
 # -- filters together --------------------------------------------------------------------------------
 
 
-def _all_fields(text: str, tokens: Sequence[Token], parts: Sequence[_Part]) -> dict[str, Any]:
-    """The fields of all parts; raises `UsageError` for two that exclude each other."""
-    fields: dict[str, Any] = {}
+def _all_fields(text: str, tokens: Sequence[Token], parts: Sequence[_Part], filters: Filters) -> dict[str, Any]:
+    """The fields of filters and of all parts; raises `UsageError` where two exclude each other."""
+    given = {field.name: getattr(filters, field.name) for field in fields_of(filters)}
+    fields = {name: value for name, value in given.items() if value not in (None, ())}
     for number, part in enumerate(parts):
         combined = _combined(fields, part.meaning.fields)
         if combined is None:
-            meanings = [each.meaning.fields for each in parts[:number]]
-            earlier = next(each for each, other in enumerate(meanings) if _combined(other, part.meaning.fields) is None)
-            first, second = (shown(_typed(text, tokens, each)) for each in (parts[earlier], part))
-            raise UsageError(f"{first} and {second} exclude each other. Leave one of them out.")
+            excluding = [each for each in parts[:number] if _combined(each.meaning.fields, part.meaning.fields) is None]
+            others = [shown(_typed(text, tokens, each)) for each in excluding[:1]] or ["the other filters"]
+            raise UsageError(
+                f"{shown(_typed(text, tokens, part))} and {others[0]} exclude each other. Leave one of them out."
+            )
         fields = combined
     return fields
 

@@ -329,6 +329,17 @@ def test_a_year_that_contradicts_a_key_stays_a_word() -> None:
     assert (query.text, filters_of(query)) == ("2018 beach", {"taken_from": "2020-01-01"})
 
 
+def test_further_filters_are_combined_with_those_of_the_words() -> None:
+    further = Filters(taken_from=date(2019, 6, 1), camera=("nikon",), is_raw=False)
+    query = parse_query("beach 2019 2021 camera:canon", TODAY, VOCABULARY, further)
+    assert query.text == "beach 2021"
+    assert filters_of(query) == days("2019-06-01", "2019-12-31") | {"camera": ("nikon", "canon"), "is_raw": False}
+    assert [chip.text for chip in query.chips] == ["2019", "camera:canon"]
+    assert parse_query(" ", TODAY, VOCABULARY, further) == ParsedQuery("", further)
+    with pytest.raises(UsageError, match="is:raw and the other filters exclude each other"):
+        parse_query("is:raw", TODAY, VOCABULARY, further)
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
@@ -336,12 +347,12 @@ def test_a_year_that_contradicts_a_key_stays_a_word() -> None:
         ("dog month:13", "What follows the colon of month:13 must be from 1 to 12. Put it in quotes to search for"),
         ("near:1000,1000,5", "near:1000,1000,5 must be LAT,LON,KM"),
         ("near:nan,nan,1", "near:nan,nan,1 must be LAT,LON,KM"),
-        ("from:2020 to:2019", "from:2020 and to:2019 exclude each other. Leave one of them out."),
+        ("from:2020 to:2019", "to:2019 and from:2020 exclude each other. Leave one of them out."),
         ("date:2020..2019", "must be a year, a month or a day"),
         ("before:0001", "must be a year, a month or a day"),
         ("after:9999", "must be a year, a month or a day"),
-        ("month:2 day:31", "month:2 and day:31 exclude each other"),
-        ("stars:4 stars:5", "stars:4 and stars:5 exclude each other"),
+        ("month:2 day:31", "day:31 and month:2 exclude each other"),
+        ("stars:4 stars:5", "stars:5 and stars:4 exclude each other"),
         ("stars:9", "stars:9 must be from 1 to 5"),
         ("has:dog", "has:dog must be place"),
         ("is:dog", "is:dog must be raw or landscape or portrait or square"),
