@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MAX_DIRECTORIES = 64
 """Directories that are read of one structure; a real file has fewer, and a cycle ends."""
 
+MAX_DIRECTORY_BYTES = 16 << 20
+"""Bytes of one directory of a file, with the values that it points at."""
+
 _PADDING = bytes(1 << 16)
 _SUB_DIRECTORIES = 0x014A
 _NO_GROUP = -1
@@ -71,6 +74,21 @@ class Directory:
         return [int(number) for number in self.numbers(tag) if math.isfinite(number)]
 
 
+class _WholeFile(io.BytesIO):
+    """A file of which each directory may be read up to a number of bytes; layers of Photoshop take hundreds of MB."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.left = MAX_DIRECTORY_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes; raises `OSError`, at which Pillow keeps what it has read of a directory."""
+        self.left -= size or 0
+        if self.left < 0:
+            raise OSError("the directory is too large")
+        return super().read(size)
+
+
 class TiffStructure:
     """A TIFF structure in memory, of which directories are read one at a time.
 
@@ -88,7 +106,7 @@ class TiffStructure:
             number = b"*\0" if content[:2] == b"II" else b"\0*"
         self._is_big = b"+" in number
         self._header = content[:2] + number + content[4 : 16 if self._is_big else 8]
-        self._file = io.BytesIO(content if is_whole_file else content + _PADDING)
+        self._file = _WholeFile(content) if is_whole_file else io.BytesIO(content + _PADDING)
 
     def first(self) -> Directory | None:
         """The first directory."""
@@ -109,6 +127,10 @@ class TiffStructure:
         try:
             loaded = ImageFileDirectory_v2(self._header, group=_NO_GROUP)
             loaded.next = 0
+            if isinstance(self._file, _WholeFile):
+                self._file.left = MAX_DIRECTORY_BYTES
+            self._file.seek(offset)
+            number = int.from_bytes(self._file.read(2), "little" if self._header[:2] == b"II" else "big")
             self._file.seek(offset)
             loaded.load(self._file)
         # Pillow raises all kinds of errors on broken directories.
@@ -116,8 +138,6 @@ class TiffStructure:
             return None
         if not len(loaded):
             return None
-        self._file.seek(offset)
-        number = int.from_bytes(self._file.read(2), "little" if self._header[:2] == b"II" else "big")
         return Directory(loaded, is_whole=self._is_big or offset + 2 + 12 * number <= self.size)
 
     def directories(self) -> Iterator[Directory]:

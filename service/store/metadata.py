@@ -15,7 +15,7 @@ class Metadata:
     """Metadata of one photograph, merged from its file, its sidecars and its name; what is not known is None.
 
     Attributes:
-        taken_at: when the shutter was pressed, as the clock on the wall showed it; without a time zone.
+        taken_at: when the shutter was pressed, as the clock on the wall showed it, to the second; without a time zone.
         taken_offset: minutes by which that clock was ahead of UTC, where it is known.
         taken_source: where `taken_at` comes from.
         camera: maker and model without repetition, such as "Canon EOS 600D" or "Apple iPhone 13 Pro".

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
+from service.photos.image_data import image_data_hash
 from service.photos.metadata import MAX_PROBLEMS, Sidecar, read_metadata
 from service.photos.tiff import TiffStructure
 from service.store.metadata import Metadata
@@ -135,6 +137,20 @@ def test_a_tiff_holds_iptc_also_as_integers() -> None:
     place = content.index(struct.pack("<H", 0x83BB))
     as_integers = content[:place] + struct.pack("<HHI", 0x83BB, 4, len(words) // 4) + content[place + 8 :]
     assert read_metadata(as_integers, "a.tif")[0].keywords == ("kind:daisy",)
+
+
+def test_layers_in_a_tiff_are_not_read() -> None:
+    layers = bytes(100 << 20)
+    photo = {0x9003: "2019:07:14 12:34:56", 0x9011: "+03:00"}
+    values = {0x010F: "Canon", 0x0110: "Canon EOS R6", 700: XMP, 0x935C: layers}
+    content = encoded(plain_image(), "TIFF", exif=exif(values, photo))
+    tracemalloc.start()
+    metadata, problems = read_metadata(content, "a.tif")
+    image_data_hash(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (metadata, problems) == (EXPECTED, [])
+    assert peak < 40 << 20
 
 
 def test_sidecars_count_more_than_the_file_and_xmp_more_than_iptc() -> None:
