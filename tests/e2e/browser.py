@@ -29,7 +29,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="6" height="4"><rect width="6" height="4"/></svg>'
+PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="6" height="4"><rect width="6" height="4"/></svg>'
 
 
 @contextmanager
@@ -54,7 +54,8 @@ def search_for(tab: Page, text: str) -> None:
 
 
 def make_hit(number: int, **fields: Any) -> dict[str, Any]:
-    links = {"photo": f"/photos/{number}"} | {kind: f"/photos/{number}/{kind}" for kind in ("image", "thumbnail")}
+    links = {"photo": f"/photos/{number}"} | {kind: f"/photos/{number}/{kind}?v=1" for kind in ("image", "thumbnail")}
+    links["preview"] = f"{links['thumbnail']}&size=large"
     hit = {"id": number, "uri": f"/p/{number}.jpg", "name": f"{number}.jpg", "match": 0.5, "similarity": 0.2}
     return hit | {"width": 600, "height": 400, "format": "JPEG", "links": links} | fields
 
@@ -69,8 +70,8 @@ def fake_searches(tab: Page, answer: dict[str, Any], status: int = 200) -> None:
     """Answer all searches with `answer`, and requests for photos with a drawing."""
     tab.route(re.compile(r"/search(/image)?$"), lambda route: fulfill(route, answer, status))
     tab.route(
-        re.compile(r"/photos/\d+/(image|thumbnail)$"),
-        lambda route: route.fulfill(body=_PICTURE, content_type="image/svg+xml"),
+        re.compile(r"/photos/\d+/(image|thumbnail)(\?.*)?$"),
+        lambda route: route.fulfill(body=PICTURE, content_type="image/svg+xml"),
     )
 
 

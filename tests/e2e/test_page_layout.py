@@ -24,7 +24,7 @@ def test_tiles_have_their_final_size_before_thumbnails_load(tab: Page) -> None:
     shapes = {1: (600, 400), 2: (400, 600), 3: (500, 500)}
     found = [make_hit(number, width=width, height=height) for number, (width, height) in shapes.items()]
     fake_searches(tab, make_answer(*found))
-    tab.route("**/thumbnail", lambda route: route.abort())
+    tab.route("**/thumbnail?*", lambda route: route.abort())
     tab.goto("/?text=anything")
     expect(hits(tab)).to_have_count(3)
     for frame, (width, height) in zip(tab.locator("#hits .frame").all(), shapes.values(), strict=True):

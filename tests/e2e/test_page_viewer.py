@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.browser import (
+    PICTURE,
     OpenTab,
     expect,
     fake_searches,
@@ -15,7 +18,7 @@ from tests.e2e.browser import (
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 _HTML_NAME = '<img src=x onerror="document.body.dataset.hacked = 1">.jpg'
 
@@ -51,7 +54,7 @@ def test_hits_open_in_the_viewer_and_the_keyboard_moves_between_them(tab: Page) 
     expect(tab.locator("#viewer-uri")).to_have_text(fourth["uri"])
     expect(tab.locator("#viewer-size")).to_have_text(f"{fourth['width']} × {fourth['height']}")
     expect(tab.locator("#viewer-original")).to_have_attribute("href", fourth["links"]["image"])
-    expect(tab.locator("#viewer-picture")).to_have_attribute("src", re.compile(r"/image$"))
+    expect(tab.locator("#viewer-picture")).to_have_attribute("src", fourth["links"]["image"])
     tab.keyboard.press("Escape")
     expect(tab.locator("#viewer")).to_be_hidden()
     expect(hits(tab).nth(3)).to_be_focused()
@@ -91,3 +94,75 @@ def test_links_to_other_sites_are_dropped(tab: Page) -> None:
     tab.goto("/?text=anything")
     hits(tab).first.click()
     assert tab.locator("#viewer-original").get_attribute("href") == ""
+
+
+@pytest.mark.parametrize(("density", "shown"), [(1, "thumbnail?v=1"), (3, "thumbnail?v=1&size=large")])
+def test_screens_with_a_high_density_get_larger_thumbnails(open_tab: OpenTab, density: int, shown: str) -> None:
+    tab = open_tab(device_scale_factor=density)
+    fake_searches(tab, make_answer(make_hit(1, width=6000, height=4000)))
+    tab.goto("/?text=anything")
+    expect(tab.locator("#hits .frame.loaded")).to_have_count(1)
+    assert tab.evaluate("document.querySelector('#hits img').currentSrc").endswith(f"/photos/1/{shown}")
+
+
+def test_a_photo_no_larger_than_its_thumbnail_is_loaded_once(open_tab: OpenTab) -> None:
+    tab = open_tab(device_scale_factor=3)
+    fake_searches(tab, make_answer(make_hit(1, width=300, height=200)))
+    tab.goto("/?text=anything")
+    expect(tab.locator("#hits .frame.loaded")).to_have_count(1)
+    assert tab.locator("#hits img").get_attribute("srcset") is None
+
+
+def test_the_viewer_shows_the_preview_until_the_original_has_come(tab: Page) -> None:
+    originals: list[Route] = []
+    fake_searches(tab, make_answer(make_hit(1), make_hit(2)))
+
+    def hold(route: Route) -> None:
+        originals.append(route)
+
+    tab.route(re.compile(r"/photos/\d+/image"), hold)
+    tab.goto("/?text=anything")
+    hits(tab).first.click()
+    picture = tab.locator("#viewer-picture")
+    expect(picture).to_have_attribute("src", "/photos/1/thumbnail?v=1&size=large")
+    with tab.expect_event("requestfailed") as stopped:
+        tab.keyboard.press("ArrowRight")
+    assert stopped.value.url.endswith("/photos/1/image?v=1")
+    expect(picture).to_have_attribute("src", "/photos/2/thumbnail?v=1&size=large")
+    originals[-1].fulfill(body=PICTURE, content_type="image/svg+xml")
+    expect(picture).to_have_attribute("src", "/photos/2/image?v=1")
+
+
+def test_an_original_that_does_not_come_leaves_the_preview(tab: Page) -> None:
+    fake_searches(tab, make_answer(make_hit(1)))
+    tab.route(re.compile(r"/photos/\d+/image"), lambda route: route.fulfill(status=404))
+    tab.goto("/?text=anything")
+    hits(tab).first.click()
+    expect(tab.locator("#viewer-error")).to_be_visible()
+    expect(tab.locator("#viewer-picture")).to_have_attribute("src", re.compile("size=large$"))
+
+
+def test_the_viewer_shows_when_where_and_with_what_a_photo_was_taken(tab: Page) -> None:
+    place = {"town": "Monaco", "region": None, "country": "Monaco"}
+    described = make_hit(1, taken_at="2023-07-14T18:30:05+13:00", camera="Canon EOS 600D", lens="50mm", place=place)
+    fake_searches(tab, make_answer(described, make_hit(2, taken_at="no date", camera=None, place=None)))
+    tab.goto("/?text=anything")
+    hits(tab).first.click()
+    expect(tab.locator("#viewer-date")).to_have_text("14 July 2023 at 18:30")
+    expect(tab.locator("#viewer-place")).to_have_text("Monaco")
+    expect(tab.locator("#viewer-camera")).to_have_text("Canon EOS 600D, 50mm")
+    tab.keyboard.press("ArrowRight")
+    for name in ("date", "place", "camera"):
+        expect(tab.locator(f"#viewer-{name}")).to_be_hidden()
+
+
+def test_thumbnails_come_from_the_cache_of_the_browser_the_second_time(tab: Page) -> None:
+    for transferred in (False, True):
+        tab.goto("/?text=a+cat&min_match=0")
+        expect(tab.locator("#hits .frame.loaded")).to_have_count(5)
+        sizes = tab.evaluate(
+            """performance.getEntriesByType("resource")
+            .filter((each) => each.name.includes("/thumbnail")).map((each) => each.transferSize)"""
+        )
+        assert len(sizes) == 5
+        assert (sum(sizes) == 0) is transferred

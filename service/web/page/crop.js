@@ -1,6 +1,7 @@
 /** The query photo, large enough to drag a box around the area to search with. */
 
 import * as messages from "./messages.js";
+import { showProgressively, stopLoading } from "./pictures.js";
 
 const element = (name) => document.getElementById(name ? `crop-${name}` : "crop");
 
@@ -130,6 +131,7 @@ function onPictureError() {
 
 function showFile(file) {
   if (file === shownFile) return;
+  stopLoading(element("picture"));
   shownFile = file;
   shownId = null;
   fileUrl = URL.createObjectURL(file);
@@ -142,12 +144,8 @@ function forgetFile() {
   fileUrl = "";
 }
 
-// The thumbnail appears at once; the full photo replaces it when it has loaded.
 function showStored(id) {
   shownId = id;
-  if (id === null) return element("picture").removeAttribute("src");
-  element("picture").src = `/photos/${id}/thumbnail`;
-  const full = new Image();
-  full.addEventListener("load", () => shownId === id && (element("picture").src = full.src));
-  full.src = `/photos/${id}/image`;
+  const addresses = id === null ? [] : [`/photos/${id}/thumbnail?size=large`, `/photos/${id}/image`];
+  showProgressively(element("picture"), addresses);
 }

@@ -1,5 +1,7 @@
 /** The grid of hits: tiles in the proportions of the photos, keyboard navigation, skeletons. */
 
+import { showThumbnail } from "./pictures.js";
+
 // Photos beyond these ratios are letterboxed, so that every tile is large enough to click.
 const MIN_RATIO = 0.45;
 const MAX_RATIO = 4;
@@ -9,12 +11,6 @@ const SKELETON_RATIOS = [1.5, 0.75, 1.5, 1.33, 1, 1.5, 0.67, 1.78, 1.33, 1.5, 0.
 /** Width over height of a hit; 1 if the service does not know them. */
 export function ratioOf(hit) {
   return hit.width > 0 && hit.height > 0 ? hit.width / hit.height : 1;
-}
-
-/** The path of a link of this service; empty for a link to elsewhere. */
-export function ownPath(link) {
-  const url = new URL(link ?? "", location.origin);
-  return url.origin === location.origin ? url.pathname + url.search : "";
 }
 
 /** Show `hits` in `list` and call `onOpen(index)` on a click; tiles that are already there are kept, so that nothing flashes. */
@@ -106,7 +102,8 @@ function frameOf(hit) {
   picture.draggable = false;
   picture.addEventListener("load", () => frame.classList.add("loaded"));
   picture.addEventListener("error", () => frame.classList.add("broken"));
-  picture.src = ownPath(hit.links.thumbnail);
+  // About the width of a tile in a row that is full; see `--row` in the style sheet.
+  showThumbnail(picture, hit, `calc(${clampedRatio(ratioOf(hit))} * clamp(200px, 19vw, 300px) * 1.2)`);
   frame.append(picture);
   return frame;
 }
@@ -125,7 +122,11 @@ function setMatch(tile, match) {
 }
 
 function setRatio(tile, ratio) {
-  tile.style.setProperty("--ratio", Math.min(MAX_RATIO, Math.max(MIN_RATIO, ratio)).toFixed(4));
+  tile.style.setProperty("--ratio", clampedRatio(ratio));
+}
+
+function clampedRatio(ratio) {
+  return Math.min(MAX_RATIO, Math.max(MIN_RATIO, ratio)).toFixed(4);
 }
 
 function newElement(name, className = "", text = "") {

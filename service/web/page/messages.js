@@ -2,6 +2,9 @@
 
 const numbers = new Intl.NumberFormat("en");
 
+// Dates are those of the clock of the place, in whatever zone it was; as UTC they are shown unchanged.
+const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
+
 const CALIBRATIONS = {
   ratings: "match fitted on human ratings",
   sigmoid: "match is the model’s own probability",
@@ -86,6 +89,16 @@ export function crop(query, answer) {
   return "Drag a box on the photo to search with part of it.";
 }
 
+/** When, with what and where a photo was taken; empty texts for what is not known. */
+export function metadata(photo) {
+  const { town, region, country } = photo.place ?? {};
+  return {
+    date: dateAndTime(photo.taken_at),
+    camera: [photo.camera, photo.lens].filter(Boolean).join(", "),
+    place: [...new Set([town, region, country])].filter(Boolean).join(", "),
+  };
+}
+
 /** The message for a search that failed. */
 export function failure(error) {
   if (error.kind === "unreachable") {
@@ -107,6 +120,17 @@ function indexing(progress) {
   if (!progress) return "";
   if (progress.error) return `Indexing stopped: ${progress.error}`;
   return progress.total ? `indexing ${numbers.format(progress.done)} of ${numbers.format(progress.total)}` : "scanning folders";
+}
+
+function dateAndTime(text) {
+  const moment = wallClock(text);
+  return moment ? moments.format(moment) : "";
+}
+
+// "2023-07-14T18:30:05+02:00" without its offset; null for what is no date.
+function wallClock(text) {
+  const moment = new Date(`${text?.slice(0, 19)}Z`);
+  return Number.isNaN(moment.valueOf()) ? null : moment;
 }
 
 function noMatches(query) {

@@ -1,6 +1,8 @@
 /** One hit, large, with its metadata, in a modal dialog over the grid. */
 
-import { fillBar, ownPath, ratioOf } from "./grid.js";
+import { fillBar, ratioOf } from "./grid.js";
+import * as messages from "./messages.js";
+import { ownPath, showProgressively, stopLoading } from "./pictures.js";
 
 const element = (name) => document.getElementById(name ? `viewer-${name}` : "viewer");
 
@@ -18,6 +20,7 @@ export class Viewer {
     this.dialog.addEventListener("keydown", (event) => this.#onKey(event));
     this.dialog.addEventListener("click", (event) => this.#onBackground(event));
     this.dialog.addEventListener("close", () => {
+      stopLoading(element("picture"));
       if (!this.leaving) onClose(this.index);
     });
   }
@@ -48,7 +51,7 @@ export class Viewer {
     element("previous").setAttribute("aria-disabled", index === 0);
     element("next").setAttribute("aria-disabled", index === this.hits.length - 1);
     showMetadata(hit);
-    showPicture(hit, () => this.hits[this.index] === hit);
+    showPicture(hit);
   }
 
   #leaveFor(onFindSimilar) {
@@ -76,24 +79,25 @@ function showMetadata(hit) {
   element("match").textContent = hit.match.toFixed(2);
   fillBar(element("bar"), hit.match);
   element("similarity").textContent = hit.similarity.toFixed(3);
+  for (const [name, text] of Object.entries(messages.metadata(hit))) {
+    element(name).textContent = text;
+    element(name).parentElement.hidden = !text;
+  }
   element("size").textContent = `${hit.width} × ${hit.height}`;
   element("format").textContent = hit.format;
   element("uri").textContent = hit.uri;
   element("original").href = ownPath(hit.links.image);
 }
 
-// The thumbnail appears at once, in the final size; the full photo replaces it when it has loaded.
-function showPicture(hit, isStillShown) {
+// The thumbnail is in the grid, so it appears at once, in the final size.
+function showPicture(hit) {
   const picture = element("picture");
   picture.style.setProperty("--ratio", ratioOf(hit).toFixed(4));
   picture.style.setProperty("--width", hit.width);
   picture.alt = hit.name;
-  picture.src = ownPath(hit.links.thumbnail);
   element("error").hidden = true;
-  const full = new Image();
-  full.addEventListener("load", () => isStillShown() && (picture.src = full.src));
-  full.addEventListener("error", () => isStillShown() && showError(hit));
-  full.src = ownPath(hit.links.image);
+  const { thumbnail, preview, image } = hit.links;
+  showProgressively(picture, [thumbnail, preview, image].map(ownPath), () => showError(hit));
 }
 
 function showError(hit) {
