@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from service.indexing.indexer import Finished
+    from service.indexing.options import IndexOptions
     from service.library import Library
     from service.photos.crop import Box
     from service.photos.decode import open_photograph
@@ -49,6 +50,7 @@ __all__ = [
     "ForbiddenError",
     "Hit",
     "HubError",
+    "IndexOptions",
     "Library",
     "LibraryError",
     "MismatchError",
@@ -70,6 +72,7 @@ _MODULES = {
     "Box": "service.photos.crop",
     "Finished": "service.indexing.indexer",
     "Hit": "service.search.hits",
+    "IndexOptions": "service.indexing.options",
     "Library": "service.library",
     "Query": "service.search.query",
     "Score": "service.search.hits",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ from service.store.paths import bytes_in, file_of, resolve_folder
 from service.store.photograph_files import photograph_at, photographs_at
 from service.store.ratings import DEFAULT_RATER, Ratings, make_rating
 from service.store.records import Rating, Record, Root, Tombstone
+from service.store.skipped import SkippedFiles, SkippedRow
 from service.store.tombstones import Forgotten, Tombstones
 from service.texts import check_text
 from service.types import OnProgress
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
     from service.encoder.models import DownloadProgress
     from service.indexing.indexer import Event
+    from service.indexing.options import IndexOptions
     from service.kinds.knn_vote import KnnVote
     from service.match.ratings_export import Export
     from service.search.classify import Classification, PhotographSource
@@ -188,10 +190,8 @@ class Library:
     def index(
         self,
         folders: Sequence[Path] = (),
+        options: IndexOptions | None = None,
         *,
-        prune: bool = False,
-        confirm: int | None = None,
-        reread: bool = False,
         encoder: Encoder | None = None,
         additional: Sequence[Encoder] | None = None,
     ) -> Generator[Event, None, None]:
@@ -202,10 +202,8 @@ class Library:
 
         Args:
             folders: folders of photographs; new ones become roots.
-            prune: take photographs whose files are gone out of the library; what people gave them is kept until they
-                come back, or are forgotten.
-            confirm: the number of photographs that `prune` may take out where a folder lost more than a tenth.
-            reread: read all files again, also those whose size and times are unchanged.
+            options: what else can be chosen; by default nothing is removed, and the settings say how much is done at
+                once.
             encoder: by default what `encoder_to_index` gives.
             additional: encoders of which image features are kept for heads; by default what `additional_to_index`
                 gives.
@@ -215,7 +213,6 @@ class Library:
             UsageError: a file is named instead of a folder.
             BusyError: another process is writing to the library.
         """
-        from service.indexing.options import IndexOptions
         from service.indexing.run import index_folders
 
         resolved = [resolve_folder(folder) for folder in folders]
@@ -231,14 +228,19 @@ class Library:
                 resolved,
                 features_required=bool(self._heads.using_encoder(encoder.fingerprint)),
                 save=partial(self._save, encoder),
-                options=IndexOptions(
-                    prune=prune,
-                    confirm=confirm,
-                    reread=reread,
-                    batch_size=self.settings.batch_size,
-                    threads=self.settings.decode_threads,
-                ),
+                options=self._complete(options),
             )
+
+    def _complete(self, options: IndexOptions | None) -> IndexOptions:
+        """The options with what the settings say where they leave it open."""
+        from service.indexing.options import IndexOptions
+
+        chosen = options or IndexOptions()
+        return replace(
+            chosen,
+            batch_size=chosen.batch_size or self.settings.batch_size,
+            threads=chosen.threads or self.settings.decode_threads,
+        )
 
     def _save(self, encoder: Encoder) -> None:
         """Bring all indexes up to date and write them; searches use the last ones meanwhile."""
@@ -274,6 +276,10 @@ class Library:
 
         with write_lock(self.folder, "smysl roots remove"):
             return self.catalog.remove_root(find_root(self.catalog, folder))
+
+    def skipped(self) -> list[tuple[Path, SkippedRow]]:
+        """What the last run left out, as the root and a row, by root and path."""
+        return SkippedFiles(self.catalog).all()
 
     def removed(self) -> list[Tombstone]:
         """The photographs that were taken out of the library and can come back, last removed first."""

@@ -22,6 +22,7 @@ from service.cli.roots import roots_app
 from service.cli.score import score
 from service.cli.search import search
 from service.cli.serve import serve
+from service.cli.skipped import skipped
 from service.cli.status import status
 from service.cli.terminal import print_line, say
 from service.cli.train import train_app
@@ -54,7 +55,7 @@ def root(
     """
 
 
-for command in (index, search, score, rate, classify, kinds, serve, status, models, forget):
+for command in (index, search, score, rate, classify, kinds, serve, status, models, skipped, forget):
     app.command()(command)
 for group, name in (
     (bench_app, "bench"),

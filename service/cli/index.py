@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +52,23 @@ def index(
             help="With --prune: the number of photographs that really are gone, where a folder lost more than a tenth.",
         ),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Leave out files and folders of DIR, as in .gitignore; repeat it for more. Remembered; '' for none.",
+        ),
+    ] = None,
+    follow_links: Annotated[
+        bool | None,
+        typer.Option("--follow-links/--no-follow-links", help="Follow links to folders in DIR. Remembered."),
+    ] = None,
+    min_bytes: Annotated[
+        int | None, typer.Option(min=0, help="Leave out files of DIR with fewer bytes. Remembered.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Name every file that is left out, and broken metadata.")
+    ] = False,
     reread: Annotated[
         bool, typer.Option("--reread", help="Read all files again, also those that look unchanged.")
     ] = False,
@@ -63,12 +79,15 @@ def index(
     than the library's own encodes all photographs again. Additional models stay until --forget removes them.
     """
     from service.cli.progress import count, describe, describe_losses, download, follow_index
+    from service.indexing.options import IndexOptions
     from service.library import Library
     from service.store.new_library import removed_if_it_fails
     from service.store.paths import resolve_folder
 
     if confirm is not None and not prune:
         raise UsageError("--confirm says how many photographs --prune may remove. Add --prune, or leave it out.")
+    if not folders and not (exclude is None and follow_links is None and min_bytes is None):
+        raise UsageError("Name the folders for which --exclude, --follow-links and --min-bytes are meant.")
     errors = errors_console()
     named_models = model or []
     main_model = named_models[0] if named_models else None
@@ -86,9 +105,16 @@ def index(
                 encoder = opened.encoder_to_index(say=say, on_progress=on_progress)
                 additional = opened.additional_to_index(encoder, named_models[1:], on_progress)
             # After Ctrl-C the run is closed while the library is open, so that what is encoded is written.
-            run_of_all = partial(opened.index, named, prune=prune, confirm=confirm, reread=reread)
-            with closing(run_of_all(encoder=encoder, additional=additional)) as run:
-                summary = follow_index(errors, run)
+            options = IndexOptions(
+                prune=prune,
+                confirm=confirm,
+                reread=reread,
+                exclude=None if exclude is None else tuple(exclude),
+                follow_links=follow_links,
+                min_bytes=min_bytes,
+            )
+            with closing(opened.index(named, options, encoder=encoder, additional=additional)) as run:
+                summary = follow_index(errors, run, verbose=verbose)
             print_sentences(describe(summary))
             status = opened.status()
             models = " and ".join(["model " + str(status.model), *status.additional_models])

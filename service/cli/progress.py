@@ -157,7 +157,7 @@ def download(console: Console) -> Iterator[Callable[[DownloadProgress], None]]:
 def follow_index(console: Console, events: Iterable[Event], *, verbose: bool = False) -> Summary:
     """Consume the events of an index run, show its progress and failures, and return its summary.
 
-    What is wrong with metadata alone is shown only if `verbose`.
+    If `verbose`, also what is wrong with metadata alone, and everything that was left out.
     """
     summary = Summary()
     with steps(console, "Indexing") as on_progress:
@@ -168,6 +168,9 @@ def follow_index(console: Console, events: Iterable[Event], *, verbose: bool = F
                 on_progress(event.done, event.total)
             elif isinstance(event, Finished):
                 summary = event.summary
+                if verbose:
+                    for path, skipped in summary.skipped:
+                        print_wrapped(console, f"  skipped {path}: {skipped.sentence}")
             elif isinstance(event, Failure):
                 print_wrapped(console, f"  cannot index {event.path}: {event.reason}")
             elif isinstance(event, Flaw) and (verbose or not event.is_minor):
@@ -196,7 +199,7 @@ def describe(summary: Summary) -> str:
         many = f"{summary.missing:,} photographs are missing; --prune removes them from the library"
         one = "1 photograph is missing; --prune removes it from the library"
         lines.append(one if summary.missing == 1 else many)
-    lines += [f"skipped {what}: {count:,}" for what, count in summary.skipped.items()]
+    lines += [f"skipped {reason.sentence}: {count:,}" for reason, count in summary.reasons().most_common()]
     return "\n".join(lines)
 
 

@@ -6,7 +6,6 @@ batch in one transaction, all at the same time. Stopped at any point, the next r
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,13 +26,13 @@ from service.indexing.decoder import (
     PreparedPhotograph,
     required_by,
 )
-from service.indexing.known_files import KnownFiles
 from service.indexing.options import IndexOptions
 from service.indexing.pipeline import run_pipeline
+from service.indexing.scan import Scanner
+from service.indexing.skipped import Reason, Skipped
 from service.indexing.sweep import Loss, sweep
-from service.indexing.walk import Walk
-from service.store.catalog import READER_VERSION, Catalog
-from service.store.records import Entry, FileInfo, KnownFile, Root
+from service.store.catalog import Catalog
+from service.store.records import Entry, Root
 from service.types import Float16Array
 
 
@@ -48,7 +47,8 @@ class Summary:
         missing: photographs whose files are gone and that were kept.
         flawed: files that were indexed though something is wrong with them.
         failed: what could not be indexed.
-        skipped: files by the reason.
+        folders: what was walked, as roots and folders below them; links may have led to more than was named.
+        skipped: what was left out, by path, with the reason.
         unreadable: root id and path of the folders that could not be listed; what is in them is neither missing nor
             removed.
         losses: the folders that lost so much that nothing was removed without confirmation.
@@ -64,10 +64,15 @@ class Summary:
     missing: int = 0
     flawed: int = 0
     failed: list[Failure] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    folders: list[tuple[Root, str]] = field(default_factory=list)
+    skipped: list[tuple[str, Skipped]] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
     losses: tuple[Loss, ...] = ()
     seconds: float = 0.0
+
+    def reasons(self) -> Counter[Reason]:
+        """How many files and folders were left out for each reason."""
+        return Counter(skipped.reason for _, skipped in self.skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +106,8 @@ class _Run:
     """State of one run; `found` are the ids of photographs whose files were found."""
 
     catalog: Catalog
-    required: frozenset[str]
-    reread: bool
-    summary: Summary = field(default_factory=Summary)
-    found: set[int] = field(default_factory=set)
+    summary: Summary
+    found: set[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +131,19 @@ def update_catalog(
     Closing the iterator stops the run after the current batch.
     """
     start = time.monotonic()
-    run = _Run(catalog, required_by(tasks), options.reread)
+    scanner = Scanner(catalog, required_by(tasks), folders, reread=options.reread)
+    summary, scan = Summary(), scanner.scan
+    run = _Run(catalog, summary, scan.found)
     files: list[File] = []
-    walk = Walk(root.path for root in catalog.roots())
-    for root, folder in folders:
-        for found in _changed_files(run, walk, root, folder):
-            if isinstance(found, Failure):
-                run.summary.failed.append(found)
-                yield found
-            else:
-                files.append(found)
-    yield Scanned(len(files), run.summary.unchanged)
+    for found in scanner.changed_files():
+        if isinstance(found, Failure):
+            summary.failed.append(found)
+            yield found
+        else:
+            files.append(found)
+    summary.unchanged, summary.skipped = scan.unchanged, scan.skipped
+    summary.folders, summary.unreadable = scan.folders, scan.unreadable
+    yield Scanned(len(files), scan.unchanged)
     done = 0
     for stored in run_pipeline(
         files,
@@ -154,51 +159,11 @@ def update_catalog(
         else:
             done += stored
             yield Advanced(done, len(files))
-    swept = sweep(catalog, folders, run.found, run.summary.unreadable, options)
-    run.summary.removed, run.summary.missing, run.summary.losses = swept.removed, swept.missing, swept.losses
-    run.summary.seconds = time.monotonic() - start
-    yield Finished(run.summary)
-
-
-def _changed_files(run: _Run, walk: Walk, root: Root, start: str) -> Iterator[File | Failure]:
-    """The files in and below a folder that are new or look changed."""
-    for listing in walk.listings(root.path, start, root.options):
-        run.summary.skipped.update(each.reason.sentence for each in listing.skipped)
-        if listing.unreadable:
-            run.summary.unreadable.append((root.id, listing.folder))
-        for failure in listing.failures:
-            yield Failure(str(root.path / listing.path_of(failure)), failure.sentence)
-        if listing.groups:
-            names = {group.primary.name for group in listing.groups}
-            known = KnownFiles(run.catalog.files_in(root.id, listing.folder, run.required), names)
-            for group in listing.groups:
-                yield from _compare(run, root, listing.folder, group.primary, known.find(group.primary.name))
-
-
-def _compare(
-    run: _Run, root: Root, folder: str, entry: os.DirEntry[str], known: KnownFile | None
-) -> Iterator[File | Failure]:
-    try:
-        stat = entry.stat(follow_symlinks=False)
-    except OSError as error:
-        yield Failure(entry.path, f"the file cannot be read ({error.strerror})")
-        return
-    info = FileInfo.of(root.id, folder, entry.name, stat)
-    if known is not None:
-        run.found.add(known.id)
-        if not run.reread and _is_unchanged(info, known):
-            run.summary.unchanged += 1
-            return
-    yield File(root, info, known)
-
-
-def _is_unchanged(info: FileInfo, known: KnownFile) -> bool:
-    """Whether nothing says that a file, or what is to be known of it, is not as it was."""
-    return (
-        known.complete
-        and known.read_with == READER_VERSION
-        and (info.size, info.modified_ns, info.changed_ns) == (known.size, known.modified_ns, known.changed_ns)
-    )
+    scanner.remember_unreadable(summary.failed)
+    swept = sweep(catalog, scan.folders, scan.found, scan.unreadable, options)
+    summary.removed, summary.missing, summary.losses = swept.removed, swept.missing, swept.losses
+    summary.seconds = time.monotonic() - start
+    yield Finished(summary)
 
 
 def _encode(tasks: Sequence[EncodingTask], outcomes: Sequence[PreparedPhotograph | AlreadyIndexed | Failure]) -> _Batch:

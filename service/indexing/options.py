@@ -14,6 +14,10 @@ class IndexOptions:
         confirm: how many photographs `prune` may take out where a folder lost more than a tenth of them; it must be
             the exact number.
         reread: read all files, also those whose size and times are unchanged.
+        exclude: patterns in gitignore's syntax of what is left out of the named folders; "" alone is none. This and
+            the next two are remembered with the folder; None leaves them as they are.
+        follow_links: whether links to folders are followed.
+        min_bytes: of a file; smaller ones are left out.
         batch_size: photographs that are encoded together; None is the smallest that an encoder asks for.
         threads: that decode; None is one for each core.
     """
@@ -21,5 +25,8 @@ class IndexOptions:
     prune: bool = False
     confirm: int | None = None
     reread: bool = False
+    exclude: tuple[str, ...] | None = None
+    follow_links: bool | None = None
+    min_bytes: int | None = None
     batch_size: int | None = None
     threads: int | None = None

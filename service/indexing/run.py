@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from service.encoder.library_encoders import LibraryEncoders
 from service.errors import UsageError
 from service.indexing.decoder import EncodingTask
+from service.indexing.ignore import IgnoreRules
 from service.indexing.indexer import Event, Finished, update_catalog
 from service.indexing.options import IndexOptions
 from service.match.artifact import swap_match
 from service.store.catalog import Catalog
-from service.store.records import Root
+from service.store.records import Root, RootOptions
 
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
@@ -45,6 +46,7 @@ def index_folders(
         UsageError: there are neither folders nor roots.
     """
     own = catalog.setting("fingerprint")
+    named = bool(folders)
     encoders.remember(main, additional)
     roots = [root.path for root in catalog.roots()]
     if not folders:
@@ -58,9 +60,13 @@ def index_folders(
         *(EncodingTask.additional(each) for each in additional),
     ]
     distinct = _distinct(catalog, folders)
+    if named:
+        distinct = [(_remember(catalog, root, options), folder) for root, folder in distinct]
     for event in update_catalog(catalog, tasks, distinct, options):
         if isinstance(event, Finished):
-            walked = set() if event.summary.unreadable else {root.id for root, folder in distinct if not folder}
+            walked = (
+                set() if event.summary.unreadable else {root.id for root, folder in event.summary.folders if not folder}
+            )
             if _adopt_if_complete(library, catalog, encoders, main, walked):
                 save()
         yield event
@@ -92,3 +98,16 @@ def _distinct(catalog: Catalog, folders: Sequence[Path]) -> list[tuple[Root, str
         if not any(folder.is_relative_to(other) for other in outer):
             outer.append(folder)
     return [catalog.add_root(folder) for folder in outer]
+
+
+def _remember(catalog: Catalog, root: Root, options: IndexOptions) -> Root:
+    """The root with what `options` say of how it is walked, which later runs go by."""
+    chosen = RootOptions(
+        root.options.exclude if options.exclude is None else tuple(each for each in options.exclude if each),
+        root.options.follow_links if options.follow_links is None else options.follow_links,
+        root.options.min_bytes if options.min_bytes is None else options.min_bytes,
+    )
+    if chosen != root.options:
+        IgnoreRules.excluding(chosen.exclude)
+        catalog.set_root_options(root.id, chosen)
+    return catalog.root_at(root.path)

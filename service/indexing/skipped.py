@@ -37,6 +37,11 @@ class Reason(StrEnum):
     BAD_IGNORE_FILE = "bad-ignore-file", "files .smyslignore that cannot be used"
 
 
+def sentence_of(code: str) -> str:
+    """Why something was left out, for people; `code` itself where a newer version of smysl wrote it."""
+    return next((reason.sentence for reason in Reason if reason == code), code)
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """A file or folder that is not indexed.

@@ -7,7 +7,6 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 from service.indexing.grouping import FileKind, Group, group_files, kind_of
@@ -38,8 +37,8 @@ class Listing:
         skipped: what is not indexed, with the reason.
         failures: what could not be read, with the reason; among them the folder itself, as "", if it is unreadable.
         unreadable: whether the folder could not be listed. Nothing is known of what is in it.
-        links: of the files of `groups` that are links: the name, and the real path of the file.
-        linked_folders: real paths of folders outside of all roots that links lead to; each is to become a root.
+        linked_folders: real paths of folders to which links lead and that are not walked yet; each that is inside no
+            root is to become one.
         subfolders: names of the folders that are walked next.
     """
 
@@ -48,7 +47,6 @@ class Listing:
     skipped: list[Skipped] = field(default_factory=list)
     failures: list[Skipped] = field(default_factory=list)
     unreadable: bool = False
-    links: dict[str, Path] = field(default_factory=dict)
     linked_folders: list[Path] = field(default_factory=list)
     subfolders: list[str] = field(default_factory=list)
 
@@ -62,15 +60,16 @@ class Walk:
     """One run over folders of photographs. It remembers where links have led, so that no file is listed twice.
 
     Args:
-        roots: absolute paths without links of all folders that are, or are to be, indexed. Links to what is inside
-            them are not followed.
+        folders: absolute paths without links of the folders that are walked. Links to what is inside them are not
+            followed.
+        roots: of the library, in the same form; a link to a folder around one of them is not followed.
         sniff: asked about files without an extension; without it they are no photographs.
     """
 
-    def __init__(self, roots: Iterable[Path], *, sniff: Sniff | None = None) -> None:
+    def __init__(self, folders: Iterable[Path], roots: Iterable[Path] = (), *, sniff: Sniff | None = None) -> None:
+        self._folders = list(folders)
         self._roots = list(roots)
         self._sniff = sniff
-        self._followed: set[tuple[int, int]] = set()
 
     def listings(self, root: Path, start: str = "", options: RootOptions | None = None) -> Iterator[Listing]:
         """The folder `start` of a root and all folders below it, each before its subfolders, in the order of names.
@@ -152,21 +151,17 @@ class Walk:
         if reason is None and not _is_text(name):
             return Skipped(_readable(name), Reason.NOT_UTF8, is_folder, "its name is not valid UTF-8")
         reason = reason or rules.reason(_joined(listing.folder, name), is_folder=is_folder)
-        if reason is None and is_link and target is None:
-            reason = Reason.BROKEN_LINK if options.follow_links else Reason.LINK
+        if reason is None and is_link and not is_folder:
+            reason = Reason.BROKEN_LINK if options.follow_links and target is None else Reason.LINK
         if reason is None and is_folder and not is_link:
             listing.subfolders.append(name)
             return None
-        found = reason or (
-            self._link_to_folder(entry, listing) if is_folder else self._file(entry, target, options, listing)
-        )
+        found = reason or (self._link_to_folder(entry, listing) if is_folder else self._file(entry, options))
         return Skipped(_readable(name), found, is_folder) if isinstance(found, Reason) else found
 
-    def _file(
-        self, entry: os.DirEntry[str], target: os.stat_result | None, options: RootOptions, listing: Listing
-    ) -> FileKind | Reason:
-        """The kind of a file, or why it is left out; `target` is what a link leads to."""
-        if not (stat.S_ISREG(target.st_mode) if target else entry.is_file(follow_symlinks=False)):
+    def _file(self, entry: os.DirEntry[str], options: RootOptions) -> FileKind | Reason:
+        """The kind of a file, or why it is left out."""
+        if not entry.is_file(follow_symlinks=False):
             return Reason.SPECIAL
         kind = kind_of(entry.name)
         if kind is None:
@@ -175,14 +170,6 @@ class Walk:
             kind = "photograph"
         if options.min_bytes and kind in ("photograph", "raw") and entry.stat().st_size < options.min_bytes:
             return Reason.TOO_SMALL_FILE
-        if target is None and self._followed and _identity(entry.stat(follow_symlinks=False)) in self._followed:
-            return Reason.REPEATED
-        if target:
-            identity, real = _identity(target), Path(os.path.realpath(entry.path))
-            if identity in self._followed or self._is_listed(real):
-                return Reason.REPEATED
-            self._followed.add(identity)
-            listing.links[entry.name] = real
         return kind
 
     def _link_to_folder(self, entry: os.DirEntry[str], listing: Listing) -> Reason | None:
@@ -190,21 +177,13 @@ class Walk:
         real = Path(os.path.realpath(entry.path))
         if not _is_text(str(real)):
             return Reason.NOT_UTF8
-        if any(real.is_relative_to(root) for root in self._roots):
+        if any(real.is_relative_to(folder) for folder in self._folders):
             return Reason.REPEATED
-        if any(root.is_relative_to(real) for root in self._roots):
+        if any(folder.is_relative_to(real) for folder in (*self._folders, *self._roots) if folder != real):
             return Reason.LINK_UPWARDS
-        self._roots.append(real)
+        self._folders.append(real)
         listing.linked_folders.append(real)
         return None
-
-    def _is_listed(self, file: Path) -> bool:
-        """Whether a file is inside a root and no name on the way there keeps a walk from it."""
-        for root in self._roots:
-            if file.is_relative_to(root):
-                names = [root.name, *file.relative_to(root).parts]
-                return not any(skipped_by_name(name, parent) for parent, name in pairwise(names))
-        return False
 
 
 def _group(files: Iterable[tuple[FileKind, os.DirEntry[str]]], listing: Listing) -> None:

@@ -28,6 +28,7 @@ from service.errors import (
     UsageError,
 )
 from service.indexing.indexer import Advanced, Finished, Summary
+from service.indexing.options import IndexOptions
 from service.library import Library
 from service.match.scorer import find_artifact
 from service.search.query import Query
@@ -79,7 +80,9 @@ def opened(folder: Path, model: str | None = "mini") -> Library:
 
 
 def index(library: Library, *folders: Path, **options: Any) -> Summary:
-    (summary,) = [event.summary for event in library.index(folders, **options) if isinstance(event, Finished)]
+    (summary,) = [
+        event.summary for event in library.index(folders, IndexOptions(**options)) if isinstance(event, Finished)
+    ]
     return summary
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +14,7 @@ from service.cli.progress import count, describe, download, follow_index, stages
 from service.encoder.models import DownloadProgress
 from service.indexing.decoder import Failure
 from service.indexing.indexer import Advanced, Event, Finished, Scanned, Summary
+from service.indexing.skipped import Reason, Skipped
 
 
 @pytest.fixture
@@ -183,10 +183,12 @@ def test_a_download_on_a_terminal_is_counted_in_bytes() -> None:
 def test_a_summary_leaves_out_what_did_not_happen() -> None:
     summary = Summary(added=1200, unchanged=3, removed=1, failed=[Failure("a", "b")], seconds=2.04)
     assert describe(summary) == "1,200 added, 3 unchanged, 1 removed, 1 failed, in 2.0 s"
-    summary = Summary(changed=1, moved=2, missing=3, skipped=Counter({"symbolic links": 4}))
+    summary = Summary(
+        changed=1, moved=2, missing=3, skipped=[(f"/photographs/{n}", Skipped(str(n), Reason.LINK)) for n in range(4)]
+    )
     assert describe(summary).splitlines() == [
         "0 added, 1 changed, 2 moved, 0 unchanged, 0 removed, 0 failed, in 0.0 s",
         "3 photographs are missing; --prune removes them from the library",
-        "skipped symbolic links: 4",
+        "skipped symbolic links, which are not followed: 4",
     ]
     assert [count(0), count(1), count(20_000)] == ["0 photographs", "1 photograph", "20,000 photographs"]

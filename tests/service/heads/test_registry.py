@@ -24,6 +24,7 @@ from service.errors import (
     UsageError,
 )
 from service.indexing.indexer import Advanced, Finished, Summary
+from service.indexing.options import IndexOptions
 from service.library import Library
 from service.search.query import Query
 from service.store.lock import write_lock
@@ -82,7 +83,9 @@ def opened(folder: Path, model: str | None = None) -> Library:
 
 def index(library: Library, *folders: Path, also: tuple[str, ...] = (), **options: Any) -> Summary:
     encoder = library.encoder_to_index()
-    events = library.index(folders, **options, encoder=encoder, additional=library.additional_to_index(encoder, also))
+    events = library.index(
+        folders, IndexOptions(**options), encoder=encoder, additional=library.additional_to_index(encoder, also)
+    )
     (summary,) = [event.summary for event in events if isinstance(event, Finished)]
     return summary
 

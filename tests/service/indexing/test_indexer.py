@@ -335,7 +335,7 @@ def test_links_are_counted_and_not_followed(indexed: IndexedFolders, tmp_path: P
     (indexed.photographs / "dangling.jpg").symlink_to("nowhere.jpg")
     summary = indexed.index()
     assert counts(summary) == {"added": 1}
-    assert summary.skipped[Reason.LINK.sentence] == 5
+    assert summary.reasons()[Reason.LINK] == 5
 
 
 def test_hidden_files_and_folders_are_ignored(indexed: IndexedFolders) -> None:
@@ -344,7 +344,7 @@ def test_hidden_files_and_folders_are_ignored(indexed: IndexedFolders) -> None:
     paint(indexed.photographs / "visible.jpg", "red")
     summary = indexed.index()
     assert counts(summary) == {"added": 1}
-    assert summary.skipped == {Reason.HIDDEN.sentence: 1, Reason.RUBBISH.sentence: 1}
+    assert summary.reasons() == {Reason.HIDDEN: 1, Reason.RUBBISH: 1}
 
 
 def test_other_files_are_counted(indexed: IndexedFolders) -> None:
@@ -352,8 +352,8 @@ def test_other_files_are_counted(indexed: IndexedFolders) -> None:
         (indexed.photographs / name).write_bytes(b"x")
     summary = indexed.index()
     assert counts(summary) == {}
-    assert summary.skipped == {
-        Reason.NOT_PHOTOGRAPH.sentence: 3, Reason.VIDEO.sentence: 1, Reason.UNSUPPORTED.sentence: 3
+    assert summary.reasons() == {
+        Reason.NOT_PHOTOGRAPH: 3, Reason.VIDEO: 1, Reason.UNSUPPORTED: 3
     }  # fmt: skip
 
 
@@ -363,7 +363,7 @@ def test_a_pipe_named_like_a_photograph_is_skipped(indexed: IndexedFolders) -> N
     paint(indexed.photographs / "a.jpg", "red")
     summary = indexed.index()
     assert counts(summary) == {"added": 1}
-    assert summary.skipped[Reason.SPECIAL.sentence] == 1
+    assert summary.reasons()[Reason.SPECIAL] == 1
 
 
 def test_a_folder_named_like_a_photograph_is_walked(indexed: IndexedFolders) -> None:
@@ -491,8 +491,8 @@ def test_every_file_of_the_collection_is_indexed_skipped_or_failed(indexed: Inde
     files = [path for path in files if path.relative_to(formats).as_posix() not in companions]
     other = [path for path in files if path.suffix.lower() in {".tsv", ".md"}]
     raw = [path for path in files if path.suffix.lower() in {".dng", ".nef", ".rw2", ".arw", ".cr3", ".jxl"}]
-    assert summary.skipped == {
-        Reason.NOT_PHOTOGRAPH.sentence: len(other), Reason.UNSUPPORTED.sentence: len(raw)
+    assert summary.reasons() == {
+        Reason.NOT_PHOTOGRAPH: len(other), Reason.UNSUPPORTED: len(raw)
     }  # fmt: skip
     assert summary.added == len(files) - len(other) - len(raw) - len(summary.failed)
     assert "heif/iphone-sign.heic" in indexed.ids()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from service.config import Settings
 from service.errors import LibraryError, NotFoundError, TooLargeError, UsageError
+from service.indexing.options import IndexOptions
 from service.kinds.vote_cache import FILE
 from service.library import Library
 from service.match.scorer import find_artifact
@@ -45,7 +46,7 @@ def opened(folder: Path) -> Library:
 
 
 def index(library: Library, *folders: Path, **options: Any) -> None:
-    for _ in library.index(folders, **options):
+    for _ in library.index(folders, IndexOptions(**options)):
         pass
 
 

@@ -1,0 +1,129 @@
+"""Walks folders and compares what is there with the catalog: which files are new or look changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from service.indexing.decoder import Failure, File
+from service.indexing.grouping import CompanionFile, Group
+from service.indexing.known_files import KnownFiles
+from service.indexing.skipped import Reason, Skipped
+from service.indexing.walk import Listing, Walk
+from service.store.catalog import READER_VERSION, Catalog
+from service.store.records import Companion, FileInfo, KnownFile, Root
+from service.store.skipped import SkippedFiles, SkippedRow
+
+
+@dataclass(slots=True)
+class Scan:
+    """What the walks of a run found.
+
+    Attributes:
+        folders: what was walked, as roots and folders below them: those that the run began with, and those to which
+            links led.
+        found: ids of photographs whose files are there.
+        unchanged: how many of these need nothing.
+        skipped: what was left out, by absolute path.
+        unreadable: root id and path of the folders that could not be listed.
+    """
+
+    folders: list[tuple[Root, str]]
+    found: set[int] = field(default_factory=set)
+    unchanged: int = 0
+    skipped: list[tuple[str, Skipped]] = field(default_factory=list)
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Scanner:
+    """Compares the folders of one run with the catalog.
+
+    Args:
+        catalog: of the library.
+        required: fingerprints of the vectors that a photograph needs.
+        folders: roots and folders below them.
+        reread: take every file for changed.
+    """
+
+    def __init__(
+        self, catalog: Catalog, required: Collection[str], folders: Collection[tuple[Root, str]], *, reread: bool
+    ) -> None:
+        self.scan = Scan(list(folders))
+        self._catalog = catalog
+        self._required = required
+        self._reread = reread
+        walked = [root.path / start for root, start in folders]
+        self._walk = Walk(walked, [root.path for root in catalog.roots()])
+        self._skipped = SkippedFiles(catalog)
+
+    def changed_files(self) -> Iterator[File | Failure]:
+        """The files that are new or look changed, and what cannot be read; fills `scan` meanwhile."""
+        # The list grows while it is read: links lead to further folders.
+        for root, start in self.scan.folders:
+            rows: list[SkippedRow] = []
+            for listing in self._walk.listings(root.path, start, root.options):
+                yield from self._changed_in(root, listing, rows)
+            self._skipped.replace(root.id, start, rows)
+
+    def remember_unreadable(self, failures: Iterable[Failure]) -> None:
+        """Keep which files could not be read beside what was left out, until the next walk."""
+        by_root: dict[int, list[SkippedRow]] = {}
+        for failure in failures:
+            for root, _ in self.scan.folders:
+                if Path(failure.path).is_relative_to(root.path):
+                    path = Path(failure.path).relative_to(root.path).as_posix()
+                    by_root.setdefault(root.id, []).append(SkippedRow(path, str(Reason.UNREADABLE), failure.reason))
+                    break
+        for root_id, rows in by_root.items():
+            self._skipped.add(root_id, rows)
+
+    def _changed_in(self, root: Root, listing: Listing, rows: list[SkippedRow]) -> Iterator[File | Failure]:
+        if listing.unreadable:
+            self.scan.unreadable.append((root.id, listing.folder))
+        for skipped in (*listing.failures, *listing.skipped):
+            path = listing.path_of(skipped)
+            rows.append(SkippedRow(path, str(skipped.reason), skipped.detail or None))
+            if skipped in listing.failures:
+                yield Failure(str(root.path / path), skipped.sentence)
+            else:
+                self.scan.skipped.append((str(root.path / path), skipped))
+        for folder in listing.linked_folders:
+            linked, below = self._catalog.add_root(folder)
+            self._catalog.set_root_options(linked.id, root.options)
+            self.scan.folders.append((self._catalog.root_at(linked.path), below))
+        names = {group.primary.name for group in listing.groups}
+        known = KnownFiles(self._catalog.files_in(root.id, listing.folder, self._required), names)
+        for group in listing.groups:
+            yield from self._compare(root, listing.folder, group, known)
+
+    def _compare(self, root: Root, folder: str, group: Group, known_files: KnownFiles) -> Iterator[File | Failure]:
+        entry = group.primary
+        try:
+            info = FileInfo.of(root.id, folder, entry.name, entry.stat())
+            companions = tuple(_companion(each) for each in group.companions)
+        except OSError as error:
+            yield Failure(entry.path, f"the file cannot be read ({error.strerror})")
+            return
+        known = known_files.find(entry.name, [each.name for each in companions])
+        if known is not None:
+            self.scan.found.add(known.id)
+            if not self._reread and _is_unchanged(info, companions, known):
+                self.scan.unchanged += 1
+                return
+        yield File(root, info, known, companions)
+
+
+def _companion(file: CompanionFile) -> Companion:
+    status = file.entry.stat()
+    return Companion(file.entry.name, file.role, status.st_size, status.st_mtime_ns)
+
+
+def _is_unchanged(info: FileInfo, companions: Collection[Companion], known: KnownFile) -> bool:
+    """Whether nothing says that a photograph's files, or what is to be known of it, are not as they were."""
+    return (
+        known.complete
+        and known.read_with == READER_VERSION
+        and (info.size, info.modified_ns, info.changed_ns) == (known.size, known.modified_ns, known.changed_ns)
+        and set(companions) == set(known.companions)
+    )
