@@ -43,7 +43,7 @@ def read_metadata(
 ) -> tuple[Metadata, list[str]]:
     """What is known of a photograph, without decoding its pixels.
 
-    The date is the first that can be believed of EXIF's, XMP's, EXIF's of digitising, Takeout's, the file name's,
+    The date is the first that can be believed of a sidecar's, EXIF's, XMP's in the file, EXIF's of digitising, Takeout's, the file name's,
     EXIF's of the last change, and the file's time. What people wrote comes from sidecars, else from XMP in the file,
     else from IPTC, EXIF and Takeout; what cameras write comes from EXIF first.
 
@@ -72,8 +72,10 @@ def read_metadata(
     values |= _first_group(written, _PLACE) | _first_group([*beside, exif, *inside, *google], _LOCATION)
     values |= _taken(
         [
+            # Programs correct a camera's clock in the sidecar.
+            *(("xmp", xmp_moment(packet)) for packet in packets_beside),
             ("exif", original_moment(blocks.exif)),
-            *(("xmp", xmp_moment(packet)) for packet in (*packets_beside, *packets_inside)),
+            *(("xmp", xmp_moment(packet)) for packet in packets_inside),
             ("exif", digitised_moment(blocks.exif)),
             *(("takeout", takeout_moment(fields)) for fields in takeout),
             ("name", date_in_name(name)),

@@ -17,7 +17,7 @@ import numpy as np
 
 from service.errors import NotFoundError
 from service.store.database import BUSY_TIMEOUT_S, Database
-from service.store.metadata_rows import read_metadata, write_metadata
+from service.store.metadata_rows import select_metadata, write_metadata
 from service.store.records import (
     Companion,
     Details,
@@ -303,7 +303,7 @@ class Catalog(Database):
                 companions.setdefault(identity, []).append(Companion(*companion))
             found.update(
                 (identity, Details(metadata, tuple(companions.get(identity, ())), town_id))
-                for identity, (metadata, town_id) in read_metadata(self.connection, part).items()
+                for identity, (metadata, town_id) in select_metadata(self.connection, part).items()
             )
         return found
 

@@ -49,7 +49,7 @@ def write_metadata(connection: sqlite3.Connection, identity: int, metadata: Meta
     )
 
 
-def read_metadata(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[Metadata, int | None]]:
+def select_metadata(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[Metadata, int | None]]:
     """Metadata and the id of the nearest town of photographs, by id; those without metadata are left out."""
     terms = ", ".join(f"(SELECT name FROM term WHERE id = {name}_id)" for name in _TERMS)  # noqa: S608
     rows = connection.execute(

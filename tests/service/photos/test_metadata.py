@@ -217,6 +217,7 @@ def test_a_position_in_a_sidecar_counts_more_and_is_not_mixed() -> None:
 
 
 DATES: list[tuple[str, datetime]] = [
+    ("xmp", datetime(2000, 1, 1, 1, 1, 1)),
     ("exif", datetime(2001, 1, 1, 1, 1, 1)),
     ("xmp", datetime(2002, 2, 2, 2, 2, 2)),
     ("exif", datetime(2003, 3, 3, 3, 3, 3)),
@@ -224,6 +225,7 @@ DATES: list[tuple[str, datetime]] = [
     ("name", datetime(2005, 5, 5, 5, 5, 5)),
     ("file", datetime(2006, 6, 6, 6, 6, 6)),
 ]
+"""Of a sidecar, EXIF, XMP in the file, EXIF's of digitising, Takeout, the file's name, and the file."""
 
 
 @pytest.mark.parametrize("first", range(len(DATES) + 1))
@@ -231,15 +233,18 @@ def test_dates_count_in_the_order_of_trust(first: int) -> None:
     def date(index: int) -> datetime | None:
         return DATES[index][1] if index >= first else None
 
-    original, digitised = (f"{time:%Y:%m:%d %H:%M:%S}" if (time := date(index)) else "" for index in (0, 2))
-    content = jpeg(exif_segment(exif({0x0110: "X"}, {0x9003: original, 0x9004: digitised, 0x9000: b"0232"})))
-    sidecars = [
-        Sidecar("a.xmp", packet(attributes=f'exif:DateTimeOriginal="{time.isoformat()}"' if (time := date(1)) else ""))
-    ]
-    seconds = int(time.replace(tzinfo=UTC).timestamp()) if (time := date(3)) else 0
+    original, digitised = (f"{time:%Y:%m:%d %H:%M:%S}" if (time := date(index)) else "" for index in (1, 3))
+    beside, inside = (
+        packet(attributes=f'exif:DateTimeOriginal="{time.isoformat()}"' if (time := date(index)) else "")
+        for index in (0, 2)
+    )
+    block = exif({0x0110: "X"}, {0x9003: original, 0x9004: digitised, 0x9000: b"0232"})
+    content = jpeg(exif_segment(block), xmp_segment(inside))
+    sidecars = [Sidecar("a.xmp", beside)]
+    seconds = int(time.replace(tzinfo=UTC).timestamp()) if (time := date(4)) else 0
     sidecars.append(Sidecar("a.json", takeout(photoTakenTime={"timestamp": str(seconds)})))
-    name = f"IMG_{time:%Y%m%d_%H%M%S}.jpg" if (time := date(4)) else "a.jpg"
-    metadata = read_metadata(content, name, sidecars=sidecars, modified=date(5))[0]
+    name = f"IMG_{time:%Y%m%d_%H%M%S}.jpg" if (time := date(5)) else "a.jpg"
+    metadata = read_metadata(content, name, sidecars=sidecars, modified=date(6))[0]
     expected = DATES[first] if first < len(DATES) else (None, None)
     assert (metadata.taken_source, metadata.taken_at) == expected
 
