@@ -184,7 +184,7 @@ def _is_cropped(image: Image.Image) -> bool:
 
 
 def _photographs_in(folder: Path) -> list[Path]:
-    from service.photos.decode import is_photograph_name
+    from service.photos.formats import is_photograph_name
 
     return [file for file in sorted(folder.rglob("*")) if is_photograph_name(file.name) and file.is_file()]
 

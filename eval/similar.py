@@ -212,7 +212,7 @@ def eval_similar(
         MismatchError: the head was fitted on other encoders.
         UsageError: the cache cannot be written.
     """
-    from service.photos.decode import is_photograph_name
+    from service.photos.formats import is_photograph_name
 
     started = time.monotonic()
     _check(encoders, head)

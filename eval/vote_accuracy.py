@@ -46,7 +46,8 @@ from service.kinds.vote_calibration import (
     calibration_error,
     held_out_neighbours,
 )
-from service.photos.decode import is_photograph_name, open_photograph
+from service.photos.decode import open_photograph
+from service.photos.formats import is_photograph_name
 from service.search.classify import DEFAULT_K
 from service.types import AnyArray, BoolArray, Float32Array, Float64Array, Int64Array, OnProgress, OnStage, UInt8Array
 

@@ -23,7 +23,8 @@ import numpy as np
 
 from service.encoder.open_clip_model import load_network
 from service.errors import DataError, SmyslError
-from service.photos.decode import is_photograph_name, open_photograph
+from service.photos.decode import open_photograph
+from service.photos.formats import is_photograph_name
 from service.types import Float64Array, OnProgress
 from training.mini.network import fold_into_first_layer
 from training.mini.pretrained_towers import ImageTower, load_image_tower

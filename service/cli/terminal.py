@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from service.config import Settings
     from service.encoder.encoder import Encoder
     from service.library import Library
-    from service.photos.decode import DecodedPhotograph
+    from service.photos.decoded import DecodedPhotograph
 
 _TABLE_WIDTH = 80
 """Columns of a terminal from which on a table is readable."""

@@ -234,8 +234,8 @@ class Decoder:
             if amount >= _LARGE:
                 reserved.callback(give_memory_back)
 
-        photograph = open_photograph(content, shorter_side=self._side, before_decoding=reserve)
-        flaws = flaws_of(file, problems)
+        photograph = open_photograph(content, name=file.info.name, shorter_side=self._side, before_decoding=reserve)
+        flaws = flaws_of(file, problems, photograph.warning)
         warning = "; ".join(flaw.sentence for flaw in flaws) or None
         facts = PhotographFacts(
             file.info, content_hash, photograph.width, photograph.height, photograph.format, image_hash, warning

@@ -14,18 +14,11 @@ from typing import Literal, NamedTuple
 
 from service.indexing.names import NameIndex, same_spelling, stem_of, suffix_of
 from service.indexing.takeout_names import TakeoutNames
-from service.photos.decode import SUFFIXES, UNSUPPORTED_SUFFIXES
+from service.photos.formats import RAW_SUFFIXES, SUFFIXES
 from service.store.records import CompanionRole
 
 FileKind = Literal["photograph", "raw", "video", "xmp", "json"]
 
-_RAW = frozenset(
-    f".{name}"
-    for name in (
-        *("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "mrw", "nef", "nrw"),
-        *("orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
-    )
-)
 _VIDEO = frozenset(
     f".{name}"
     for name in (
@@ -34,8 +27,8 @@ _VIDEO = frozenset(
     )
 )
 _KINDS: dict[str, FileKind] = {
-    **dict.fromkeys(SUFFIXES | UNSUPPORTED_SUFFIXES, "photograph"),
-    **dict.fromkeys(_RAW, "raw"),
+    **dict.fromkeys(SUFFIXES, "photograph"),
+    **dict.fromkeys(RAW_SUFFIXES, "raw"),
     **dict.fromkeys(_VIDEO, "video"),
     ".xmp": "xmp",
     ".json": "json",

@@ -11,6 +11,7 @@ from service.indexing.grouping import CompanionFile, Group
 from service.indexing.known_files import KnownFiles
 from service.indexing.skipped import Reason, Skipped
 from service.indexing.walk import Listing, Walk
+from service.photos.formats import looks_like_photograph
 from service.store.catalog import READER_VERSION, Catalog
 from service.store.records import Companion, FileInfo, KnownFile, Root
 from service.store.skipped import SkippedFiles, SkippedRow
@@ -54,7 +55,7 @@ class Scanner:
         self._required = required
         self._reread = reread
         walked = [root.path / start for root, start in folders]
-        self._walk = Walk(walked, [root.path for root in catalog.roots()])
+        self._walk = Walk(walked, [root.path for root in catalog.roots()], sniff=looks_like_photograph)
         self._skipped = SkippedFiles(catalog)
 
     def changed_files(self) -> Iterator[File | Failure]:

@@ -30,7 +30,6 @@ class Reason(StrEnum):
     BROKEN_LINK = "broken-link", "links that lead nowhere"
     SPECIAL = "special", "pipes, sockets and devices"
     VIDEO = "video", "films, which smysl does not search"
-    UNSUPPORTED = "unsupported", "RAW and JPEG XL photographs, which smysl cannot read yet"
     NOT_PHOTOGRAPH = "not-photograph", "files that are not photographs"
     NOT_UTF8 = "not-utf8", "names that are not valid UTF-8"
     UNREADABLE = "unreadable", "files and folders that cannot be read"

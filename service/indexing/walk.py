@@ -14,14 +14,11 @@ from service.indexing.ignore import IGNORE_FILE, IgnoreRules
 from service.indexing.names import suffix_of
 from service.indexing.skipped import Reason, Skipped
 from service.indexing.system_names import skipped_by_name
-from service.photos.decode import is_unsupported_photograph_name
+from service.photos.formats import SNIFFED_BYTES, looks_like_photograph
 from service.store.records import RootOptions
 
 NOMEDIA = ".nomedia"
 """A file of this name hides its folder, and all below it, from Android's galleries."""
-
-_SNIFFED_BYTES = 64
-"""Bytes by which the format of a file without an extension is recognised."""
 
 Sniff = Callable[[bytes], bool]
 """Whether the first bytes of a file are those of a photograph."""
@@ -188,16 +185,10 @@ class Walk:
 
 def _group(files: Iterable[tuple[FileKind, os.DirEntry[str]]], listing: Listing) -> None:
     """Add the photographs among the files of a folder to its listing, and what belongs to none of them."""
-    groups, left = group_files(files)
-    unsupported = [group for group in groups if is_unsupported_photograph_name(group.primary.name)]
-    if unsupported:
-        groups = [group for group in groups if not is_unsupported_photograph_name(group.primary.name)]
-        used = {companion.entry for group in groups for companion in group.companions}
-        listing.skipped += [Skipped(group.primary.name, Reason.UNSUPPORTED) for group in unsupported]
-        left += {companion.entry for group in unsupported for companion in group.companions} - used
-    listing.groups = groups
-    reasons: dict[FileKind | None, Reason] = {"video": Reason.VIDEO, "raw": Reason.UNSUPPORTED}
-    listing.skipped += [Skipped(entry.name, reasons.get(kind_of(entry.name), Reason.NOT_PHOTOGRAPH)) for entry in left]
+    listing.groups, left = group_files(files)
+    listing.skipped += [
+        Skipped(entry.name, Reason.VIDEO if kind_of(entry.name) == "video" else Reason.NOT_PHOTOGRAPH) for entry in left
+    ]
 
 
 @dataclass(slots=True)
@@ -212,7 +203,7 @@ class WalkResult:
     skipped: Counter[Reason] = field(default_factory=Counter)
 
 
-def walk(folder: Path, *, sniff: Sniff | None = None) -> WalkResult:
+def walk(folder: Path, *, sniff: Sniff | None = looks_like_photograph) -> WalkResult:
     """Find the photographs in a folder and below it, as an index run does; of each the file that is shown."""
     result = WalkResult()
     for listing in Walk([folder], sniff=sniff).listings(folder):
@@ -238,7 +229,7 @@ def _starts_with(file: Path, sniff: Sniff) -> bool:
     """Whether the first bytes of a file are those of a photograph; not if they cannot be read."""
     try:
         with file.open("rb") as stream:
-            return sniff(stream.read(_SNIFFED_BYTES))
+            return sniff(stream.read(SNIFFED_BYTES))
     except OSError:
         return False
 

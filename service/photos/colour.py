@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from service.photos.hdr import is_hdr, table_to_srgb
 
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
@@ -26,20 +28,46 @@ _SRGB_TOLERANCE = 2
 def in_srgb(image: Image.Image, factor: int = 1) -> Image.Image:
     """Convert a loaded image to RGB in sRGB: transparency laid on white, colour profile applied, `info` empty.
 
-    With a `factor` of 2 or more, each side becomes that many times smaller, rounded up, and each pixel the mean of a
+    The profile is `info["icc_profile"]`, or the code points `info["cicp"]` where there is none or they say HDR. With a
+    `factor` of 2 or more, each side becomes that many times smaller, rounded up, and each pixel the mean of a
     square; this takes little memory besides the image's own. May change and return the image it was given.
     """
-    from PIL import Image
-
     white = _brightest(image) if image.mode == "F" else 65535.0
     if factor == 1:
-        converted = _converted(image, white)
+        converted = _converted(_flattened(image, white))
         converted.info = {}
         return converted
-    small = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
-    for box in _strips(image, factor):
-        small.paste(_converted(image.crop(box), white).reduce(factor), (0, box[1] // factor))
-    return small
+    strips = (image.crop(box) for box in _strips(image, factor))
+    return _joined(strips, image.size, factor, white)
+
+
+def joined_in_srgb(
+    bands: Iterable[Image.Image], size: tuple[int, int], factor: int, info: dict[str | tuple[int, int], Any]
+) -> Image.Image:
+    """Like `in_srgb`, of an image of this size that comes in bands of full width from top to bottom.
+
+    The height of each band but the last is a multiple of `factor`; `info` describes the colours, as in `in_srgb`.
+    """
+
+    def described() -> Iterator[Image.Image]:
+        for band in bands:
+            band.info = info.copy()
+            yield band
+
+    return _joined(described(), size, factor, 65535.0)
+
+
+def _joined(bands: Iterable[Image.Image], size: tuple[int, int], factor: int, white: float) -> Image.Image:
+    """Reduce, convert and join bands of an image of this size; reduced first, fewer pixels are converted."""
+    from PIL import Image
+
+    whole = Image.new("RGB", (-(-size[0] // factor), -(-size[1] // factor)))
+    row = 0
+    for band in bands:
+        flat = _flattened(band, white)
+        whole.paste(_converted(flat.reduce(factor) if factor > 1 else flat), (0, row))
+        row += -(-band.height // factor)
+    return whole
 
 
 def _strips(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, int, int, int]]:
@@ -56,20 +84,33 @@ def _brightest(image: Image.Image) -> float:
     return max(1e-12, *(float(np.fmax.reduce(np.asarray(image.crop(box)), axis=None)) for box in _strips(image)))
 
 
-def _converted(image: Image.Image, white: float) -> Image.Image:
-    """The image as RGB in sRGB; `white` is the value that becomes 255 in modes of more than eight bits."""
+def _flattened(image: Image.Image, white: float) -> Image.Image:
+    """The image in one of the modes that profiles describe, on a white ground, with what `info` says of its colours.
+
+    `white` is the value that becomes 255 in modes of more than eight bits.
+    """
     from PIL import Image
 
-    profile = image.info.get("icc_profile")
+    colours = {key: image.info.get(key) for key in ("icc_profile", "cicp")}
     if image.mode in _HIGH_DEPTH_MODES:
         image = _eight_bits(image, white)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         image = Image.new("RGB", layered.size, _BACKGROUND)
         image.paste(layered, mask=layered.getchannel("A"))
-    elif image.mode not in ("RGB", "L", "CMYK", "LAB"):
+    elif image.mode not in (("RGB", "L", "CMYK", "LAB") if colours["icc_profile"] else ("RGB", "L")):
         image = image.convert("RGB")
-    image.info["icc_profile"] = profile
+    image.info.update(colours)
+    return image
+
+
+def _converted(image: Image.Image) -> Image.Image:
+    """A flattened image as RGB in sRGB."""
+    code_points = image.info.get("cicp")
+    if code_points is not None and (is_hdr(code_points) or not image.info.get("icc_profile")):
+        table = table_to_srgb(code_points)
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        return image if table is None else image.filter(table)
     if (transform := _transform_of(image)) is not None:
         from PIL import ImageCms
 

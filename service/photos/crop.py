@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service.errors import UsageError
-from service.photos.decode import MAX_ASPECT_RATIO, MIN_SIDE
+from service.photos.decoded import MAX_ASPECT_RATIO, MIN_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image

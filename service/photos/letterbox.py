@@ -16,7 +16,7 @@ import numpy as np
 
 from service.errors import UsageError
 from service.photos.crop import Box
-from service.photos.decode import MIN_SIDE
+from service.photos.decoded import MIN_SIDE
 from service.types import BoolArray, Float64Array, Int16Array
 
 if TYPE_CHECKING:

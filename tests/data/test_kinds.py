@@ -10,7 +10,7 @@ import pytest
 
 from data.kinds import KindFolder, copies, read_kinds
 from service.errors import DataError
-from service.photos.decode import is_photograph_name
+from service.photos.formats import is_photograph_name
 
 
 def write(folder: Path, *names: str) -> None:

@@ -16,7 +16,7 @@ from data.kinds import content_hash, copies, read_kinds
 from service.errors import DataError, UsageError
 from service.heads.projection import HEAD_JSON, Head, Projection
 from service.kinds.vote_calibration import MIN_PHOTOGRAPHS, VoteCalibration
-from service.photos.decode import is_photograph_name
+from service.photos.formats import is_photograph_name
 from service.types import Int64Array, OnStage
 from training.similar import head_calibration
 from training.similar.candidates import (

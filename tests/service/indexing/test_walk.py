@@ -37,11 +37,12 @@ def test_other_files_and_films_are_named_with_the_reason(tmp_path: Path) -> None
     }  # fmt: skip
 
 
-def test_a_raw_file_belongs_to_its_jpeg_and_is_counted_where_it_cannot_be_read(tmp_path: Path) -> None:
+def test_a_raw_file_belongs_to_its_jpeg_and_is_a_photograph_without_one(tmp_path: Path) -> None:
     write(tmp_path, "1.cr3", "1.jpg", "1.xmp", "2.cr3", "2.xmp", "3.jxl")
     found = listings(tmp_path)
-    assert grouped(found) == {"1.jpg": ["raw 1.cr3", "sidecar 1.xmp"]}
-    assert skipped(found) == {"2.cr3": "unsupported", "2.xmp": "not-photograph", "3.jxl": "unsupported"}
+    assert grouped(found) == {"1.jpg": ["raw 1.cr3", "sidecar 1.xmp"], "2.cr3": ["sidecar 2.xmp"]}
+    assert photographs(found) == ["1.jpg", "2.cr3", "3.jxl"]
+    assert skipped(found) == {}
 
 
 def test_files_without_an_extension_are_recognised_by_their_first_bytes(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from service.encoder.encoder import Encoder
 from service.encoder.runtimes.torch_towers import TorchTowers
 from service.errors import DataError, UsageError
 from service.heads.projection import Head
-from service.photos.decode import is_photograph_name
+from service.photos.formats import is_photograph_name
 from tests.pixels import normalised
 from tests.training.similar.pictures import KINDS, striped_kinds
 from training.similar import feature_sources, projections, train_head
