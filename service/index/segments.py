@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from service.index.rows import BLOCK, exact_search, flat_index, release_pages, to_float32
-from service.index.scans import ExactScan, Scan
+from service.index.rows import BLOCK, release_pages, to_float32
+from service.index.scans import ExactScan, Scan, exact_among
 from service.types import BoolArray, Float16Array, Float32Array, Int64Array
 
-_FEW = 32
-"""A filter of fewer than one row in so many copies these rows; any other is a mask in a scan of all."""
+_MANY = 32
+"""Ids that are at least one in so many of all are looked up in a table of all, fewer by binary search."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,9 @@ class Segment:
         known, positions = self._by_id
         if not len(known):
             return np.empty(0, np.int64)
+        if _MANY * len(ids) > len(known):
+            found = np.flatnonzero(np.isin(known, ids))
+            return found if positions is None else np.sort(positions[found])
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         return np.unique((at if positions is None else positions[at])[known[at] == ids])
 
@@ -97,26 +100,22 @@ class Segment:
         found = np.take_along_axis(np.where(alive, positions, -1), first, axis=1)
         return np.take_along_axis(similarities, first, axis=1), found
 
-    def nearest_among(self, query: Float32Array, k: int, ids: Int64Array) -> tuple[Float32Array, Int64Array]:
+    def nearest_among(
+        self, query: Float32Array, k: int, ids: Int64Array | None, *, exact: bool = False
+    ) -> tuple[Float32Array, Int64Array]:
         """Similarities and positions, each (n,), of the `k` nearest of `ids` to `query` (1, dimension), descending.
 
-        Exact, whatever the scan of the segment; n < k if fewer of `ids` are here.
+        Without ids all are searched; n < k if fewer are here. Where `ids` are few the result is exact, with `exact`
+        always.
         """
-        import faiss
-
-        positions = self.positions_of(ids)
+        positions = np.flatnonzero(~self.deleted) if ids is None else self.positions_of(ids)
         wanted = min(k, len(positions))
         if not wanted:
             return np.empty(0, np.float32), positions[:0]
-        if _FEW * len(positions) < len(self.ids):
-            similarities, found = exact_search(self.rows, query, wanted, positions)
+        if exact:
+            similarities, found = exact_among(self.rows, query, wanted, positions)
         else:
-            allowed = np.zeros(len(self.ids), np.bool_)
-            allowed[positions] = True
-            # FAISS's type stubs do not know what its Python wrappers accept.
-            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[arg-type, call-arg]
-            only = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-            similarities, found = flat_index(self.rows).search(query, wanted, params=only)
+            similarities, found = self.scan.nearest_among(query, wanted, positions)
         return similarities[0], found[0]
 
     def chunks(self) -> Iterator[tuple[Int64Array, Float16Array]]:
@@ -173,16 +172,18 @@ class Snapshot:
     def __len__(self) -> int:
         return len(self.base) + len(self.tail)
 
-    def nearest(self, query: Float32Array, k: int, among: Int64Array | None) -> tuple[Float32Array, Int64Array]:
+    def nearest(
+        self, query: Float32Array, k: int, among: Int64Array | None, *, exact: bool = False
+    ) -> tuple[Float32Array, Int64Array]:
         """Similarities and positions, each (at most `k`,), descending, of the nearest rows to `query` (dimension,).
 
-        With ids `among` only these photographs are searched.
+        With ids `among` only these photographs are searched; with `exact` every one of them is compared.
         """
         queries = np.ascontiguousarray(query, np.float32).reshape(1, -1)
-        if among is None:
+        if among is None and not exact:
             parts = [(similarities[0], positions[0]) for similarities, positions in self._nearest_in_each(queries, k)]
         else:
-            parts = [segment.nearest_among(queries, k, among) for segment in self._segments]
+            parts = [segment.nearest_among(queries, k, among, exact=exact) for segment in self._segments]
         similarities = np.concatenate([part[0] for part in parts])
         in_tail = np.where(parts[1][1] >= 0, parts[1][1] + len(self.base.ids), -1)
         positions = np.concatenate([parts[0][1], in_tail])

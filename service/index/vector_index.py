@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,30 @@ _MOST_DELETED_IN_TAIL = 1_000
 
 _QUICK = 5_000
 """Rows that can be read within the time that a search may wait, about 50 ms."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Photographs by falling similarity, of one snapshot of an index.
+
+    Attributes:
+        snapshot: that they were found in.
+        similarities: (n,) in [-1, 1]. Those of one photograph and one query are always the same to the last bit.
+        ids: (n,).
+        positions: (n,), in the snapshot.
+    """
+
+    snapshot: Snapshot
+    similarities: Float32Array
+    ids: Int64Array
+    positions: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def vectors(self, chosen: Int64Array) -> Float32Array:
+        """The vectors (m, dimension) of the photographs at places `chosen` (m,) of the ranking."""
+        return self.snapshot.vectors_at(self.positions[chosen])
 
 
 class VectorIndex:
@@ -134,7 +158,7 @@ class VectorIndex:
         """The `k` nearest photographs to a unit vector (dimension,), of all or of those with ids `among`.
 
         Returns similarities (n,) in [-1, 1], descending, and ids (n,), with n <= k. In a large library a search among
-        all has a recall of about 0.99; one `among` given ids is exact.
+        all or among many has a recall of about 0.99; one `among` few ids is exact.
         """
         snapshot = self._snapshot
         similarities, positions = snapshot.nearest(vector, k, among)
@@ -155,6 +179,12 @@ class VectorIndex:
         snapshot = self._snapshot
         similarities, positions = snapshot.nearest(vector, k, among)
         return similarities, snapshot.ids_at(positions), snapshot.vectors_at(positions)
+
+    def rank(self, vector: Float32Array, depth: int, among: Int64Array | None = None) -> Ranking:
+        """The `depth` nearest photographs to a unit vector (dimension,), of all or of those with ids `among`; exact."""
+        snapshot = self._snapshot
+        similarities, positions = snapshot.nearest(vector, depth, among, exact=True)
+        return Ranking(snapshot, similarities, snapshot.ids_at(positions), positions)
 
     def sample(self, most: int) -> Float32Array:
         """At most `most` vectors (n, dimension) at even distances in the index, always the same ones."""
