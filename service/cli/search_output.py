@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SearchOutput:
-    """Matches (0 to 1) with paths, best first, and what the sentences beside them need.
+    """Matches (0 to 1; None where nothing was compared) with paths, and what the sentences beside them need.
 
     `part` is the part of the query photograph that was searched with, as x,y,width,height; None for all of it. The
     other fields are those of `SearchResult`.
     """
 
-    hits: list[tuple[float, str]]
+    hits: list[tuple[float | None, str]]
     min_match: float
     answerable: bool
     best_match: float | None
@@ -49,7 +49,7 @@ class SearchOutput:
             say(f"Cropped borders and searched with the part {self.part}. Use --keep-borders to search with all of it.")
         separator = "  " if sys.stdout.isatty() else "\t"
         for match, path in self.hits:
-            print_line(f"{match:.3f}{separator}{path}")
+            print_line(path if match is None else f"{match:.3f}{separator}{path}")
         if not self.answerable and self.best_match is not None:
             best = f"No good match: the best is {self.best_match:.3f}"
             if self.hits:

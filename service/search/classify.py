@@ -21,7 +21,6 @@ from service.photos.decode import open_photograph, read_file
 from service.photos.letterbox import box_inside_borders
 from service.photos.metadata import read_metadata
 from service.search.neighbours import Neighbours, neighbours_of
-from service.search.query import MAX_K
 from service.search.target import SearchTarget
 from service.store.catalog import Catalog
 from service.store.metadata import Metadata
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
 
 DEFAULT_K = 10
+MAX_K = 200
+"""Neighbours that come with an answer."""
 _DEPTH = 200
 """Neighbours of the first search: enough to vote, and to recommend more photographs of the kind that wins."""
 _DEEPER = 8

@@ -16,41 +16,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A photograph that was found; `match` in [0, 1], `similarity` the cosine in [-1, 1].
+    """A photograph that was found.
 
-    `details` are its metadata and the files that belong to it.
+    Attributes:
+        photograph: the file.
+        match: in [0, 1]; None where nothing was compared, as is the next.
+        similarity: the cosine in [-1, 1].
+        details: what is known about the photograph.
     """
 
     photograph: Record
-    match: float
-    similarity: float
+    match: float | None
+    similarity: float | None
     details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Hits by descending match; a notebook shows them as a strip of pictures.
+class WithoutFilters:
+    """What a search finds without its filters, where with them it finds nothing.
 
     Attributes:
-        hits: the photographs that were found, best first.
+        hits: how many photographs pass the cut.
+        or_more: whether there may be more, since only the nearest were looked at.
+        best_match: of all photographs; None in an empty library.
+    """
+
+    hits: int
+    or_more: bool
+    best_match: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits by descending match, or by date; a notebook shows them as a strip of pictures.
+
+    Attributes:
+        hits: the photographs that were found, in the order that was asked for.
         took_ms: how long the search took.
-        model: name of the model that answered; the names of all models of a head.
-        calibration: where the match comes from.
+        model: name of the model that answered; the names of all models of a head; None where nothing was compared.
+        calibration: where the match comes from; None where nothing was compared.
         min_match: the cut that was applied.
         answerable: whether a hit passed both this cut and the match's own; other hits are only the nearest.
-        best_match: of all candidates, whether or not it passed; None in an empty library.
+        best_match: of all candidates, whether or not it passed; None without any.
         notice: a sentence for the person, or None.
         photographs: how many were searched.
         thumbnail_of: the JPEG of a photograph by its id, for notebooks.
         head: the head that compared photographs, or None.
         part: the part of the photograph that was searched with; None for all of it.
         borders_left_out: whether `part` is what a letterbox or frame left.
+        next_cursor: with it the same search goes on after the last hit; None where there are no more hits.
+        filtered: how many photographs the filters leave; None without filters.
+        without_filters: what there is without the filters, where with them nothing passes the cut.
     """
 
     hits: list[Hit]
     took_ms: float
-    model: str
-    calibration: CalibrationSource
+    model: str | None
+    calibration: CalibrationSource | None
     min_match: float
     answerable: bool
     best_match: float | None
@@ -60,6 +82,9 @@ class SearchResult:
     head: str | None = None
     part: Box | None = None
     borders_left_out: bool = False
+    next_cursor: str | None = None
+    filtered: int | None = None
+    without_filters: WithoutFilters | None = None
 
     def to_dataframe(self) -> pd.DataFrame:
         """The hits as a pandas table, one row a hit, best first.
@@ -77,7 +102,9 @@ class SearchResult:
     def sentences(self) -> list[str]:
         """What a person should know beside the hits; at least one sentence where there are none."""
         sentences = [self.notice] if self.notice else []
-        if not self.answerable and self.best_match is not None:
+        if self.without_filters is not None:
+            sentences.append(self._nothing_with_filters(self.without_filters))
+        elif not self.answerable and self.best_match is not None:
             best = f"No good match: the best is {self.best_match:.3f}"
             if self.hits:
                 sentences.append(f"{best}. These are the nearest.")
@@ -85,6 +112,14 @@ class SearchResult:
                 cut = f"only {self.min_match:.3f} or more is shown"
                 sentences.append(f"{best}, and {cut}. Use min_match=0 to see the nearest anyway.")
         return sentences or ([] if self.hits else ["No photographs found."])
+
+    def _nothing_with_filters(self, without: WithoutFilters) -> str:
+        if without.hits:
+            more = " or more" if without.or_more else ""
+            return f"Nothing with these filters. Without them: {without.hits:,}{more} photographs."
+        if without.best_match is None:
+            return "No photographs found."
+        return f"Nothing with these filters, and no good match without them: the best is {without.best_match:.3f}."
 
     def _repr_html_(self) -> str:
         from service.search.notebook import strip

@@ -45,7 +45,9 @@ _CAPTION = "margin-top:4px;font-size:13px;line-height:1.3;overflow-wrap:anywhere
 
 
 def strip(
-    pictures: Sequence[tuple[float, Record]], sentences: Sequence[str], thumbnail_of: Callable[[int], bytes] | None
+    pictures: Sequence[tuple[float | None, Record]],
+    sentences: Sequence[str],
+    thumbnail_of: Callable[[int], bytes] | None,
 ) -> str:
     """HTML of photographs from left to right, each with its match and name, and sentences below them.
 
@@ -57,7 +59,7 @@ def strip(
     return shown + "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
-def dataframe(rows: Sequence[tuple[float, float, Record, Details]]) -> pd.DataFrame:
+def dataframe(rows: Sequence[tuple[float | None, float | None, Record, Details]]) -> pd.DataFrame:
     """Matches, similarities, photographs and their metadata as a table with the columns and types of `COLUMNS`."""
     import pandas as pd
 
@@ -89,12 +91,13 @@ def _thumbnail(thumbnail_of: Callable[[int], bytes] | None, identity: int) -> by
         return None
 
 
-def _figure(match: float, record: Record, jpeg: bytes | None) -> str:
+def _figure(match: float | None, record: Record, jpeg: bytes | None) -> str:
     name = escape(record.name)
     if jpeg is None:
         picture = f'<div style="{_NO_PICTURE}">no thumbnail any more</div>'
     else:
         source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
         picture = f'<img src="{source}" alt="{name}" title="{escape(str(record.path))}" style="{_PICTURE}">'
-    caption = f'<figcaption style="{_CAPTION}"><b>{match:.3f}</b> {name}</figcaption>'
+    shown = "" if match is None else f"<b>{match:.3f}</b> "
+    caption = f'<figcaption style="{_CAPTION}">{shown}{name}</figcaption>'
     return f'<figure style="{_FIGURE}">{picture}{caption}</figure>'

@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from service.errors import UsageError
+from service.index.attributes.timeline import DateOrder
 from service.match.artifact import QueryKind
 from service.photos.crop import Box
 from service.search.target import QueryItem
+from service.store.filters import Filters
 from service.texts import check_text
 
 if TYPE_CHECKING:
     from PIL import Image
 
 DEFAULT_K = 5
-MAX_K = 200
+MAX_K = 1_000
+"""Hits of one answer; its cursor leads to more."""
+
+Order = Literal["match", "taken_at", "-taken_at"]
+"""How hits are ordered: best match first, or by date, oldest or newest first."""
+ORDERS: tuple[Order, ...] = ("match", "taken_at", "-taken_at")
+
+
+NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search for exactly one of a text, a photograph of the library, or another photograph.
+    """A search for at most one of a text, a photograph of the library, or another photograph.
+
+    Without any of them it browses: it finds all photographs that `filters` leave, by date. That needs filters or an
+    order by date, so that an empty request stays an error.
 
     Args:
         text: the scene, in words.
         photo_id: the id of a photograph of the library; it is never a hit itself.
         image: an upright RGB photograph.
-        k: how many hits at most (top-k), 1 to 200.
+        k: how many hits at most (top-k), 1 to 1,000.
         min_match: no hit has a lower match, 0 to 1. With None the match's own cut applies: it has one for texts if it
             was fitted on ratings, and otherwise keeps everything.
         head: name of the library's head that compares photographs; not for texts.
         box: search with this part of the photograph only.
         keep_borders: search with the letterbox or frame around `image` too; without a box it is left out otherwise.
         without: id of a photograph of the library that is never a hit.
+        filters: which photographs can be hits.
+        order: "match", or by date within what matches.
+        cursor: `next_cursor` of the same search, to go on after its last hit; `k` may be another.
 
     Raises:
         UsageError: the query cannot be searched.
@@ -47,13 +63,22 @@ class Query:
     box: Box | None = None
     keep_borders: bool = False
     without: int | None = None
+    filters: Filters = NO_FILTERS
+    order: Order = "match"
+    cursor: str | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("text", "photo_id", "image") if getattr(self, name) is not None]
-        if len(given) != 1:
+        if self.order not in ORDERS:
+            raise UsageError(
+                f"The order {self.order!r} is not known; it must be one of {', '.join(ORDERS)}.", {"order": "order"}
+            )
+        if len(given) > 1 or (not given and self.order == "match" and not self.filters):
             raise UsageError(
                 f"A search needs one thing to look for, a text or a photograph; it was given {len(given)}."
             )
+        if not given:
+            self._check_nothing_to_compare()
         if self.text is not None:
             check_text(self.text)
             if self.box is not None:
@@ -67,9 +92,30 @@ class Query:
                     {"the head": "head"},
                 )
         if not 1 <= self.k <= MAX_K:
-            raise UsageError(f"k is {self.k}; it must be from 1 to {MAX_K}.", {"k": "k"})
+            raise UsageError(f"k is {self.k}; it must be from 1 to {MAX_K:,}.", {"k": "k"})
         if self.min_match is not None and not 0.0 <= self.min_match <= 1.0:
             raise UsageError(f"min_match is {self.min_match:g}; it must be from 0 to 1.", {"min_match": "min_match"})
+
+    def _check_nothing_to_compare(self) -> None:
+        """Raise `UsageError` for what only a text or a photograph can have."""
+        needless = [name for name in ("min_match", "head", "box", "without") if getattr(self, name) is not None]
+        if needless:
+            raise UsageError(
+                f"{needless[0]} needs a text or a photograph to look for, and the search has none; leave it out.",
+                {needless[0]: needless[0]},
+            )
+
+    @property
+    def browses(self) -> bool:
+        """Whether there is nothing to compare photographs with."""
+        return self.text is None and self.photo_id is None and self.image is None
+
+    @property
+    def date_order(self) -> DateOrder | None:
+        """The order by date, newest first where nothing is compared; None by match."""
+        if self.order == "match":
+            return "-taken_at" if self.browses else None
+        return self.order
 
     @property
     def kind(self) -> QueryKind:

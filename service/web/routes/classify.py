@@ -13,8 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from service.errors import SmyslError, UsageError
 from service.library import Library
-from service.search.classify import DEFAULT_K, Classification
-from service.search.query import MAX_K
+from service.search.classify import DEFAULT_K, MAX_K, Classification
 from service.web.classify_schemas import ClassifiedOut, UnclassifiedOut, line_of
 from service.web.dependencies import OpenLibrary
 from service.web.multipart import UploadForm, receive_form

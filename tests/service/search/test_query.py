@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from service.errors import UsageError
+from service.photos.crop import Box
 from service.search.query import MAX_K, Query
+from service.store.filters import Filters
 from service.texts import MAX_CHARACTERS
 
 
@@ -26,6 +28,23 @@ def test_by_default_a_query_has_five_hits_and_the_cut_of_the_match() -> None:
 def test_a_query_for_none_or_several_items_is_refused(items: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="one thing to look for"):
         Query(**items)
+
+
+def test_a_query_for_nothing_browses_by_date_where_it_has_filters_or_an_order() -> None:
+    newest = Query(filters=Filters(month=7))
+    assert (newest.browses, newest.date_order) == (True, "-taken_at")
+    assert Query(order="taken_at").date_order == "taken_at"
+    assert Query(text="a", order="-taken_at").date_order == "-taken_at"
+    assert Query(text="a", filters=Filters(month=7)).date_order is None
+    with pytest.raises(UsageError, match="order 'size' is not known; it must be one of match, taken_at, -taken_at"):
+        Query(order="size")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["min_match", "head", "box", "without"])
+def test_a_query_for_nothing_is_refused_what_compares(name: str) -> None:
+    value: Any = {"min_match": 0.5, "head": "flowers", "box": Box(0, 0, 0.5, 0.5), "without": 3}[name]
+    with pytest.raises(UsageError, match=f"^{name} needs a text or a photograph to look for"):
+        Query(order="taken_at", **{name: value})
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t \r", "\u00a0\u2003\u3000"])
@@ -54,13 +73,13 @@ def test_a_lone_surrogate_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("k", [1, MAX_K])
-def test_k_from_1_to_200_is_accepted(k: int) -> None:
+def test_k_from_1_to_1000_is_accepted(k: int) -> None:
     assert Query(text="a", k=k).k == k
 
 
 @pytest.mark.parametrize("k", [0, -1, MAX_K + 1, 10**9])
 def test_k_out_of_range_is_refused(k: int) -> None:
-    with pytest.raises(UsageError, match=f"k is {k}; it must be from 1 to 200"):
+    with pytest.raises(UsageError, match=f"k is {k}; it must be from 1 to 1,000"):
         Query(text="a", k=k)
 
 

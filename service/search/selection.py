@@ -1,0 +1,74 @@
+"""Filters applied to a library: which photographs they leave, how many have which attributes, and their dates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.index.attributes import AttributeIndex, Attributes, Place, Places
+from service.index.attributes.columns import UNKNOWN_TIME
+from service.index.attributes.conditions import conjunction, masks_of
+from service.index.attributes.facets import Facets, count_facets
+from service.store.filters import Filters
+from service.types import BoolArray, Int64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The photographs that filters leave.
+
+    Attributes:
+        attributes: the snapshot that they were selected from.
+        mask: which of its photographs are left; None for all.
+    """
+
+    attributes: Attributes
+    mask: BoolArray | None
+
+    def __len__(self) -> int:
+        return len(self.attributes) if self.mask is None else int(np.count_nonzero(self.mask))
+
+    @property
+    def ids(self) -> Int64Array:
+        """Their ids, ascending."""
+        return self.attributes.ids if self.mask is None else self.attributes.ids[self.mask]
+
+    def dates(self, ids: Int64Array) -> Int64Array:
+        """When photographs (n,) were taken; UNKNOWN_TIME for those that the snapshot does not have."""
+        known = self.attributes.ids
+        if not len(known):
+            return np.full(len(ids), UNKNOWN_TIME)
+        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        return np.where(known[at] == ids, self.attributes.taken_at[at], UNKNOWN_TIME)
+
+
+class Selector:
+    """Applies filters to the photographs of a library. Safe to use from several threads."""
+
+    def __init__(self, index: AttributeIndex, places: Places) -> None:
+        self._index = index
+        self._places = places
+
+    def select(self, filters: Filters) -> Selection:
+        """The photographs that filters leave."""
+        attributes = self._index.get()
+        masks = masks_of(attributes, filters, self._places)
+        return Selection(attributes, conjunction(masks.values(), len(attributes)) if masks else None)
+
+    def facets(self, filters: Filters, most: int) -> Facets:
+        """How many of them have which attributes; see `service.index.attributes.facets`."""
+        return count_facets(self._index.get(), filters, self._places, most)
+
+
+class NoPlaces:
+    """Knows no place, so that only names written in files count."""
+
+    def find(self, name: str) -> Collection[int]:
+        """No town."""
+        return ()
+
+    def name(self, town_id: int) -> Place | None:
+        """No name."""
+        return None
