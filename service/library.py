@@ -20,17 +20,23 @@ from service.config import Settings
 from service.encoder.library_encoders import LibraryEncoders
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.heads.registry import HeadRegistry, HeadSummary
+from service.index.attributes import AttributeIndex
+from service.index.attributes.facets import Facets
+from service.index.attributes.timeline import DateOrder
 from service.kinds.labels import Kinds
 from service.kinds.vote_cache import VoteCache, check_kinds
 from service.photos.decode import open_photograph
+from service.search.browse import browse
 from service.search.hits import Score, SearchResult
 from service.search.main_model import MainModel
 from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
-from service.search.query import Query
+from service.search.query import MAX_K, NO_FILTERS, Query
 from service.search.query_crop import crop_query
 from service.search.search import score, search
+from service.search.selection import NoPlaces, Selector
 from service.search.target import ModelTarget, SearchTarget
 from service.store.catalog import CATALOG_FILE, Catalog
+from service.store.filters import Filters
 from service.store.lock import Writer, current_writer, write_lock
 from service.store.paths import bytes_in, file_of, resolve_folder
 from service.store.photograph_files import photograph_at, photographs_at
@@ -49,6 +55,11 @@ if TYPE_CHECKING:
     from service.kinds.knn_vote import KnnVote
     from service.match.ratings_export import Export
     from service.search.classify import Classification, PhotographSource
+
+BROWSED = 100
+"""Photographs of one answer of `Library.photographs`, by default."""
+FACET_VALUES = 20
+"""Values of each facet, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class Library:
         self._tombstones = Tombstones(catalog)
         self.kinds = Kinds(catalog)
         self._votes = VoteCache(folder, catalog, self.kinds)
+        self._selector = Selector(AttributeIndex(folder, catalog), NoPlaces())
 
     @classmethod
     def open(
@@ -133,7 +145,7 @@ class Library:
 
     def close(self) -> None:
         """Close the catalog, once nothing is brought up to date any more. Nothing else may be called afterwards."""
-        with self._main.latest.turn(), self._heads.closing():
+        with self._main.latest.turn(), self._heads.closing(), self._selector.closing():
             self.catalog.close()
 
     def __enter__(self) -> Library:
@@ -246,6 +258,7 @@ class Library:
         """Bring all indexes up to date and write them; searches use the last ones meanwhile."""
         self._main.save(encoder)
         self._heads.save_all()
+        self._selector.save()
 
     def move_root(self, old: Path, new: Path, *, force: bool = False) -> Root:
         """Record that a folder of photographs has moved; nothing is read or encoded.
@@ -321,9 +334,47 @@ class Library:
             MismatchError: the model installed is not the one that made the library's vectors.
             PhotographError: the file of the photograph, of which a part is searched with, cannot be read.
         """
+        if query.browses:
+            return browse(query, self.catalog, self._selector.select)
         cropped = crop_query(query, self.file_of)
-        result = search(cropped.query, self._target(query.head), self.catalog, turn=self._turns)
+        target, select = self._target(query.head), self._selector.select
+        result = search(cropped.query, target, self.catalog, select=select, turn=self._turns)
         return cropped.describe(result)
+
+    def photographs(
+        self,
+        filters: Filters = NO_FILTERS,
+        *,
+        order: DateOrder = "-taken_at",
+        limit: int = BROWSED,
+        cursor: str | None = None,
+    ) -> SearchResult:
+        """The photographs that filters leave, newest or oldest first, those without a date last. Needs no model.
+
+        Args:
+            filters: which photographs.
+            order: "-taken_at", newest first, or "taken_at".
+            limit: how many at most, 1 to 1,000.
+            cursor: `next_cursor` of the photographs before.
+
+        Raises:
+            UsageError: an argument cannot be.
+        """
+        return self.search(Query(filters=filters, order=order, k=limit, cursor=cursor))
+
+    def facets(self, filters: Filters = NO_FILTERS, *, most: int = FACET_VALUES) -> Facets:
+        """How many of the photographs that filters leave are of each year, camera, place and so on.
+
+        Args:
+            filters: which photographs; each facet is counted without its own.
+            most: how many values of each facet at most, 1 to 1,000.
+
+        Raises:
+            UsageError: `most` is out of range.
+        """
+        if not 1 <= most <= MAX_K:
+            raise UsageError(f"The number of values is {most}; it must be from 1 to {MAX_K:,}.")
+        return self._selector.facets(filters, most)
 
     def score(self, photograph: int | bytes | Path, text: str) -> Score:
         """The match of one text and one photograph: of the library by id, or any by its file or bytes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,14 @@ class Selector:
     def facets(self, filters: Filters, most: int) -> Facets:
         """How many of them have which attributes; see `service.index.attributes.facets`."""
         return count_facets(self._index.get(), filters, self._places, most)
+
+    def save(self) -> None:
+        """Brings the attributes up to date and writes them."""
+        self._index.save()
+
+    def closing(self) -> AbstractContextManager[object]:
+        """Waits until the attributes are up to date and keeps them from being read again inside the block."""
+        return self._index.turn()
 
 
 class NoPlaces:

@@ -32,6 +32,7 @@ from service.indexing.options import IndexOptions
 from service.library import Library
 from service.match.scorer import find_artifact
 from service.search.query import Query
+from service.store.filters import Filters
 from service.store.lock import write_lock
 from service.store.paths import resolve_folder
 from tests.service.colours import NAMES, ColourEncoder, count_vectors, paint
@@ -482,6 +483,50 @@ def test_vectors_of_texts_are_cached(library: Library, photographs: Path, models
     for text in ("red", "blue", "red", "red"):
         found(library, text)
     assert models.known["mini"].texts == ["red", "blue"]
+
+
+# -- filters -------------------------------------------------------------------------------------------
+
+
+def test_photographs_can_be_filtered_browsed_and_counted_without_a_model(
+    library: Library, photographs: Path, models: Models
+) -> None:
+    """Without metadata the time of the file is the date of the photograph."""
+    for day, name in enumerate(("red", "green", "blue", "yellow"), 1):
+        os.utime(photographs / f"{name}.png", (0, 1_562_000_000 + 86_400 * day))
+    (photographs / "summer").mkdir()
+    (photographs / "blue.png").rename(photographs / "summer" / "blue.png")
+    index(library, photographs)
+    assert (library.folder / "attributes.columns").is_file(), "saved with the index"
+    models.loaded.clear()
+    with opened(library.folder) as reader:
+        newest = reader.photographs(limit=3)
+        assert [hit.photograph.name for hit in newest.hits] == ["yellow.png", "blue.png", "green.png"]
+        oldest = reader.photographs(limit=3, cursor=newest.next_cursor)
+        assert [hit.photograph.name for hit in oldest.hits] == ["red.png"]
+        assert oldest.next_cursor is None
+        summer = Filters(folder=("Summer",))
+        assert [hit.photograph.name for hit in reader.photographs(summer).hits] == ["blue.png"]
+        facets = reader.facets(summer)
+        assert facets.photographs == 1
+        assert [(each.value, each.count) for each in facets.counts["folder"]] == [("summer", 1)]
+        assert [(each.value, each.count) for each in facets.counts["year"]] == [(2019, 1)]
+        with pytest.raises(UsageError, match="number of values is 0; it must be from 1 to 1,000"):
+            reader.facets(most=0)
+    assert models.loaded == []
+
+
+def test_a_search_finds_k_photographs_of_those_that_filters_leave(library: Library, photographs: Path) -> None:
+    paint(photographs / "summer" / "blue.png", "blue")
+    paint(photographs / "summer" / "green.png", "green")
+    index(library, photographs)
+    summer = Filters(folder=("summer",))
+    result = library.search(Query(text="red", k=2, filters=summer))
+    assert sorted(hit.photograph.relative for hit in result.hits) == ["summer/blue.png", "summer/green.png"]
+    assert (result.filtered, result.photographs) == (2, 6)
+    shutil.rmtree(photographs / "summer")
+    index(library, photographs, prune=True, confirm=2)
+    assert library.search(Query(text="red", filters=summer)).hits == []
 
 
 # -- status and files ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,10 @@ class AttributeIndex:
         with self._latest.turn() as last:
             attributes = self._refresh(last)
             write_attributes(self._folder, attributes)
+
+    def turn(self) -> AbstractContextManager[Attributes | None]:
+        """Waits for any update to end and prevents others inside the block."""
+        return self._latest.turn()
 
     def _refresh(self, last: Attributes | None) -> Attributes:
         if last is None:

@@ -126,4 +126,4 @@ def test_openapi_describes_every_route_with_its_response(client: TestClient) -> 
 def test_openapi_contains_the_bounds_of_parameters(client: TestClient) -> None:
     parameters = client.get("/openapi.json").json()["paths"]["/search"]["get"]["parameters"]
     bounds = {one["name"]: (one["schema"].get("minimum"), one["schema"].get("maximum")) for one in parameters}
-    assert bounds == {"text": (None, None), "k": (1, 200), "min_match": (0, 1)}
+    assert bounds == {"text": (None, None), "k": (1, 1000), "min_match": (0, 1)}

@@ -200,9 +200,9 @@ def test_a_broken_match_file_in_the_library_is_reported(own_client: TestClient, 
         ({"text": ""}, 400, "The text is empty"),
         ({"text": "  \n"}, 400, "The text is empty"),
         ({"text": "a" * 10_000}, 400, "10,000 characters, and at most 1,000"),
-        ({"text": "a", "k": 0}, 400, "k is 0; it must be from 1 to 200"),
-        ({"text": "a", "k": 201}, 400, "k is 201"),
-        ({"text": "a", "k": 10**30}, 400, "must be from 1 to 200"),
+        ({"text": "a", "k": 0}, 400, "k is 0; it must be from 1 to 1,000"),
+        ({"text": "a", "k": 1001}, 400, "k is 1001"),
+        ({"text": "a", "k": 10**30}, 400, "must be from 1 to 1,000"),
         ({"text": "a", "k": "five"}, 422, "`k`: Input should be a valid integer"),
         ({"text": "a", "k": 1.5}, 422, "`k`: Input should be a valid integer"),
         ({"text": "a", "min_match": -0.1}, 400, "min_match is -0.1; it must be from 0 to 1"),
@@ -344,7 +344,7 @@ def test_an_upload_with_too_many_pixels_is_refused(shared_library: SampleLibrary
 def test_search_by_upload_refuses_invalid_fields(client: TestClient) -> None:
     assert "`photo` is missing" in error_message(client.post("/search/image"), 422, "usage")
     assert "must be a file" in error_message(client.post("/search/image", data={"photo": "a"}), 422, "usage")
-    for k in ("0", "201"):
+    for k in ("0", "1001"):
         answer = client.post("/search/image", files={"photo": jpeg(1)}, data={"k": k})
         assert f"k is {k}" in error_message(answer, 400, "usage")
     answer = client.post("/search/image", files={"photo": jpeg(1)}, data={"min_match": "nan"})
