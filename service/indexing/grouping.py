@@ -154,17 +154,21 @@ def _attach_xmp(groups: list[Group], sidecars: list[os.DirEntry[str]]) -> list[o
     """Adds sidecars to their photographs; those that have none."""
     by_name: NameIndex[Group] = NameIndex()
     by_stem: NameIndex[Group] = NameIndex()
+    with_raw: set[int] = set()
     for group in groups:
-        for name in _pictures(group):
+        pictures = _pictures(group)
+        for name in pictures:
             by_name.add(name, group)
         by_stem.add(stem_of(group.primary.name), group)
+        if any(kind_of(name) == "raw" for name in pictures):
+            with_raw.add(id(group))
     left = []
     for entry in sidecars:
         name = stem_of(entry.name)
         found = by_name.find(name)[:1]
         if not found:
             found = by_stem.find(name)
-            found = [group for group in found if any(kind_of(each) == "raw" for each in _pictures(group))] or found
+            found = [group for group in found if id(group) in with_raw] or found
         for group in found:
             group.companions.append(CompanionFile("sidecar", entry))
         if not found:

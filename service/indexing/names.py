@@ -9,6 +9,10 @@ from typing import Generic, TypeVar
 _Value = TypeVar("_Value")
 
 
+_MOST = 20
+"""Values under one name. Only a hostile folder has more, and comparing each with each would take hours."""
+
+
 class NameIndex(Generic[_Value]):
     """Values by name. They are found by the same spelling, else by one of other case or Unicode normalization."""
 
@@ -17,9 +21,11 @@ class NameIndex(Generic[_Value]):
         self._folded: dict[str, list[_Value]] = {}
 
     def add(self, name: str, value: _Value) -> None:
-        """Files a value under a name, after those that are there."""
-        self._exact.setdefault(name, []).append(value)
-        self._folded.setdefault(same_spelling(name), []).append(value)
+        """Files a value under a name, after those that are there; does nothing if there are 20."""
+        for index, key in ((self._exact, name), (self._folded, same_spelling(name))):
+            values = index.setdefault(key, [])
+            if len(values) < _MOST:
+                values.append(value)
 
     def find(self, name: str) -> Sequence[_Value]:
         """The values under a name, in the order in which they were added."""
