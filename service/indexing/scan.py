@@ -13,7 +13,7 @@ from service.indexing.skipped import Reason, Skipped
 from service.indexing.walk import Listing, Walk
 from service.photos.formats import looks_like_photograph
 from service.store.catalog import READER_VERSION, Catalog
-from service.store.records import Companion, FileInfo, KnownFile, Root
+from service.store.records import Companion, FileInfo, KnownFile, Root, RootOptions
 from service.store.skipped import SkippedFiles, SkippedRow
 
 
@@ -57,20 +57,38 @@ class Scanner:
         walked = [root.path / start for root, start in folders]
         self._walk = Walk(walked, [root.path for root in catalog.roots()], sniff=looks_like_photograph)
         self._skipped = SkippedFiles(catalog)
+        self._remembered: set[str] = set()
 
     def changed_files(self) -> Iterator[File | Failure]:
         """The files that are new or look changed, and what cannot be read; fills `scan` meanwhile."""
-        # The list grows while it is read: links lead to further folders.
-        for root, start in self.scan.folders:
-            rows: list[SkippedRow] = []
-            for listing in self._walk.listings(root.path, start, root.options):
-                yield from self._changed_in(root, listing, rows)
-            self._skipped.replace(root.id, start, rows)
+        pending = self.scan.folders
+        while pending:
+            for root, start in pending:
+                rows: list[SkippedRow] = []
+                for listing in self._walk.listings(root.path, start, root.options):
+                    yield from self._changed_in(root, listing, rows)
+                self._skipped.replace(root.id, start, rows)
+            pending = [self._add_linked(*linked) for linked in self._walk.take_linked_folders().items()]
+            self.scan.folders = [*self.scan.folders, *pending]
+
+    def _add_linked(self, folder: Path, options: RootOptions) -> tuple[Root, str]:
+        """A root for a folder to which a link led, walked like the root of the link, and the folder below that root."""
+        known = {root.id for root in self._catalog.roots()}
+        root, start = self._catalog.add_root(folder)
+        if root.id not in known:
+            self._catalog.set_root_options(root.id, options)
+            root = self._catalog.root_at(root.path)
+        return root, start
 
     def remember_unreadable(self, failures: Iterable[Failure]) -> None:
-        """Keep which files could not be read beside what was left out, until the next walk."""
+        """Keep which files could not be read beside what was left out, until the next walk.
+
+        What the walk itself could not read is kept already, with its own reason.
+        """
         by_root: dict[int, list[SkippedRow]] = {}
         for failure in failures:
+            if failure.path in self._remembered:
+                continue
             for root, _ in self.scan.folders:
                 if Path(failure.path).is_relative_to(root.path):
                     path = Path(failure.path).relative_to(root.path).as_posix()
@@ -83,16 +101,12 @@ class Scanner:
         if listing.unreadable:
             self.scan.unreadable.append((root.id, listing.folder))
         for skipped in (*listing.failures, *listing.skipped):
-            path = listing.path_of(skipped)
-            rows.append(SkippedRow(path, str(skipped.reason), skipped.detail or None))
-            if skipped in listing.failures:
-                yield Failure(str(root.path / path), skipped.sentence)
-            else:
-                self.scan.skipped.append((str(root.path / path), skipped))
-        for folder in listing.linked_folders:
-            linked, below = self._catalog.add_root(folder)
-            self._catalog.set_root_options(linked.id, root.options)
-            self.scan.folders.append((self._catalog.root_at(linked.path), below))
+            rows.append(SkippedRow(listing.path_of(skipped), str(skipped.reason), skipped.detail or None))
+        for unreadable in listing.failures:
+            failure = Failure(str(root.path / listing.path_of(unreadable)), unreadable.sentence)
+            self._remembered.add(failure.path)
+            yield failure
+        self.scan.skipped += [(str(root.path / listing.path_of(each)), each) for each in listing.skipped]
         names = {group.primary.name for group in listing.groups}
         known = KnownFiles(self._catalog.files_in(root.id, listing.folder, self._required), names)
         for group in listing.groups:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -34,8 +33,6 @@ class Listing:
         skipped: what is not indexed, with the reason.
         failures: what could not be read, with the reason; among them the folder itself, as "", if it is unreadable.
         unreadable: whether the folder could not be listed. Nothing is known of what is in it.
-        linked_folders: real paths of folders to which links lead and that are not walked yet; each that is inside no
-            root is to become one.
         subfolders: names of the folders that are walked next.
     """
 
@@ -44,7 +41,6 @@ class Listing:
     skipped: list[Skipped] = field(default_factory=list)
     failures: list[Skipped] = field(default_factory=list)
     unreadable: bool = False
-    linked_folders: list[Path] = field(default_factory=list)
     subfolders: list[str] = field(default_factory=list)
 
     def path_of(self, skipped: Skipped) -> str:
@@ -54,7 +50,7 @@ class Listing:
 
 
 class Walk:
-    """One run over folders of photographs. It remembers where links have led, so that no file is listed twice.
+    """One run over folders of photographs. It remembers where links have led, so that no folder is walked twice.
 
     Args:
         folders: absolute paths without links of the folders that are walked. Links to what is inside them are not
@@ -66,6 +62,7 @@ class Walk:
     def __init__(self, folders: Iterable[Path], roots: Iterable[Path] = (), *, sniff: Sniff | None = None) -> None:
         self._folders = list(folders)
         self._roots = list(roots)
+        self._linked: dict[Path, RootOptions] = {}
         self._sniff = sniff
 
     def listings(self, root: Path, start: str = "", options: RootOptions | None = None) -> Iterator[Listing]:
@@ -96,6 +93,21 @@ class Walk:
             listing, rules = self._list(root, folder, rules, options)
             yield listing
             pending.extend((_joined(folder, name), rules) for name in reversed(listing.subfolders))
+
+    def take_linked_folders(self) -> dict[Path, RootOptions]:
+        """The folders to which links led since the last call, with the options of the root of the link.
+
+        They are absolute paths without links, none inside another or inside a folder that is walked already. They are
+        to be walked next, as new roots unless they are in one, and links in them may lead on.
+        """
+        outer = {
+            path: options
+            for path, options in self._linked.items()
+            if not any(other in path.parents for other in self._linked)
+        }
+        self._linked = {}
+        self._folders += outer
+        return outer
 
     def _list(self, root: Path, folder: str, rules: IgnoreRules, options: RootOptions) -> tuple[Listing, IgnoreRules]:
         """List one folder. `rules` are those of the folder above; those of this one are returned."""
@@ -142,18 +154,21 @@ class Walk:
         Raises `OSError` if the entry cannot be examined.
         """
         name, is_link = entry.name, entry.is_symlink()
-        target = _target(entry) if is_link and options.follow_links else None
-        is_folder = stat.S_ISDIR(target.st_mode) if target else entry.is_dir(follow_symlinks=False)
+        is_folder = _is_folder(entry, follow_link=is_link and options.follow_links)
         reason = skipped_by_name(name, parent)
         if reason is None and not _is_text(name):
             return Skipped(_readable(name), Reason.NOT_UTF8, is_folder, "its name is not valid UTF-8")
         reason = reason or rules.reason(_joined(listing.folder, name), is_folder=is_folder)
-        if reason is None and is_link and not is_folder:
-            reason = Reason.BROKEN_LINK if options.follow_links and target is None else Reason.LINK
         if reason is None and is_folder and not is_link:
             listing.subfolders.append(name)
             return None
-        found = reason or (self._link_to_folder(entry, listing) if is_folder else self._file(entry, options))
+        found: FileKind | Reason | None
+        if reason is not None:
+            found = reason
+        elif is_link:
+            found = self._follow(entry, options) if is_folder else Reason.LINK
+        else:
+            found = self._file(entry, options)
         return Skipped(_readable(name), found, is_folder) if isinstance(found, Reason) else found
 
     def _file(self, entry: os.DirEntry[str], options: RootOptions) -> FileKind | Reason:
@@ -169,17 +184,16 @@ class Walk:
             return Reason.TOO_SMALL_FILE
         return kind
 
-    def _link_to_folder(self, entry: os.DirEntry[str], listing: Listing) -> Reason | None:
-        """Add the folder that a link leads to to a listing, or say why it is left out."""
-        real = Path(os.path.realpath(entry.path))
+    def _follow(self, link: os.DirEntry[str], options: RootOptions) -> Reason | None:
+        """Remember the folder that a link leads to, or say why it is left out."""
+        real = Path(os.path.realpath(link.path))
         if not _is_text(str(real)):
             return Reason.NOT_UTF8
-        if any(real.is_relative_to(folder) for folder in self._folders):
+        if any(real.is_relative_to(folder) for folder in (*self._folders, *self._linked)):
             return Reason.REPEATED
         if any(folder.is_relative_to(real) for folder in (*self._folders, *self._roots) if folder != real):
             return Reason.LINK_UPWARDS
-        self._folders.append(real)
-        listing.linked_folders.append(real)
+        self._linked.setdefault(real, options)
         return None
 
 
@@ -213,16 +227,14 @@ def walk(folder: Path, *, sniff: Sniff | None = looks_like_photograph) -> WalkRe
     return result
 
 
-def _target(link: os.DirEntry[str]) -> os.stat_result | None:
-    """What a link leads to; None if it leads nowhere, to itself, or where nobody may look."""
+def _is_folder(entry: os.DirEntry[str], *, follow_link: bool) -> bool:
+    """Whether an entry, or what a link leads to, is a folder; a link that leads nowhere is none."""
     try:
-        return link.stat()
+        return entry.is_dir(follow_symlinks=follow_link)
     except OSError:
-        return None
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
+        if follow_link:
+            return False
+        raise
 
 
 def _starts_with(file: Path, sniff: Sniff) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,22 @@ def test_everything_that_is_left_out_is_remembered_with_the_reason(indexed: Inde
     }
 
 
+def test_what_cannot_be_read_keeps_its_own_reason(indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(indexed.photographs / "a" / "a.jpg", "red")
+    paint(indexed.photographs / "b" / "b.jpg", "blue")
+    (indexed.photographs / "b" / IGNORE_FILE).write_bytes(b"\xff")
+    real = os.scandir
+
+    def refuse(folder: Path) -> object:
+        if Path(folder).name == "a":
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert counts(indexed.index()) == {"added": 1, "failed": 2}
+    assert left_out(indexed) == {"a/": "unreadable", f"b/{IGNORE_FILE}": "bad-ignore-file"}
+
+
 def test_what_is_no_longer_left_out_is_forgotten(indexed: IndexedFolders) -> None:
     paint(indexed.photographs / "trip" / "a.jpg", "red")
     paint(indexed.photographs / "tripod" / "b.jpg", "blue")
@@ -128,3 +146,37 @@ def test_a_folder_to_which_a_link_leads_is_a_folder_of_the_library(indexed: Inde
     assert [root.path for root in indexed.catalog.roots()] == [indexed.photographs, linked]
     assert indexed.catalog.record(1).path == linked / "coffee.jpg"
     assert counts(indexed.index()) == {"unchanged": 1}
+
+
+def test_of_links_to_a_folder_and_into_it_the_outer_folder_becomes_a_root(
+    indexed: IndexedFolders, linked: Path
+) -> None:
+    paint(linked.parent / "2023" / "tea.jpg", "blue")
+    (indexed.photographs / "all").symlink_to(linked.parent)
+    root, _ = indexed.catalog.add_root(indexed.photographs)
+    indexed.catalog.set_root_options(root.id, RootOptions(follow_links=True))
+    assert counts(indexed.index()) == {"added": 2}
+    assert [root.path for root in indexed.catalog.roots()] == [indexed.photographs, linked.parent]
+
+
+def test_a_root_to_which_a_link_leads_is_walked_as_it_was_before(indexed: IndexedFolders, linked: Path) -> None:
+    other, _ = indexed.catalog.add_root(linked)
+    root, _ = indexed.catalog.add_root(indexed.photographs)
+    indexed.catalog.set_root_options(other.id, RootOptions(exclude=("coffee.jpg",)))
+    indexed.catalog.set_root_options(root.id, RootOptions(follow_links=True))
+    assert counts(indexed.index()) == {}
+    assert left_out(indexed) == {"coffee.jpg": "excluded"}
+    assert indexed.catalog.root_at(linked).options == RootOptions(exclude=("coffee.jpg",))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes only on POSIX")
+def test_many_names_that_are_not_utf8_take_no_longer_than_others(indexed: IndexedFolders) -> None:
+    try:
+        for number in range(5_000):
+            Path(os.fsdecode(os.fsencode(indexed.photographs) + b"/\xff%d.jpg" % number)).touch()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    start = time.monotonic()
+    assert counts(indexed.index()) == {"failed": 5_000}
+    assert time.monotonic() - start < 20, "a second on a free core"
+    assert set(left_out(indexed).values()) == {"not-utf8"}
