@@ -6,8 +6,10 @@ import io
 import math
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from service.photos.formats import RAW_FORMATS
 from service.store.metadata import Metadata
 from service.store.records import Companion
 from service.web.app import create_app
@@ -22,6 +25,9 @@ from tests.service.conftest import SampleLibrary
 from tests.service.described import describe, record_of
 from tests.service.pictures import picture, save_picture
 from tests.service.web.client import client_of, error_message, photo_ids
+
+if TYPE_CHECKING:
+    from service.encoder.encoder import Encoder
 
 
 def test_metadata_of_a_photograph(client: TestClient, shared_library: SampleLibrary) -> None:
@@ -50,6 +56,37 @@ def test_other_formats_are_sent_as_jpeg(client: TestClient, shared_library: Samp
     with Image.open(shared_library.photographs / name) as original:
         difference = np.asarray(sent, float) - np.asarray(original.convert("RGB"), float)
     assert np.abs(difference).mean() < 6
+
+
+@pytest.fixture(scope="module")
+def every_format(tmp_path_factory: pytest.TempPathFactory, shared_data: Path, tiny: Encoder) -> Iterator[TestClient]:
+    """A service over photographs in formats of which browsers show few."""
+    folders = [shared_data / "formats" / name for name in ("raw", "jxl", "heif", "other")]
+    sample = SampleLibrary(tmp_path_factory.mktemp("formats") / "library", folders[0], tiny.name)
+    with sample.open() as library:
+        for _ in library.index(folders, encoder=tiny):
+            pass
+        with client_of(create_app(library)) as client:
+            yield client
+
+
+def test_every_format_is_sent_as_a_picture_that_looks_like_its_thumbnail(every_format: TestClient) -> None:
+    formats = set()
+    for photo_id in photo_ids(every_format).values():
+        photo = every_format.get(f"/photos/{photo_id}").json()
+        small = Image.open(io.BytesIO(every_format.get(photo["links"]["thumbnail"]).content))
+        answer = every_format.get(photo["links"]["image"])
+        formats.add(photo["format"])
+        assert answer.status_code == 200, photo["name"]
+        if answer.headers["content-type"] != "image/jpeg":
+            assert photo["format"] in ("AVIF", "GIF", "BMP", "PNG"), photo["name"]
+            continue
+        sent = Image.open(io.BytesIO(answer.content))
+        assert sent.width / sent.height == pytest.approx(photo["width"] / photo["height"], rel=0.02), photo["name"]
+        difference = np.asarray(sent.convert("RGB").resize(small.size), float) - np.asarray(small.convert("RGB"), float)
+        assert np.abs(difference).mean() < 12, photo["name"]
+    assert {"JXL", "HEIF", "TIFF", "AVIF", "BMP", "GIF"} < formats
+    assert formats & RAW_FORMATS
 
 
 @pytest.mark.parametrize("name", ["turned.tif", "turned.heic", "turned.jpg"])
