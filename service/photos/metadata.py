@@ -43,9 +43,9 @@ def read_metadata(
 ) -> tuple[Metadata, list[str]]:
     """What is known of a photograph, without decoding its pixels.
 
-    The date is the first that can be believed of a sidecar's, EXIF's, XMP's in the file, EXIF's of digitising, Takeout's, the file name's,
-    EXIF's of the last change, and the file's time. What people wrote comes from sidecars, else from XMP in the file,
-    else from IPTC, EXIF and Takeout; what cameras write comes from EXIF first.
+    The date is the first that can be believed of a sidecar's, EXIF's, XMP's in the file, EXIF's of digitising,
+    Takeout's, the file name's, EXIF's of the last change, and the file's time. What people wrote comes from sidecars,
+    else from XMP in the file, else from IPTC, EXIF and Takeout; what cameras write comes from EXIF first.
 
     Args:
         content: bytes of the photograph's file.
