@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     )
     batch_size: int | None = Field(None, ge=1, le=1024, description="photographs encoded at once; 16, more on a GPU")
     decode_threads: int | None = Field(None, ge=1, le=256, description="threads that decode; one a core")
+    max_megapixels: int | None = Field(
+        None, ge=1, le=2000, description="most pixels that are decoded of one photograph, in millions; 179"
+    )
     hub_timeout_s: float = Field(
         5.0, gt=0, allow_inf_nan=False, description="how long a model hub may take to answer at all"
     )

@@ -252,6 +252,7 @@ class Library:
             chosen,
             batch_size=chosen.batch_size or self.settings.batch_size,
             threads=chosen.threads or self.settings.decode_threads,
+            max_megapixels=chosen.max_megapixels or self.settings.max_megapixels,
         )
 
     def _save(self, encoder: Encoder) -> None:

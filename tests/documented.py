@@ -89,7 +89,7 @@ def _settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.default_factory or field.default is None else str(field.default)
-        flag = f"`--{name}`" if name in flags else ""
+        flag = f"`--{name.replace('_', '-')}`" if name in flags else ""
         rows.append([f"`SMYSL_{name.upper()}`", flag, field.description or "", default])
     return _table(["variable", "flag", "what it is", "default"], rows)
 

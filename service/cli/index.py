@@ -66,6 +66,14 @@ def index(
     min_bytes: Annotated[
         int | None, typer.Option(min=0, help="Leave out files of DIR with fewer bytes. Remembered.")
     ] = None,
+    max_megapixels: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Decode at most N million pixels of a photograph, 179 if not given. Larger JPEG and TIFF files are "
+            "decoded at a smaller scale, others are left out. Each million may take 16 MB of memory.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Name every file that is left out, and broken metadata.")
     ] = False,
@@ -91,7 +99,9 @@ def index(
     errors = errors_console()
     named_models = model or []
     main_model = named_models[0] if named_models else None
-    settings = settings_of(library=library, model=main_model, device=device, precision=precision)
+    settings = settings_of(
+        library=library, model=main_model, device=device, precision=precision, max_megapixels=max_megapixels
+    )
     folder = settings.library.expanduser()
     # Before a model is loaded or even downloaded: a misspelt folder should fail at once.
     named = [resolve_folder(folder) for folder in folders or ()]

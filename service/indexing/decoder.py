@@ -15,6 +15,7 @@ from service.errors import LibraryError, PhotographError
 from service.indexing.details import read_details
 from service.indexing.recognise import Outcome, Recognised, Recogniser
 from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail
+from service.photos.decoded import MAX_PIXELS
 from service.photos.image_data import image_data_hash
 from service.store.catalog import Catalog
 from service.store.records import Companion, Details, FileInfo, FileUpdate, KnownFile, PhotographFacts, Root
@@ -189,11 +190,15 @@ class MemoryBudget:
 
 
 class Decoder:
-    """Prepares the files of one index run for its encoding tasks. Safe to use from several threads."""
+    """Prepares the files of one index run for its encoding tasks. Safe to use from several threads.
 
-    def __init__(self, catalog: Catalog, tasks: Sequence[EncodingTask]) -> None:
+    `max_megapixels` are the pixels that may be decoded of one photograph, in millions.
+    """
+
+    def __init__(self, catalog: Catalog, tasks: Sequence[EncodingTask], *, max_megapixels: int | None = None) -> None:
         self._catalog = catalog
         self._tasks = tasks
+        self._max_pixels = MAX_PIXELS if max_megapixels is None else max_megapixels * 1_000_000
         self._required = required_by(tasks)
         self._side = max(2 * max(task.encoder.photograph_side for task in tasks), THUMBNAIL_SIDE)
         self._recogniser = Recogniser(catalog)
@@ -234,7 +239,13 @@ class Decoder:
             if amount >= _LARGE:
                 reserved.callback(give_memory_back)
 
-        photograph = open_photograph(content, name=file.info.name, shorter_side=self._side, before_decoding=reserve)
+        photograph = open_photograph(
+            content,
+            name=file.info.name,
+            shorter_side=self._side,
+            max_pixels=self._max_pixels,
+            before_decoding=reserve,
+        )
         flaws = flaws_of(file, problems, photograph.warning)
         warning = "; ".join(flaw.sentence for flaw in flaws) or None
         facts = PhotographFacts(

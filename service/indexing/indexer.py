@@ -147,7 +147,7 @@ def update_catalog(
     done = 0
     for stored in run_pipeline(
         files,
-        Decoder(catalog, tasks).decode,
+        Decoder(catalog, tasks, max_megapixels=options.max_megapixels).decode,
         partial(_encode, tasks),
         partial(_store, run),
         needs_encoding=lambda outcome: isinstance(outcome, PreparedPhotograph) and bool(outcome.inputs),

@@ -20,6 +20,7 @@ class IndexOptions:
         min_bytes: of a file; smaller ones are left out.
         batch_size: photographs that are encoded together; None is the smallest that an encoder asks for.
         threads: that decode; None is one for each core.
+        max_megapixels: pixels that are decoded of one photograph, in millions; None is 179.
     """
 
     prune: bool = False
@@ -30,3 +31,4 @@ class IndexOptions:
     min_bytes: int | None = None
     batch_size: int | None = None
     threads: int | None = None
+    max_megapixels: int | None = None

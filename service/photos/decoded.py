@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 MIN_SIDE = 16
 """Pixels; a smaller image is an icon, not a photograph."""
 
-MAX_PIXELS = 178_956_970
-"""Pixels that are decoded of one photograph; Pillow's own limit against decompression bombs, about 16,000 x 11,000."""
+MAX_PIXELS = 179_000_000
+"""Pixels that are decoded of one photograph, against decompression bombs; about 16,000 x 11,000."""
 
 MAX_STORED_PIXELS = 2_000_000_000
 """Pixels of an image in full size, even if it can be decoded at a reduced scale."""
@@ -69,6 +69,13 @@ class DecodeRequest:
     def factor(self, width: int, height: int) -> int:
         """The whole number by which an image of this size can be reduced."""
         return max(1, min(width, height) // self.shorter_side) if self.shorter_side else 1
+
+    def least_factor(self, width: int, height: int) -> int:
+        """The whole number by which an image of this size must be reduced to have no more than `max_pixels`."""
+        factor = 1
+        while -(-width // factor) * -(-height // factor) > self.max_pixels:
+            factor += 1
+        return factor
 
 
 def check_size(width: int, height: int) -> None:

@@ -11,7 +11,7 @@ from service.photos.openimageio import opened_file, read_image
 JPEG_XL = "JXL"
 """`format` of a JPEG XL photograph."""
 
-_BYTES_PER_PIXEL = 12
+_BYTES_PER_PIXEL = 16
 """Bytes that decoding takes a pixel: libjxl's own image, OpenImageIO's and Pillow's."""
 
 _MAX_BOXES = 1000
@@ -32,7 +32,8 @@ def decode_jpeg_xl(content: bytes, request: DecodeRequest) -> DecodedPhotograph:
     request.reserve(width * height * _BYTES_PER_PIXEL)
     with opened_file(content, ".jxl") as opened:
         size = opened.spec()
-        return DecodedPhotograph(read_image(opened, 0, request), size.width, size.height, JPEG_XL)
+        image = read_image(opened, 0, request.factor(size.width, size.height))
+        return DecodedPhotograph(image, size.width, size.height, JPEG_XL)
 
 
 def jpeg_xl_size(content: bytes) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from service.errors import PhotographError
 from service.photos.colour import joined_in_srgb
-from service.photos.decoded import DecodeRequest
 from service.types import AnyArray
 
 if TYPE_CHECKING:
@@ -48,23 +47,26 @@ def opened_file(content: bytes, suffix: str) -> Iterator[Any]:
             opened.close()
 
 
-def read_image(opened: Any, page: int, request: DecodeRequest) -> Image.Image:
-    """One image of an opened file as RGB in sRGB, not turned, reduced by a whole number as `request` allows.
+def read_image(opened: Any, page: int, factor: int) -> Image.Image:
+    """One image of an opened file as RGB in sRGB, not turned, each side `factor` times smaller.
 
     Transparency is laid on white. Floating-point values from 0 to 1 are black to white; if there are larger ones, all
     values are divided by their 99 % quantile.
     """
     spec = opened.spec(page)
     white = _white(opened, page) if _is_float(spec) else 1.0
-    factor = request.factor(spec.width, spec.height)
     bands = (_as_image(band, white) for band in _in_multiples(_bands(opened, page), factor))
     return joined_in_srgb(bands, (spec.width, spec.height), factor, _colour_space(spec))
 
 
+def is_read_at_once(spec: Any) -> bool:
+    """Whether an image cannot be read in bands: its channels follow each other, and compressions only go forward."""
+    return bool(spec.getattribute("planarconfig") == "separate")
+
+
 def rows_at_once(spec: Any) -> int:
     """The height of the bands in which an image is read."""
-    if spec.getattribute("planarconfig") == "separate":
-        # Each channel follows the one before it, and most compressions only go forward.
+    if is_read_at_once(spec):
         return int(spec.height)
     rows = int(max(1, _BAND_PIXELS // spec.width))
     if spec.tile_height:
@@ -160,7 +162,9 @@ def _as_image(band: AnyArray, white: float) -> Image.Image:
     if band.shape[2] > colours:
         # The colours are multiplied by the opacity already.
         band = band[..., :colours].astype(np.int16) + (255 - band[..., colours:].astype(np.int16))
-    pixels = np.clip(np.rint(band[..., :colours]), 0, 255).astype(np.uint8)
+    pixels = band[..., :colours]
+    if pixels.dtype != np.uint8:
+        pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if colours == 1 else pixels))
 
 

@@ -21,7 +21,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
 """Pillow's readers that may open a file (JPEG includes MPO). Some of the others run programs, as EPS does."""
 
 _BYTES_PER_PIXEL = 4
-_EXTRA_BYTES_PER_PIXEL = {"HEIF": 8, "AVIF": 8, "WEBP": 8}
+_EXTRA_BYTES_PER_PIXEL = {"HEIF": 8, "AVIF": 12, "WEBP": 8}
 _PROGRESSIVE_BYTES_PER_PIXEL = 6
 """Bytes a pixel: of Pillow's image; on top of it, of decoders that keep an image of their own and a copy; and of a
 progressive JPEG's coefficients, which are kept at full size whatever the scale."""
@@ -30,6 +30,7 @@ _ANIMATION_BYTES_PER_PIXEL = 16
 """Bytes a pixel of choosing a frame: the decoder's canvas, two frames and a copy being converted."""
 
 _JPEG_SCALES = (1, 2, 4, 8)
+"""Whole numbers by which libjpeg can reduce while it decodes."""
 
 
 def decode_with_pillow(content: bytes, request: DecodeRequest) -> DecodedPhotograph:
@@ -64,16 +65,21 @@ def decode_opened(opened: ImageFile.ImageFile, content: bytes, request: DecodeRe
 
 
 def _draft(opened: ImageFile.ImageFile, request: DecodeRequest) -> None:
-    """Let the decoder reduce: a JPEG to the smallest of its scales that is enough, or the largest that is allowed."""
+    """Let the decoder reduce: a JPEG to the smallest of its scales that is enough, and to one that is allowed.
+
+    A HEIF's thumbnail takes the place of the photograph where it is large enough.
+    """
     width, height = opened.size
-    if request.shorter_side is not None and max(width, height) > request.shorter_side:
-        opened.draft("RGB", (request.shorter_side, request.shorter_side))
-    if opened.width * opened.height <= request.max_pixels:
+    side = request.shorter_side
+    if opened.format == "HEIF" and side is not None:
+        opened.draft("RGB", (side, side))
+    if opened.format not in ("JPEG", "MPO"):
         return
-    for scale in _JPEG_SCALES:
-        if -(-width // scale) * -(-height // scale) <= request.max_pixels:
-            opened.draft("RGB", (width // scale, height // scale))
-            return
+    enough = max(scale for scale in _JPEG_SCALES if scale <= request.factor(width, height))
+    least = request.least_factor(width, height)
+    scale = max(enough, min((scale for scale in _JPEG_SCALES if scale >= least), default=1))
+    if scale > 1:
+        opened.draft("RGB", (width // scale, height // scale))
 
 
 def _bytes_to_decode(opened: Image.Image, pixels: int) -> int:

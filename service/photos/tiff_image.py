@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.errors import PhotographError
 from service.photos.decoded import DecodedPhotograph, DecodeRequest, check_size
-from service.photos.openimageio import opened_file, read_image, rows_at_once
+from service.photos.openimageio import is_read_at_once, opened_file, read_image, rows_at_once
 from service.photos.orientation import SWAPPING, upright
 from service.photos.pillow_formats import decode_opened, prepare_pillow
 
@@ -49,13 +49,14 @@ def _decode_with_openimageio(content: bytes, request: DecodeRequest) -> DecodedP
         page = _largest_page(opened)
         spec = opened.spec(page)
         check_size(spec.width, spec.height)
-        factor = request.factor(spec.width, spec.height)
+        factor = max(request.factor(spec.width, spec.height), request.least_factor(spec.width, spec.height))
         reduced = -(-spec.width // factor) * -(-spec.height // factor)
         band = rows_at_once(spec) * spec.width
-        request.check_pixels(max(reduced, band), spec.width, spec.height)
+        if is_read_at_once(spec):
+            request.check_pixels(band, spec.width, spec.height)
         request.reserve(reduced * _BYTES_PER_PIXEL + band * _BAND_BYTES_PER_PIXEL)
         orientation = spec.get_int_attribute("Orientation", 1)
-        image = upright(read_image(opened, page, request), orientation)
+        image = upright(read_image(opened, page, factor), orientation)
         size = (spec.height, spec.width) if orientation in SWAPPING else (spec.width, spec.height)
         return DecodedPhotograph(image, *size, "TIFF")
 

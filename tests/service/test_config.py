@@ -38,6 +38,7 @@ def test_an_option_has_priority_over_the_environment_and_that_over_the_default(m
         ("form_limit_mb", "0.5", 0.5),
         ("batch_size", "4", 4),
         ("decode_threads", "3", 3),
+        ("max_megapixels", "400", 400),
         ("hub_timeout_s", "1.5", 1.5),
     ],
 )

@@ -191,6 +191,27 @@ def test_photographs_are_decoded_at_twice_the_side_of_the_model_or_more(
     assert min(expected) >= min(*size, max(2 * side, THUMBNAIL_SIDE))
 
 
+def test_the_limit_on_pixels_can_be_set(catalog: Catalog, tmp_path: Path) -> None:
+    file = file_of(catalog, paint(tmp_path / "photographs" / "a.png", "red", (1200, 900)))
+    tasks = [EncodingTask.main(ColourEncoder())]
+    outcome = Decoder(catalog, tasks, max_megapixels=1).decode(file)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == (
+        "it has too many pixels (1200 x 900; at most 1 million are decoded, see --max-megapixels)"
+    )
+    assert isinstance(Decoder(catalog, tasks, max_megapixels=2).decode(file), PreparedPhotograph)
+
+
+def test_a_truncated_photograph_is_indexed_with_its_damage(catalog: Catalog, tmp_path: Path) -> None:
+    path = paint(tmp_path / "photographs" / "a.jpg", "red", (900, 600))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    outcome = Decoder(catalog, [EncodingTask.main(ColourEncoder())]).decode(file_of(catalog, path))
+    assert isinstance(outcome, PreparedPhotograph)
+    assert [flaw.path for flaw in outcome.flaws] == [str(path)]
+    assert "the file is truncated" in outcome.flaws[0].sentence
+    assert not outcome.flaws[0].is_minor
+
+
 def test_a_broken_file_is_a_failure_and_gives_its_memory_back(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
     broken = tmp_path / "photographs" / "a.jpg"

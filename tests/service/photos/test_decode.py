@@ -303,6 +303,23 @@ def test_a_very_long_strip_is_refused(width: int, height: int) -> None:
         open_photograph(png_header(width, height))
 
 
+def test_a_jpeg_over_the_limit_is_decoded_at_the_largest_scale_allowed() -> None:
+    content = encoded(quarters((1600, 1200)), "JPEG")
+    assert open_photograph(content, max_pixels=500_000).image.size == (800, 600)
+    photograph = open_photograph(content, shorter_side=1200, max_pixels=200_000)
+    assert photograph.image.size == (400, 300)
+    assert (photograph.width, photograph.height) == (1600, 1200)
+    with pytest.raises(PhotographError, match=r"too many pixels \(1600 x 1200"):
+        open_photograph(content, max_pixels=20_000)
+
+
+def test_a_progressive_jpeg_counts_in_full_size() -> None:
+    content = encoded(quarters((1600, 1200)), "JPEG", progressive=True)
+    assert open_photograph(content, shorter_side=100, max_pixels=1_920_000).image.size == (200, 150)
+    with pytest.raises(PhotographError, match="too many pixels"):
+        open_photograph(content, shorter_side=100, max_pixels=1_900_000)
+
+
 def test_a_panorama_thirty_thousand_pixels_wide_is_a_photograph() -> None:
     photograph = open_photograph(encoded(Image.new("RGB", (30_000, 400)), "JPEG"), shorter_side=448)
     assert (photograph.width, photograph.height) == (30_000, 400)

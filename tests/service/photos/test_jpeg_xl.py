@@ -154,7 +154,7 @@ def test_a_bomb_is_refused_by_its_size() -> None:
 def test_the_memory_that_decoding_takes_is_announced_before(tmp_path: Path) -> None:
     announced: list[int] = []
     open_photograph(jpeg_xl(tmp_path, quarters()), before_decoding=announced.append)
-    assert announced == [300 * 200 * 12]
+    assert announced == [300 * 200 * 16]
 
 
 def test_a_browser_gets_a_jpeg(tmp_path: Path) -> None:
