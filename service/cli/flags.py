@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.errors import SmyslError, UsageError
 
-_FLAGS = {"k": "-k"}
+_FLAGS = {"k": "-k", "taken_from": "--from", "taken_to": "--to", "is_raw": "--raw"}
 """Flags that are not the parameter's name with dashes."""
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli import filter_options
 from service.cli.search_output import SearchOutput
 from service.cli.terminal import (
     DeviceOption,
@@ -25,14 +27,19 @@ from service.cli.terminal import (
 from service.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from service.cli.local_service import HttpRequest
     from service.config import Settings
+    from service.search.query import Order
+    from service.store.filters import Filters
     from service.types import Say
 
 
 def search(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="The scene, in words; quotes are not needed.")
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="The scene, in words; dates and places are filters."),
     ] = None,
     image: Annotated[Path | None, typer.Option(help="Find photographs like this one.")] = None,
     k: Annotated[int, typer.Option("-k", "-n", "--limit", help="How many photographs to show at most.")] = 5,
@@ -56,6 +63,25 @@ def search(
         str | None,
         typer.Option(metavar="NAME", help="Compare photographs with this head; smysl head list shows all."),
     ] = None,
+    taken_from: filter_options.TakenFrom = None,
+    taken_to: filter_options.TakenTo = None,
+    month: filter_options.Month = None,
+    day: filter_options.Day = None,
+    camera: filter_options.Camera = None,
+    lens: filter_options.Lens = None,
+    focal_length: filter_options.FocalLength = None,
+    place: filter_options.Place = None,
+    near: filter_options.Near = None,
+    has_place: filter_options.HasPlace = None,
+    folder: filter_options.Folder = None,
+    keyword: filter_options.Keyword = None,
+    person: filter_options.Person = None,
+    min_stars: filter_options.MinStars = None,
+    label: filter_options.Label = None,
+    format: filter_options.Format = None,
+    is_raw: filter_options.IsRaw = None,
+    orientation: filter_options.Orientation = None,
+    order: filter_options.Order = "match",
     library: LibraryOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
@@ -64,15 +90,42 @@ def search(
         bool, typer.Option("--verbose", "-v", help="Say which running service answered, or why none did.")
     ] = False,
 ) -> None:
-    """Find photographs that show a scene, or that are like another photograph.
+    """Find photographs that show a scene, that are like another photograph, or that filters leave.
 
-    Prints match and file, best first, separated by a tab in a pipe. If smysl serve is running for the library, it
-    answers, which saves loading the model.
+    Prints match and file, best first, separated by a tab in a pipe. Dates, places and pairs such as camera:canon in
+    the text are filters, too; quote words to search for them as they are. If smysl serve is running for the library,
+    it answers, which saves loading the model.
     """
-    if image is None and not words:
+    from service.search.filter_values import filters_from_names
+
+    filters = filters_from_names(
+        {
+            "taken_from": taken_from,
+            "taken_to": taken_to,
+            "month": month,
+            "day": day,
+            "camera": camera,
+            "lens": lens,
+            "focal_length": focal_length,
+            "place": place,
+            "near": near,
+            "has_place": has_place,
+            "folder": folder,
+            "keyword": keyword,
+            "person": person,
+            "min_stars": min_stars,
+            "label": label,
+            "format": format,
+            "is_raw": is_raw,
+            "orientation": orientation,
+        }
+    )
+    if order not in _ORDERS:
+        raise UsageError(f"--order is {order}; it must be {', '.join(_ORDERS)}.")
+    if image is None and not words and not filters and order == "match":
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
     settings = settings_of(library=library, device=device, precision=precision)
-    request = SearchRequest(joined(words), image, k, min_match, head, box, keep_borders)
+    request = SearchRequest(joined(words), image, k, min_match, head, box, keep_borders, filters, _ORDERS[order])
     output = _ask_service(request, settings, as_json, say if verbose else lambda sentence: None)
     if output is None:
         output = _search_library(request, settings, as_json)
@@ -82,25 +135,33 @@ def search(
         output.print()
 
 
+_ORDERS: Mapping[str, Order] = {"match": "match", "date": "taken_at", "-date": "-taken_at"}
+"""Orders of the library by their names on the command line."""
+
+
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What the command was asked to look for."""
+    """What the command was asked to look for; `words` as they were typed."""
 
-    text: str | None
+    words: str | None
     image: Path | None
     k: int
     min_match: float | None
     head: str | None
     box: str | None
     keep_borders: bool
+    filters: Filters
+    order: Order
 
 
 def _ask_service(request: SearchRequest, settings: Settings, as_json: bool, say: Say) -> SearchOutput | str | None:
     """The answer of a running service, as JSON text for `--json`; None if there is no usable answer."""
     from service.cli.local_service import ask_service, read_search_answer
 
-    # Contradictory requests get their error message from the library.
-    if (request.text is None) == (request.image is None) or (request.text and (request.head or request.box)):
+    # Contradictory requests get their error message from the library, and filters are its task, too.
+    if (request.words is None) == (request.image is None) or (request.words and (request.head or request.box)):
+        return None
+    if request.filters or request.order != "match" or (request.words and not _is_literal(request.words)):
         return None
     body = ask_service(settings.library.expanduser(), settings, partial(_http_request, request), say)
     if body is None:
@@ -116,12 +177,22 @@ def _ask_service(request: SearchRequest, settings: Settings, as_json: bool, say:
         return None
 
 
+def _is_literal(words: str) -> bool:
+    """Whether words are searched for as they are, whatever names of places the library knows."""
+    from service.search.phrases import Vocabulary, parse_query
+
+    if not words.strip():
+        return True
+    parsed = parse_query(words, date.today(), Vocabulary(is_place=lambda name: True))
+    return not parsed.chips and parsed.text == words
+
+
 def _http_request(request: SearchRequest) -> HttpRequest:
     from service.cli.local_service import photograph_request, text_request
 
     if request.image is None:
-        assert request.text is not None  # noqa: S101 - checked in `_ask_service`
-        return text_request(request.text, request.k, request.min_match)
+        assert request.words is not None  # noqa: S101 - checked in `_ask_service`
+        return text_request(request.words, request.k, request.min_match)
     from service.photos.decode import read_file
 
     fields = {"k": str(request.k), "keep_borders": str(request.keep_borders).lower()}
@@ -133,21 +204,28 @@ def _http_request(request: SearchRequest) -> HttpRequest:
 def _search_library(request: SearchRequest, settings: Settings, as_json: bool) -> SearchOutput | str:
     """The result of the library itself, as JSON text for `--json`."""
     from service.photos.crop import Box, side_to_decode
+    from service.search.chips import describe_labels
     from service.search.query import Query
 
     box = None if request.box is None else Box.parse(request.box)
     pixels = None if request.image is None else open_named(request.image, shorter_side=side_to_decode(box)).image
-    query = Query(
-        text=request.text,
-        image=pixels,
-        k=request.k,
-        min_match=request.min_match,
-        head=request.head,
-        box=box,
-        keep_borders=request.keep_borders,
-    )
     with open_library(settings) as opened:
+        parsed = opened.parse(request.words or "", request.filters)
+        filtered = bool(parsed.filters) or pixels is not None or request.order != "match"
+        query = Query(
+            text=parsed.text or (None if filtered else request.words),
+            image=pixels,
+            k=request.k,
+            min_match=request.min_match,
+            head=request.head,
+            box=box,
+            keep_borders=request.keep_borders,
+            filters=parsed.filters,
+            order=request.order,
+        )
         result = opened.search(query)
+    if parsed.chips:
+        say(describe_labels(chip.label for chip in parsed.chips))
     if not as_json:
         return SearchOutput.of(result)
     from service.web.schemas import SearchOut

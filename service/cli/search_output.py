@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class SearchOutput:
     """Matches (0 to 1; None where nothing was compared) with paths, and what the sentences beside them need.
 
-    `part` is the part of the query photograph that was searched with, as x,y,width,height; None for all of it. The
-    other fields are those of `SearchResult`.
+    `part` is the part of the query photograph that was searched with, as x,y,width,height; None for all of it.
+    `without_filters` is how many photographs there are without filters, and whether there may be more. The other fields
+    are those of `SearchResult`.
     """
 
     hits: list[tuple[float | None, str]]
@@ -27,10 +28,13 @@ class SearchOutput:
     notice: str | None
     part: str | None
     borders_left_out: bool
+    filtered: int | None = None
+    without_filters: tuple[int, bool] | None = None
 
     @classmethod
     def of(cls, result: SearchResult) -> SearchOutput:
         """From the library's own result."""
+        without = result.without_filters
         return cls(
             [(hit.match, str(hit.photograph.path)) for hit in result.hits],
             result.min_match,
@@ -39,6 +43,8 @@ class SearchOutput:
             result.notice,
             None if result.part is None else str(result.part),
             result.borders_left_out,
+            result.filtered,
+            None if without is None else (without.hits, without.or_more),
         )
 
     def print(self) -> None:
@@ -50,7 +56,9 @@ class SearchOutput:
         separator = "  " if sys.stdout.isatty() else "\t"
         for match, path in self.hits:
             print_line(path if match is None else f"{match:.3f}{separator}{path}")
-        if not self.answerable and self.best_match is not None:
+        if not self.hits and self.filtered is not None:
+            say(self._nothing_with_filters())
+        elif not self.answerable and self.best_match is not None:
             best = f"No good match: the best is {self.best_match:.3f}"
             if self.hits:
                 say(f"{best}. These are the nearest.")
@@ -59,3 +67,14 @@ class SearchOutput:
                     f"{best}, and only {self.min_match:.3f} or more is shown. "
                     "Use --min-match 0 to see the nearest anyway."
                 )
+
+    def _nothing_with_filters(self) -> str:
+        nothing = "No photograph passes the filters"
+        if self.filtered:
+            nothing = f"None of the photographs that pass the filters ({self.filtered:,}) is a good match"
+        if self.without_filters is None:
+            return f"{nothing}."
+        matching, or_more = self.without_filters
+        if not matching:
+            return f"{nothing}, and without them there is no good match either."
+        return f"{nothing}; without them {matching:,}{' or more' if or_more else ''} would be shown."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from service.search.periods import MONTHS, Period, in_words
@@ -29,10 +29,10 @@ class Chip:
         return _LABELS[self.field](self.value)
 
 
-def describe_chips(chips: Sequence[Chip]) -> str:
-    """A sentence that says how a query was understood, and how to search for the words instead."""
-    labels = "; ".join(dict.fromkeys(chip.label for chip in chips))
-    return f"{labels[:1].upper()}{labels[1:]}. Quote the words to search for them as they are."
+def describe_labels(labels: Iterable[str]) -> str:
+    """A sentence from the labels of chips, on how a query was understood and how to search for the words instead."""
+    understood = "; ".join(dict.fromkeys(labels))
+    return f"{understood[:1].upper()}{understood[1:]}. Quote the words to search for them as they are."
 
 
 def _taken(value: str) -> str:

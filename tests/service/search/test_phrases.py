@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.errors import UsageError
-from service.search.chips import describe_chips
+from service.search.chips import describe_labels
 from service.search.filter_values import filters_from_names
 from service.search.phrases import ParsedQuery, Vocabulary, parse_query
 from service.store.filters import Filters, Near
@@ -279,7 +279,7 @@ def test_chips_say_what_was_understood_as_what() -> None:
         ("taken", "2023-07", "July 2023"),
         ("camera", "Canon EOS", 'camera:"Canon EOS"'),
     ]
-    assert describe_chips(query.chips) == (
+    assert describe_labels(chip.label for chip in query.chips) == (
         "Taken in Paris; taken in July 2023; camera Canon EOS. Quote the words to search for them as they are."
     )
 
