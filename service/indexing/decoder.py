@@ -16,7 +16,7 @@ from service.indexing.details import read_details
 from service.indexing.recognise import Outcome, Recognised, Recogniser
 from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail
 from service.photos.decoded import MAX_PIXELS
-from service.photos.image_data import image_data_hash
+from service.photos.metadata.image_data import image_data_hash
 from service.store.catalog import Catalog
 from service.store.records import Companion, Details, FileInfo, FileUpdate, KnownFile, PhotographFacts, Root
 from service.types import AnyArray, Float32Array

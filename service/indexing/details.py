@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.photos.metadata import Sidecar, read_metadata
-from service.photos.motion import read_film
+from service.photos.metadata.motion import read_film
+from service.photos.metadata.reader import Sidecar, read_metadata
 from service.store.records import Companion, Details, FileInfo
 
 _MAX_SIDECAR_BYTES = 16 << 20

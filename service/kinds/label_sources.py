@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.errors import ForbiddenError, LibraryError, NotFoundError, PhotographError, UsageError
 from service.kinds.labels import FOLDERS, KEYWORDS, TABLE, Kinds, kind_named
-from service.photos.keywords import keywords_in
+from service.photos.metadata.keywords import keywords_in
 from service.store.catalog import Catalog
 from service.store.paths import file_of
 from service.store.photograph_files import find_photographs

@@ -19,7 +19,7 @@ from service.kinds.labels import Kinds
 from service.photos.crop import QUERY_SIDE, crop
 from service.photos.decode import open_photograph, read_file
 from service.photos.letterbox import box_inside_borders
-from service.photos.metadata import read_metadata
+from service.photos.metadata.reader import read_metadata
 from service.search.neighbours import Neighbours, neighbours_of
 from service.search.target import SearchTarget
 from service.store.catalog import Catalog

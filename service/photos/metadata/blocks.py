@@ -6,12 +6,12 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
-from service.photos.containers import boxes, find_box, format_of, jpeg_segments, png_chunks, riff_chunks
-from service.photos.exif import Exif, open_exif
-from service.photos.heif_items import read_items
-from service.photos.iptc import iptc_in_resources
-from service.photos.tiff import Directory, TiffStructure
-from service.photos.xmp import MAX_BYTES as MAX_XMP
+from service.photos.metadata.containers import boxes, find_box, format_of, jpeg_segments, png_chunks, riff_chunks
+from service.photos.metadata.exif import Exif, open_exif
+from service.photos.metadata.heif_items import read_items
+from service.photos.metadata.iptc import iptc_in_resources
+from service.photos.metadata.tiff import Directory, TiffStructure
+from service.photos.metadata.xmp import MAX_BYTES as MAX_XMP
 
 MAX_EXIF = 4 << 20
 """Bytes of a block of EXIF that are read; what it says stands in its first thousands."""

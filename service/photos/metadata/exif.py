@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.photos.camera import camera_name
-from service.photos.tiff import Directory, TiffStructure, decode_text
-from service.photos.values import (
+from service.photos.metadata.camera import camera_name
+from service.photos.metadata.tiff import Directory, TiffStructure, decode_text
+from service.photos.metadata.values import (
     Moment,
     clean_lines,
     clean_text,

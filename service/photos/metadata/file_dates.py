@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from service.photos.values import Moment, is_believable
+from service.photos.metadata.values import Moment, is_believable
 
 _CLOCK = r"(?P<hour>[01]?\d|2[0-3])(?P<colon>[.:_-]?)(?P<minute>[0-5]\d)(?P=colon)(?P<second>[0-5]\d)"
 _PATTERNS = tuple(

@@ -6,7 +6,7 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from service.photos.containers import Part, boxes, find_box
+from service.photos.metadata.containers import Part, boxes, find_box
 
 MAX_EXTENTS = 100_000
 """Pieces of all items together that are read; a grid of tiles has some hundred."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from service.photos.containers import (
+from service.photos.metadata.containers import (
     JPEG_END,
     JXL,
     MAX_CHUNKS,
@@ -15,8 +15,8 @@ from service.photos.containers import (
     png_chunks,
     riff_chunks,
 )
-from service.photos.heif_items import read_items
-from service.photos.tiff import Directory, TiffStructure
+from service.photos.metadata.heif_items import read_items
+from service.photos.metadata.tiff import Directory, TiffStructure
 
 MAX_PIECES = 200_000
 """Strips and tiles of a TIFF, or pieces of any other image, that are hashed; an image of more has no hash."""

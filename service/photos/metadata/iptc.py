@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from service.photos.tiff import decode_text
-from service.photos.values import (
+from service.photos.metadata.tiff import decode_text
+from service.photos.metadata.values import (
     MAX_DESCRIPTION,
     MAX_WORDS,
     clean_lines,

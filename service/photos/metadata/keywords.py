@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.errors import PhotographError
-from service.photos.blocks import find_blocks
 from service.photos.decode import read_file
-from service.photos.iptc import read_iptc
-from service.photos.xmp import parse_xmp, read_xmp
+from service.photos.metadata.blocks import find_blocks
+from service.photos.metadata.iptc import read_iptc
+from service.photos.metadata.xmp import parse_xmp, read_xmp
 
 
 def keywords_in(photograph: Path) -> list[str]:

@@ -6,10 +6,10 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.photos.blocks import find_blocks
-from service.photos.containers import Part, boxes, find_box, format_of
-from service.photos.exif import content_identifier_of
-from service.photos.values import clean_text, positive
+from service.photos.metadata.blocks import find_blocks
+from service.photos.metadata.containers import Part, boxes, find_box, format_of
+from service.photos.metadata.exif import content_identifier_of
+from service.photos.metadata.values import clean_text, positive
 
 MAX_SECONDS = 86_400.0
 """Longer durations are not believed."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.photos.blocks import Blocks, find_blocks
-from service.photos.exif import changed_moment, digitised_moment, original_moment, read_exif
-from service.photos.file_dates import date_in_name
-from service.photos.iptc import read_iptc
-from service.photos.motion import has_samsung_film, motion_seconds
-from service.photos.takeout import parse_takeout, read_takeout, takeout_moment
-from service.photos.values import Moment, is_believable
-from service.photos.xmp import XmpPacket, extension_of, has_film, parse_xmp, read_xmp, xmp_moment
+from service.photos.metadata.blocks import Blocks, find_blocks
+from service.photos.metadata.exif import changed_moment, digitised_moment, original_moment, read_exif
+from service.photos.metadata.file_dates import date_in_name
+from service.photos.metadata.iptc import read_iptc
+from service.photos.metadata.motion import has_samsung_film, motion_seconds
+from service.photos.metadata.takeout import parse_takeout, read_takeout, takeout_moment
+from service.photos.metadata.values import Moment, is_believable
+from service.photos.metadata.xmp import XmpPacket, extension_of, has_film, parse_xmp, read_xmp, xmp_moment
 from service.store.metadata import DateSource, Metadata
 
 MAX_PROBLEMS = 3

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from service.photos.values import Moment, clean_lines, distinct_words, sound_location
+from service.photos.metadata.values import Moment, clean_lines, distinct_words, sound_location
 from service.store.metadata import Metadata
 
 MAX_BYTES = 1 << 20

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 
-from service.photos.camera import camera_name
-from service.photos.exif import stars_of_percent
-from service.photos.values import (
+from service.photos.metadata.camera import camera_name
+from service.photos.metadata.exif import stars_of_percent
+from service.photos.metadata.values import (
     Moment,
     clean_lines,
     clean_text,

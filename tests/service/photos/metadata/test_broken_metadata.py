@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.service.photos.metadata.test_metadata import FORMATS, XMP
 
-from service.photos.file_dates import date_in_name
-from service.photos.image_data import image_data_hash
-from service.photos.metadata import Sidecar, read_metadata
-from service.photos.motion import content_identifier, motion_seconds
+from service.photos.metadata.file_dates import date_in_name
+from service.photos.metadata.image_data import image_data_hash
+from service.photos.metadata.motion import content_identifier, motion_seconds
+from service.photos.metadata.reader import Sidecar, read_metadata
 from service.store.metadata import Metadata
 from tests.service.metadata_files import film, takeout
-from tests.service.photos.test_metadata import FORMATS, XMP
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 

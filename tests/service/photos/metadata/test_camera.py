@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.photos.camera import camera_name
+from service.photos.metadata.camera import camera_name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from PIL.TiffImagePlugin import IFDRational
 
-from service.photos.metadata import read_metadata
+from service.photos.metadata.reader import read_metadata
 from service.store.metadata import Metadata
 from tests.service.metadata_files import degrees, exif, exif_segment, jpeg
 

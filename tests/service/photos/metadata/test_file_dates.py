@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from service.photos.file_dates import date_in_name
-from service.photos.values import Moment
+from service.photos.metadata.file_dates import date_in_name
+from service.photos.metadata.values import Moment
 
 NOON = datetime(2019, 7, 14, 12, 34, 56)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from service.photos.image_data import image_data_hash
+from service.photos.metadata.image_data import image_data_hash
 from tests.service.metadata_files import (
     box,
     encoded,

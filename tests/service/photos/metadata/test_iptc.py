@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from service.photos.iptc import iptc_in_resources, read_iptc
-from service.photos.values import MAX_WORDS
+from service.photos.metadata.iptc import iptc_in_resources, read_iptc
+from service.photos.metadata.values import MAX_WORDS
 from service.store.metadata import Metadata
 from tests.service.metadata_files import iptc
 

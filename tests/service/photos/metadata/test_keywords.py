@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.photos.keywords import keywords_in
+from service.photos.metadata.keywords import keywords_in
 from tests.service.keywords import save_with_iptc, save_with_xmp, xmp
 
 

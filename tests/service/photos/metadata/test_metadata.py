@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from service.photos.image_data import image_data_hash
-from service.photos.metadata import MAX_PROBLEMS, Sidecar, read_metadata
-from service.photos.tiff import TiffStructure
+from service.photos.metadata.image_data import image_data_hash
+from service.photos.metadata.reader import MAX_PROBLEMS, Sidecar, read_metadata
+from service.photos.metadata.tiff import TiffStructure
 from service.store.metadata import Metadata
 from tests.service.metadata_files import (
     bag,

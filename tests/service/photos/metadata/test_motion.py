@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.photos.metadata import read_metadata
-from service.photos.motion import Film, content_identifier, motion_seconds, read_film
+from service.photos.metadata.motion import Film, content_identifier, motion_seconds, read_film
+from service.photos.metadata.reader import read_metadata
 from tests.service.metadata_files import box, exif, exif_segment, film, jpeg, packet, xmp_segment
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from service.photos.image_data import image_data_hash
-from service.photos.metadata import Sidecar, read_metadata
-from service.photos.motion import content_identifier, read_film
+from service.photos.metadata.image_data import image_data_hash
+from service.photos.metadata.motion import content_identifier, read_film
+from service.photos.metadata.reader import Sidecar, read_metadata
 
 pytestmark = pytest.mark.data
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.photos.takeout import MAX_BYTES, parse_takeout, read_takeout, takeout_moment
-from service.photos.values import Moment
+from service.photos.metadata.takeout import MAX_BYTES, parse_takeout, read_takeout, takeout_moment
+from service.photos.metadata.values import Moment
 from service.store.metadata import Metadata
 from tests.service.metadata_files import takeout
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from service.photos.values import MAX_WORD, MAX_WORDS, Moment
-from service.photos.xmp import MAX_BYTES, parse_xmp, read_xmp, xmp_moment
+from service.photos.metadata.values import MAX_WORD, MAX_WORDS, Moment
+from service.photos.metadata.xmp import MAX_BYTES, parse_xmp, read_xmp, xmp_moment
 from service.store.metadata import Metadata
 from tests.service.metadata_files import bag, packet
 
