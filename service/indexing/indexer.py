@@ -131,7 +131,7 @@ def update_catalog(
     Closing the iterator stops the run after the current batch.
     """
     start = time.monotonic()
-    scanner = Scanner(catalog, required_by(tasks), folders, reread=options.reread)
+    scanner = Scanner(catalog, required_by(tasks), folders, options)
     summary, scan = Summary(), scanner.scan
     run = _Run(catalog, summary, scan.found)
     files: list[File] = []

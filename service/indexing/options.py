@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from service.store.records import FileInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,9 @@ class IndexOptions:
             the next two are remembered with the folder; None leaves them as they are.
         follow_links: whether links to folders are followed.
         min_bytes: of a file; smaller ones are left out.
+        shallow: those of the folders that are brought up to date without what is below them.
+        postpone: asked about each file that is new or looks changed; where it says yes, the file is left for a later
+            run, and the photograph stays as it is.
         batch_size: photographs that are encoded together; None is the smallest that an encoder asks for.
         threads: that decode; None is one for each core.
         max_megapixels: pixels that are decoded of one photograph, in millions; None is 179.
@@ -29,6 +36,8 @@ class IndexOptions:
     exclude: tuple[str, ...] | None = None
     follow_links: bool | None = None
     min_bytes: int | None = None
+    shallow: frozenset[Path] = frozenset()
+    postpone: Callable[[Path, FileInfo], bool] | None = None
     batch_size: int | None = None
     threads: int | None = None
     max_megapixels: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,21 +54,24 @@ def index_folders(
         folders = roots
     elif own not in (None, main.fingerprint):
         folders = [*folders, *(root for root in roots if root.is_dir())]
+        options = replace(options, shallow=frozenset())
     if not folders:
         raise UsageError("Name at least one folder of photographs: smysl index DIR.")
     tasks = [
         EncodingTask.main(main, features_required=features_required),
         *(EncodingTask.additional(each) for each in additional),
     ]
-    distinct = _distinct(catalog, folders)
+    distinct = _distinct(catalog, folders, options.shallow)
     if named:
         distinct = [(_remember(catalog, root, options), folder) for root, folder in distinct]
     for event in update_catalog(catalog, tasks, distinct, options):
         if isinstance(event, Finished):
-            walked = (
-                set() if event.summary.unreadable else {root.id for root, folder in event.summary.folders if not folder}
-            )
-            if _adopt_if_complete(library, catalog, encoders, main, walked):
+            whole = {
+                root.id
+                for root, folder in event.summary.folders
+                if not folder and root.path not in options.shallow and not event.summary.unreadable
+            }
+            if _adopt_if_complete(library, catalog, encoders, main, whole):
                 save()
         yield event
 
@@ -91,13 +95,16 @@ def _adopt_if_complete(
     return True
 
 
-def _distinct(catalog: Catalog, folders: Sequence[Path]) -> list[tuple[Root, str]]:
-    """Roots and folders below them, none inside another; outer folders become roots first."""
-    outer: list[Path] = []
+def _distinct(catalog: Catalog, folders: Sequence[Path], shallow: Collection[Path]) -> list[tuple[Root, str]]:
+    """Roots and folders below them, none inside another that is not shallow; outer folders become roots first."""
+    distinct: list[Path] = []
+    deep: set[Path] = set()
     for folder in sorted(set(folders), key=lambda path: len(path.parts)):
-        if not any(folder.is_relative_to(other) for other in outer):
-            outer.append(folder)
-    return [catalog.add_root(folder) for folder in outer]
+        if deep.isdisjoint(folder.parents):
+            distinct.append(folder)
+            if folder not in shallow:
+                deep.add(folder)
+    return [catalog.add_root(folder) for folder in distinct]
 
 
 def _remember(catalog: Catalog, root: Root, options: IndexOptions) -> Root:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from service.indexing.decoder import Failure, File
 from service.indexing.grouping import CompanionFile, Group
 from service.indexing.known_files import KnownFiles
+from service.indexing.options import IndexOptions
 from service.indexing.skipped import Reason, Skipped
 from service.indexing.walk import Listing, Walk
 from service.photos.formats import looks_like_photograph
@@ -44,16 +46,20 @@ class Scanner:
         catalog: of the library.
         required: fingerprints of the vectors that a photograph needs.
         folders: roots and folders below them.
-        reread: take every file for changed.
+        options: of the run.
     """
 
     def __init__(
-        self, catalog: Catalog, required: Collection[str], folders: Collection[tuple[Root, str]], *, reread: bool
+        self,
+        catalog: Catalog,
+        required: Collection[str],
+        folders: Collection[tuple[Root, str]],
+        options: IndexOptions,
     ) -> None:
         self.scan = Scan(list(folders))
         self._catalog = catalog
         self._required = required
-        self._reread = reread
+        self._options = options
         walked = [root.path / start for root, start in folders]
         self._walk = Walk(walked, [root.path for root in catalog.roots()], sniff=looks_like_photograph)
         self._skipped = SkippedFiles(catalog)
@@ -65,9 +71,11 @@ class Scanner:
         while pending:
             for root, start in pending:
                 rows: list[SkippedRow] = []
-                for listing in self._walk.listings(root.path, start, root.options):
+                shallow = root.path / start in self._options.shallow
+                listings = self._walk.listings(root.path, start, root.options)
+                for listing in islice(listings, 1) if shallow else listings:
                     yield from self._changed_in(root, listing, rows)
-                self._skipped.replace(root.id, start, rows)
+                self._skipped.replace(root.id, start, rows, below=not shallow)
             pending = [self._add_linked(*linked) for linked in self._walk.take_linked_folders().items()]
             self.scan.folders = [*self.scan.folders, *pending]
 
@@ -123,9 +131,11 @@ class Scanner:
         known = known_files.find(entry.name, [each.name for each in companions])
         if known is not None:
             self.scan.found.add(known.id)
-            if not self._reread and _is_unchanged(info, companions, known):
+            if not self._options.reread and _is_unchanged(info, companions, known):
                 self.scan.unchanged += 1
                 return
+        if self._options.postpone is not None and self._options.postpone(Path(entry.path), info):
+            return
         yield File(root, info, known, companions)
 
 

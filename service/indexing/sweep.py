@@ -57,14 +57,15 @@ def sweep(
         found: ids of photographs whose files are there.
         unreadable: root id and path of folders that could not be listed; what is in them is neither missing nor
             removed.
-        options: whether to remove, and the number that a person has confirmed.
+        options: whether to remove, the number that a person has confirmed, and which folders were walked without those
+            below them.
     """
     gone: list[int] = []
     losses: list[Loss] = []
     for root, start in folders:
         known = [
             identity
-            for identity, folder in catalog.photographs_under(root.id, start)
+            for identity, folder in _photographs(catalog, root, start, options)
             if not _is_unreadable(unreadable, root.id, folder)
         ]
         lost = [identity for identity in known if identity not in found]
@@ -76,6 +77,13 @@ def sweep(
     if losses and options.confirm != len(gone):
         return Swept(missing=len(gone), losses=tuple(losses))
     return Swept(removed=catalog.remove(gone))
+
+
+def _photographs(catalog: Catalog, root: Root, start: str, options: IndexOptions) -> list[tuple[int, str]]:
+    """Id and folder of the photographs in what was walked from `start` on."""
+    if root.path / start in options.shallow:
+        return [(known.id, start) for known in catalog.files_in(root.id, start).values()]
+    return catalog.photographs_under(root.id, start)
 
 
 def _is_unreadable(unreadable: Sequence[tuple[int, str]], root_id: int, folder: str) -> bool:

@@ -29,13 +29,21 @@ class SkippedFiles:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def replace(self, root_id: int, folder: str, rows: Iterable[SkippedRow]) -> None:
-        """Replaces what is remembered of `folder`, a path below a root ("" is the root itself), and all below it."""
+    def replace(self, root_id: int, folder: str, rows: Iterable[SkippedRow], *, below: bool = True) -> None:
+        """Replaces what is remembered of `folder`, a path below a root ("" is the root itself).
+
+        Args:
+            root_id: of the root.
+            folder: the path.
+            rows: what was left out of it now.
+            below: also of all folders below it.
+        """
+        where = _UNDER if below else f"{_UNDER} AND {_DIRECTLY}"
         new = {row.path: row for row in rows}
-        if set(new.values()) == set(self._under(root_id, folder)):
+        if set(new.values()) == set(self._select(root_id, folder, where)):
             return
         with self._catalog.transaction() as connection:
-            connection.execute(f"DELETE FROM skipped WHERE root_id = ?1 AND {_UNDER}", (root_id, folder))  # noqa: S608
+            connection.execute(f"DELETE FROM skipped WHERE root_id = ?1 AND {where}", (root_id, folder))  # noqa: S608
             connection.executemany(
                 "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?)", [(root_id, *row) for row in new.values()]
             )
@@ -55,9 +63,9 @@ class SkippedFiles:
         )
         return [(Path(root), SkippedRow(*row)) for root, *row in rows]
 
-    def _under(self, root_id: int, folder: str) -> list[SkippedRow]:
+    def _select(self, root_id: int, folder: str, where: str) -> list[SkippedRow]:
         rows = self._catalog.connection.execute(
-            f"SELECT path, reason, detail FROM skipped WHERE root_id = ?1 AND {_UNDER}",  # noqa: S608
+            f"SELECT path, reason, detail FROM skipped WHERE root_id = ?1 AND {where}",  # noqa: S608
             (root_id, folder),
         )
         return [SkippedRow(*row) for row in rows]
@@ -65,3 +73,6 @@ class SkippedFiles:
 
 _UNDER = "(?2 = '' OR path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')"
 """A folder itself, and what is below it; LIKE would ignore case."""
+
+_DIRECTLY = "instr(rtrim(substr(path, CASE ?2 WHEN '' THEN 1 ELSE length(?2) + 2 END), '/'), '/') = 0"
+"""Of these the folder itself, and what is directly in it; paths of folders end with a slash."""

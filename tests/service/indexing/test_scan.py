@@ -10,7 +10,7 @@ import pytest
 
 from service.indexing.ignore import IGNORE_FILE
 from service.indexing.skipped import Reason
-from service.store.records import RootOptions
+from service.store.records import FileInfo, RootOptions
 from service.store.skipped import SkippedFiles
 from tests.service.colours import paint
 from tests.service.indexing.indexed_folders import IndexedFolders, counts
@@ -180,3 +180,84 @@ def test_many_names_that_are_not_utf8_take_no_longer_than_others(indexed: Indexe
     assert counts(indexed.index()) == {"failed": 5_000}
     assert time.monotonic() - start < 20, "a second on a free core"
     assert set(left_out(indexed).values()) == {"not-utf8"}
+
+
+# -- folders without those below them, and files that are left for later --------------------------------
+
+
+def test_a_shallow_folder_is_brought_up_to_date_without_those_below_it(indexed: IndexedFolders) -> None:
+    root, trip = indexed.photographs, indexed.photographs / "trip"
+    for folder in (root, trip):
+        paint(folder / "a.jpg", "red")
+        paint(folder / "b.jpg", "green")
+        (folder / "notes.txt").write_text("no photograph")
+    (trip / "@eaDir").mkdir()
+    indexed.index()
+    for folder in (root, trip):
+        paint(folder / "new.png", "blue" if folder == root else "cyan")
+        (folder / "a.jpg").unlink()
+        (folder / "notes.txt").unlink()
+        (folder / "more.txt").write_text("no photograph")
+    assert counts(indexed.index(root, shallow=frozenset({root}))) == {"added": 1, "unchanged": 1, "missing": 1}
+    assert set(left_out(indexed)) == {"more.txt", "trip/notes.txt", "trip/@eaDir/"}
+    paint(root / "newer.png", "yellow")
+    assert counts(indexed.index(trip, shallow=frozenset({trip}))) == {"added": 1, "unchanged": 1, "missing": 1}
+    assert set(left_out(indexed)) == {"more.txt", "trip/more.txt", "trip/@eaDir/"}
+    (trip / "more.txt").unlink()
+    (trip / "@eaDir").rmdir()
+    paint(trip / "day" / "c.jpg", "magenta")
+    indexed.index(trip, shallow=frozenset({trip}))
+    assert set(left_out(indexed)) == {"more.txt"}
+    assert set(indexed.ids()) == {
+        "a.jpg",
+        "b.jpg",
+        "new.png",
+        "trip/a.jpg",
+        "trip/b.jpg",
+        "trip/new.png",
+    }
+
+
+def test_a_shallow_folder_loses_only_its_own_photographs(indexed: IndexedFolders) -> None:
+    root = indexed.photographs
+    for number in range(12):
+        paint(root / f"{number}.jpg", "red").write_bytes(paint(root / "x.jpg", "red").read_bytes() + bytes([number]))
+    (root / "x.jpg").unlink()
+    paint(root / "trip" / "b.jpg", "green")
+    indexed.index()
+    (root / "trip" / "b.jpg").unlink()
+    (root / "0.jpg").unlink()
+    assert counts(indexed.index(root, shallow=frozenset({root}), prune=True)) == {"unchanged": 11, "removed": 1}
+    assert "trip/b.jpg" in indexed.ids()
+
+
+def test_a_move_between_two_shallow_folders_is_a_move(indexed: IndexedFolders) -> None:
+    one, two = indexed.photographs / "one", indexed.photographs / "two"
+    two.mkdir()
+    paint(one / "a.jpg", "red")
+    indexed.index()
+    (one / "a.jpg").rename(two / "b.jpg")
+    assert counts(indexed.index(one, two, shallow=frozenset({one, two}))) == {"moved": 1}
+    assert indexed.ids() == {"two/b.jpg": 1}
+
+
+def test_a_file_that_is_left_for_later_stays_as_it_is(indexed: IndexedFolders) -> None:
+    paint(indexed.photographs / "a.jpg", "red")
+    paint(indexed.photographs / "b.jpg", "green")
+    indexed.index()
+    (indexed.photographs / "a.jpg").write_bytes(b"half a photograph")
+    (indexed.photographs / "c.jpg").write_bytes(b"half a photograph")
+    asked: list[str] = []
+
+    def postpone(file: Path, info: FileInfo) -> bool:
+        asked.append(file.name)
+        assert (info.folder, info.name, info.size) == ("", file.name, file.stat().st_size)
+        return True
+
+    assert counts(indexed.index(postpone=postpone)) == {"unchanged": 1}
+    assert asked == ["a.jpg", "c.jpg"], "and none that is unchanged"
+    assert indexed.ids() == {"a.jpg": 1, "b.jpg": 2}
+    paint(indexed.photographs / "a.jpg", "blue")
+    paint(indexed.photographs / "c.jpg", "cyan")
+    assert counts(indexed.index()) == {"added": 1, "changed": 1, "unchanged": 1}
+    assert indexed.ids() == {"a.jpg": 1, "b.jpg": 2, "c.jpg": 3}
