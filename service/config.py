@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     form_limit_mb: float = Field(
         500.0, gt=0, allow_inf_nan=False, description="largest form of many photographs to classify, in megabytes"
     )
+    watch: bool = Field(False, description="whether the service keeps the library in step with the disk")
+    poll: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds between two looks for changes, on all disks; 30, on those that do not report changes",
+    )
     batch_size: int | None = Field(None, ge=1, le=1024, description="photographs encoded at once; 16, more on a GPU")
     decode_threads: int | None = Field(None, ge=1, le=256, description="threads that decode; one a core")
     max_megapixels: int | None = Field(

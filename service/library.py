@@ -52,8 +52,10 @@ from service.types import OnProgress
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
     from service.encoder.models import DownloadProgress
+    from service.indexing.changes import Scope
     from service.indexing.indexer import Event
-    from service.indexing.options import IndexOptions
+    from service.indexing.options import IndexOptions, Postpone
+    from service.indexing.watch_events import WatchEvent, WatchOptions
     from service.kinds.knn_vote import KnnVote
     from service.match.ratings_export import Export
     from service.search.classify import Classification, PhotographSource
@@ -228,12 +230,24 @@ class Library:
             UsageError: a file is named instead of a folder.
             BusyError: another process is writing to the library.
         """
+        yield from self._index(folders, options, encoder, additional, doing="smysl index")
+
+    def _index(
+        self,
+        folders: Sequence[Path],
+        options: IndexOptions | None,
+        encoder: Encoder | None,
+        additional: Sequence[Encoder] | None,
+        *,
+        doing: str,
+    ) -> Generator[Event, None, None]:
+        """An index run as `index`; other processes are told that it is `doing` that writes."""
         from service.indexing.run import index_folders
 
         resolved = [resolve_folder(folder) for folder in folders]
         encoder = encoder or self.encoder_to_index()
         others = self.additional_to_index(encoder) if additional is None else additional
-        with write_lock(self.folder, "smysl index"):
+        with write_lock(self.folder, doing):
             yield from index_folders(
                 self.folder,
                 self.catalog,
@@ -245,6 +259,51 @@ class Library:
                 save=partial(self._save, encoder),
                 options=self._complete(options),
             )
+
+    def watch(
+        self,
+        folders: Sequence[Path] = (),
+        options: WatchOptions | None = None,
+        *,
+        load: Callable[[], Encoder] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Generator[WatchEvent, None, None]:
+        """Index `folders`, or all roots, and then what changes in them, until the generator is closed.
+
+        Args:
+            folders: folders of photographs; new ones become roots. One that is in a root may be away.
+            options: what else can be chosen; by default nothing is removed.
+            load: gives the encoder, which is kept; by default `encoder_to_index`.
+            stop: ends the watch when it is set.
+
+        Raises:
+            NotFoundError: a folder is not there, and in no root.
+            UsageError: a file is named instead of a folder.
+            LibraryError: the first run failed.
+            MismatchError: another process has encoded the library with another model than the settings name.
+        """
+        from service.indexing.options import IndexOptions
+        from service.indexing.roots import resolve_watched
+        from service.indexing.watch import Watch
+        from service.indexing.watch_events import WatchOptions
+
+        encoder: Encoder | None = None
+        fingerprint: str | None = None
+
+        def index(scope: Scope, *, prune: bool, postpone: Postpone | None) -> Generator[Event, None, None]:
+            nonlocal encoder, fingerprint
+            own = self.catalog.setting("fingerprint")
+            if encoder is None:
+                encoder, fingerprint = (load or self.encoder_to_index)(), own
+            elif own not in (fingerprint, encoder.fingerprint):
+                encoder = self.encoder
+            chosen = IndexOptions(prune=prune, shallow=frozenset(scope.flat), postpone=postpone)
+            yield from self._index([*scope.deep, *scope.flat], chosen, encoder, None, doing="smysl watch")
+            fingerprint = self.catalog.setting("fingerprint")
+
+        named = [resolve_watched(self.catalog, folder) for folder in folders]
+        watch = Watch(self.catalog, self.folder.resolve(), index, named, options or WatchOptions())
+        yield from watch.run(stop or threading.Event())
 
     def _complete(self, options: IndexOptions | None) -> IndexOptions:
         """The options with what the settings say where they leave it open."""

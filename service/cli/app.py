@@ -26,6 +26,7 @@ from service.cli.skipped import skipped
 from service.cli.status import status
 from service.cli.terminal import print_line, say
 from service.cli.train import train_app
+from service.cli.watch import watch
 from service.errors import SmyslError
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ def root(
     """
 
 
-for command in (index, search, score, rate, classify, kinds, serve, status, models, skipped, forget):
+for command in (index, search, score, rate, classify, kinds, serve, watch, status, models, skipped, forget):
     app.command()(command)
 for group, name in (
     (bench_app, "bench"),

@@ -30,6 +30,7 @@ from service.types import OnStage
 
 if TYPE_CHECKING:
     from service.encoder.models import DownloadProgress
+    from service.indexing.watch_events import Ran
 
 _BAR_WIDTH = 32
 """Characters of a bar with share, amount and time left."""
@@ -171,11 +172,17 @@ def follow_index(console: Console, events: Iterable[Event], *, verbose: bool = F
                 if verbose:
                     for path, skipped in summary.skipped:
                         print_wrapped(console, f"  skipped {path}: {skipped.sentence}")
-            elif isinstance(event, Failure):
-                print_wrapped(console, f"  cannot index {event.path}: {event.reason}")
-            elif isinstance(event, Flaw) and (verbose or not event.is_minor):
-                print_wrapped(console, f"  indexed {event.path}, but {event.sentence}")
+            else:
+                print_problem(console, event, verbose=verbose)
     return summary
+
+
+def print_problem(console: Console, problem: Failure | Flaw, *, verbose: bool = False) -> None:
+    """Say what is wrong with a file; what is wrong with metadata alone only if `verbose`."""
+    if isinstance(problem, Failure):
+        print_wrapped(console, f"  cannot index {problem.path}: {problem.reason}")
+    elif verbose or not problem.is_minor:
+        print_wrapped(console, f"  indexed {problem.path}, but {problem.sentence}")
 
 
 def count(photographs: int) -> str:
@@ -201,6 +208,21 @@ def describe(summary: Summary) -> str:
         lines.append(one if summary.missing == 1 else many)
     lines += [f"skipped {reason.sentence}: {count:,}" for reason, count in summary.reasons().most_common()]
     return "\n".join(lines)
+
+
+def describe_changes(ran: Ran) -> str:
+    """What an index run of a watch has changed, in a line; empty if nothing."""
+    summary = ran.summary
+    counts = {
+        "added": summary.added,
+        "changed": summary.changed,
+        "moved": summary.moved,
+        "came back": summary.revived,
+        "removed": summary.removed,
+        "missing": ran.new_missing,
+        "failed": ran.new_failures,
+    }
+    return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
 
 
 def describe_losses(summary: Summary) -> str:

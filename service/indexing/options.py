@@ -8,6 +8,9 @@ from pathlib import Path
 
 from service.store.records import FileInfo
 
+Postpone = Callable[[Path, FileInfo], bool]
+"""Says of a file that is new or looks changed whether it is left for a later run."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
@@ -23,8 +26,7 @@ class IndexOptions:
         follow_links: whether links to folders are followed.
         min_bytes: of a file; smaller ones are left out.
         shallow: those of the folders that are brought up to date without what is below them.
-        postpone: asked about each file that is new or looks changed; where it says yes, the file is left for a later
-            run, and the photograph stays as it is.
+        postpone: the files for which it says yes stay as they are in the library.
         batch_size: photographs that are encoded together; None is the smallest that an encoder asks for.
         threads: that decode; None is one for each core.
         max_megapixels: pixels that are decoded of one photograph, in millions; None is 179.
@@ -37,7 +39,7 @@ class IndexOptions:
     follow_links: bool | None = None
     min_bytes: int | None = None
     shallow: frozenset[Path] = frozenset()
-    postpone: Callable[[Path, FileInfo], bool] | None = None
+    postpone: Postpone | None = None
     batch_size: int | None = None
     threads: int | None = None
     max_megapixels: int | None = None

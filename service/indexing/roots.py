@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from service.errors import UsageError
+from service.errors import NotFoundError, UsageError
 from service.store.catalog import Catalog
+from service.store.paths import resolve_folder
 from service.store.records import Record, Root
 
 _PROBES = 50
@@ -16,6 +17,20 @@ _PROBES = 50
 def find_root(catalog: Catalog, folder: Path) -> Root:
     """The root that a person means by `folder`, which may be gone from the disk; raises `NotFoundError`."""
     return catalog.root_at(Path(os.path.realpath(folder.expanduser())))
+
+
+def resolve_watched(catalog: Catalog, folder: Path) -> Path:
+    """The absolute path of a folder without links; it may be away if it is a root or inside one.
+
+    Raises `NotFoundError` for one that is not there otherwise, `UsageError` for a file.
+    """
+    try:
+        return resolve_folder(folder)
+    except NotFoundError:
+        real = Path(os.path.realpath(folder.expanduser()))
+        if not any(real.is_relative_to(root.path) for root in catalog.roots()):
+            raise
+        return real
 
 
 def move_root(catalog: Catalog, root: Root, folder: Path, *, force: bool = False) -> None:

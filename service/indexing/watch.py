@@ -17,7 +17,8 @@ from service.errors import BusyError, LibraryError, MismatchError, NotFoundError
 from service.indexing.changes import Batch, Changes, Scope, outermost
 from service.indexing.decoder import Failure
 from service.indexing.indexer import Event, Finished, Summary
-from service.indexing.watch_events import Notice, Ran, WatchEvent, Watching, WatchOptions
+from service.indexing.options import Postpone
+from service.indexing.watch_events import POLL_S, Notice, Ran, WatchEvent, Watching, WatchOptions
 from service.indexing.watched_folder import CHECK_S, ChangeSources, WatchedFolder
 from service.store.catalog import Catalog
 from service.store.lock import current_writer
@@ -45,12 +46,10 @@ _MOST_REMEMBERED = 10_000
 class RunIndex(Protocol):
     """An index run of the folders of `scope`, as `Library.index`.
 
-    `postpone` says of a file that is new or changed that it is left for a later run.
+    `prune` and `postpone` are those of `IndexOptions`.
     """
 
-    def __call__(
-        self, scope: Scope, *, prune: bool, postpone: Callable[[Path, FileInfo], bool] | None
-    ) -> Generator[Event, None, None]:
+    def __call__(self, scope: Scope, *, prune: bool, postpone: Postpone | None) -> Generator[Event, None, None]:
         """Events of the run."""
 
 
@@ -97,7 +96,7 @@ class Watch:
         self._options = options
         self._clock = clock
         self._wall_clock = wall_clock
-        self._sources = sources or ChangeSources(library, options.poll_s, clock)
+        self._sources = sources or ChangeSources(library, options.poll_s or POLL_S, clock)
         self._watched: dict[Path, WatchedFolder] = {}
         self._batch = Batch(QUIET_S, MOST_WAIT_S)
         self._postponed = Changes()
@@ -150,7 +149,7 @@ class Watch:
                 self._watched[path] = WatchedFolder(
                     path,
                     self._sources,
-                    always_poll=self._options.always_poll,
+                    always_poll=self._options.poll_s is not None,
                     has_photographs=self._has_photographs,
                     say=self._notices.append,
                     clock=self._clock,

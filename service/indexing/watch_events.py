@@ -7,6 +7,9 @@ from pathlib import Path
 
 from service.indexing.indexer import Event, Summary
 
+POLL_S = 30.0
+"""Seconds between two listings of a disk that does not report changes."""
+
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
@@ -14,13 +17,12 @@ class WatchOptions:
 
     Attributes:
         prune: take photographs whose files are gone out of the library, unless a folder lost more than a tenth.
-        poll_s: seconds between two listings of a disk that reports no changes.
-        always_poll: list all disks, also those that report changes.
+        poll_s: seconds between two listings of every folder; None lists only those whose disk does not report changes,
+            every `POLL_S`.
     """
 
     prune: bool = False
-    poll_s: float = 30.0
-    always_poll: bool = False
+    poll_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

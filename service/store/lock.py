@@ -50,11 +50,14 @@ def write_lock(folder: Path, doing: str) -> Iterator[None]:
     except Timeout:
         raise _busy(folder, _read_writer(folder)) from None
     except OSError as error:
-        raise LibraryError(f"The library {folder} cannot be written to ({error.strerror or error}).") from None
+        raise _not_writable(folder, error) from None
     try:
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         writer = Writer(os.getpid(), socket.gethostname(), doing, since)
-        (folder / _WRITER).write_text(json.dumps(asdict(writer)), encoding="utf-8")
+        try:
+            (folder / _WRITER).write_text(json.dumps(asdict(writer)), encoding="utf-8")
+        except OSError as error:
+            raise _not_writable(folder, error) from None
         yield
     finally:
         (folder / _WRITER).unlink(missing_ok=True)
@@ -81,6 +84,10 @@ def current_writer(folder: Path) -> Writer | None:
         return _read_writer(folder)
     except OSError:
         return None
+
+
+def _not_writable(folder: Path, error: OSError) -> LibraryError:
+    return LibraryError(f"The library {folder} cannot be written to ({error.strerror or error}).")
 
 
 def _busy(folder: Path, writer: Writer | None) -> BusyError:
