@@ -21,7 +21,7 @@ from service.cli.terminal import (
 def serve(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DIR]...", help="Folders to index in the background first."),
+        typer.Argument(metavar="[DIR]...", help="Folders to index in the background first, and to watch with --watch."),
     ] = None,
     host: Annotated[
         str | None,
@@ -35,6 +35,13 @@ def serve(
         int | None,
         typer.Option(help="Number of processes that answer; they share one index. Default: SMYSL_WORKERS, or 1."),
     ] = None,
+    watch: Annotated[
+        bool | None,
+        typer.Option(
+            "--watch/--no-watch",
+            help="Keep the library in step with the disk, as smysl watch does. Default: SMYSL_WATCH, or no.",
+        ),
+    ] = None,
     library: LibraryOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
@@ -45,7 +52,14 @@ def serve(
     from service.web.server import run
 
     settings = settings_of(
-        library=library, model=model, device=device, precision=precision, host=host, port=port, workers=workers
+        library=library,
+        model=model,
+        device=device,
+        precision=precision,
+        host=host,
+        port=port,
+        workers=workers,
+        watch=watch,
     )
     with removed_if_it_fails(settings.library.expanduser()), open_library(settings, create=bool(folders)) as opened:
         run(opened, folders or (), say=say)

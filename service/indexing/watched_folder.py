@@ -164,11 +164,15 @@ class WatchedFolder:
 
     def _identify(self) -> object:
         """What changes when another disk takes the folder's place, or that of a folder below it."""
+        mounts = self._sources.mounts(self.path)
+        if any(mount.is_shared for mount in mounts):
+            # Some network drives give a folder another number each time.
+            return mounts
         try:
             status = self.path.stat()
         except OSError:
             return None
-        return status.st_dev, status.st_ino, self._sources.mounts(self.path)
+        return status.st_dev, status.st_ino, mounts
 
     def _open(self) -> None:
         shared = [mount for mount in self._sources.mounts(self.path) if mount.is_shared]

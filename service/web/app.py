@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from service.library import Library
 from service.store.loopback import is_loopback
 from service.web.background_index import BackgroundIndex
-from service.web.dependencies import ReadProgress
+from service.web.dependencies import ReadBackground
 from service.web.error_responses import add_error_handlers
 from service.web.health import HealthChecker
 from service.web.middleware import HostCheck, UploadLimit
@@ -46,16 +46,17 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(library: Library, *, folders: Sequence[Path] = (), progress: ReadProgress | None = None) -> FastAPI:
-    """The service over an open library; once it runs, it indexes `folders` in the background.
+def create_app(library: Library, *, folders: Sequence[Path] = (), background: ReadBackground | None = None) -> FastAPI:
+    """The service over an open library; once it runs, it indexes `folders` in the background, and watches if it is to.
 
-    `progress` reads the progress of an index run that another process does for this service.
+    `background` reads the state of the index runs if another process does them for this service.
     """
     indexing = BackgroundIndex(library, folders)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        indexing.start()
+        if background is None:
+            indexing.start()
         yield
         await run_in_threadpool(indexing.stop)
 
@@ -69,7 +70,7 @@ def create_app(library: Library, *, folders: Sequence[Path] = (), progress: Read
     )
     app.state.library = library
     app.state.health = HealthChecker(library)
-    app.state.progress = progress or indexing.progress
+    app.state.background = background or indexing.state
     settings = library.settings
     app.add_middleware(
         UploadLimit,

@@ -1,4 +1,4 @@
-"""What routes take from the application: the open library, its health checker and the progress of its index run."""
+"""What routes take from the application: the open library, its health checker and the state of its index runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from service.library import Library
+from service.web.background_schemas import BackgroundOut
 from service.web.health import HealthChecker
-from service.web.schemas import IndexingOut
 
-ReadProgress = Callable[[], IndexingOut | None]
-"""Returns the progress of the index run; None while none is running."""
+ReadBackground = Callable[[], BackgroundOut]
+"""Returns the state of the index runs."""
 
 
 def _state(name: str) -> Callable[[Request], Awaitable[Any]]:
@@ -25,4 +25,4 @@ def _state(name: str) -> Callable[[Request], Awaitable[Any]]:
 
 OpenLibrary = Annotated[Library, Depends(_state("library"))]
 Health = Annotated[HealthChecker, Depends(_state("health"))]
-Progress = Annotated[ReadProgress, Depends(_state("progress"))]
+Background = Annotated[ReadBackground, Depends(_state("background"))]

@@ -16,6 +16,7 @@ from service.search.query import DEFAULT_K, MAX_K, Query
 from service.store.lock import Writer
 from service.store.ratings import DEFAULT_RATER
 from service.store.records import Rating
+from service.web.background_schemas import BackgroundOut, IndexingOut, LastRunOut
 from service.web.photo_schemas import HitOut
 
 
@@ -212,15 +213,6 @@ class WriterOut(BaseModel):
         return None if writer is None else cls.model_validate(_fields(cls, writer))
 
 
-class IndexingOut(BaseModel):
-    """Progress of the index run of this service."""
-
-    done: int
-    total: int
-    failed: int
-    error: str | None = Field(description="why the run failed, or null")
-
-
 class StatusOut(BaseModel):
     """Status of a library; `model` and `index` are null before the first index run."""
 
@@ -236,11 +228,14 @@ class StatusOut(BaseModel):
     min_match: float | None = Field(description="default threshold of searches by text")
     index: IndexOut | None
     writer: WriterOut | None
-    indexing: IndexingOut | None = None
+    indexing: IndexingOut | None = Field(description="the index run of this service that is going on, or failed")
+    watching: list[str] = Field(description="folders that this service watches")
+    away: list[str] = Field(description="folders that it watches again when they are back")
+    last_run: LastRunOut | None = Field(description="the last index run of this service")
 
     @classmethod
-    def of(cls, library: Library) -> StatusOut:
-        """The status of a library, its model and its index."""
+    def of(cls, library: Library, background: BackgroundOut | None = None) -> StatusOut:
+        """The status of a library, its model and its index, and of the index runs of a service."""
         status = library.status()
         model = index = calibration = trained_on = min_match = None
         if status.model is not None:
@@ -264,6 +259,7 @@ class StatusOut(BaseModel):
             min_match=min_match,
             index=index,
             writer=WriterOut.of(status.writer),
+            **dict(background or BackgroundOut()),
         )
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import UsageError
+from service.indexing.roots import resolve_watched
 from service.library import Library
 from service.store.loopback import is_loopback
-from service.store.paths import resolve_folder
 from service.store.service_registry import SERVICE_HEADER, announced
 from service.types import Say
 
@@ -23,7 +23,7 @@ def run(library: Library, folders: Sequence[Path], say: Say) -> None:
     Announces the address through `say` once the model answers. Raises `UsageError` where the address cannot be
     listened on, `NotFoundError` for a folder that does not exist.
     """
-    folders = [resolve_folder(folder) for folder in folders]
+    folders = [resolve_watched(library.catalog, folder) for folder in folders]
     host, port = library.settings.host, library.settings.port
     listening = _listen(host, port)
     port = listening.getsockname()[1]

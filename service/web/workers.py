@@ -28,7 +28,7 @@ from service.library import Library
 from service.store.atomic import replacing
 from service.types import Say
 from service.web.background_index import BackgroundIndex
-from service.web.schemas import IndexingOut
+from service.web.background_schemas import BackgroundOut
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -71,7 +71,7 @@ def run_workers(
             **options,
         )
         supervisor = _Supervisor(config, [listening], say, on_ready)
-        indexing = BackgroundIndex(library, folders, _SharedProgress(Path(shared)).write)
+        indexing = BackgroundIndex(library, folders, _SharedState(Path(shared)).write)
         indexing.start()
         try:
             supervisor.run()
@@ -93,7 +93,7 @@ def application() -> FastAPI:
         fault = Path(shared) / f"fault-{os.getpid()}.json"
         fault.write_text(json.dumps([type(error).__name__, error.message]), encoding="utf-8")
         sys.exit(STARTUP_FAILURE)
-    return create_app(library, progress=_SharedProgress(Path(shared)).read)
+    return create_app(library, background=_SharedState(Path(shared)).read)
 
 
 class _Supervisor(Multiprocess):
@@ -141,28 +141,24 @@ class _Supervisor(Multiprocess):
             self._say(f"Worker {old.pid} ended unexpectedly (exit code {old.exitcode}) and was restarted.")
 
 
-class _SharedProgress:
-    """Progress of the supervisor's index run, in a file that the workers read."""
+class _SharedState:
+    """State of the supervisor's index runs, in a file that the workers read."""
 
     def __init__(self, shared: Path) -> None:
-        self._file = shared / "indexing.json"
+        self._file = shared / "background.json"
 
-    def write(self, progress: IndexingOut | None) -> None:
-        """Replace the progress; None removes it."""
-        with suppress(OSError):
-            if progress is None:
-                self._file.unlink(missing_ok=True)
-                return
-            # Written after every batch, into a temporary folder that no process reads after a crash.
-            with replacing(self._file, sync=False) as temporary:
-                temporary.write_text(progress.model_dump_json(), encoding="utf-8")
+    def write(self, state: BackgroundOut) -> None:
+        """Replace the state."""
+        # Written after every batch, into a temporary folder that no process reads after a crash.
+        with suppress(OSError), replacing(self._file, sync=False) as temporary:
+            temporary.write_text(state.model_dump_json(), encoding="utf-8")
 
-    def read(self) -> IndexingOut | None:
-        """The progress last written; None while no run is going on."""
+    def read(self) -> BackgroundOut:
+        """The state last written."""
         try:
-            return IndexingOut.model_validate_json(self._file.read_text(encoding="utf-8"))
+            return BackgroundOut.model_validate_json(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return None
+            return BackgroundOut()
 
 
 def _share_cores(workers: int) -> None:

@@ -36,6 +36,8 @@ def test_an_option_has_priority_over_the_environment_and_that_over_the_default(m
         ("workers", "3", 3),
         ("upload_limit_mb", "0.5", 0.5),
         ("form_limit_mb", "0.5", 0.5),
+        ("watch", "true", True),
+        ("poll", "1.5", 1.5),
         ("batch_size", "4", 4),
         ("decode_threads", "3", 3),
         ("max_megapixels", "400", 400),

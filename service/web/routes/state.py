@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.web.dependencies import Health, OpenLibrary, Progress
+from service.web.dependencies import Background, Health, OpenLibrary
 from service.web.schemas import HeadOut, HeadsOut, HealthOut, StatusOut
 
 router = APIRouter(tags=["state"])
@@ -23,8 +23,6 @@ def heads(library: OpenLibrary) -> HeadsOut:
 
 
 @router.get("/status")
-def status(library: OpenLibrary, progress: Progress) -> StatusOut:
+def status(library: OpenLibrary, background: Background) -> StatusOut:
     """Status of the library, its model and its index."""
-    answer = StatusOut.of(library)
-    answer.indexing = progress()
-    return answer
+    return StatusOut.of(library, background())
