@@ -9,6 +9,7 @@ from pathlib import Path
 
 from service.photos.metadata.motion import read_film
 from service.photos.metadata.reader import Sidecar, read_metadata
+from service.photos.places import place_of
 from service.store.records import Companion, Details, FileInfo
 
 _MAX_SIDECAR_BYTES = 16 << 20
@@ -27,7 +28,10 @@ def read_details(
     if metadata.motion is None:
         films = (read_film(folder / each.name).seconds for each in companions if each.role == "motion")
         metadata = replace(metadata, motion=next((seconds for seconds in films if seconds is not None), None))
-    return Details(metadata, tuple(companions)), problems
+    town = None
+    if metadata.latitude is not None and metadata.longitude is not None:
+        town = place_of(metadata.latitude, metadata.longitude)
+    return Details(metadata, tuple(companions), None if town is None else town.id), problems
 
 
 def _sidecars(folder: Path, companions: Sequence[Companion]) -> Iterator[Sidecar]:

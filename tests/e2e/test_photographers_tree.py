@@ -16,6 +16,7 @@ from PIL import Image
 
 from service.config import Settings
 from service.library import Library
+from service.photos.places import place_named
 from tests.conftest import SMYSL, Finished
 from tests.e2e.photographers_tree import Tree, make_tree
 
@@ -95,6 +96,16 @@ def test_what_the_files_say_is_known(indexed: Indexed) -> None:
         assert metadata.keywords == shot.keywords, record.relative
         assert metadata.stars == shot.stars, record.relative
         assert {"photograph", *(each.role for each in known.companions)} == set(shot.roles), record.relative
+
+
+def test_a_place_is_looked_up_without_a_network(indexed: Indexed) -> None:
+    with indexed.open() as library:
+        records = library.catalog.records(range(1, 100))
+        details = library.catalog.details(list(records))
+    for identity, record in records.items():
+        town_id = details[identity].town_id
+        town = None if town_id is None else place_named(town_id).town
+        assert (None if town is None else town.en) == indexed.tree.shots[record.relative].town, record.relative
 
 
 def test_a_file_that_is_cut_off_is_indexed_with_a_warning_that_names_it(indexed: Indexed) -> None:
