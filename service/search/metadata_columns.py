@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta, timezone
 from typing import NamedTuple
 
+from service.photos.places import Language, place_named
 from service.store.metadata import Metadata
 from service.store.records import Details, Record
 
@@ -39,17 +40,22 @@ _MINUTES_A_DAY = 24 * 60
 
 
 class PlaceNames(NamedTuple):
-    """Names of where a photograph was taken, in English or as written in its file; None where not known."""
+    """Names of where a photograph was taken; None where not known."""
 
     town: str | None
     region: str | None
     country: str | None
 
 
-def place_names(details: Details) -> PlaceNames:
-    """Where a photograph was taken."""
+def place_names(details: Details, language: Language = "en") -> PlaceNames:
+    """Where a photograph was taken: names that people wrote into its file, else those of the nearest town."""
     metadata = details.metadata
-    return PlaceNames(metadata.town, metadata.region, metadata.country)
+    written = PlaceNames(metadata.town, metadata.region, metadata.country)
+    place = None if details.town_id is None else place_named(details.town_id)
+    if any(written) or place is None:
+        return written
+    names = (None if name is None else getattr(name, language) for name in (place.town, place.region, place.country))
+    return PlaceNames(*names)
 
 
 def taken_at_text(metadata: Metadata) -> str | None:

@@ -104,7 +104,8 @@ def test_a_place_is_looked_up_without_a_network(indexed: Indexed) -> None:
         details = library.catalog.details(list(records))
     for identity, record in records.items():
         town_id = details[identity].town_id
-        town = None if town_id is None else place_named(town_id).town
+        place = None if town_id is None else place_named(town_id)
+        town = None if place is None else place.town
         assert (None if town is None else town.en) == indexed.tree.shots[record.relative].town, record.relative
 
 
