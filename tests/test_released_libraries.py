@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from data.samples import copy_samples
 from service.config import Settings
+from service.indexing.indexer import Finished
 from service.kinds.knn_vote import KnnVote
 from service.library import Library
 from service.search.hits import SearchResult
@@ -117,3 +119,22 @@ def test_its_vote_is_read_from_its_file(released: Released) -> None:
 def test_thumbnails_are_still_pictures(released: Released) -> None:
     with released.open() as library:
         assert all(library.catalog.thumbnail(identity)[:3] == b"\xff\xd8\xff" for identity in ids(library).values())
+
+
+def test_its_photographs_get_metadata_without_being_encoded_again(released: Released, tmp_path: Path) -> None:
+    with released.open() as library:
+        records = library.catalog.records(sorted(ids(library).values()))
+        (root,) = library.catalog.roots()
+        samples = {each.name: each for each in copy_samples(tmp_path / "samples")}
+        for record in records.values():
+            target = tmp_path / "here now" / record.relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            samples[record.name].rename(target)
+        library.move_root(root.path, tmp_path / "here now")
+        fingerprint = str(library.catalog.setting("fingerprint"))
+        before = {identity: library.catalog.vector(identity, fingerprint).tolist() for identity in records}
+        summary = [event.summary for event in library.index() if isinstance(event, Finished)][0]
+        assert (summary.unchanged, summary.changed, summary.added, summary.failed) == (len(records), 0, 0, [])
+        assert {identity: library.catalog.vector(identity, fingerprint).tolist() for identity in records} == before
+        assert library.catalog.details(list(records)).keys() == records.keys()
+        assert library.ratings()

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.service.photos.metadata.test_metadata import FORMATS, XMP
 
 from service.photos.metadata.file_dates import date_in_name
 from service.photos.metadata.image_data import image_data_hash
@@ -16,6 +15,7 @@ from service.photos.metadata.motion import content_identifier, motion_seconds
 from service.photos.metadata.reader import Sidecar, read_metadata
 from service.store.metadata import Metadata
 from tests.service.metadata_files import film, takeout
+from tests.service.photos.metadata.test_metadata import FORMATS, XMP
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
