@@ -133,7 +133,7 @@ def test_its_photographs_get_metadata_without_being_encoded_again(released: Rele
         library.move_root(root.path, tmp_path / "here now")
         fingerprint = str(library.catalog.setting("fingerprint"))
         before = {identity: library.catalog.vector(identity, fingerprint).tolist() for identity in records}
-        summary = [event.summary for event in library.index() if isinstance(event, Finished)][0]
+        (summary,) = [event.summary for event in library.index() if isinstance(event, Finished)]
         assert (summary.unchanged, summary.changed, summary.added, summary.failed) == (len(records), 0, 0, [])
         assert {identity: library.catalog.vector(identity, fingerprint).tolist() for identity in records} == before
         assert library.catalog.details(list(records)).keys() == records.keys()
