@@ -37,6 +37,7 @@ from service.search.query_crop import crop_query
 from service.search.search import score, search
 from service.search.selection import NoPlaces, Selector
 from service.search.target import ModelTarget, SearchTarget
+from service.search.understanding import understand
 from service.store.catalog import CATALOG_FILE, Catalog
 from service.store.filters import Filters
 from service.store.lock import Writer, current_writer, write_lock
@@ -397,12 +398,13 @@ class Library:
             MismatchError: the model installed is not the one that made the library's vectors.
             PhotographError: the file of the photograph, of which a part is searched with, cannot be read.
         """
-        if query.browses:
-            return browse(query, self.catalog, self._selector.select)
-        cropped = crop_query(query, self.file_of)
-        target, select = self._target(query.head), self._selector.select
-        result = search(cropped.query, target, self.catalog, select=select, turn=self._turns)
-        return cropped.describe(result)
+        select = self._selector.select
+        understood = understand(query, select)
+        if understood.query.browses:
+            return understood.describe(browse(understood.query, self.catalog, select))
+        cropped = crop_query(understood.query, self.file_of)
+        result = search(cropped.query, self._target(query.head), self.catalog, select=select, turn=self._turns)
+        return understood.describe(cropped.describe(result))
 
     def parse(self, text: str, filters: Filters = NO_FILTERS) -> ParsedQuery:
         """Take what a person typed apart into words to search for and filters; see `service.search.phrases`.

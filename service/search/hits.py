@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
+from service.search.chips import Chip
+from service.search.filter_words import describe_filters
+from service.store.filters import Filters
 from service.store.records import Details, Record
 
 if TYPE_CHECKING:
@@ -36,14 +39,27 @@ class WithoutFilters:
     """What a search finds without its filters, where with them it finds nothing.
 
     Attributes:
+        filters: what is left out.
         hits: how many photographs pass the cut.
         or_more: whether there may be more, since only the nearest were looked at.
         best_match: of all photographs; None in an empty library.
     """
 
+    filters: Filters
     hits: int
     or_more: bool
     best_match: float | None
+
+    def sentence(self) -> str:
+        """What a person should know who finds nothing."""
+        if self.best_match is None:
+            return "No photographs found."
+        nothing = f"Nothing {describe_filters(self.filters)}"
+        if not self.hits:
+            return f"{nothing}, and no good match without that either: the best is {self.best_match:.3f}."
+        more = " or more" if self.or_more else ""
+        noun = "photograph" if self.hits == 1 else "photographs"
+        return f"{nothing}. Without that: {self.hits:,}{more} {noun}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,7 @@ class SearchResult:
         next_cursor: with it the same search goes on after the last hit; None where there are no more hits.
         filtered: how many photographs the filters leave; None without filters.
         without_filters: what there is without the filters, where with them nothing passes the cut.
+        understood: which words of the query were understood as filters.
     """
 
     hits: list[Hit]
@@ -85,6 +102,7 @@ class SearchResult:
     next_cursor: str | None = None
     filtered: int | None = None
     without_filters: WithoutFilters | None = None
+    understood: tuple[Chip, ...] = ()
 
     def to_dataframe(self) -> pd.DataFrame:
         """The hits as a pandas table, one row a hit, best first.
@@ -103,7 +121,7 @@ class SearchResult:
         """What a person should know beside the hits; at least one sentence where there are none."""
         sentences = [self.notice] if self.notice else []
         if self.without_filters is not None:
-            sentences.append(self._nothing_with_filters(self.without_filters))
+            sentences.append(self.without_filters.sentence())
         elif not self.answerable and self.best_match is not None:
             best = f"No good match: the best is {self.best_match:.3f}"
             if self.hits:
@@ -112,14 +130,6 @@ class SearchResult:
                 cut = f"only {self.min_match:.3f} or more is shown"
                 sentences.append(f"{best}, and {cut}. Use min_match=0 to see the nearest anyway.")
         return sentences or ([] if self.hits else ["No photographs found."])
-
-    def _nothing_with_filters(self, without: WithoutFilters) -> str:
-        if without.hits:
-            more = " or more" if without.or_more else ""
-            return f"Nothing with these filters. Without them: {without.hits:,}{more} photographs."
-        if without.best_match is None:
-            return "No photographs found."
-        return f"Nothing with these filters, and no good match without them: the best is {without.best_match:.3f}."
 
     def _repr_html_(self) -> str:
         from service.search.notebook import strip

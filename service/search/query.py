@@ -36,7 +36,9 @@ class Query:
     order by date, so that an empty request stays an error.
 
     Args:
-        text: the scene, in words.
+        text: the scene, in words that are searched as they are.
+        q: what a person types: words, of which some may mean filters, such as "beach 2019" (see
+            `service.search.phrases`); `filters` hold besides.
         photo_id: the id of a photograph of the library; it is never a hit itself.
         image: an upright RGB photograph.
         k: how many hits at most (top-k), 1 to 1,000.
@@ -57,6 +59,7 @@ class Query:
     text: str | None = None
     photo_id: int | None = None
     image: Image.Image | None = None
+    q: str | None = None
     k: int = DEFAULT_K
     min_match: float | None = None
     head: str | None = None
@@ -68,7 +71,7 @@ class Query:
     cursor: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("text", "photo_id", "image") if getattr(self, name) is not None]
+        given = [name for name in ("text", "photo_id", "image", "q") if getattr(self, name) is not None]
         if self.order not in ORDERS:
             raise UsageError(
                 f"The order {self.order!r} is not known; it must be one of {', '.join(ORDERS)}.", {"order": "order"}
@@ -79,8 +82,9 @@ class Query:
             )
         if not given:
             self._check_nothing_to_compare()
-        if self.text is not None:
-            check_text(self.text)
+        words = self.text if self.q is None else self.q
+        if words is not None:
+            check_text(words)
             if self.box is not None:
                 raise UsageError(
                     "A box is a part of a photograph, and a text has none. Leave out the box.", {"the box": "box"}
@@ -108,7 +112,7 @@ class Query:
     @property
     def browses(self) -> bool:
         """Whether there is nothing to compare photographs with."""
-        return self.text is None and self.photo_id is None and self.image is None
+        return self.text is None and self.photo_id is None and self.image is None and self.q is None
 
     @property
     def date_order(self) -> DateOrder | None:

@@ -165,7 +165,7 @@ def _without_filters(query: Query, compared: Comparison) -> WithoutFilters:
     candidates = _by_match(compared, MIN_CANDIDATES)
     passing = int(np.count_nonzero(candidates.matches >= compared.cut))
     best = float(candidates.matches[0]) if len(candidates.matches) else None
-    return WithoutFilters(passing, passing == len(candidates.ids) and candidates.has_more, best)
+    return WithoutFilters(query.filters, passing, passing == len(candidates.ids) and candidates.has_more, best)
 
 
 def with_records(

@@ -22,6 +22,7 @@ from service.index.attributes.columns import (
     Postings,
     WrittenPlace,
 )
+from service.photos.formats import is_raw_format
 from service.store.attributes import AttributeRow
 from service.types import AnyArray, BoolArray, Int32Array, Int64Array
 
@@ -41,13 +42,6 @@ _TYPES: dict[str, Any] = {
 _LATEST = 1 << 40
 """Seconds from 1970, in both directions, beyond which a time is not known; it is in the year 36,812."""
 _NAMED = ("keywords", "people")
-_RAW_FORMATS = frozenset(
-    (
-        *("3FR", "ARW", "CR2", "CR3", "CRW", "DCR", "DNG", "ERF", "FFF", "IIQ", "K25", "KDC", "MEF", "MOS", "MRW"),
-        *("NEF", "NRW", "ORF", "PEF", "RAF", "RAW", "RW2", "RWL", "SR2", "SRF", "SRW", "X3F"),
-    )
-)
-"""Names of the cameras' RAW formats."""
 
 
 def empty_attributes() -> Attributes:
@@ -141,7 +135,7 @@ class _RowEncoder:
             "day": np.where(known, days, 0),
             "stars": _array([UNKNOWN_STARS if stars is None else stars for stars in row.stars], np.int64),
             "orientation": np.where(width > height, LANDSCAPE, np.where(width < height, PORTRAIT, SQUARE)),
-            "is_raw": _array(row.has_raw, np.bool_) | [each.upper() in _RAW_FORMATS for each in row.format],
+            "is_raw": _array(row.has_raw, np.bool_) | [*map(is_raw_format, row.format)],
             # None becomes NaN.
             "focal_length": _array(row.focal_length, np.float64),
             "latitude": _array(row.latitude, np.float64),

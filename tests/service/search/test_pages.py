@@ -215,9 +215,9 @@ def test_filters_that_leave_nothing_say_what_there_is_without_them(library: Date
     assert result.without_filters is not None
     assert result.without_filters.hits == without
     assert not result.without_filters.or_more
-    assert result.sentences() == [f"Nothing with these filters. Without them: {without} photographs."]
+    assert result.sentences() == [f"Nothing with the camera leica. Without that: {without} photographs."]
     hopeless = library.search(replace(TEXT, filters=Filters(camera=("leica",)), min_match=1.0))
-    assert "no good match without them: the best is 0." in hopeless.sentences()[0]
+    assert "leica, and no good match without that either: the best is 0." in hopeless.sentences()[0]
 
 
 def test_filters_that_leave_only_bad_matches_say_so(library: DatedLibrary) -> None:
