@@ -107,8 +107,10 @@ class ListedPhotoOut(PhotoOut):
 class HitOut(ListedPhotoOut):
     """A photograph that a search found."""
 
-    match: float = Field(ge=0, le=1, description="how well it fits; means the same for every query")
-    similarity: float = Field(ge=-1, le=1, description="cosine of the query's and the photograph's vectors")
+    match: float | None = Field(
+        ge=0, le=1, description="how well it fits; means the same for every query; null where nothing was compared"
+    )
+    similarity: float | None = Field(ge=-1, le=1, description="cosine of the query's and the photograph's vectors")
 
     @classmethod
     def of_hit(cls, hit: Hit) -> HitOut:

@@ -8,16 +8,19 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from service.heads.registry import HeadSummary
+from service.index.attributes.facets import Facets
 from service.library import Library
 from service.match.scorer import CalibrationSource
 from service.photos.crop import Box
-from service.search.hits import Score, SearchResult
-from service.search.query import DEFAULT_K, MAX_K, Query
+from service.search.chips import Chip
+from service.search.hits import Score, SearchResult, WithoutFilters
+from service.search.query import DEFAULT_K, MAX_K, Order, Query
 from service.store.lock import Writer
 from service.store.ratings import DEFAULT_RATER
 from service.store.records import Rating
 from service.web.background_schemas import BackgroundOut, IndexingOut, LastRunOut
-from service.web.photo_schemas import HitOut
+from service.web.filter_parameters import FiltersIn
+from service.web.photo_schemas import HitOut, ListedPhotoOut
 
 
 class PartOut(BaseModel):
@@ -37,14 +40,41 @@ class PartOut(BaseModel):
         return cls(**{name: round(min(1.0, max(0.0, getattr(box, name))), 4) for name in names})
 
 
+class WithoutFiltersOut(BaseModel):
+    """What a search finds without its filters."""
+
+    hits: int = Field(description="photographs that pass the threshold")
+    or_more: bool = Field(description="whether there may be more of them")
+    best_match: float | None
+
+    @classmethod
+    def of(cls, without: WithoutFilters | None) -> WithoutFiltersOut | None:
+        """From the result of the library."""
+        return None if without is None else cls.model_validate(_fields(cls, without))
+
+
+class ChipOut(BaseModel):
+    """A part of `q` that was understood as a filter."""
+
+    field: str = Field(description="name of the filter; taken for taken_from and taken_to together")
+    value: str = Field(examples=["2019-07"])
+    text: str = Field(description="the part as it was typed; without it there is no such filter")
+    label: str = Field(description="the filter in words", examples=["taken in July 2019"])
+
+    @classmethod
+    def of(cls, chip: Chip) -> ChipOut:
+        """From the result of the library."""
+        return cls.model_validate(_fields(cls, chip))
+
+
 class SearchOut(BaseModel):
     """The result of a search."""
 
     hits: list[HitOut]
     took_ms: float
-    model: str
+    model: str | None = Field(description="null where nothing was compared, as is `calibration`")
     head: str | None = Field(description="the head that photographs were compared with; null without one")
-    calibration: CalibrationSource = Field(description="where the match comes from")
+    calibration: CalibrationSource | None = Field(description="where the match comes from")
     min_match: float = Field(description="the threshold applied: that of the request, or the default of the match")
     answerable: bool = Field(
         description="whether any photograph reached both this threshold and the default; if not, the hits are only "
@@ -55,23 +85,40 @@ class SearchOut(BaseModel):
     photographs: int = Field(description="photographs that were searched")
     part: PartOut | None = Field(description="the area of the query photograph searched with; null for all of it")
     borders_left_out: bool = Field(description="whether that area is what remained after cutting off borders")
+    next_cursor: str | None = Field(
+        description="send it as `cursor` with the same search for the hits after these; null after the last"
+    )
+    filtered: int | None = Field(description="how many photographs the filters leave; null without filters")
+    without_filters: WithoutFiltersOut | None = Field(
+        description="what there is without the filters, where with them nothing passes the threshold"
+    )
+    understood: list[ChipOut] = Field(description="which words of `q` were understood as filters")
 
     @classmethod
     def of(cls, result: SearchResult) -> SearchOut:
         """From the result of the library."""
-        hits = [HitOut.of_hit(hit) for hit in result.hits]
-        changed = {"hits": hits, "took_ms": round(result.took_ms, 2), "part": PartOut.of(result.part)}
+        changed = {
+            "hits": [HitOut.of_hit(hit) for hit in result.hits],
+            "took_ms": round(result.took_ms, 2),
+            "part": PartOut.of(result.part),
+            "without_filters": WithoutFiltersOut.of(result.without_filters),
+            "understood": [ChipOut.of(chip) for chip in result.understood],
+        }
         return cls.model_validate(_fields(cls, result) | changed)
 
 
-class SearchIn(BaseModel):
-    """A search by either `text` or `photo_id`."""
+class SearchIn(FiltersIn):
+    """A search by `q`, `text` or `photo_id`, or of all photographs that filters leave."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str | None = Field(None, examples=["two dogs play in the snow"])
+    text: str | None = Field(None, description="searched as it is", examples=["two dogs play in the snow"])
+    q: str | None = Field(
+        None, description="what a person types; words such as 2019 are understood as filters", examples=["beach 2019"]
+    )
     photo_id: int | None = Field(None, description="find photographs like this one of the library")
     k: int = Field(DEFAULT_K, json_schema_extra={"minimum": 1, "maximum": MAX_K})
+    limit: int | None = Field(None, description="another name of `k`")
     min_match: float | None = Field(
         None, description="null: the default of the match", json_schema_extra={"minimum": 0, "maximum": 1}
     )
@@ -81,11 +128,65 @@ class SearchIn(BaseModel):
         description="search with this area of the photograph only: x,y,width,height in fractions of it, upright",
         examples=["0.25,0.1,0.5,0.5"],
     )
+    order: Order = Field("match", description="by match, or by date within what matches, oldest or newest first")
+    cursor: str | None = Field(None, description="`next_cursor` of the same search")
 
     def query(self) -> Query:
         """As a query of the library; raises `UsageError`."""
-        box = None if self.box is None else Box.parse(self.box)
-        return Query(**self.model_dump(exclude={"box"}), box=box)
+        return Query(
+            text=self.text,
+            q=self.q,
+            photo_id=self.photo_id,
+            k=self.k if self.limit is None else self.limit,
+            min_match=self.min_match,
+            head=self.head,
+            box=None if self.box is None else Box.parse(self.box),
+            filters=self.filters(),
+            order=self.order,
+            cursor=self.cursor,
+        )
+
+
+class PhotosOut(BaseModel):
+    """Photographs by date."""
+
+    photos: list[ListedPhotoOut]
+    total: int = Field(description="number of photographs that the filters leave, ignoring limit and cursor")
+    next_cursor: str | None = Field(description="send it as `cursor` for the photographs after these; null at the end")
+
+    @classmethod
+    def of(cls, result: SearchResult) -> PhotosOut:
+        """From the result of the library."""
+        photos = [ListedPhotoOut.of_listed(hit.photograph, hit.details) for hit in result.hits]
+        total = result.photographs if result.filtered is None else result.filtered
+        return cls(photos=photos, total=total, next_cursor=result.next_cursor)
+
+
+class FacetCountOut(BaseModel):
+    """A value, and how many photographs have it."""
+
+    value: bool | int | str
+    count: int
+
+
+class FacetsOut(BaseModel):
+    """How many photographs have which values."""
+
+    photographs: int = Field(description="number of photographs that the filters leave")
+    facets: dict[str, list[FacetCountOut]] = Field(
+        description="year and month, newest first; stars, most first; camera, lens, country, region, town, folder, "
+        "keyword, person, label, format, orientation, is_raw and has_place, most frequent first. A facet is counted "
+        "without its own filter, except keyword and person"
+    )
+
+    @classmethod
+    def of(cls, facets: Facets) -> FacetsOut:
+        """From the counts of the library."""
+        counts = {
+            name: [FacetCountOut(value=each.value, count=each.count) for each in values]
+            for name, values in facets.counts.items()
+        }
+        return cls(photographs=facets.photographs, facets=counts)
 
 
 class ScoreIn(BaseModel):

@@ -1,4 +1,4 @@
-"""Routes that return one photograph: its metadata, its file and its thumbnail."""
+"""Routes that list photographs, and that return one: its metadata, its file and its thumbnail."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from service.errors import PhotographError
+from service.index.attributes.timeline import DateOrder
+from service.library import BROWSED
 from service.photos.decode import THUMBNAIL_SIDE, browser_jpeg
+from service.search.query import MAX_K
 from service.store.records import Details
 from service.web.caching import cache_control, file_headers, is_as_indexed, is_not_modified
 from service.web.dependencies import OpenLibrary
 from service.web.error_responses import prefixed_photograph_errors
+from service.web.filter_parameters import QueryFilters
 from service.web.photo_schemas import DetailedPhotoOut
+from service.web.schemas import PhotosOut
 
 router = APIRouter(tags=["photographs"])
 
@@ -52,6 +57,20 @@ def _picture(media_type: str) -> dict[int | str, dict[str, Any]]:
         200: {"content": {media_type: {}}, "description": "the picture"},
         304: {"description": "the client has it already"},
     }
+
+
+@router.get("/photos")
+def photographs(
+    library: OpenLibrary,
+    filters: QueryFilters,
+    order: Annotated[DateOrder, Query(description="newest or oldest first; without a date last")] = "-taken_at",
+    limit: Annotated[
+        int, Query(description="number of photographs", json_schema_extra={"minimum": 1, "maximum": MAX_K})
+    ] = BROWSED,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the photographs before")] = None,
+) -> PhotosOut:
+    """List all photographs, or those that filters leave, by date."""
+    return PhotosOut.of(library.photographs(filters, order=order, limit=limit, cursor=cursor))
 
 
 @router.get("/photos/{photo_id}")

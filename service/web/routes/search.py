@@ -10,19 +10,24 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from service.errors import UsageError
+from service.library import FACET_VALUES
 from service.photos.crop import Box, side_to_decode
 from service.photos.decode import open_photograph
-from service.search.query import DEFAULT_K, MAX_K
+from service.search.query import DEFAULT_K, MAX_K, Order
 from service.search.query import Query as LibraryQuery
 from service.web.dependencies import OpenLibrary
 from service.web.error_responses import prefixed_photograph_errors, validation_message
-from service.web.schemas import ScoreIn, ScoreOut, SearchIn, SearchOut
+from service.web.filter_parameters import FormFilters, QueryFilters
+from service.web.schemas import FacetsOut, ScoreIn, ScoreOut, SearchIn, SearchOut
 
 router = APIRouter(tags=["search"])
 
 _K_BOUNDS = {"minimum": 1, "maximum": MAX_K}
 _MATCH_BOUNDS = {"minimum": 0, "maximum": 1}
+_ORDER = "by match, or by date within what matches, oldest or newest first"
 _BOX = "search with this area only: x,y,width,height in fractions of the upright photograph"
+Limit = Annotated[int | None, Query(description="another name of `k`")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the same search, for the hits after it")]
 _SCORE_FORM = {
     "type": "object",
     "required": ["photo", "text"],
@@ -42,15 +47,27 @@ _SCORE_BODY = {
 @router.get("/search")
 def search_by_text(
     library: OpenLibrary,
-    text: Annotated[str, Query(description="what the photographs should show", examples=["two dogs play in the snow"])],
+    filters: QueryFilters,
+    text: Annotated[
+        str | None,
+        Query(description="what the photographs should show, as it is", examples=["two dogs play in the snow"]),
+    ] = None,
+    q: Annotated[
+        str | None, Query(description="what a person types; words such as 2019 are understood as filters")
+    ] = None,
     k: Annotated[int, Query(description="number of hits", json_schema_extra=_K_BOUNDS)] = DEFAULT_K,
+    limit: Limit = None,
     min_match: Annotated[
         float | None,
         Query(description="least match of a hit; without it the default of the match", json_schema_extra=_MATCH_BOUNDS),
     ] = None,
+    order: Annotated[Order, Query(description=_ORDER)] = "match",
+    cursor: Cursor = None,
 ) -> SearchOut:
-    """Find photographs that show what a text describes."""
-    return SearchOut.of(library.search(LibraryQuery(text=text, k=k, min_match=min_match)))
+    """Find photographs that show what a text describes, or all that filters leave."""
+    hits = k if limit is None else limit
+    query = LibraryQuery(text=text, q=q, k=hits, min_match=min_match, filters=filters, order=order, cursor=cursor)
+    return SearchOut.of(library.search(query))
 
 
 @router.post("/search")
@@ -62,19 +79,45 @@ def search(query: SearchIn, library: OpenLibrary) -> SearchOut:
 @router.post("/search/image")
 def search_by_photograph(
     library: OpenLibrary,
+    filters: FormFilters,
     photo: Annotated[UploadFile, File(description="a photograph")],
     k: Annotated[int, Form(json_schema_extra=_K_BOUNDS)] = DEFAULT_K,
+    limit: Annotated[int | None, Form(description="another name of `k`")] = None,
     min_match: Annotated[float | None, Form(json_schema_extra=_MATCH_BOUNDS)] = None,
     head: Annotated[str | None, Form(description="compare photographs with this head of the library")] = None,
     box: Annotated[str | None, Form(description=_BOX, examples=["0.25,0.1,0.5,0.5"])] = None,
     keep_borders: Annotated[bool, Form(description="do not cut off letterboxes, frames and screens")] = False,
+    order: Annotated[Order, Form(description=_ORDER)] = "match",
+    cursor: Annotated[str | None, Form(description="`next_cursor` of the search with the same photograph")] = None,
 ) -> SearchOut:
     """Find photographs similar to an uploaded one or to an area of it."""
     part = None if box is None else Box.parse(box)
     with prefixed_photograph_errors("The upload cannot be used as a photograph"):
         image = open_photograph(photo.file.read(), shorter_side=side_to_decode(part)).image
-    query = LibraryQuery(image=image, k=k, min_match=min_match, head=head, box=part, keep_borders=keep_borders)
+    query = LibraryQuery(
+        image=image,
+        k=k if limit is None else limit,
+        min_match=min_match,
+        head=head,
+        box=part,
+        keep_borders=keep_borders,
+        filters=filters,
+        order=order,
+        cursor=cursor,
+    )
     return SearchOut.of(library.search(query))
+
+
+@router.get("/facets")
+def facets(
+    library: OpenLibrary,
+    filters: QueryFilters,
+    limit: Annotated[
+        int, Query(description="most values of a facet", json_schema_extra={"minimum": 1, "maximum": MAX_K})
+    ] = FACET_VALUES,
+) -> FacetsOut:
+    """Count photographs by year, camera, place, keyword and so on."""
+    return FacetsOut.of(library.facets(filters, most=limit))
 
 
 @router.post("/score", openapi_extra=_SCORE_BODY)

@@ -9,6 +9,7 @@ import httpx
 from starlette.testclient import TestClient
 
 from service.library import Library
+from service.store.filters import Filters
 from service.web.app import create_app
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ def photo_ids(client: TestClient) -> dict[str, int]:
     return {hit["name"]: hit["id"] for hit in hits}
 
 
+PARAMETERS = {"k", "min_match", *Filters.__dataclass_fields__}
+"""Names with which a sentence may begin."""
+
+
 def error_message(answer: httpx.Response, status: int, kind: str) -> str:
     """The message of an error response, after checking its shape, status and kind."""
     assert answer.status_code == status, answer.text
@@ -37,7 +42,7 @@ def error_message(answer: httpx.Response, status: int, kind: str) -> str:
     message = body["error"]["message"]
     assert isinstance(message, str)
     assert message.endswith(".")
-    assert message[0].isupper() or message[0] in "`k" or message.startswith("min_match")
+    assert message[0].isupper() or message[0] == "`" or message.split()[0] in PARAMETERS
     assert "Traceback" not in message
     return message
 

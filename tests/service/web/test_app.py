@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from service.library import Library
 from service.search.query import Query
+from service.store.filters import Filters
 from service.web.app import create_app
 from tests.service.web.client import error_message
 
@@ -97,6 +98,7 @@ def test_an_unexpected_exception_is_an_error_message_without_details(
 
 ROUTES = {
     ("get", "/search"), ("post", "/search"), ("post", "/search/image"), ("post", "/score"),
+    ("get", "/facets"), ("get", "/photos"),
     ("get", "/photos/{photo_id}"), ("get", "/photos/{photo_id}/image"), ("get", "/photos/{photo_id}/thumbnail"),
     ("post", "/ratings"), ("get", "/ratings"), ("get", "/health"), ("get", "/heads"),
     ("get", "/status"), ("post", "/classify"),
@@ -126,4 +128,8 @@ def test_openapi_describes_every_route_with_its_response(client: TestClient) -> 
 def test_openapi_contains_the_bounds_of_parameters(client: TestClient) -> None:
     parameters = client.get("/openapi.json").json()["paths"]["/search"]["get"]["parameters"]
     bounds = {one["name"]: (one["schema"].get("minimum"), one["schema"].get("maximum")) for one in parameters}
-    assert bounds == {"text": (None, None), "k": (1, 1000), "min_match": (0, 1)}
+    assert {name: each for name, each in bounds.items() if each != (None, None)} == {
+        "k": (1, 1000),
+        "min_match": (0, 1),
+    }
+    assert {"text", "q", "limit", "order", "cursor", *Filters.__dataclass_fields__} <= bounds.keys()

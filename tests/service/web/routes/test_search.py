@@ -37,7 +37,7 @@ def test_search_by_text(client: TestClient, shared_library: SampleLibrary) -> No
     answer = client.get("/search", params={"text": "two dogs play in the snow", "k": 3}).json()
     assert answer.keys() == {
         "hits", "took_ms", "model", "calibration", "min_match", "answerable", "best_match", "notice", "photographs",
-        "part", "borders_left_out", "head",
+        "part", "borders_left_out", "head", "next_cursor", "filtered", "without_filters", "understood",
     }  # fmt: skip
     assert (answer["model"], answer["photographs"], answer["answerable"]) == (shared_library.model, 5, True)
     assert len(answer["hits"]) == 3
@@ -196,7 +196,7 @@ def test_a_broken_match_file_in_the_library_is_reported(own_client: TestClient, 
 @pytest.mark.parametrize(
     ("parameters", "status", "says"),
     [
-        ({}, 422, "`text` is missing"),
+        ({}, 400, "A search needs one thing to look for, a text or a photograph; it was given 0"),
         ({"text": ""}, 400, "The text is empty"),
         ({"text": "  \n"}, 400, "The text is empty"),
         ({"text": "a" * 10_000}, 400, "10,000 characters, and at most 1,000"),
