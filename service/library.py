@@ -35,7 +35,7 @@ from service.search.phrases import ParsedQuery, Vocabulary, parse_query
 from service.search.query import MAX_K, NO_FILTERS, Query
 from service.search.query_crop import crop_query
 from service.search.search import score, search
-from service.search.selection import NoPlaces, Selector
+from service.search.selection import OfflinePlaces, Selector
 from service.search.target import ModelTarget, SearchTarget
 from service.search.understanding import understand
 from service.store.catalog import CATALOG_FILE, Catalog
@@ -106,7 +106,7 @@ class Library:
         self._tombstones = Tombstones(catalog)
         self.kinds = Kinds(catalog)
         self._votes = VoteCache(folder, catalog, self.kinds)
-        self._selector = Selector(AttributeIndex(folder, catalog), NoPlaces())
+        self._selector = Selector(AttributeIndex(folder, catalog), OfflinePlaces())
         self._vocabulary = Vocabulary()
 
     @classmethod

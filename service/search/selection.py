@@ -71,13 +71,21 @@ class Selector:
         return self._index.turn()
 
 
-class NoPlaces:
-    """Knows no place, so that only names written in files count."""
+class OfflinePlaces:
+    """The places of `service.photos.places`, with their English names."""
 
     def find(self, name: str) -> Collection[int]:
-        """No town."""
-        return ()
+        """The ids of the places that are, or lie in, the town, region or country of this name."""
+        from service.photos.places import find_places
+
+        return frozenset(find_places(name).tolist())
 
     def name(self, town_id: int) -> Place | None:
-        """No name."""
-        return None
+        """The names of a place and of what it lies in."""
+        from service.photos.places import place_named
+
+        place = place_named(town_id)
+        if place is None:
+            return None
+        country, region, town = (name and name.en for name in (place.country, place.region, place.town))
+        return Place(country, region, town)

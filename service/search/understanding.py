@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
+from service.photos.places import is_place
 from service.search.chips import Chip
 from service.search.hits import SearchResult
 from service.search.phrases import Vocabulary, parse_query
@@ -43,7 +44,7 @@ def understand(query: Query, select: Select) -> Understood:
     """
     if query.q is None:
         return Understood(query)
-    parsed = parse_query(query.q, date.today(), Vocabulary(), query.filters)
+    parsed = parse_query(query.q, date.today(), Vocabulary(is_place), query.filters)
     words = replace(query, q=None, text=query.q)
     if not parsed.chips:
         return Understood(words)

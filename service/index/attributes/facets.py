@@ -177,13 +177,15 @@ def _by_count(each: FacetCount) -> tuple[int, str]:
 
 
 def _place_levels(written: Sequence[WrittenPlace], places: Places) -> list[tuple[Int64Array, list[str]]]:
-    """For country, region and town: the group of each place, and the groups' names; what a file says counts first."""
-    known = [None if each.town_id is None else places.name(each.town_id) for each in written]
+    """For country, region and town: the group of each place, and the groups' names.
 
-    def names(level: str) -> list[str | None]:
-        return [getattr(each, level) or getattr(town, level, None) for each, town in zip(written, known, strict=True)]
-
-    return [_groups(names(level)) for level in Place._fields]
+    Names that the file says count, and only without any those of the nearest town.
+    """
+    names = [
+        each if each.country or each.region or each.town or each.town_id is None else places.name(each.town_id)
+        for each in written
+    ]
+    return [_groups([getattr(each, level, None) for each in names]) for level in Place._fields]
 
 
 def _folder_levels(folders: Sequence[Folder]) -> list[tuple[Int64Array, list[str]]]:

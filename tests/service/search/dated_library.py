@@ -18,7 +18,7 @@ from service.search.browse import browse
 from service.search.hits import SearchResult
 from service.search.query import Query
 from service.search.search import search
-from service.search.selection import NoPlaces, Selector
+from service.search.selection import OfflinePlaces, Selector
 from service.search.target import QueryItem
 from service.store.catalog import Catalog
 from service.store.metadata import Metadata
@@ -85,7 +85,7 @@ class DatedLibrary:
         self.vectors: dict[int, Float32Array] = {}
         self.taken: dict[int, datetime | None] = {}
         self.index = VectorIndex.open(self.folder, self.catalog, MODEL, DIMENSION, limits=self.limits)
-        self.selector = Selector(AttributeIndex(self.folder, self.catalog), NoPlaces())
+        self.selector = Selector(AttributeIndex(self.folder, self.catalog), OfflinePlaces())
         self.query = unit(self.random.normal(size=DIMENSION)).astype(np.float16).astype(np.float32)
 
     def add(self, count: int, copies: int = 0) -> list[int]:

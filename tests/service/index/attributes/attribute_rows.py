@@ -250,7 +250,7 @@ def values_of(row: AttributeRow, facet: str) -> list[object]:
         "stars": [] if row.stars is None else [row.stars],
     }
     if facet in Place._fields:
-        name = getattr(row, facet) or getattr(looked_up, facet, None)
+        name = getattr(row if row.country or row.region or row.town else looked_up, facet, None)
         return [name] if name else []
     if facet not in values:
         return [getattr(row, facet)] if getattr(row, facet) else []
