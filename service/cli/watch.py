@@ -133,8 +133,9 @@ class _Output:
                 self._tell_losses(event.summary)
             elif isinstance(event, Watching):
                 self.is_watching = True
-                folders = len(event.folders)
-                self._print(f"Watching {folders} folder{'' if folders == 1 else 's'}. Stop with Ctrl-C.")
+                count = len(event.folders)
+                watching = f"Watching {count} folder{'' if count == 1 else 's'}"
+                self._print(f"{watching if count else 'Waiting for a folder to come back'}. Stop with Ctrl-C.")
                 return
             else:
                 yield event
