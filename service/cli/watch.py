@@ -28,6 +28,7 @@ from service.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from service.cli.progress import Steps
     from service.encoder.encoder import Encoder
     from service.indexing.indexer import Event, Summary
     from service.indexing.watch_events import WatchEvent
@@ -96,6 +97,10 @@ def watch(
         raise typer.Exit(INTERRUPTED) from None
 
 
+_MANY = 100
+"""Files from which on the progress of a later run is shown."""
+
+
 class _Output:
     """Prints what happens; `is_watching` once all folders that are there have been indexed."""
 
@@ -103,22 +108,46 @@ class _Output:
         self.console = console
         self.is_watching = False
         self._told_losses = ""
+        self._steps: Steps | None = None
 
     def follow(self, events: Iterator[WatchEvent]) -> None:
         """Print events until there are no more."""
-        from service.cli.progress import describe_changes, follow_index, print_problem
-        from service.indexing.decoder import Failure, Flaw
-        from service.indexing.watch_events import Notice, Ran
+        from service.cli.progress import follow_index
 
         follow_index(self.console, self._before_watching(events))
-        for event in events:
-            if isinstance(event, Notice):
-                say(event.sentence, self.console)
-            elif isinstance(event, Failure | Flaw):
-                print_problem(self.console, event)
-            elif isinstance(event, Ran):
-                self._print(describe_changes(event))
-                self._tell_losses(event.summary)
+        try:
+            for event in events:
+                self._show(event)
+        finally:
+            self._end_progress()
+
+    def _show(self, event: WatchEvent) -> None:
+        """Print an event after the first run."""
+        from service.cli.progress import Steps, describe_changes, print_problem
+        from service.indexing.decoder import Failure, Flaw
+        from service.indexing.indexer import Advanced, Scanned
+        from service.indexing.watch_events import Notice, Ran
+
+        if isinstance(event, Scanned) and event.to_read >= _MANY:
+            self._steps = Steps(self.console, "Indexing")
+            self._steps(0, event.to_read)
+        elif isinstance(event, Advanced) and self._steps is not None:
+            self._steps(event.done, event.total)
+        elif isinstance(event, Failure | Flaw):
+            print_problem(self.console, event)
+        elif isinstance(event, Notice):
+            # After a run that failed, nothing else says that it has ended.
+            self._end_progress()
+            say(event.sentence, self.console)
+        elif isinstance(event, Ran):
+            self._end_progress()
+            self._print(describe_changes(event))
+            self._tell_losses(event.summary)
+
+    def _end_progress(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
 
     def _before_watching(self, events: Iterator[WatchEvent]) -> Iterator[Event]:
         """The events of the first index run; what else happens is printed."""

@@ -98,6 +98,23 @@ def test_notices_and_problems_of_files_are_said(sample_library: SampleLibrary, s
     assert done.out.count("Watching") == 1
 
 
+def test_progress_is_shown_of_runs_that_take_long(
+    sample_library: SampleLibrary, smysl: Run, happens: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.cli.progress._LINE_INTERVAL_S", 0.0)
+    few = run(Scanned(99, 0), Advanced(98, 99), added=99)
+    failed = [Scanned(100, 0), Advanced(16, 100), Notice("The disk is full. Trying again every 60 s.")]
+    happens(*FIRST, *few, *failed, Scanned(90, 10), Advanced(90, 90), *run(added=90))
+    done = smysl("watch", "--library", sample_library.folder)
+    assert done.out.splitlines()[2:] == ["99 added", "90 added"]
+    assert [line.split(",")[0] for line in done.err.splitlines() if " of 3," not in line] == [
+        "Indexing: 0 of 100",
+        "Indexing: 16 of 100",
+        "The disk is full. Trying again every 60 s.",
+        "Stopped watching.",
+    ]
+
+
 def test_folders_that_are_all_away_are_not_described_as_indexed(
     sample_library: SampleLibrary, smysl: Run, happens: Watch
 ) -> None:
