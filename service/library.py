@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,6 @@ from service.search.browse import browse
 from service.search.hits import Score, SearchResult
 from service.search.main_model import MainModel
 from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
-from service.search.phrases import ParsedQuery, Vocabulary, parse_query
 from service.search.query import MAX_K, NO_FILTERS, Query
 from service.search.query_crop import crop_query
 from service.search.search import score, search
@@ -107,7 +105,6 @@ class Library:
         self.kinds = Kinds(catalog)
         self._votes = VoteCache(folder, catalog, self.kinds)
         self._selector = Selector(AttributeIndex(folder, catalog), OfflinePlaces())
-        self._vocabulary = Vocabulary()
 
     @classmethod
     def open(
@@ -405,18 +402,6 @@ class Library:
         cropped = crop_query(understood.query, self.file_of)
         result = search(cropped.query, self._target(query.head), self.catalog, select=select, turn=self._turns)
         return understood.describe(cropped.describe(result))
-
-    def parse(self, text: str, filters: Filters = NO_FILTERS) -> ParsedQuery:
-        """Take what a person typed apart into words to search for and filters; see `service.search.phrases`.
-
-        Args:
-            text: such as "beach in Paris, July 2023 camera:canon".
-            filters: further filters, which the result has too.
-
-        Raises:
-            UsageError: a filter in the text has a value that cannot be.
-        """
-        return parse_query(text, date.today(), self._vocabulary, filters)
 
     def photographs(
         self,

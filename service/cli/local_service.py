@@ -41,22 +41,32 @@ class HttpRequest:
     body: bytes
 
 
-def text_request(text: str, k: int, min_match: float | None) -> HttpRequest:
-    """A search by text."""
-    body = json.dumps({"text": text, "k": k, "min_match": min_match})
-    return HttpRequest("/search", "application/json", body.encode())
+def text_request(fields: Mapping[str, object]) -> HttpRequest:
+    """A search without a photograph, by the fields of a JSON object."""
+    return HttpRequest("/search", "application/json", json.dumps(fields).encode())
 
 
-def photograph_request(content: bytes, fields: Mapping[str, str]) -> HttpRequest:
-    """A search by the content of a photograph's file, with further fields of the form."""
+def photograph_request(content: bytes, fields: Mapping[str, object]) -> HttpRequest:
+    """A search by the content of a photograph's file, with further fields of the form, of which None are left out."""
     boundary = secrets.token_hex(16)
     lines = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
+        for name, values in fields.items()
+        for value in _form_values(values)
     ]
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="photo"; filename="photo"\r\n\r\n'
     body = "".join([*lines, head]).encode() + content + f"\r\n--{boundary}--\r\n".encode()
     return HttpRequest("/search/image", f"multipart/form-data; boundary={boundary}", body)
+
+
+def _form_values(values: object) -> list[str]:
+    """The values of a field of a form, one for each of a list."""
+    if isinstance(values, list):
+        return [text for value in values for text in _form_values(value)]
+    if isinstance(values, bool):
+        return [str(values).lower()]
+    # A line break in a value would end it.
+    return [] if values is None else [" ".join(str(values).splitlines())]
 
 
 def ask_service(folder: Path, settings: Settings, make_request: Callable[[], HttpRequest], say: Say) -> bytes | None:
@@ -122,7 +132,7 @@ def _post(service: RunningService, token: str, request: HttpRequest) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    match: FiniteFloat
+    match: FiniteFloat | None
     uri: str
 
 
@@ -132,6 +142,17 @@ class _Part:
     y: FiniteFloat
     width: FiniteFloat
     height: FiniteFloat
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutFilters:
+    hits: int
+    or_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Chip:
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +166,15 @@ class _SearchAnswer:
     notice: str | None
     part: _Part | None
     borders_left_out: bool
+    filtered: int | None
+    without_filters: _WithoutFilters | None
+    understood: list[_Chip]
 
 
 def read_search_answer(body: bytes) -> SearchOutput:
     """Parse the answer of `POST /search`; raises `ValueError` for anything else."""
     answer = TypeAdapter(_SearchAnswer).validate_json(body, strict=True)
-    part = answer.part
+    part, without = answer.part, answer.without_filters
     return SearchOutput(
         [(hit.match, hit.uri) for hit in answer.hits],
         answer.min_match,
@@ -159,4 +183,7 @@ def read_search_answer(body: bytes) -> SearchOutput:
         answer.notice,
         None if part is None else ",".join(f"{round(side, 4):g}" for side in (part.x, part.y, part.width, part.height)),
         answer.borders_left_out,
+        answer.filtered,
+        None if without is None else (without.hits, without.or_more),
+        [chip.label for chip in answer.understood],
     )

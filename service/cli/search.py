@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 
     from service.cli.local_service import HttpRequest
     from service.config import Settings
+    from service.search.filter_values import FilterValue
     from service.search.query import Order
-    from service.store.filters import Filters
     from service.types import Say
 
 
@@ -98,28 +97,29 @@ def search(
     """
     from service.search.filter_values import filters_from_names
 
-    filters = filters_from_names(
-        {
-            "taken_from": taken_from,
-            "taken_to": taken_to,
-            "month": month,
-            "day": day,
-            "camera": camera,
-            "lens": lens,
-            "focal_length": focal_length,
-            "place": place,
-            "near": near,
-            "has_place": has_place,
-            "folder": folder,
-            "keyword": keyword,
-            "person": person,
-            "min_stars": min_stars,
-            "label": label,
-            "format": format,
-            "is_raw": is_raw,
-            "orientation": orientation,
-        }
-    )
+    filters: dict[str, FilterValue] = {
+        "taken_from": taken_from,
+        "taken_to": taken_to,
+        "month": month,
+        "day": day,
+        "camera": camera,
+        "lens": lens,
+        "focal_length": focal_length,
+        "place": place,
+        "near": near,
+        "has_place": has_place,
+        "folder": folder,
+        "keyword": keyword,
+        "person": person,
+        "min_stars": min_stars,
+        "label": label,
+        "format": format,
+        "is_raw": is_raw,
+        "orientation": orientation,
+    }
+    filters = {name: value for name, value in filters.items() if value not in (None, [])}
+    # A wrong value is reported before a model is loaded, and under the name of its flag.
+    filters_from_names(filters)
     if order not in _ORDERS:
         raise UsageError(f"--order is {order}; it must be {', '.join(_ORDERS)}.")
     if image is None and not words and not filters and order == "match":
@@ -150,7 +150,7 @@ class SearchRequest:
     head: str | None
     box: str | None
     keep_borders: bool
-    filters: Filters
+    filters: Mapping[str, FilterValue]
     order: Order
 
 
@@ -158,10 +158,8 @@ def _ask_service(request: SearchRequest, settings: Settings, as_json: bool, say:
     """The answer of a running service, as JSON text for `--json`; None if there is no usable answer."""
     from service.cli.local_service import ask_service, read_search_answer
 
-    # Contradictory requests get their error message from the library, and filters are its task, too.
+    # Contradictory requests get their error message from the library; one without a text or photograph needs no model.
     if (request.words is None) == (request.image is None) or (request.words and (request.head or request.box)):
-        return None
-    if request.filters or request.order != "match" or (request.words and not _is_literal(request.words)):
         return None
     body = ask_service(settings.library.expanduser(), settings, partial(_http_request, request), say)
     if body is None:
@@ -177,55 +175,41 @@ def _ask_service(request: SearchRequest, settings: Settings, as_json: bool, say:
         return None
 
 
-def _is_literal(words: str) -> bool:
-    """Whether words are searched for as they are, whatever names of places the library knows."""
-    from service.search.phrases import Vocabulary, parse_query
-
-    if not words.strip():
-        return True
-    parsed = parse_query(words, date.today(), Vocabulary(is_place=lambda name: True))
-    return not parsed.chips and parsed.text == words
-
-
 def _http_request(request: SearchRequest) -> HttpRequest:
     from service.cli.local_service import photograph_request, text_request
 
+    fields: dict[str, object] = {"k": request.k, "min_match": request.min_match, **request.filters}
+    if request.order != "match":
+        fields["order"] = request.order
     if request.image is None:
-        assert request.words is not None  # noqa: S101 - checked in `_ask_service`
-        return text_request(request.words, request.k, request.min_match)
+        return text_request({"q": request.words, **fields})
     from service.photos.decode import read_file
 
-    fields = {"k": str(request.k), "keep_borders": str(request.keep_borders).lower()}
-    optional = {"min_match": request.min_match, "head": request.head, "box": request.box}
-    fields |= {name: str(value) for name, value in optional.items() if value is not None}
-    return photograph_request(read_file(request.image), fields)
+    optional = {"head": request.head, "box": request.box, "keep_borders": request.keep_borders}
+    return photograph_request(read_file(request.image), fields | optional)
 
 
 def _search_library(request: SearchRequest, settings: Settings, as_json: bool) -> SearchOutput | str:
     """The result of the library itself, as JSON text for `--json`."""
     from service.photos.crop import Box, side_to_decode
-    from service.search.chips import describe_labels
+    from service.search.filter_values import filters_from_names
     from service.search.query import Query
 
     box = None if request.box is None else Box.parse(request.box)
     pixels = None if request.image is None else open_named(request.image, shorter_side=side_to_decode(box)).image
+    query = Query(
+        q=request.words,
+        image=pixels,
+        k=request.k,
+        min_match=request.min_match,
+        head=request.head,
+        box=box,
+        keep_borders=request.keep_borders,
+        filters=filters_from_names(request.filters),
+        order=request.order,
+    )
     with open_library(settings) as opened:
-        parsed = opened.parse(request.words or "", request.filters)
-        filtered = bool(parsed.filters) or pixels is not None or request.order != "match"
-        query = Query(
-            text=parsed.text or (None if filtered else request.words),
-            image=pixels,
-            k=request.k,
-            min_match=request.min_match,
-            head=request.head,
-            box=box,
-            keep_borders=request.keep_borders,
-            filters=parsed.filters,
-            order=request.order,
-        )
         result = opened.search(query)
-    if parsed.chips:
-        say(describe_labels(chip.label for chip in parsed.chips))
     if not as_json:
         return SearchOutput.of(result)
     from service.web.schemas import SearchOut

@@ -17,8 +17,8 @@ class SearchOutput:
     """Matches (0 to 1; None where nothing was compared) with paths, and what the sentences beside them need.
 
     `part` is the part of the query photograph that was searched with, as x,y,width,height; None for all of it.
-    `without_filters` is how many photographs there are without filters, and whether there may be more. The other fields
-    are those of `SearchResult`.
+    `without_filters` is how many photographs there are without filters, and whether there may be more; `understood` are
+    labels of chips. The other fields are those of `SearchResult`.
     """
 
     hits: list[tuple[float | None, str]]
@@ -28,8 +28,9 @@ class SearchOutput:
     notice: str | None
     part: str | None
     borders_left_out: bool
-    filtered: int | None = None
-    without_filters: tuple[int, bool] | None = None
+    filtered: int | None
+    without_filters: tuple[int, bool] | None
+    understood: list[str]
 
     @classmethod
     def of(cls, result: SearchResult) -> SearchOutput:
@@ -45,10 +46,15 @@ class SearchOutput:
             result.borders_left_out,
             result.filtered,
             None if without is None else (without.hits, without.or_more),
+            [chip.label for chip in result.understood],
         )
 
     def print(self) -> None:
         """Print the hits to standard output, everything else to standard error."""
+        if self.understood:
+            from service.search.chips import describe_labels
+
+            say(describe_labels(self.understood))
         if self.notice:
             say(self.notice)
         if self.borders_left_out:

@@ -47,7 +47,8 @@ def understand(query: Query, select: Select) -> Understood:
     parsed = parse_query(query.q, date.today(), Vocabulary(is_place), query.filters)
     words = replace(query, q=None, text=query.q)
     if not parsed.chips:
-        return Understood(words)
+        # Without the quotes around a phrase.
+        return Understood(replace(words, text=parsed.text or query.q))
     if not any(":" in chip.text for chip in parsed.chips) and not len(select(parsed.filters)):
         typed = ", ".join(f"“{chip.text}”" for chip in parsed.chips)
         return Understood(words, notice=f"No photograph fits {typed}, so the words were searched as they are.")

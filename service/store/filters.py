@@ -30,7 +30,8 @@ class Filters:
         day: of any month, 1 to 31; together with `month` a day of every year.
         camera, lens: a part of the name, such as "canon"; of several one must occur.
         focal_length: least and greatest, in millimetres.
-        place: name of a town, region or country, in English, Russian or as written in the file.
+        place: name of a town, region or country, in English, Russian or as written in the file; of several one must
+            fit.
         near: within so many kilometres of a point.
         folder: a folder's name, or several joined by "/", anywhere in the path; what is in subfolders counts.
         keyword: all must be there; one of a hierarchy covers those below it.

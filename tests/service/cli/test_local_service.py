@@ -55,7 +55,7 @@ def answering(folder: Path, status: int, body: bytes, *, signed: bool = True) ->
 
 _HIT = {"match": 0.5, "uri": "/photographs/a.jpg"}
 _ANSWER = {"hits": [_HIT], "min_match": 0.1, "answerable": True, "best_match": 0.5, "notice": None, "part": None}
-_ANSWER |= {"borders_left_out": False}
+_ANSWER |= {"borders_left_out": False, "filtered": None, "without_filters": None, "understood": []}
 
 
 def test_a_running_service_answers_and_is_named(sample_library: SampleLibrary, smysl: Run) -> None:
@@ -66,7 +66,30 @@ def test_a_running_service_answers_and_is_named(sample_library: SampleLibrary, s
     assert found.err.startswith("The service at http://127.0.0.1:")
     assert found.err.endswith("(process 1) answered.\n")
     assert (quiet.out, quiet.err) == (found.out, "")
-    assert json.loads(received[0]) == {"text": "naïve", "k": 3, "min_match": 0.25}
+    assert json.loads(received[0]) == {"q": "naïve", "k": 3, "min_match": 0.25}
+
+
+def test_filters_are_sent_and_what_there_is_without_them_is_said(sample_library: SampleLibrary, smysl: Run) -> None:
+    answer = _ANSWER | {"hits": [], "filtered": 0, "without_filters": {"hits": 7, "or_more": False}}
+    answer |= {"understood": [{"label": "taken in 2019"}]}
+    there = ("--library", sample_library.folder)
+    with answering(sample_library.folder, 200, json.dumps(answer).encode()) as received:
+        found = smysl("search", "beach 2019", "--camera", "canon", "--no-raw", "--order", "-date", *there)
+        smysl("search", "--image", sample_library.photographs / "wood.jpg", "--keyword", "a", "--keyword", "b", *there)
+    assert (found.code, found.out) == (0, "")
+    assert found.err == (
+        "Taken in 2019. Quote the words to search for them as they are.\n"
+        "No photograph passes the filters; without them 7 would be shown.\n"
+    )
+    body = {"q": "beach 2019", "k": 5, "min_match": None, "camera": ["canon"], "is_raw": False, "order": "-taken_at"}
+    assert json.loads(received[0]) == body
+    assert received[1].count(b'name="keyword"') == 2
+
+
+def test_what_filters_leave_is_listed_without_a_service(shared_library: SampleLibrary, smysl: Run) -> None:
+    with answering(shared_library.folder, 200, json.dumps(_ANSWER).encode()) as received:
+        listed = smysl("search", "--format", "webp", "--library", shared_library.folder)
+    assert (received, [Path(line).name for line in listed.out.splitlines()]) == ([], ["snow.webp"])
 
 
 @pytest.mark.parametrize(

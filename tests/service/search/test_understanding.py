@@ -52,6 +52,7 @@ def test_words_that_mean_no_filter_are_searched(library: DatedLibrary) -> None:
     understood = understand(Query(q="two dogs"), library.selector.select)
     assert (understood.query, understood.chips, understood.notice) == (Query(text="two dogs"), (), None)
     assert understand(Query(text="July 2019"), library.selector.select).query == Query(text="July 2019")
+    assert understand(Query(q='"July 2019"'), library.selector.select).query == Query(text="July 2019")
 
 
 def test_where_nothing_fits_the_words_are_searched_as_they_are(library: DatedLibrary) -> None:
