@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from service.indexing.indexer import Finished
     from service.indexing.options import IndexOptions
+    from service.indexing.watch_events import WatchOptions
     from service.library import Library
     from service.photos.crop import Box
     from service.photos.decode import open_photograph
@@ -64,6 +65,7 @@ __all__ = [
     "SmyslError",
     "TooLargeError",
     "UsageError",
+    "WatchOptions",
     "__version__",
     "open_photograph",
 ]
@@ -78,6 +80,7 @@ _MODULES = {
     "Score": "service.search.hits",
     "SearchResult": "service.search.hits",
     "Settings": "service.config",
+    "WatchOptions": "service.indexing.watch_events",
     "open_photograph": "service.photos.decode",
 }
 """Where exported names are defined; the others are errors."""

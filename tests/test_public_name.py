@@ -24,6 +24,7 @@ EXPORTED = {
     "SearchResult",
     "IndexOptions",
     "Settings",
+    "WatchOptions",
     "__version__",
     "open_photograph",
 }

@@ -6,6 +6,7 @@ content. A file that changed a moment ago is left for the next run: it may still
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-from service.errors import BusyError, LibraryError, MismatchError, NotFoundError
+from service.errors import BusyError, LibraryError, MismatchError, NotFoundError, UsageError
 from service.indexing.changes import Batch, Changes, Scope, outermost
 from service.indexing.decoder import Failure
 from service.indexing.indexer import Event, Finished, Summary
@@ -112,7 +113,7 @@ class Watch:
         """Index all folders, then what changes, until `stop` is set or the generator is closed.
 
         Raises:
-            LibraryError: the first index run failed.
+            LibraryError: the first index run failed, or the library cannot be read any more.
             MismatchError: the library cannot be indexed with the model any more.
         """
         try:
@@ -123,6 +124,11 @@ class Watch:
                     yield from self._index_batch()
                     yield from self._tell()
                 stop.wait(TICK_S)
+        except sqlite3.Error as error:
+            raise LibraryError(
+                f"The library {self._library} cannot be read any more ({error}). Watch its folders again when its disk "
+                "is back."
+            ) from None
         finally:
             for folder in self._watched.values():
                 folder.close()
@@ -207,7 +213,7 @@ class Watch:
             self._put_off(scope, BUSY_S, f"Waiting for {writer}, which is writing to the library.")
         except MismatchError:
             raise
-        except (LibraryError, NotFoundError) as error:
+        except (LibraryError, NotFoundError, UsageError) as error:
             if self._lost_a_folder():
                 self._put_off(scope, 0.0, "")
             elif not self._has_run:

@@ -13,17 +13,21 @@ from service.errors import UsageError
 from service.indexing.roots import resolve_watched
 from service.library import Library
 from service.store.loopback import is_loopback
+from service.store.paths import resolve_folder
 from service.store.service_registry import SERVICE_HEADER, announced
 from service.types import Say
 
 
 def run(library: Library, folders: Sequence[Path], say: Say) -> None:
-    """Serve `library` until interrupted, and index `folders` in the background.
+    """Serve `library` until interrupted, and index `folders` in the background, or watch them if the settings say so.
 
     Announces the address through `say` once the model answers. Raises `UsageError` where the address cannot be
     listened on, `NotFoundError` for a folder that does not exist.
     """
-    folders = [resolve_watched(library.catalog, folder) for folder in folders]
+    folders = [
+        resolve_watched(library.catalog, folder) if library.settings.watch else resolve_folder(folder)
+        for folder in folders
+    ]
     host, port = library.settings.host, library.settings.port
     listening = _listen(host, port)
     port = listening.getsockname()[1]

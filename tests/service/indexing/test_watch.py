@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from service.errors import BusyError, LibraryError, MismatchError, NotFoundError, SmyslError
+from service.errors import BusyError, LibraryError, MismatchError, NotFoundError, SmyslError, UsageError
 from service.indexing.changes import Scope
 from service.indexing.decoder import Failure
 from service.indexing.indexer import Event, Finished, Scanned, Summary
@@ -286,7 +287,7 @@ def test_a_first_run_that_fails_ends_the_watch(library: FakeLibrary) -> None:
     assert list(library.sources.current()) == []
 
 
-@pytest.mark.parametrize("error", [LibraryError, NotFoundError])
+@pytest.mark.parametrize("error", [LibraryError, NotFoundError, UsageError])
 def test_a_later_run_that_fails_is_tried_again_and_said_once(library: FakeLibrary, error: type[SmyslError]) -> None:
     full = error("The disk is full.")
     library.results = [finished(), full, full, full, finished(added=1)]
@@ -302,6 +303,18 @@ def test_a_library_of_another_model_ends_the_watch(library: FakeLibrary) -> None
     library.change(10, library.first)
     with pytest.raises(MismatchError):
         library.watch(60)
+
+
+def test_a_library_whose_disk_goes_ends_the_watch_with_a_sentence(
+    library: FakeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    library.at(10, lambda: monkeypatch.setattr(library.catalog, "roots", fail))
+    with pytest.raises(LibraryError, match=r"cannot be read any more \(disk I/O error\)\. Watch its folders again"):
+        library.watch(60)
+    assert list(library.sources.current()) == []
 
 
 def test_failures_are_told_once_and_again_when_the_file_has_changed(library: FakeLibrary) -> None:
