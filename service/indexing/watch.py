@@ -237,9 +237,9 @@ class Watch:
         now = self._clock()
         self._batch.add(scope.as_changes(), now)
         self._batch.postpone(now + seconds)
-        if trouble != self._told_trouble:
+        if trouble and trouble != self._told_trouble:
             self._notices.append(trouble)
-            self._told_trouble = trouble
+        self._told_trouble = trouble
 
     def _lost_a_folder(self) -> bool:
         """Whether a folder has gone away since it was last checked."""
