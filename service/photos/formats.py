@@ -10,8 +10,8 @@ def _suffixes(*names: str) -> frozenset[str]:
 
 
 RAW_SUFFIXES = _suffixes(
-    *("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "mrw", "nef", "nrw"),
-    *("orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
+    *("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "k25", "kdc", "mef", "mos", "mrw", "nef"),
+    *("nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
 )
 """Extensions, in lower case, of the cameras' RAW formats."""
 
