@@ -19,7 +19,9 @@ from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts,
 from eval.synthetic_photographs import LARGE, SMALL, draw_photographs
 from service.compute.cores import usable_cores
 from service.errors import UsageError
+from service.indexing.decoder import side_to_decode
 from service.photos.decode import open_photograph
+from service.photos.thumbnails import PREVIEW_SIDE
 from service.types import OnStage
 
 SIDE = 260
@@ -42,7 +44,7 @@ def bench_decode(
     """Photographs per second and milliseconds, with one thread and with `threads`, and the ratios between them.
 
     Args:
-        side: input side of the model in pixels; a JPEG is decoded to at least twice as many.
+        side: input side of the model in pixels; a JPEG is decoded to half as many again, at least.
         small, large: photographs of 224 pixels and of twelve megapixels that are decoded in a repeat.
         threads: the most threads; None is one per core.
         repeats: how often each is measured, in turn.
@@ -61,7 +63,8 @@ def bench_decode(
     figures: list[Figure] = []
     for what, count, size in (("224 pixels", small, SMALL), ("12 megapixels", large, LARGE)):
         files = _files(size, min(count, _PICTURES), seed)
-        scales = [("", 2 * side)] if min(size) < 4 * side else [(", reduced", 2 * side), (", full scale", None)]
+        least = side_to_decode(side)
+        scales = [("", least)] if min(size) < 2 * least else [(", reduced", least), (", full scale", None)]
         runs = [(scale, pool, shorter_side) for scale, shorter_side in scales for pool in sorted({1, threads})]
         rates: dict[tuple[str, int], list[float]] = {(scale, pool): [] for scale, pool, _ in runs}
         for repeat in range(repeats):
@@ -89,7 +92,8 @@ def _files(size: tuple[int, int], count: int, seed: int) -> list[bytes]:
 
 
 def _decoded(content: bytes, side: int, shorter_side: int | None) -> Image.Image:
-    image = open_photograph(content, shorter_side=shorter_side).image
+    longer_side = None if shorter_side is None else PREVIEW_SIDE
+    image = open_photograph(content, shorter_side=shorter_side, longer_side=longer_side).image
     return image.resize((side, side), Image.Resampling.BICUBIC)
 
 
@@ -110,7 +114,7 @@ def _rate(files: Sequence[bytes], count: int, side: int, shorter_side: int | Non
 
 def _difference(content: bytes, side: int) -> float:
     """Mean absolute difference of the model's input pixels between the two scales, in levels of 255."""
-    reduced, full = (np.asarray(_decoded(content, side, least), np.float32) for least in (2 * side, None))
+    reduced, full = (np.asarray(_decoded(content, side, least), np.float32) for least in (side_to_decode(side), None))
     return float(np.abs(reduced - full).mean())
 
 

@@ -31,7 +31,8 @@ def thumbnail_uri(path: Path, side: int | None = None) -> str:
 
     Raises PhotographError where the photograph cannot be read.
     """
-    from service.photos.decode import THUMBNAIL_SIDE, open_photograph, thumbnail
+    from service.photos.decode import open_photograph
+    from service.photos.thumbnails import THUMBNAIL_SIDE, thumbnail
 
     image = open_photograph(path, shorter_side=side or THUMBNAIL_SIDE).image
     if side is not None:

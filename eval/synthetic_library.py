@@ -22,7 +22,7 @@ from service.config import MINI
 from service.encoder.encoder import features_fingerprint
 from service.errors import UsageError
 from service.library import Library
-from service.photos.decode import THUMBNAIL_SIDE
+from service.photos.thumbnails import THUMBNAIL_SIDE
 from service.store.catalog import Catalog
 from service.store.records import Entry, FileInfo, PhotographFacts
 from service.types import Float16Array, Float32Array, OnProgress
@@ -184,7 +184,7 @@ def _thumbnails(seed: int) -> list[bytes]:
     """JPEGs as indexing stores them, from smooth to busy: soft areas overlaid with detail of varied strength."""
     from PIL import Image, ImageChops
 
-    from service.photos.decode import thumbnail
+    from service.photos.thumbnails import thumbnail
 
     random = np.random.default_rng(seed)
     made = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,10 @@ from service.compute.malloc import give_memory_back
 from service.errors import LibraryError, PhotographError
 from service.indexing.details import read_details
 from service.indexing.recognise import Outcome, Recognised, Recogniser
-from service.photos.decode import THUMBNAIL_SIDE, open_photograph, read_file, thumbnail
+from service.photos.decode import open_photograph, read_file
 from service.photos.decoded import MAX_PIXELS
 from service.photos.metadata.image_data import image_data_hash
+from service.photos.thumbnails import PREVIEW_SIDE, thumbnails
 from service.store.catalog import Catalog
 from service.store.records import Companion, Details, FileInfo, FileUpdate, KnownFile, PhotographFacts, Root
 from service.types import AnyArray, Float32Array
@@ -32,6 +34,14 @@ _BYTES_DECODED = 512 << 20
 
 _LARGE = 64 << 20
 """From this many bytes of pixels on, memory goes back to the system after decoding; below, reusing it is faster."""
+
+
+_DECODED_OVER_INPUT = 1.45
+"""A photograph's shorter side, decoded, over the side of the model's input. The vectors of 38 photographs of twelve
+megapixels then have a cosine of 0.998, and of 0.996 at least, with those at full scale (`mini`)."""
+
+_MIN_DECODED_SIDE = 288
+"""Pixels on a decoded photograph's shorter side that leave enough for a thumbnail."""
 
 
 class PhotographEncoder(Protocol):
@@ -200,7 +210,7 @@ class Decoder:
         self._tasks = tasks
         self._max_pixels = MAX_PIXELS if max_megapixels is None else max_megapixels * 1_000_000
         self._required = required_by(tasks)
-        self._side = max(2 * max(task.encoder.photograph_side for task in tasks), THUMBNAIL_SIDE)
+        self._side = side_to_decode(max(task.encoder.photograph_side for task in tasks))
         self._recogniser = Recogniser(catalog)
         self._reading = MemoryBudget(_BYTES_READ)
         self._decoding = MemoryBudget(_BYTES_DECODED)
@@ -243,6 +253,7 @@ class Decoder:
             content,
             name=file.info.name,
             shorter_side=self._side,
+            longer_side=PREVIEW_SIDE,
             max_pixels=self._max_pixels,
             before_decoding=reserve,
         )
@@ -258,7 +269,7 @@ class Decoder:
         }
         outcome: Outcome = "changed" if inputs and known.outcome == "unchanged" else known.outcome
         return PreparedPhotograph(
-            facts, inputs, thumbnail(photograph.image), None, known.id, details, same_image, outcome, flaws
+            facts, inputs, *thumbnails(photograph.image), known.id, details, same_image, outcome, flaws
         )
 
     def _is_same_image(self, identity: int, known: Recognised, details: Details) -> bool:
@@ -267,6 +278,11 @@ class Decoder:
             return known.same_content
         before = self._catalog.details([identity]).get(identity)
         return before is not None and (before.metadata.orientation or 1) == (details.metadata.orientation or 1)
+
+
+def side_to_decode(side: int) -> int:
+    """Pixels that a photograph is decoded to on its shorter side, at least, for a model's input of `side` pixels."""
+    return max(math.ceil(_DECODED_OVER_INPUT * side), _MIN_DECODED_SIDE)
 
 
 def flaws_of(file: File, problems: Sequence[str], damage: str | None = None) -> tuple[Flaw, ...]:

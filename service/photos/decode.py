@@ -1,4 +1,4 @@
-"""Decode a photograph's file to upright sRGB pixels, and make its thumbnail; what cannot be decoded gets a reason."""
+"""Decode a photograph's file to upright sRGB pixels; what cannot be decoded gets a reason."""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 1 << 30
 """Bytes of a file; larger ones are not read."""
-
-THUMBNAIL_SIDE = 384
-"""Pixels of a thumbnail's longer side."""
 
 
 def read_file(path: Path) -> bytes:
@@ -53,6 +50,7 @@ def open_photograph(
     *,
     name: str = "",
     shorter_side: int | None = None,
+    longer_side: int | None = None,
     max_pixels: int = MAX_PIXELS,
     before_decoding: Callable[[int], None] | None = None,
 ) -> DecodedPhotograph:
@@ -68,6 +66,8 @@ def open_photograph(
         shorter_side: pixels that the caller needs on the shorter side. A JPEG is then decoded at the smallest of its
             scales (1/2, 1/4, 1/8) that has as many, and an image that is still twice as large or more is reduced by a
             whole number.
+        longer_side: pixels that the caller would like on the longer side too. A JPEG has fewer if an eighth of its size
+            has `shorter_side`, because it is decoded fastest at that scale.
         max_pixels: the most pixels that may be decoded. A larger JPEG is decoded at a smaller scale, and a larger TIFF
             reduced while it is read.
         before_decoding: called once when the header has been read, with about how many bytes decoding will take; may
@@ -80,7 +80,7 @@ def open_photograph(
     if not content:
         raise PhotographError("the file is empty")
     name = source.name if isinstance(source, Path) else name
-    request = DecodeRequest(shorter_side, max_pixels, before_decoding)
+    request = DecodeRequest(shorter_side, longer_side, max_pixels, before_decoding)
     with photograph_errors():
         if is_jpeg_xl(content):
             return decode_jpeg_xl(content, request)
@@ -107,21 +107,6 @@ def opened_header(path: Path) -> Iterator[Image.Image]:
         image = Image.open(path, formats=FORMATS)
     with image:
         yield image
-
-
-def thumbnail(image: Image.Image) -> bytes:
-    """A JPEG of at most `THUMBNAIL_SIDE` pixels on its longer side, without metadata."""
-    from PIL import Image
-
-    longer = max(image.size)
-    if longer > THUMBNAIL_SIDE:
-        width, height = (max(1, round(side * THUMBNAIL_SIDE / longer)) for side in image.size)
-        # A box filter by a whole factor first, then a short filter: a third of the time, and no visible difference.
-        image = image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=1.0)
-    out = io.BytesIO()
-    # Pillow copies the comment of the file that an image came from.
-    image.save(out, "JPEG", quality=80, comment=b"")
-    return out.getvalue()
 
 
 def browser_jpeg(source: Path | bytes) -> bytes:

@@ -45,11 +45,13 @@ class DecodedPhotograph:
 class DecodeRequest:
     """What a caller needs of a photograph, and what it allows.
 
-    `shorter_side` are pixels needed on the shorter side, None for all of them. `before_decoding` is called once with
-    about how many bytes decoding will take; it may block.
+    `shorter_side` are pixels needed on the shorter side, None for all of them; `longer_side` are pixels wanted on the
+    longer side as well, where they cost little. `before_decoding` is called once with about how many bytes decoding
+    will take; it may block.
     """
 
     shorter_side: int | None = None
+    longer_side: int | None = None
     max_pixels: int = MAX_PIXELS
     before_decoding: Callable[[int], None] | None = None
 
@@ -68,6 +70,11 @@ class DecodeRequest:
 
     def factor(self, width: int, height: int) -> int:
         """The whole number by which an image of this size can be reduced."""
+        factor = self.needed_factor(width, height)
+        return max(1, min(factor, max(width, height) // self.longer_side)) if self.longer_side else factor
+
+    def needed_factor(self, width: int, height: int) -> int:
+        """The same, with no regard for the longer side."""
         return max(1, min(width, height) // self.shorter_side) if self.shorter_side else 1
 
     def least_factor(self, width: int, height: int) -> int:

@@ -70,12 +70,14 @@ def _draft(opened: ImageFile.ImageFile, request: DecodeRequest) -> None:
     A HEIF's thumbnail takes the place of the photograph where it is large enough.
     """
     width, height = opened.size
-    side = request.shorter_side
-    if opened.format == "HEIF" and side is not None:
-        opened.draft("RGB", (side, side))
+    factor = request.factor(width, height)
+    if opened.format == "HEIF" and factor > 1:
+        opened.draft("RGB", (width // factor, height // factor))
     if opened.format not in ("JPEG", "MPO"):
         return
-    enough = max(scale for scale in _JPEG_SCALES if scale <= request.factor(width, height))
+    enough = max(scale for scale in _JPEG_SCALES if scale <= factor)
+    if request.needed_factor(width, height) >= _JPEG_SCALES[-1]:
+        enough = _JPEG_SCALES[-1]
     least = request.least_factor(width, height)
     scale = max(enough, min((scale for scale in _JPEG_SCALES if scale >= least), default=1))
     if scale > 1:

@@ -14,7 +14,8 @@ from fastapi.responses import FileResponse, Response
 from service.errors import PhotographError
 from service.index.attributes.timeline import DateOrder
 from service.library import BROWSED
-from service.photos.decode import THUMBNAIL_SIDE, browser_jpeg
+from service.photos.decode import browser_jpeg
+from service.photos.thumbnails import THUMBNAIL_SIDE
 from service.search.query import MAX_K
 from service.store.records import Details
 from service.web.caching import cache_control, file_headers, is_as_indexed, is_not_modified

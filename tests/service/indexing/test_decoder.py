@@ -14,7 +14,7 @@ from PIL import Image
 
 import service.indexing.decoder
 from service.indexing.decoder import Decoder, EncodingTask, Failure, File, MemoryBudget, PreparedPhotograph
-from service.photos.decode import THUMBNAIL_SIDE
+from service.photos.thumbnails import PREVIEW_SIDE, THUMBNAIL_SIDE
 from service.store.catalog import Catalog
 from service.store.records import FileInfo
 from tests.service.colours import ColourEncoder, paint
@@ -165,14 +165,16 @@ def test_a_file_is_opened_only_once(catalog: Catalog, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("size", "side", "expected"), [
-    ((4000, 3000), 260, (1000, 750)), ((4000, 3000), 224, (1000, 750)), ((4000, 3000), 100, (500, 375)),
-    ((6000, 4000), 224, (750, 500)), ((1041, 1600), 260, (521, 800)), ((1039, 1600), 260, (1039, 1600)),
-    ((224, 224), 260, (224, 224)), ((9600, 9600), 224, (600, 600)),
+    # An eighth of the size is taken where it is enough for the model.
+    ((4032, 3024), 260, (504, 378)), ((4000, 3000), 224, (500, 375)), ((6000, 4000), 224, (750, 500)),
+    ((4000, 3000), 100, (500, 375)), ((9600, 9600), 224, (1200, 1200)),
+    # Otherwise there is enough for the preview too.
+    ((4000, 3000), 260, (1000, 750)), ((2400, 1600), 260, (1200, 800)), ((1041, 1600), 260, (521, 800)),
+    ((1200, 800), 64, (1200, 800)), ((754, 754), 260, (754, 754)), ((224, 224), 260, (224, 224)),
 ])  # fmt: skip
-def test_photographs_are_decoded_at_twice_the_side_of_the_model_or_more(
+def test_photographs_are_decoded_no_larger_than_model_and_preview_need(
     catalog: Catalog, tmp_path: Path, size: tuple[int, int], side: int, expected: tuple[int, int]
 ) -> None:
-    """And at no less than the side of a thumbnail."""
     sizes: list[tuple[int, int]] = []
 
     class SizeRecorder(ColourEncoder):
@@ -184,11 +186,21 @@ def test_photographs_are_decoded_at_twice_the_side_of_the_model_or_more(
     outcome = Decoder(catalog, [EncodingTask.main(SizeRecorder(photograph_side=side))]).decode(file)
     assert isinstance(outcome, PreparedPhotograph)
     assert (outcome.facts.width, outcome.facts.height) == size
-    if side == 100:
-        # The thumbnail needs more than the model: 384 pixels, on the shorter side too.
-        expected = (1000, 750)
     assert sizes == [expected]
-    assert min(expected) >= min(*size, max(2 * side, THUMBNAIL_SIDE))
+    assert min(expected) >= min(*size, 1.45 * side)
+
+
+def test_a_photograph_gets_a_thumbnail_and_a_preview(catalog: Catalog, tmp_path: Path) -> None:
+    decoder = Decoder(catalog, [EncodingTask.main(ColourEncoder())])
+    for name, size, expected in (("large", (2400, 1600), PREVIEW_SIDE), ("small", (500, 300), 500)):
+        outcome = decoder.decode(file_of(catalog, paint(tmp_path / "photographs" / f"{name}.jpg", "red", size)))
+        assert isinstance(outcome, PreparedPhotograph)
+        assert outcome.preview is not None
+        with Image.open(io.BytesIO(outcome.thumbnail)) as small, Image.open(io.BytesIO(outcome.preview)) as large:
+            assert (small.width, large.width) == (THUMBNAIL_SIDE, expected)
+    outcome = decoder.decode(file_of(catalog, paint(tmp_path / "photographs" / "tiny.jpg", "red", (384, 200))))
+    assert isinstance(outcome, PreparedPhotograph)
+    assert outcome.preview is None
 
 
 def test_the_limit_on_pixels_can_be_set(catalog: Catalog, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from service.errors import PhotographError
-from service.photos.decode import THUMBNAIL_SIDE, browser_jpeg, open_photograph, read_file, thumbnail
+from service.photos.decode import browser_jpeg, open_photograph, read_file
 from service.photos.decoded import MAX_PIXELS, MIN_SIDE
 from service.photos.formats import is_photograph_name
+from service.photos.thumbnails import thumbnail
 from service.types import Float64Array, Int16Array
 
 
@@ -323,17 +324,6 @@ def test_a_progressive_jpeg_counts_in_full_size() -> None:
 def test_a_panorama_thirty_thousand_pixels_wide_is_a_photograph() -> None:
     photograph = open_photograph(encoded(Image.new("RGB", (30_000, 400)), "JPEG"), shorter_side=448)
     assert (photograph.width, photograph.height) == (30_000, 400)
-
-
-def test_a_thumbnail_keeps_the_aspect_ratio() -> None:
-    with Image.open(io.BytesIO(thumbnail(quarters((1200, 800))))) as small:
-        assert small.format == "JPEG"
-        assert small.size == (THUMBNAIL_SIDE, THUMBNAIL_SIDE * 2 // 3)
-
-
-def test_a_thumbnail_is_never_enlarged() -> None:
-    with Image.open(io.BytesIO(thumbnail(quarters((60, 40))))) as small:
-        assert small.size == (60, 40)
 
 
 @pytest.mark.parametrize("size", [(200, 150), (900, 600)])
