@@ -13,7 +13,17 @@ import pytest
 from PIL import Image
 
 import service.indexing.decoder
-from service.indexing.decoder import Decoder, EncodingTask, Failure, File, MemoryBudget, PreparedPhotograph
+from service.encoder.encoder import Encoder
+from service.indexing.decoder import (
+    Decoder,
+    EncodingTask,
+    Failure,
+    File,
+    MemoryBudget,
+    PreparedPhotograph,
+    side_to_decode,
+)
+from service.photos.decode import open_photograph
 from service.photos.thumbnails import PREVIEW_SIDE, THUMBNAIL_SIDE
 from service.store.catalog import Catalog
 from service.store.records import FileInfo
@@ -188,6 +198,24 @@ def test_photographs_are_decoded_no_larger_than_model_and_preview_need(
     assert (outcome.facts.width, outcome.facts.height) == size
     assert sizes == [expected]
     assert min(expected) >= min(*size, 1.45 * side)
+
+
+@pytest.mark.e2e
+def test_an_eighth_of_twelve_megapixels_keeps_the_vectors(shared_data: Path) -> None:
+    """The cosine between vectors at the scale of an index run and at full scale is 0.995 or more."""
+    encoder = Encoder.load("mini", device="cpu")
+    names = ("alps", "cat", "dunes", "golden-gate", "japanese-shop", "squirrel", "train", "whale-museum")
+    inputs = []
+    for name in names:
+        picture = open_photograph(shared_data / "formats" / "photos" / f"{name}.jpg").image
+        out = io.BytesIO()
+        picture.resize((4032, 3024), Image.Resampling.LANCZOS).save(out, "JPEG", quality=92)
+        eighth = open_photograph(out.getvalue(), shorter_side=side_to_decode(encoder.photograph_side)).image
+        assert eighth.size == (504, 378)
+        inputs += [encoder.prepare(eighth), encoder.prepare(open_photograph(out.getvalue()).image)]
+    vectors, _ = encoder.encode_with_features(inputs)
+    cosines = (vectors[::2] * vectors[1::2]).sum(axis=1)
+    assert cosines.min() >= 0.995
 
 
 def test_a_photograph_gets_a_thumbnail_and_a_preview(catalog: Catalog, tmp_path: Path) -> None:
