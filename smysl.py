@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from service.photos.decode import open_photograph
     from service.search.hits import Hit, Score, SearchResult
     from service.search.query import Query
+    from service.store.filters import Filters, Near
 
     __version__: str
 
@@ -47,6 +48,7 @@ __all__ = [
     "Box",
     "BusyError",
     "DataError",
+    "Filters",
     "Finished",
     "ForbiddenError",
     "Hit",
@@ -56,6 +58,7 @@ __all__ = [
     "LibraryError",
     "MismatchError",
     "ModelError",
+    "Near",
     "NotFoundError",
     "PhotographError",
     "Query",
@@ -72,10 +75,12 @@ __all__ = [
 
 _MODULES = {
     "Box": "service.photos.crop",
+    "Filters": "service.store.filters",
     "Finished": "service.indexing.indexer",
     "Hit": "service.search.hits",
     "IndexOptions": "service.indexing.options",
     "Library": "service.library",
+    "Near": "service.store.filters",
     "Query": "service.search.query",
     "Score": "service.search.hits",
     "SearchResult": "service.search.hits",

@@ -1,16 +1,20 @@
 """How the cost of a library grows: one synthetic library, measured at 1,000, 10,000, 100,000 photographs and so on.
 
-At each size: filling it, adding and removing a thousand photographs with the index brought up to date, starting a
-service on it, searches over HTTP and the text tower alone, a search filtered to one photograph in a hundred, memory,
-and bytes on disk. The library uses the ordinary catalog and the ordinary command.
+At each size: filling it, adding and removing a thousand photographs with the index brought up to date, filters, counts
+of facets and the first page of the timeline, starting a service on it, searches over HTTP and the text tower alone, a
+search filtered to one photograph in a hundred, memory, and bytes on disk. The library uses the ordinary catalog and the
+ordinary command.
 """
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +28,10 @@ from eval.synthetic_library import SyntheticWriter, check_photographs, open_inde
 from eval.synthetic_vectors import mini_fingerprint
 from eval.timing import elapsed_s
 from service.errors import UsageError
+from service.index.attributes.files import FILE as ATTRIBUTES_FILE
 from service.library import Library
+from service.store.filters import Filters, Near
+from service.store.sql import placeholders
 from service.types import Float32Array, Int64Array, OnStage
 
 if TYPE_CHECKING:
@@ -34,6 +41,9 @@ if TYPE_CHECKING:
 FIRST_SIZE = 1_000
 CHANGED = 1_000
 """Photographs that are added and removed."""
+ATTRIBUTE_CALLS = 5
+"""How often each filter is applied for one median."""
+LOADING = "loading the attributes"
 WARM = 20
 K = 10
 FILTERED_SHARE = 0.01
@@ -97,6 +107,8 @@ _NOTES = [
     "Starting the service takes until /health answers, with the files in the page cache if they fit.",
     "Searches are GET /search from one client on one connection, with matches and photographs, no text twice; the text "
     "tower alone is timed in between.",
+    "Filters, facets and the timeline are measured in this process: the ids that a filter leaves, all counts, and the "
+    "newest 100 photographs with their metadata. Loading is from a file in the page cache.",
     f"The filter passes one photograph in a hundred; its recall compares the first {K} with an exact scan in NumPy.",
 ]
 
@@ -136,7 +148,14 @@ class _LibraryBench:
     def figures_at(self, size: int) -> list[Figure]:
         """Fill the library up to a size and measure everything there."""
         # Bytes first: adding and removing leaves free pages and a further segment of the index.
-        return self._fill(size) + self._bytes() + self._changes(size) + self._service(size) + self._filtered(size)
+        return (
+            self._fill(size)
+            + self._bytes()
+            + self._changes(size)
+            + self._attributes(size)
+            + self._service(size)
+            + self._filtered(size)
+        )
 
     def _fill(self, size: int) -> list[Figure]:
         missing = size - self.catalog.count()
@@ -231,12 +250,34 @@ class _LibraryBench:
             Figure("search that leaves 1 %, as an exact scan", "%", tuple(equal)),
         ]
 
+    def _attributes(self, size: int) -> list[Figure]:
+        """Filters, counts and the timeline, as the page asks for them, but without HTTP."""
+        times: dict[str, list[float]] = {}
+        for turn in range(self.repeats):
+            self.on_stage(f"{size:,}: filters, facets and the timeline", turn, self.repeats)
+            # Opened again, so that the file is loaded each time.
+            with Library.open(self.folder) as library:
+                for name, call in _attribute_calls(library).items():
+                    first = elapsed_s(call)
+                    again = [elapsed_s(call) for _ in range(ATTRIBUTE_CALLS)]
+                    # The first call of all loads the file, the first of each makes what later ones share.
+                    seconds = first if name == LOADING else float(np.median(again))
+                    times.setdefault(name, []).append(seconds * 1_000)
+        return [Figure(name, "ms", tuple(values)) for name, values in times.items()]
+
     def _bytes(self) -> list[Figure]:
         count = self.catalog.count()
         thumbnails = float(np.mean([len(self.catalog.thumbnail(identity)) for identity in self._some_ids(_SAMPLED)]))
         catalog = self._pages_in_use() / count
         index = sum(file.stat().st_size for file in self.folder.glob("vectors*") if file.is_file()) / count
-        figures = {"catalog beside thumbnails": catalog - thumbnails, "thumbnails": thumbnails, "index": index}
+        attributes = (self.folder / ATTRIBUTES_FILE).stat().st_size / count
+        figures = {
+            "catalog beside thumbnails": catalog - thumbnails,
+            "metadata in the catalog": self._metadata_bytes() / count,
+            "thumbnails": thumbnails,
+            "index": index,
+            "attributes": attributes,
+        }
         return [Figure(f"{name}, a photograph", "bytes", (value,)) for name, value in figures.items()]
 
     def _pages_in_use(self) -> int:
@@ -247,9 +288,50 @@ class _LibraryBench:
         )
         return int(size) * (int(pages) - int(free))
 
+    def _metadata_bytes(self) -> float:
+        """Bytes of the catalog's tables of metadata and of their indexes; NaN where this SQLite does not count them."""
+        tables = ("metadata", "keyword", "term")
+        try:
+            (size,) = self.catalog.connection.execute(
+                "SELECT SUM(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN "  # noqa: S608
+                f"(SELECT name FROM sqlite_schema WHERE tbl_name IN ({placeholders(tables)}))",
+                tables,
+            ).fetchone()
+        except sqlite3.OperationalError:
+            return math.nan
+        return float(size)
+
     def _some_ids(self, count: int) -> list[int]:
         ids = [row[0] for row in self.catalog.connection.execute("SELECT id FROM photograph")]
         return [int(each) for each in self._random.choice(ids, min(count, len(ids)), replace=False)]
+
+
+def _attribute_calls(library: Library) -> dict[str, Callable[[], object]]:
+    """What is measured of filters, by name; the first call loads the attributes."""
+    combined = Filters(taken_from=date(2015, 1, 1), camera=("canon",), has_place=True, keyword=("one in ten",))
+    filters = {
+        "a year": Filters(taken_from=date(2019, 1, 1), taken_to=date(2019, 12, 31)),
+        "every July": Filters(month=7),
+        "a camera": Filters(camera=("canon",)),
+        "a country": Filters(place=("Russia",)),
+        "a circle of 500 km": Filters(near=Near(48.85, 2.35, 500.0)),
+        "a folder": Filters(folder=("00000",)),
+        "a keyword": Filters(keyword=("Group 3",)),
+        "four conditions": combined,
+    }
+    calls: dict[str, Callable[[], object]] = {LOADING: library.select}
+    calls |= {f"filter by {name}": partial(_selected, library, each) for name, each in filters.items()}
+    calls |= {
+        "facets": library.facets,
+        "facets with four conditions": partial(library.facets, combined),
+        "first page of the timeline": library.photographs,
+        "first page of the timeline, four conditions": partial(library.photographs, combined),
+    }
+    return calls
+
+
+def _selected(library: Library, filters: Filters) -> Int64Array:
+    return library.select(filters).ids
 
 
 def is_exact(

@@ -1,8 +1,8 @@
 """Libraries of any size without photograph files, for measuring what a catalog and an index cost.
 
 Everything but the files exists and is written through the catalog as indexing writes it: facts, vectors distributed
-like `mini`'s (`eval.synthetic_vectors`), features of the tower's width, and thumbnails, which are JPEGs that vary in
-bytes as those of photographs do.
+like `mini`'s (`eval.synthetic_vectors`), features of the tower's width, metadata (`eval.synthetic_metadata`), and
+thumbnails, which are JPEGs that vary in bytes as those of photographs do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eval.synthetic_metadata import MetadataMixture
 from eval.synthetic_vectors import VectorMixture, mini_bank, mini_fingerprint
 from service.config import MINI
 from service.encoder.encoder import features_fingerprint
@@ -91,8 +92,11 @@ def open_index(folder: Path, catalog: Catalog) -> VectorIndex:
 
 
 def save_index(folder: Path, catalog: Catalog) -> None:
-    """Bring the index in `folder` up to date with the catalog and write it, as indexing does at its end."""
+    """Bring index and attributes in `folder` up to date with the catalog and write them, as indexing does."""
+    from service.index.attributes import AttributeIndex
+
     open_index(folder, catalog).save(folder)
+    AttributeIndex(folder, catalog).save()
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class SyntheticWriter:
         self.writing_s = 0.0
         self._root = catalog.add_root(root.resolve())[0].id
         self._mixture = VectorMixture(mini_bank())
+        self._metadata = MetadataMixture(seed)
         model = model or CatalogModel.mini()
         self._fingerprint, self._features = model.fingerprint, model.features
         catalog.save_settings(model=model.name, fingerprint=model.fingerprint, features=model.features)
@@ -160,7 +165,12 @@ class SyntheticWriter:
         features = _unit(random.standard_normal((count, FEATURES), np.float32))
         for number, vector, feature in zip(range(start, start + count), vectors, features, strict=True):
             thumbnail = self._thumbnails[int(random.integers(len(self._thumbnails)))]
-            yield Entry(self._facts(number, random), {self._features: feature, self._fingerprint: vector}, thumbnail)
+            yield Entry(
+                self._facts(number, random),
+                {self._features: feature, self._fingerprint: vector},
+                thumbnail,
+                details=self._metadata.draw(random, number),
+            )
 
     def _facts(self, number: int, random: np.random.Generator) -> PhotographFacts:
         width, height = _SIZES[number % len(_SIZES)]

@@ -33,7 +33,7 @@ from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
 from service.search.query import MAX_K, NO_FILTERS, Query
 from service.search.query_crop import crop_query
 from service.search.search import score, search
-from service.search.selection import OfflinePlaces, Selector
+from service.search.selection import OfflinePlaces, Selection, Selector
 from service.search.target import ModelTarget, SearchTarget
 from service.search.understanding import understand
 from service.store.catalog import CATALOG_FILE, Catalog
@@ -423,6 +423,10 @@ class Library:
             UsageError: an argument cannot be.
         """
         return self.search(Query(filters=filters, order=order, k=limit, cursor=cursor))
+
+    def select(self, filters: Filters = NO_FILTERS) -> Selection:
+        """The photographs that filters leave: how many, and their ids."""
+        return self._selector.select(filters)
 
     def facets(self, filters: Filters = NO_FILTERS, *, most: int = FACET_VALUES) -> Facets:
         """How many of the photographs that filters leave are of each year, camera, place and so on.

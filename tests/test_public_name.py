@@ -16,9 +16,11 @@ from tests.conftest import ROOT
 
 EXPORTED = {
     "Box",
+    "Filters",
     "Finished",
     "Hit",
     "Library",
+    "Near",
     "Query",
     "Score",
     "SearchResult",

@@ -24,6 +24,7 @@ from service.cli.terminal import (
     say,
     settings_of,
 )
+from service.errors import UsageError
 
 if TYPE_CHECKING:
     from eval.bench_nearest import IndexTrial
@@ -78,6 +79,12 @@ def search(
     ] = None,
     library: Annotated[Path | None, typer.Option(help="Search this library instead of generated ones.")] = None,
     queries: Annotated[int, typer.Option(help="Number of texts in each repeat, 1 to 1,000.")] = 200,
+    filters: Annotated[
+        bool,
+        typer.Option(
+            "--filters", help="Measure filters that leave 0.1, 1, 10 and 50 % instead. Default size: 100,000."
+        ),
+    ] = False,
     repeats: RepeatsOption = 3,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -85,7 +92,15 @@ def search(
     """Measure searches without encoding their texts, in this process and over HTTP, and the recall of the index.
 
     For each library a service is started and searched by one client over one connection, each time with a new text.
+    With --filters it measures what filters cost: the time beside the same search without one, and recall.
     """
+    if filters:
+        from eval.bench_filters import bench_filters
+
+        if library is not None:
+            raise UsageError("--filters measures generated libraries: leave out --library.")
+        _run(partial(bench_filters, photos or [], queries=queries, repeats=repeats, seed=seed), as_json)
+        return
     from eval.bench_search import bench_search
 
     _run(partial(bench_search, photos or [], library, queries=queries, repeats=repeats, seed=seed), as_json)

@@ -45,11 +45,18 @@ def test_every_size_has_every_figure_with_all_repeats(report: BenchReport) -> No
             "making the index",
             "catalog beside thumbnails, a photograph",
             "thumbnails, a photograph",
+            "metadata in the catalog, a photograph",
             "index, a photograph",
+            "attributes, a photograph",
         ]
         repeated = [
             "adding 5",
             "removing 5",
+            "loading the attributes",
+            "filter by every July",
+            "filter by four conditions",
+            "facets",
+            "first page of the timeline",
             "start of the service",
             "p50 of GET /search",
             "p95 of GET /search",
