@@ -118,12 +118,13 @@ class CodeScan:
     def nearest_among(self, query: Float32Array, k: int, positions: Int64Array) -> TopK:
         """The `k` nearest of the rows at `positions` (m,), ascending, m >= k, to a `query` (1, dimension).
 
-        Codes know no filter, so the shortlist of all rows is made longer until enough of it is at `positions`. Few
-        rows are compared exactly, where that is faster.
+        Codes know no filter, so the shortlist is one of all rows, as long as for the rank that the last of the `k` has
+        among all, and longer where too little of it is at `positions`. Few rows are compared exactly, where that is
+        faster.
         """
-        total, wanted = len(self._rows), max(self.shortlist, 10 * k)
-        length = wanted * total // len(positions)
-        with_codes = _CODE_NS * total + _LISTED_NS * length + _COPIED_NS * wanted
+        total, wanted = len(self._rows), 10 * k
+        length = max(self.shortlist, wanted * total // len(positions))
+        with_codes = _CODE_NS * total + _LISTED_NS * length + _COPIED_NS * length * len(positions) // total
         if _COPIED_NS * len(positions) > with_codes:
             allowed = np.zeros(total, np.bool_)
             allowed[positions] = True

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from service.index.id_mask import Among, IdMask
 from service.index.rows import BLOCK, release_pages, to_float32
 from service.index.scans import ExactScan, Scan, exact_among
 from service.types import BoolArray, Float16Array, Float32Array, Int64Array
@@ -56,8 +57,10 @@ class Segment:
         deleted[positions] = True
         return Segment(self.rows, self.ids, deleted, self.scan)
 
-    def positions_of(self, ids: Int64Array) -> Int64Array:
+    def positions_of(self, ids: Among) -> Int64Array:
         """The positions (m,), ascending, of those of `ids` that are here and not deleted."""
+        if isinstance(ids, IdMask):
+            return np.flatnonzero(ids.contains(self.ids) & ~self.deleted)
         if not len(ids) or not len(self.ids):
             return np.empty(0, np.int64)
         known, positions = self._by_id
@@ -101,7 +104,7 @@ class Segment:
         return np.take_along_axis(similarities, first, axis=1), found
 
     def nearest_among(
-        self, query: Float32Array, k: int, ids: Int64Array | None, *, exact: bool = False
+        self, query: Float32Array, k: int, ids: Among | None, *, exact: bool = False
     ) -> tuple[Float32Array, Int64Array]:
         """Similarities and positions, each (n,), of the `k` nearest of `ids` to `query` (1, dimension), descending.
 
@@ -173,7 +176,7 @@ class Snapshot:
         return len(self.base) + len(self.tail)
 
     def nearest(
-        self, query: Float32Array, k: int, among: Int64Array | None, *, exact: bool = False
+        self, query: Float32Array, k: int, among: Among | None, *, exact: bool = False
     ) -> tuple[Float32Array, Int64Array]:
         """Similarities and positions, each (at most `k`,), descending, of the nearest rows to `query` (dimension,).
 

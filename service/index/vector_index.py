@@ -12,6 +12,7 @@ import numpy as np
 
 from service.errors import LibraryError
 from service.index.files import SavedBase, read_newest, write_base, write_snapshot
+from service.index.id_mask import Among
 from service.index.rows import spool
 from service.index.scans import Limits, build_scan
 from service.index.segments import Segment, Snapshot, TailBuffer, chunks_of
@@ -154,7 +155,7 @@ class VectorIndex:
         """The vector (dimension,) of a photograph, or None if the index does not contain it."""
         return self._snapshot.vector_of(identity)
 
-    def search(self, vector: Float32Array, k: int, among: Int64Array | None = None) -> tuple[Float32Array, Int64Array]:
+    def search(self, vector: Float32Array, k: int, among: Among | None = None) -> tuple[Float32Array, Int64Array]:
         """The `k` nearest photographs to a unit vector (dimension,), of all or of those with ids `among`.
 
         Returns similarities (n,) in [-1, 1], descending, and ids (n,), with n <= k. In a large library a search among
@@ -173,14 +174,14 @@ class VectorIndex:
         return self._snapshot.nearest_to_each(vectors, k)
 
     def candidates(
-        self, vector: Float32Array, k: int, among: Int64Array | None = None
+        self, vector: Float32Array, k: int, among: Among | None = None
     ) -> tuple[Float32Array, Int64Array, Float32Array]:
         """As `search`, with the vectors (n, dimension) float32 of the photographs in the same order."""
         snapshot = self._snapshot
         similarities, positions = snapshot.nearest(vector, k, among)
         return similarities, snapshot.ids_at(positions), snapshot.vectors_at(positions)
 
-    def rank(self, vector: Float32Array, depth: int, among: Int64Array | None = None) -> Ranking:
+    def rank(self, vector: Float32Array, depth: int, among: Among | None = None) -> Ranking:
         """The `depth` nearest photographs to a unit vector (dimension,), of all or of those with ids `among`; exact."""
         snapshot = self._snapshot
         similarities, positions = snapshot.nearest(vector, depth, among, exact=True)

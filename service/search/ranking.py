@@ -15,6 +15,7 @@ import numpy as np
 from service.index import VectorIndex
 from service.index.attributes.columns import UNKNOWN_TIME
 from service.index.attributes.timeline import DateOrder
+from service.index.id_mask import Among
 from service.index.vector_index import Ranking
 from service.match.artifact import QueryKind
 from service.match.scorer import Matcher
@@ -49,7 +50,7 @@ class Comparison:
         index: the photographs' vectors.
         scorer: turns similarities into matches.
         cut: hits have at least this match.
-        among: ids of the only photographs that can be hits; None for all.
+        among: the only photographs that can be hits; None for all.
         excluded: the photograph that is never one.
     """
 
@@ -58,7 +59,7 @@ class Comparison:
     index: VectorIndex
     scorer: Matcher
     cut: float
-    among: Int64Array | None
+    among: Among | None
     excluded: int | None
 
     def matches(self, vectors: Float32Array) -> Float32Array:

@@ -71,7 +71,7 @@ def search(
     without_filters = None
     with turn or nullcontext(), one_thread():
         selection = select(query.filters) if needs_selection and select is not None else None
-        among = selection.ids if query.filters and selection is not None else None
+        among = None if selection is None else selection.among
         compared = Comparison(vector, query.kind, index, scorer, cut, among, query.excluded)
         page = _page(query, compared, cursor or Cursor(digest, vector), selection)
         if query.filters and cursor is None and not len(page.ids):
@@ -90,7 +90,7 @@ def search(
         thumbnail_of=catalog.thumbnail,
         head=query.head,
         next_cursor=None if page.next is None else page.next.encode(),
-        filtered=None if among is None else len(among),
+        filtered=None if selection is None or among is None else len(selection),
         without_filters=without_filters,
     )
 

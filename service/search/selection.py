@@ -12,6 +12,7 @@ from service.index.attributes import AttributeIndex, Attributes, Place, Places
 from service.index.attributes.columns import UNKNOWN_TIME
 from service.index.attributes.conditions import conjunction, masks_of
 from service.index.attributes.facets import Facets, count_facets
+from service.index.id_mask import IdMask
 from service.store.filters import Filters
 from service.types import BoolArray, Int64Array
 
@@ -35,6 +36,11 @@ class Selection:
     def ids(self) -> Int64Array:
         """Their ids, ascending."""
         return self.attributes.ids if self.mask is None else self.attributes.ids[self.mask]
+
+    @property
+    def among(self) -> IdMask | None:
+        """What a search is told of them; None where they are all."""
+        return None if self.mask is None else IdMask(self.attributes.ids, self.mask)
 
     def dates(self, ids: Int64Array) -> Int64Array:
         """When photographs (n,) were taken; UNKNOWN_TIME for those that the snapshot does not have."""

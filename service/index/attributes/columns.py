@@ -59,6 +59,8 @@ class WrittenPlace(NamedTuple):
     town: str | None
 
 
+_FEW_NAMES = 100
+"""Names of which the photographs are looked up one after the other."""
 CODED = ("camera", "lens", "label", "format", "folder", "place")
 """Columns of codes. Their dictionaries hold strings, but those of "folder" `Folder` and of "place" `WrittenPlace`."""
 
@@ -83,6 +85,11 @@ class Postings:
         return _folded(self.names)
 
     @cached_property
+    def paths(self) -> Sequence[str]:
+        """The names as they are compared, with a slash before and after each, as a hierarchy has between its parts."""
+        return [f"/{name}/" for name in self.folded]
+
+    @cached_property
     def counts(self) -> Int64Array:
         """How many photographs have each name, (t,)."""
         return np.diff(self.starts)
@@ -90,7 +97,12 @@ class Postings:
     def having(self, chosen: BoolArray, count: int) -> BoolArray:
         """Which of `count` photographs have one of the `chosen` names (t,)."""
         mask = np.zeros(count, np.bool_)
-        mask[self.positions[np.repeat(chosen, self.counts)]] = True
+        codes = np.flatnonzero(chosen)
+        if len(codes) <= _FEW_NAMES:
+            for code in codes:
+                mask[self.positions[self.starts[code] : self.starts[code + 1]]] = True
+        else:
+            mask[self.positions[np.repeat(chosen, self.counts)]] = True
         return mask
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time
-from functools import partial, reduce
+from functools import reduce
 
 import numpy as np
 
@@ -48,7 +48,8 @@ def masks_of(attributes: Attributes, filters: Filters, places: Places) -> dict[s
 
 def conjunction(masks: Iterable[BoolArray], count: int) -> BoolArray:
     """Which of `count` photographs pass all masks."""
-    return reduce(np.logical_and, masks, np.ones(count, np.bool_))
+    all_of_them = [*masks]
+    return reduce(np.logical_and, all_of_them) if all_of_them else np.ones(count, np.bool_)
 
 
 def _conditions(attributes: Attributes, filters: Filters, places: Places) -> Iterable[tuple[str, BoolArray]]:
@@ -75,10 +76,13 @@ def _names(attributes: Attributes, filters: Filters) -> Iterable[tuple[str, Bool
 
 def _words(attributes: Attributes, filters: Filters) -> Iterable[tuple[str, BoolArray]]:
     """Conditions on names of which a photograph may have several."""
+    keywords, people = attributes.keywords, attributes.people
     for word in filters.keyword:
-        yield "keyword", _posted(attributes, attributes.keywords, partial(_lies_in, f"/{fold(word).strip('/')}/"))
+        path = f"/{fold(word).strip('/')}/"
+        yield "keyword", _posted(attributes, keywords, [path in each for each in keywords.paths])
     for person in filters.person:
-        yield "person", _posted(attributes, attributes.people, fold(person).__eq__)
+        name = fold(person)
+        yield "person", _posted(attributes, people, [name == each for each in people.folded])
 
 
 def _facts(attributes: Attributes, filters: Filters) -> Iterable[tuple[str, BoolArray]]:
@@ -144,13 +148,9 @@ def _format(name: str) -> str:
     return _FORMAT_ALIASES.get(name, name)
 
 
-def _posted(attributes: Attributes, postings: Postings, fits: Callable[[str], bool]) -> BoolArray:
-    """The photographs that have a name that fits."""
-    return postings.having(np.fromiter(map(fits, postings.folded), np.bool_), len(attributes))
-
-
-def _lies_in(path: str, name: str) -> bool:
-    return path in f"/{name}/"
+def _posted(attributes: Attributes, postings: Postings, chosen: Sequence[bool]) -> BoolArray:
+    """The photographs that have one of the chosen names."""
+    return postings.having(np.array(chosen, np.bool_), len(attributes))
 
 
 def _contains(parts: Sequence[str]) -> Callable[[str], bool]:

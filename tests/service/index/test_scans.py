@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 import service.index.files
 from service.errors import LibraryError
 from service.index import Limits, VectorIndex
+from service.index.id_mask import IdMask
 from service.index.rows import Spool, evenly_spaced, exact_search, release_pages, to_float16, to_float32
 from service.index.scans import CodeScan, ExactScan, build_scan
 from service.store.array_files import checksum_of
@@ -152,6 +154,58 @@ def test_a_search_among_some_photographs_is_exact(stored: VectorCatalog, share: 
     similarities, ids, vectors = index.candidates(query, 25, chosen)
     assert ids.tolist() == wanted
     assert similarities == pytest.approx(vectors @ query, abs=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.004, 0.3, 1.0])
+def test_a_mask_of_ids_is_the_same_as_these_ids(stored: VectorCatalog, share: float) -> None:
+    index = stored.open()
+    stored.change(sorted(stored.truth)[:10])
+    stored.remove(sorted(stored.truth)[50:60])
+    index.catch_up(stored.catalog)
+    known = np.arange(1, MANY + 50, dtype=np.int64)
+    mask = stored.random.random(len(known)) < share
+    query = unit(stored.random.normal(size=DIMENSION))
+    wanted = index.rank(query, 25, known[mask])
+    for among in (known[mask], IdMask(known, mask)):
+        assert index.candidates(query, 25, among)[1].tolist() == wanted.ids.tolist()
+        assert index.rank(query, 25, among).ids.tolist() == wanted.ids.tolist()
+    similarities, ids = wanted.similarities, wanted.ids
+    every = stored.brute_force(query, MANY)[1].tolist()
+    assert ids.tolist() == [identity for identity in every if identity in set(known[mask].tolist())][:25]
+    assert similarities == pytest.approx(wanted.vectors(np.arange(len(ids))) @ query, abs=1e-5)
+
+
+FILTERED: dict[str, tuple[slice, set[int]]] = {
+    "what is near": (slice(0, 15_000), {1_500}),
+    "what is not so near": (slice(3_000, 18_000), {1_500, 6_000}),
+    "what is far": (slice(15_000, 30_000), {1_500, 6_000}),
+}
+"""Which of 30,000 photographs a filter leaves, of those by falling similarity, and how long shortlists become."""
+
+
+@pytest.mark.parametrize("filtered", [*FILTERED, "anything"])
+def test_codes_find_the_nearest_of_many_photographs(filtered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether or not a filter has to do with the query."""
+    random = np.random.default_rng(0)
+    spread = random.normal(size=(30_000, 6)) @ random.normal(size=(6, 64)) + 0.3 * random.normal(size=(30_000, 64))
+    rows = to_float16(unit(spread))
+    made = CodeScan.build(rows, (1_500,))
+    assert made is not None
+    searched: set[int] = set()
+    real = made.codes.search
+    monkeypatch.setattr(made, "codes", SimpleNamespace(search=lambda q, k: searched.add(k) or real(q, k)))
+    part, lengths = FILTERED.get(filtered, (slice(0, 15_000), {1_500}))
+    shares = []
+    for query in to_float32(rows[:20]):
+        by_similarity = np.argsort(-(to_float32(rows) @ query))
+        chosen = random.permutation(30_000) if filtered == "anything" else by_similarity
+        positions = np.sort(chosen[part])
+        found = made.nearest_among(query[None], 10, positions)[1][0]
+        wanted = exact_search(rows, query[None], 10, positions)[1][0]
+        assert set(found.tolist()) <= set(positions.tolist())
+        shares.append(float(np.isin(wanted, found).mean()))
+    assert np.mean(shares) >= 0.99
+    assert searched == lengths
 
 
 def test_a_search_among_no_photographs_finds_none(stored: VectorCatalog) -> None:
