@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -57,13 +58,15 @@ def make_hit(number: int, **fields: Any) -> dict[str, Any]:
     links = {"photo": f"/photos/{number}"} | {kind: f"/photos/{number}/{kind}?v=1" for kind in ("image", "thumbnail")}
     links["preview"] = f"{links['thumbnail']}&size=large"
     hit = {"id": number, "uri": f"/p/{number}.jpg", "name": f"{number}.jpg", "match": 0.5, "similarity": 0.2}
-    return hit | {"width": 600, "height": 400, "format": "JPEG", "links": links} | fields
+    unknown = dict.fromkeys(("taken_at", "camera", "lens", "place", "location")) | {"keywords": []}
+    return hit | unknown | {"width": 600, "height": 400, "format": "JPEG", "links": links} | fields
 
 
 def make_answer(*found: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    best = max((hit["match"] for hit in found), default=None)
+    best = max((hit["match"] for hit in found if hit["match"] is not None), default=None)
     answer = {"hits": list(found), "took_ms": 7.1, "model": "mini", "calibration": "ratings", "min_match": 0.0}
-    return answer | {"answerable": True, "best_match": best, "notice": None, "photographs": 26} | fields
+    answer |= {"answerable": True, "best_match": best, "notice": None, "photographs": 26, "understood": []}
+    return answer | dict.fromkeys(("next_cursor", "filtered", "without_filters", "head", "part")) | fields
 
 
 def fake_searches(tab: Page, answer: dict[str, Any], status: int = 200) -> None:
@@ -73,6 +76,23 @@ def fake_searches(tab: Page, answer: dict[str, Any], status: int = 200) -> None:
         re.compile(r"/photos/\d+/(image|thumbnail)(\?.*)?$"),
         lambda route: route.fulfill(body=PICTURE, content_type="image/svg+xml"),
     )
+
+
+def fake_photos(tab: Page, photos: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Answer requests for photos by date with those of `photos`, newest first; returns the parameters that are sent."""
+    sent = []
+
+    def answer(route: Route) -> None:
+        fields = {name: values[0] for name, values in parse_qs(urlsplit(route.request.url).query).items()}
+        sent.append(fields)
+        listed = list(photos if fields["order"] == "-taken_at" else reversed(photos))
+        start = int(fields.get("cursor", 0))
+        end = start + int(fields["limit"])
+        page = {"photos": listed[start:end], "total": len(listed)}
+        fulfill(route, page | {"next_cursor": str(end) if end < len(listed) else None})
+
+    tab.route(re.compile(r"/photos\?"), answer)
+    return sent
 
 
 def fulfill(route: Route, answer: dict[str, Any], status: int = 200) -> None:

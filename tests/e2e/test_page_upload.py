@@ -38,6 +38,17 @@ def test_photos_can_be_dropped_and_pasted(tab: Page, event: str, carrier: str) -
     expect(hits(tab).first).to_contain_text(name)
 
 
+def test_more_photos_like_an_uploaded_one_can_be_shown(tab: Page) -> None:
+    tab.goto("/")
+    drop_or_paste(tab, "drop", "dataTransfer", first_cat(tab)[1], "upload.jpg")
+    expect(hits(tab)).to_have_count(5)
+    tab.click("#more")
+    expect(hits(tab)).to_have_count(tab.request.get("/status").json()["photographs"])
+    ids = tab.locator("#hits li").evaluate_all("tiles => tiles.map(tile => tile.dataset.id)")
+    assert len(set(ids)) == len(ids)
+    expect(tab.locator("#more")).to_be_hidden()
+
+
 def test_after_a_reload_an_uploaded_photo_is_reported_as_gone(tab: Page) -> None:
     tab.goto("/")
     drop_or_paste(tab, "drop", "dataTransfer", first_cat(tab)[1], "upload.jpg")

@@ -25,24 +25,36 @@ export function heads(signal) {
   return request("/heads", { signal });
 }
 
-/** Search by the text, the photo of the library or the uploaded photo of `query`. */
-export function search(query, signal) {
-  if (query.upload) return searchUpload(query, signal);
-  const body = { text: query.text || null, photo_id: query.photo, k: query.k };
-  if (query.minMatch !== null) body.min_match = query.minMatch;
-  if (query.box) body.box = query.box;
-  if (query.head && !query.text) body.head = query.head;
-  const headers = { "Content-Type": "application/json" };
-  return request("/search", { method: "POST", headers, body: JSON.stringify(body), signal });
+/** The photos of the library by date, like an answer to a search; newest first unless `query` says otherwise. */
+export async function browse(query, limit, cursor, signal) {
+  const fields = new URLSearchParams({ order: query.order === "match" ? "-taken_at" : query.order, limit });
+  if (cursor) fields.set("cursor", cursor);
+  const { photos, total, next_cursor } = await request(`/photos?${fields}`, { signal });
+  const hits = photos.map((photo) => ({ ...photo, match: null, similarity: null }));
+  return { hits, photographs: total, model: null, next_cursor };
 }
 
-async function searchUpload(query, signal) {
+/** Search for `k` hits by the text, the photo of the library or the uploaded photo of `query`; after `cursor` if given. */
+export function search(query, k, cursor, signal) {
+  const optional = {
+    order: query.order === "match" ? null : query.order,
+    min_match: query.minMatch,
+    box: query.box || null,
+    head: query.text ? null : query.head || null,
+    cursor: cursor ?? null,
+  };
+  const fields = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== null));
+  if (query.upload) return searchUpload(query, { k, ...fields }, signal);
+  const subject = query.text ? { q: query.text } : { photo_id: query.photo };
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ ...subject, k, ...fields });
+  return request("/search", { method: "POST", headers, body, signal });
+}
+
+async function searchUpload(query, fields, signal) {
   const body = new FormData();
   body.set("photo", query.upload);
-  body.set("k", query.k);
-  if (query.minMatch !== null) body.set("min_match", query.minMatch);
-  if (query.box) body.set("box", query.box);
-  if (query.head) body.set("head", query.head);
+  for (const [name, value] of Object.entries(fields)) body.set(name, value);
   if (query.keepBorders) body.set("keep_borders", true);
   try {
     return await request("/search/image", { method: "POST", body, signal });

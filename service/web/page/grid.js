@@ -1,5 +1,6 @@
 /** The grid of hits: tiles in the proportions of the photos, keyboard navigation, skeletons. */
 
+import * as messages from "./messages.js";
 import { showThumbnail } from "./pictures.js";
 
 // Photos beyond these ratios are letterboxed, so that every tile is large enough to click.
@@ -13,16 +14,19 @@ export function ratioOf(hit) {
   return hit.width > 0 && hit.height > 0 ? hit.width / hit.height : 1;
 }
 
-/** Show `hits` in `list` and call `onOpen(index)` on a click; tiles that are already there are kept, so that nothing flashes. */
-export function showHits(list, hits, onOpen) {
+/**
+ * Show `hits` in `list` and call `onOpen(index)` on a click; with `byDay` under headings of days.
+ * Tiles that are already there are kept, so that nothing flashes.
+ */
+export function showHits(list, hits, { onOpen, byDay = false }) {
   const existing = new Map([...list.querySelectorAll("li[data-id]")].map((tile) => [tile.dataset.id, tile]));
-  const tiles = hits.map((hit, index) => {
-    const tile = existing.get(String(hit.id)) ?? newTile(hit);
-    tile.querySelector("button").onclick = () => onOpen(index);
-    setMatch(tile, hit.match);
-    return tile;
-  });
-  list.replaceChildren(...tiles);
+  list.classList.toggle("by-day", byDay);
+  list.replaceChildren(...itemsFor(hits, 0, { onOpen, byDay, existing }));
+}
+
+/** Add to `list` those of `hits` from number `start` on, after the others are shown. */
+export function addHits(list, hits, start, { onOpen, byDay = false }) {
+  list.append(...itemsFor(hits, start, { onOpen, byDay, existing: new Map() }));
 }
 
 /** Show empty tiles while a search for `count` hits is running. */
@@ -39,7 +43,7 @@ export function showSkeleton(list, count) {
 
 /** Focus the tile of hit number `index`. */
 export function focusHit(list, index) {
-  list.children[index]?.querySelector("button")?.focus();
+  list.querySelectorAll("button")[index]?.focus();
 }
 
 /** Move the focus between the tiles of `list` with the arrow keys, Home and End. */
@@ -82,6 +86,30 @@ function nearestInRow(buttons, from, direction) {
   return beyond.filter((button) => top(button) === row).sort((one, other) => distance(one) - distance(other))[0];
 }
 
+function itemsFor(hits, start, { onOpen, byDay, existing }) {
+  return hits.slice(start).flatMap((hit, offset) => {
+    const index = start + offset;
+    const tile = existing.get(String(hit.id)) ?? newTile(hit);
+    tile.querySelector("button").onclick = () => onOpen(index);
+    setMatch(tile, hit.match);
+    const isNewDay = byDay && (index === 0 || dayOf(hit) !== dayOf(hits[index - 1]));
+    return isNewDay ? [...headingOf(hit, index), tile] : [tile];
+  });
+}
+
+function dayOf(hit) {
+  return hit.taken_at?.slice(0, 10) ?? "";
+}
+
+// A space before the heading keeps the tiles of the last row of a day in their size.
+function headingOf(hit, index) {
+  const space = newElement("li", "space");
+  space.setAttribute("aria-hidden", "true");
+  const heading = newElement("li", "day");
+  heading.append(newElement("h2", "", messages.day(hit.taken_at)));
+  return index ? [space, heading] : [heading];
+}
+
 function newTile(hit) {
   const tile = newElement("li", "tile");
   tile.dataset.id = hit.id;
@@ -112,11 +140,16 @@ function captionOf(hit) {
   const caption = newElement("span", "caption");
   const name = newElement("span", "name", hit.name);
   name.title = hit.name;
-  caption.append(name, newElement("span", "visually-hidden", ", match "), newElement("span", "match"));
+  caption.append(name, newElement("span", "match-label visually-hidden", ", match "), newElement("span", "match"));
   return caption;
 }
 
+// Photos that are shown by date only have no match.
 function setMatch(tile, match) {
+  const hasMatch = match !== null;
+  tile.classList.toggle("plain", !hasMatch);
+  for (const part of tile.querySelectorAll(".bar, .match, .match-label")) part.hidden = !hasMatch;
+  if (!hasMatch) return;
   tile.querySelector(".match").textContent = match.toFixed(2);
   fillBar(tile.querySelector(".bar"), match);
 }

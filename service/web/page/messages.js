@@ -3,6 +3,8 @@
 const numbers = new Intl.NumberFormat("en");
 
 // Dates are those of the clock of the place, in whatever zone it was; as UTC they are shown unchanged.
+const lists = new Intl.ListFormat("en-GB");
+const days = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeZone: "UTC" });
 const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
 
 const CALIBRATIONS = {
@@ -33,9 +35,10 @@ export function library(status) {
   return [photos(status.photographs), status.model?.name, indexing(status.indexing)].filter(Boolean).join(" · ");
 }
 
-/** How many photos were found, and among how many. */
+/** How many photos are shown, and of how many that the filters leave. */
 export function count(answer) {
-  return `${numbers.format(answer.hits.length)} of ${photos(answer.photographs)}`;
+  const all = answer.filtered ?? answer.photographs;
+  return answer.model === null || !all ? photos(all) : `${numbers.format(answer.hits.length)} of ${photos(all)}`;
 }
 
 /** How they were found: time, model, head, and what the match is based on. */
@@ -47,12 +50,13 @@ export function details(answer) {
 
 /** A warning above hits of which none is a good match; null if there is nothing to warn about. */
 export function warning(answer, query) {
-  if (answer.answerable !== false || !answer.hits.length) return null;
+  if (answer.model === null || answer.answerable !== false || !answer.hits.length) return null;
   return `${noMatches(query)}: the best match is ${match(answer.best_match ?? answer.hits[0].match)}. These are the closest photos.`;
 }
 
 /** The message for an answer without hits. */
 export function nothingFound(answer, query) {
+  if (answer.understood?.length) return nothingWithFilters(answer);
   const best = Number.isFinite(answer.best_match) ? `The best match is ${match(answer.best_match)}` : "";
   const least = `${match(answer.min_match)} or more`;
   const threshold = answer.min_match > 0 ? (query.minMatch === null ? `only ${least} is shown` : `you asked for ${least}`) : "";
@@ -89,6 +93,17 @@ export function crop(query, answer) {
   return "Drag a box on the photo to search with part of it.";
 }
 
+/** Which one of `total` photos number `index` is. */
+export function position(index, total) {
+  return `${numbers.format(index + 1)} of ${numbers.format(total)}`;
+}
+
+/** The heading of photos of one day. */
+export function day(takenAt) {
+  const moment = wallClock(takenAt);
+  return moment ? days.format(moment) : "Without a date";
+}
+
 /** When, with what and where a photo was taken; empty texts for what is not known. */
 export function metadata(photo) {
   const { town, region, country } = photo.place ?? {};
@@ -120,6 +135,16 @@ function indexing(progress) {
   if (!progress) return "";
   if (progress.error) return `Indexing stopped: ${progress.error}`;
   return progress.total ? `indexing ${numbers.format(progress.done)} of ${numbers.format(progress.total)}` : "scanning folders";
+}
+
+function nothingWithFilters({ understood, without_filters: without, model }) {
+  const labels = [...new Set(understood.map((filter) => `“${filter.label}”`))];
+  const [filters, them] = labels.length === 1 ? ["filter", "it"] : ["filters", "them"];
+  const nothing = `Nothing with the ${filters} ${lists.format(labels)}`;
+  const rest = without?.hits
+    ? `. Without ${them}: ${without.or_more ? "at least " : ""}${photos(without.hits)}.`
+    : model === null ? "." : `, and no good match without ${them}.`;
+  return { title: "No matches", text: nothing + rest, action: `Remove the ${filters}` };
 }
 
 function dateAndTime(text) {

@@ -1,12 +1,15 @@
 /** The page: keeps the form, the address bar and the results in step. */
 
-import { search, status } from "./api.js";
+import { browse, search, status } from "./api.js";
 import { listenToChip, showChip } from "./chip.js";
+import { listenToControls, showControls, showMinMatch, showOrder } from "./controls.js";
 import { listenToCrop, showCrop, showSearchedArea } from "./crop.js";
-import { focusHit, listenToKeys, showHits, showSkeleton } from "./grid.js";
+import { addHits, focusHit, listenToKeys, showHits, showSkeleton } from "./grid.js";
 import { listenToHead, showHead } from "./heads.js";
 import * as messages from "./messages.js";
-import { DEFAULT_K, STEPS_OF_K, addressOf, emptyQuery, historyState, isEmpty, readQuery, sameSubject } from "./query.js";
+import { hideMessages, showLine, showMessage, showNote, showOutcome } from "./outcome.js";
+import { addressOf, emptyQuery, historyState, isEmpty, readQuery, sameSubject } from "./query.js";
+import { showUnderstood, withoutFilter, withoutFilters } from "./understood.js";
 import { listenForPhotos } from "./upload.js";
 import { Viewer } from "./viewer.js";
 
@@ -14,13 +17,19 @@ const element = (name) => document.getElementById(name);
 
 // Faster searches show no waiting state, which would only flicker.
 const WAITING_DELAY_MS = 150;
-const SLIDER_DELAY_MS = 200;
 const CACHE_SIZE = 30;
 const STATUS_INTERVAL_MS = 1500;
+// Hits of each page after the first, and photos of each page by date.
+const PAGE_SIZE = 40;
+const BROWSED_SIZE = 100;
+// Photos by date are loaded when their end is so near.
+const LOADED_AHEAD = "1500px";
 
 let query = emptyQuery();
+let answer = null;
 let hits = [];
 let pending = null;
+let loadingMore = null;
 let library = null;
 const cache = new Map();
 const viewer = new Viewer({
@@ -30,6 +39,10 @@ const viewer = new Viewer({
     navigate({ ...emptyQuery(query), photo: hit.id });
   },
   onClose: (index) => focusHit(element("hits"), index),
+  onNearEnd: () => isByDate() && showMore(),
+});
+const endOfPage = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && showMore(), {
+  rootMargin: LOADED_AHEAD,
 });
 
 /** Search for `next` under an address of its own; with `replace`, under the present history entry. */
@@ -42,29 +55,69 @@ function navigate(next, { replace = false } = {}) {
 }
 
 /** Show `next` and its results, from `cached` if that is given. */
-async function show(next, cached) {
+function show(next, cached) {
   pending?.abort();
   const isRefinement = sameSubject(query, next) && hits.length > 0;
   query = next;
+  answer = null;
   viewer.close();
   showQuery();
-  if (isEmpty(query)) return showStart();
   if (query.uploadName && !query.upload) return showOnlyMessage(messages.lostUpload(query.uploadName));
   if (cached) return showAnswer(cached);
-  const controller = (pending = new AbortController());
-  const waiting = setTimeout(() => showWaiting(isRefinement), WAITING_DELAY_MS);
+  if (isEmpty(query) && !isRefinement) clear();
+  return loadFirst(isRefinement);
+}
+
+async function loadFirst(isRefinement) {
+  const { signal } = (pending = new AbortController());
+  const waiting = isEmpty(query) ? null : setTimeout(() => showWaiting(isRefinement), WAITING_DELAY_MS);
   try {
-    const answer = await search(query, controller.signal);
+    const found = await load(null, signal);
     clearTimeout(waiting);
-    if (controller.signal.aborted) return;
-    addToCache(answer);
-    showAnswer(answer);
+    if (signal.aborted) return;
+    addToCache(found);
+    showAnswer(found);
   } catch (error) {
     clearTimeout(waiting);
-    if (controller.signal.aborted) return;
-    const isEmptyLibrary = error.kind === "library" && library?.photographs === 0;
-    showOnlyMessage(isEmptyLibrary ? messages.emptyLibrary(library) : messages.failure(error), () => show(query));
+    if (!signal.aborted) showFailure(error);
   }
+}
+
+/** A page of hits of the query, or of all photos by date if it is empty: the first one, or the one after `cursor`. */
+function load(cursor, signal) {
+  if (isEmpty(query)) return browse(query, (!cursor && query.shown) || BROWSED_SIZE, cursor, signal);
+  return search(query, cursor ? PAGE_SIZE : query.shown || query.k, cursor, signal);
+}
+
+/** Load the next page and add it to the hits. */
+async function showMore() {
+  if (!answer?.next_cursor || (loadingMore && !loadingMore.aborted)) return;
+  const { signal } = (pending = new AbortController());
+  loadingMore = signal;
+  try {
+    const page = await load(answer.next_cursor, signal);
+    if (signal.aborted) return;
+    loadingMore = null;
+    showPage(page);
+  } catch (error) {
+    if (!signal.aborted) showNote("warning", error.message);
+  } finally {
+    if (loadingMore === signal) loadingMore = null;
+  }
+}
+
+function showPage(page) {
+  const start = hits.length;
+  hits = [...hits, ...page.hits];
+  answer = { ...answer, hits, next_cursor: page.next_cursor };
+  query = { ...query, shown: hits.length };
+  history.replaceState(historyState(query), "", addressOf(query));
+  addToCache(answer);
+  addHits(element("hits"), hits, start, gridOptions());
+  viewer.extend(hits, total());
+  showCount();
+  showNote("warning", messages.warning(answer, query));
+  showEnd();
 }
 
 function showQuery() {
@@ -72,35 +125,17 @@ function showQuery() {
   document.title = messages.title(query);
   element("text").value = query.text;
   element("text").placeholder = query.photo !== null || query.uploadName ? "or text" : "Describe a scene";
-  element("k").value = query.k;
+  showControls(query, isEmpty(query));
+  showOrder(!isEmpty(query));
   showMinMatch(query.minMatch, query.minMatch === null);
+  showUnderstood([]);
   showChip(query);
   showCrop(query);
   showHead(query);
 }
 
-// The default is known only from an answer; until then the slider stays where it was.
-function showMinMatch(minMatch, isAuto) {
-  if (minMatch !== null) {
-    element("min-match").value = minMatch;
-    element("min-match-value").textContent = minMatch.toFixed(2);
-  }
-  element("min-match-auto").setAttribute("aria-pressed", isAuto);
-}
-
-function showStart() {
-  clear();
-  element("outcome").textContent = "";
-  showEmptyLibrary();
-}
-
-function showEmptyLibrary() {
-  element("message").hidden = true;
-  if (library?.photographs === 0) showMessage(messages.emptyLibrary(library));
-}
-
 function showWaiting(isRefinement) {
-  element("outcome").textContent = "Searching…";
+  showLine("Searching…");
   element("hits").setAttribute("aria-busy", "true");
   if (isRefinement) return;
   clear();
@@ -108,60 +143,101 @@ function showWaiting(isRefinement) {
   showSkeleton(element("hits"), query.k);
 }
 
-function showAnswer(answer) {
-  if (answer.photographs === 0) return showOnlyMessage(messages.emptyLibrary(library));
+function showAnswer(found) {
+  // Photos with a date come first.
+  const isWithoutDates = isEmpty(query) && !found.hits[0]?.taken_at;
+  if (found.photographs === 0 || isWithoutDates) return showEmptyLibrary();
   clear({ keepTiles: true });
+  answer = found;
   hits = answer.hits;
-  showMinMatch(query.minMatch ?? answer.min_match, query.minMatch === null);
-  showHits(element("hits"), hits, (index) => viewer.open(hits, index));
-  showOutcome(answer);
-  showSearchedArea(answer, query);
+  showHits(element("hits"), hits, gridOptions());
+  showControls(query, isByDate());
+  showOrder(true);
+  showUnderstood(understood(), (filter) => navigate(withText(withoutFilter(query.text, understood(), filter))));
+  showCount();
   showNote("notice", answer.notice);
-  showNote("warning", messages.warning(answer, query));
-  element("more").hidden = hits.length < query.k || query.k >= STEPS_OF_K.at(-1) || hits.length >= answer.photographs;
-  if (!hits.length) showMessage(messages.nothingFound(answer, query), () => navigate({ ...query, minMatch: 0 }, { replace: true }));
+  if (!isByDate()) showMatches();
+  showEnd();
+  if (!hits.length) showNothingFound();
 }
 
-function showOutcome(answer) {
-  const count = document.createElement("strong");
-  count.textContent = messages.count(answer);
-  const details = document.createElement("span");
-  details.textContent = messages.details(answer);
-  element("outcome").replaceChildren(count, details);
+function showMatches() {
+  showMinMatch(query.minMatch ?? answer.min_match, query.minMatch === null);
+  showSearchedArea(answer, query);
+  showNote("warning", messages.warning(answer, query));
+}
+
+// Whether photos are listed by date and compared with nothing.
+function isByDate() {
+  return isEmpty(query) || answer.model === null;
+}
+
+function gridOptions() {
+  return { onOpen: (index) => viewer.open(hits, index, total()), byDay: isByDate() };
+}
+
+// How many matches there are is not known before they have been loaded.
+function total() {
+  return isByDate() ? (answer.filtered ?? answer.photographs) : hits.length;
+}
+
+function understood() {
+  return answer.understood ?? [];
+}
+
+function withText(text) {
+  return { ...emptyQuery(query), text, order: text ? query.order : "match" };
+}
+
+function showNothingFound() {
+  const message = messages.nothingFound(answer, query);
+  if (understood().length) return showMessage(message, () => navigate(withText(withoutFilters(query.text, understood()))));
+  return showMessage(message, () => navigate({ ...query, minMatch: 0 }, { replace: true }));
+}
+
+function showCount() {
+  if (isEmpty(query)) showLine("");
+  else showOutcome(messages.count(answer), messages.details(answer));
+}
+
+// More photos by date come by themselves, more matches when they are asked for.
+function showEnd() {
+  endOfPage.disconnect();
+  element("more").hidden = !answer.next_cursor;
+  if (answer.next_cursor && isByDate()) endOfPage.observe(element("more"));
+}
+
+function showFailure(error) {
+  if (error.kind === "library" && (isEmpty(query) || library?.photographs === 0)) return showEmptyLibrary();
+  // What is wrong with the service itself is said by `readStatus`.
+  if (isEmpty(query)) return clear();
+  return showOnlyMessage(messages.failure(error), () => show(query));
+}
+
+function showEmptyLibrary() {
+  clear();
+  showLine("");
+  if (library?.photographs === 0) showMessage(messages.emptyLibrary(library));
 }
 
 function showOnlyMessage(message, onAction) {
   clear();
-  element("outcome").textContent = "";
+  showLine("");
   showMessage(message, onAction);
 }
 
 function clear({ keepTiles = false } = {}) {
+  answer = null;
   hits = [];
+  endOfPage.disconnect();
+  element("more").hidden = true;
   element("hits").removeAttribute("aria-busy");
   if (!keepTiles) element("hits").replaceChildren();
-  for (const name of ["message", "notice", "warning", "more"]) element(name).hidden = true;
+  hideMessages();
 }
 
-function showMessage({ title, text, command, action, urgent }, onAction) {
-  element("message-title").textContent = title;
-  element("message-text").textContent = text;
-  element("message-command").hidden = !command;
-  element("message-command").firstElementChild.textContent = command ?? "";
-  element("message-action").hidden = !action;
-  element("message-action").textContent = action ?? "";
-  element("message-action").onclick = onAction ?? null;
-  element("message").setAttribute("role", urgent ? "alert" : "status");
-  element("message").hidden = false;
-}
-
-function showNote(name, text) {
-  element(name).textContent = text ?? "";
-  element(name).hidden = !text;
-}
-
-function addToCache(answer) {
-  cache.set(cacheKey(query), answer);
+function addToCache(found) {
+  cache.set(cacheKey(query), found);
   if (cache.size > CACHE_SIZE) cache.delete(cache.keys().next().value);
 }
 
@@ -171,14 +247,18 @@ function cacheKey(query) {
 
 // Once is enough, unless the service is indexing.
 async function readStatus() {
+  const before = library;
   try {
     library = await status();
-    element("library").textContent = messages.library(library);
-    if (isEmpty(query)) showEmptyLibrary();
-    if (messages.isIndexing(library)) setTimeout(readStatus, STATUS_INTERVAL_MS);
   } catch (error) {
     if (isEmpty(query)) showMessage(messages.failure(error), () => location.reload());
+    return;
   }
+  element("library").textContent = messages.library(library);
+  if (messages.isIndexing(library)) setTimeout(readStatus, STATUS_INTERVAL_MS);
+  if (!isEmpty(query) || hits.length) return;
+  if (!library.photographs) showEmptyLibrary();
+  else if (before && before.photographs !== library.photographs) await loadFirst(true);
 }
 
 function onSubmit(event) {
@@ -189,8 +269,10 @@ function onSubmit(event) {
     navigate(next, { replace: sameSubject(next, query) });
   } else if (query.photo !== null || query.upload) {
     show(query);
+  } else if (query.text) {
+    navigate(emptyQuery(query));
   } else {
-    element("outcome").textContent = "Describe what the photo should show.";
+    showLine("Describe what the photo should show.");
     element("text").focus();
   }
 }
@@ -206,26 +288,10 @@ function onChipRemoved() {
   element("text").focus();
 }
 
-function listenToRefinements() {
-  let delay;
-  element("min-match").addEventListener("input", (event) => {
-    const minMatch = Number(event.target.value);
-    showMinMatch(minMatch, false);
-    clearTimeout(delay);
-    delay = setTimeout(() => refine({ minMatch }), SLIDER_DELAY_MS);
-  });
-  element("min-match-auto").addEventListener("click", () => {
-    clearTimeout(delay);
-    refine({ minMatch: null });
-  });
-  element("k").addEventListener("change", (event) => refine({ k: Number(event.target.value) }));
-  element("more").addEventListener("click", () => refine({ k: STEPS_OF_K.find((step) => step > query.k) ?? DEFAULT_K }));
-}
-
 // Keeps text that has been typed but not searched for yet.
 function refine(change) {
   const typed = element("text").value;
-  navigate({ ...query, ...change }, { replace: true });
+  navigate({ ...query, shown: 0, ...change }, { replace: !("order" in change) });
   element("text").value = typed;
 }
 
@@ -251,14 +317,15 @@ function onPopState(event) {
 
 function start() {
   element("search").addEventListener("submit", onSubmit);
-  listenToRefinements();
+  listenToControls(refine);
   listenToChip(onChipRemoved);
   listenToCrop({
-    onBox: (box) => navigate({ ...query, box }),
-    onKeepBorders: (keepBorders) => navigate({ ...query, keepBorders }, { replace: true }),
+    onBox: (box) => navigate({ ...query, box, shown: 0 }),
+    onKeepBorders: (keepBorders) => navigate({ ...query, keepBorders, shown: 0 }, { replace: true }),
   });
   listenToHead((head) => refine({ head }));
   element("wordmark").addEventListener("click", onWordmark);
+  element("more").addEventListener("click", showMore);
   listenForPhotos(onPhoto);
   listenToKeys(element("hits"));
   document.addEventListener("keydown", onKey);

@@ -6,11 +6,20 @@ import { ownPath, showProgressively, stopLoading } from "./pictures.js";
 
 const element = (name) => document.getElementById(name ? `viewer-${name}` : "viewer");
 
-/** The dialog over a list of hits; calls `onFindSimilar(hit)` or `onClose(index)` when the user leaves it. */
+// So many hits before the last one, more are asked for.
+const HITS_AHEAD = 5;
+
+/**
+ * The dialog over a list of hits; calls `onFindSimilar(hit)` or `onClose(index)` when the user leaves it, and
+ * `onNearEnd()` when more hits should be loaded.
+ */
 export class Viewer {
-  constructor({ onFindSimilar, onClose }) {
+  constructor({ onFindSimilar, onClose, onNearEnd }) {
     this.hits = [];
+    this.total = 0;
     this.index = 0;
+    this.wanted = null;
+    this.onNearEnd = onNearEnd;
     this.leaving = false;
     this.dialog = element();
     element("previous").addEventListener("click", () => this.step(-1));
@@ -25,12 +34,22 @@ export class Viewer {
     });
   }
 
-  /** Open the dialog with hit number `index` of `hits`. */
-  open(hits, index) {
+  /** Open the dialog with hit number `index` of `hits`, which are the first of `total`. */
+  open(hits, index, total) {
     this.hits = hits;
+    this.total = total;
     this.leaving = false;
     this.#show(index);
     this.dialog.showModal();
+  }
+
+  /** Go on with `hits`, which are the same ones and more, of `total`. */
+  extend(hits, total) {
+    if (!this.dialog.open) return;
+    this.hits = hits;
+    this.total = total;
+    this.#showPosition();
+    if (hits[this.wanted]) this.#show(this.wanted);
   }
 
   /** Close it, if it is open. */
@@ -40,18 +59,28 @@ export class Viewer {
 
   /** Go `by` hits forward, or back if negative; do nothing at the end. */
   step(by) {
-    if (this.hits[this.index + by]) this.#show(this.index + by);
+    const index = this.index + by;
+    if (this.hits[index]) return this.#show(index);
+    if (index < 0 || index >= this.total) return;
+    // It is shown when it has been loaded.
+    this.wanted = index;
+    this.onNearEnd();
   }
 
   #show(index) {
     this.index = index;
-    const hit = this.hits[index];
-    element("position").textContent = `${index + 1} of ${this.hits.length}`;
+    this.wanted = null;
+    this.#showPosition();
+    showMetadata(this.hits[index]);
+    showPicture(this.hits[index]);
+    if (index + HITS_AHEAD >= this.hits.length) this.onNearEnd();
+  }
+
+  #showPosition() {
+    element("position").textContent = messages.position(this.index, this.total);
     // Not `disabled`: that would move the focus, and with it the arrow keys, out of the dialog.
-    element("previous").setAttribute("aria-disabled", index === 0);
-    element("next").setAttribute("aria-disabled", index === this.hits.length - 1);
-    showMetadata(hit);
-    showPicture(hit);
+    element("previous").setAttribute("aria-disabled", this.index === 0);
+    element("next").setAttribute("aria-disabled", this.index === this.total - 1);
   }
 
   #leaveFor(onFindSimilar) {
@@ -76,9 +105,10 @@ export class Viewer {
 
 function showMetadata(hit) {
   element("name").textContent = hit.name;
-  element("match").textContent = hit.match.toFixed(2);
-  fillBar(element("bar"), hit.match);
-  element("similarity").textContent = hit.similarity.toFixed(3);
+  element("match-row").hidden = element("similarity-row").hidden = hit.match === null;
+  element("match").textContent = hit.match?.toFixed(2) ?? "";
+  fillBar(element("bar"), hit.match ?? 0);
+  element("similarity").textContent = hit.similarity?.toFixed(3) ?? "";
   for (const [name, text] of Object.entries(messages.metadata(hit))) {
     element(name).textContent = text;
     element(name).parentElement.hidden = !text;
