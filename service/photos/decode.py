@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from service.errors import PhotographError
 from service.photos.decoded import MAX_PIXELS, DecodedPhotograph, DecodeRequest, photograph_errors
 from service.photos.formats import is_jpeg_xl, is_tiff
 from service.photos.jpeg_xl import decode_jpeg_xl
-from service.photos.pillow_formats import FORMATS, decode_with_pillow, prepare_pillow
+from service.photos.pillow_formats import decode_with_pillow
 from service.photos.raw import decode_raw, is_raw
 from service.photos.tiff_image import decode_tiff
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MAX_FILE_BYTES = 1 << 30
 """Bytes of a file; larger ones are not read."""
@@ -89,24 +84,6 @@ def open_photograph(
         if is_tiff(content):
             return decode_tiff(content, request)
         return decode_with_pillow(content, request)
-
-
-@contextmanager
-def opened_header(path: Path) -> Iterator[Image.Image]:
-    """A photograph with its header and metadata read but no pixels; raises `PhotographError` with the reason.
-
-    RAW and JPEG XL, which Pillow does not read, are refused.
-    """
-    from PIL import Image
-
-    prepare_pillow()
-    with photograph_errors():
-        # Reading a pipe may block, and a device may never end.
-        if path.exists() and not path.is_file():
-            raise PhotographError("it is not a file")
-        image = Image.open(path, formats=FORMATS)
-    with image:
-        yield image
 
 
 def browser_jpeg(source: Path | bytes) -> bytes:

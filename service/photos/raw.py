@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,39 +58,61 @@ def is_raw(content: bytes, name: str) -> bool:
 def decode_raw(content: bytes, name: str, request: DecodeRequest) -> DecodedPhotograph:
     """Decode a RAW photograph; `name` is that of its file.
 
-    Raises `PhotographError` if LibRaw cannot read it or it holds no picture.
+    If the sensor's data cannot be read, a preview of any size is taken, with a warning. Raises `PhotographError` if
+    there is none either.
     """
     with _opened(content) as raw:
         sizes = raw.sizes
         # Flips 5 and 6 are quarter turns.
         width, height = (sizes.height, sizes.width) if sizes.flip in (5, 6) else (sizes.width, sizes.height)
         check_size(width, height)
-        preview = _preview(raw, request.shorter_side or _FULL_PREVIEW_SIDE)
-        image = _developed(raw, request) if preview is None else decode_with_pillow(preview, request).image
+        preview, shorter = _preview(raw)
+        warning = None
+        if preview is not None and shorter >= (request.shorter_side or _FULL_PREVIEW_SIDE):
+            image = decode_with_pillow(preview, request).image
+        else:
+            try:
+                with _libraw_errors():
+                    image = _developed(raw, request)
+            except PhotographError as error:
+                if preview is None:
+                    raise
+                image = decode_with_pillow(preview, replace(request, before_decoding=None)).image
+                warning = f"{error.message}; only the small preview in it can be shown"
     suffix = Path(name).suffix[1:].upper()
-    return DecodedPhotograph(image, width, height, suffix if suffix in RAW_FORMATS else RAW)
+    return DecodedPhotograph(image, width, height, suffix if suffix in RAW_FORMATS else RAW, warning)
 
 
 @contextmanager
 def _opened(content: bytes) -> Iterator[rawpy.RawPy]:
-    """A RAW file opened by LibRaw, whose errors become a `PhotographError`."""
+    """A RAW file opened by LibRaw."""
     try:
         import rawpy
     except ImportError:
         raise PhotographError("RAW photographs are read with the package rawpy, which is not installed") from None
+    with _libraw_errors(), rawpy.imread(io.BytesIO(content)) as raw:
+        yield raw
+
+
+@contextmanager
+def _libraw_errors() -> Iterator[None]:
+    """Turns LibRaw's errors into a `PhotographError`."""
+    import rawpy
+
     try:
-        with rawpy.imread(io.BytesIO(content)) as raw:
-            yield raw
+        yield
     except rawpy.LibRawFileUnsupportedError:
         raise PhotographError("it is not a RAW photograph of a camera that LibRaw knows") from None
+    except rawpy.LibRawIOError:
+        raise PhotographError("the RAW file is damaged: data are missing") from None
     except (rawpy.LibRawError, rawpy.NotSupportedError) as error:
         reason = error.args[0] if error.args else "unknown error"
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
         raise PhotographError(f"the RAW file is damaged ({text.lower()})") from None
 
 
-def _preview(raw: rawpy.RawPy, least: int) -> bytes | None:
-    """The JPEG in a RAW file if its shorter side has at least so many pixels; None if there is none.
+def _preview(raw: rawpy.RawPy) -> tuple[bytes | None, int]:
+    """The JPEG in a RAW file, None if there is none, and the pixels on its shorter side.
 
     LibRaw takes the largest, and writes the camera's orientation into one that has none.
     """
@@ -100,12 +123,12 @@ def _preview(raw: rawpy.RawPy, least: int) -> bytes | None:
     try:
         preview = raw.extract_thumb()
         if preview.format is not rawpy.ThumbFormat.JPEG or not isinstance(preview.data, bytes):
-            return None
+            return None, 0
         with Image.open(io.BytesIO(preview.data), formats=FORMATS) as header:
-            return preview.data if min(header.size) >= least else None
+            return preview.data, min(header.size)
     # Without a preview that can be used there is still the sensor's data.
     except (rawpy.LibRawError, OSError, SyntaxError, ValueError, NotImplementedError):
-        return None
+        return None, 0
 
 
 def _developed(raw: rawpy.RawPy, request: DecodeRequest) -> Image.Image:

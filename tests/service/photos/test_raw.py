@@ -172,6 +172,19 @@ def test_a_damaged_preview_is_replaced_by_the_sensors_data() -> None:
     assert difference(photograph.image, picture) < 12
 
 
+def test_a_small_preview_is_taken_where_the_sensors_data_are_damaged() -> None:
+    picture = squares((1600, 1200))
+    content = bytearray(dng(picture, marked(picture).resize((160, 120))))
+    # The first directory in the file describes the sensor's data: they begin shortly before its end.
+    struct.pack_into("<I", content, content.index(struct.pack("<HHI", 273, 4, 1)) + 8, len(content) - 100)
+    photograph = open_photograph(bytes(content), name="a.dng", shorter_side=400)
+    assert photograph.image.size == (160, 120)
+    assert (photograph.width, photograph.height) == (1600, 1200)
+    assert difference(photograph.image, marked(picture)) < 12
+    assert photograph.warning is not None
+    assert photograph.warning.endswith("only the small preview in it can be shown")
+
+
 def test_a_dark_picture_is_brightened_by_two_stops_at_most() -> None:
     picture = squares((640, 480))
     quarter = open_photograph(dng(picture, scale=0.21), name="a.dng").image
