@@ -75,7 +75,7 @@ def open_photograph(
     if not content:
         raise PhotographError("the file is empty")
     name = source.name if isinstance(source, Path) else name
-    request = DecodeRequest(shorter_side, longer_side, max_pixels, before_decoding)
+    request = DecodeRequest(shorter_side, longer_side, max_pixels, _once(before_decoding))
     with photograph_errors():
         if is_jpeg_xl(content):
             return decode_jpeg_xl(content, request)
@@ -84,6 +84,18 @@ def open_photograph(
         if is_tiff(content):
             return decode_tiff(content, request)
         return decode_with_pillow(content, request)
+
+
+def _once(before_decoding: Callable[[int], None] | None) -> Callable[[int], None]:
+    """Passes on the first call only: where one decoder gives up, another takes over within the memory of the first."""
+    amounts: list[int] = []
+
+    def announce(amount: int) -> None:
+        amounts.append(amount)
+        if before_decoding is not None and len(amounts) == 1:
+            before_decoding(amount)
+
+    return announce
 
 
 def browser_jpeg(source: Path | bytes) -> bytes:

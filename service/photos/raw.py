@@ -6,7 +6,6 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +76,7 @@ def decode_raw(content: bytes, name: str, request: DecodeRequest) -> DecodedPhot
             except PhotographError as error:
                 if preview is None:
                     raise
-                image = decode_with_pillow(preview, replace(request, before_decoding=None)).image
+                image = decode_with_pillow(preview, request).image
                 warning = f"{error.message}; only the small preview in it can be shown"
     suffix = Path(name).suffix[1:].upper()
     return DecodedPhotograph(image, width, height, suffix if suffix in RAW_FORMATS else RAW, warning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -174,6 +175,17 @@ def test_a_large_tiff_is_read_in_bands(tmp_path: Path, monkeypatch: pytest.Monke
     photograph = open_photograph(content, shorter_side=100, max_pixels=100_000)
     assert (photograph.width, photograph.height) == (900, 600)
     assert np.abs(np.asarray(photograph.image).astype(int) - np.asarray(Image.fromarray(pixels).reduce(6))).max() <= 1
+
+
+def test_memory_is_announced_once_where_two_decoders_try(tmp_path: Path) -> None:
+    content = bytearray(
+        written(tmp_path, np.random.default_rng(0).integers(0, 255, (80, 120, 3), np.uint8), compression="lzw")
+    )
+    content[3000:4000] = bytes(1000)
+    announced: list[int] = []
+    with contextlib.suppress(PhotographError):
+        open_photograph(bytes(content), before_decoding=announced.append)
+    assert len(announced) == 1
 
 
 def test_a_file_of_three_gigabytes_is_not_read(tmp_path: Path) -> None:
