@@ -35,9 +35,10 @@ def flat_index(rows: Float16Array) -> Any:
     dimension = rows.shape[1]
     index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     address = faiss.cast_integer_to_uint8_ptr(rows.ctypes.data)
-    # The owner of an empty vector, which owns nothing: NumPy keeps the memory.
-    owner = faiss.MaybeOwnedVectorUInt8().owner
-    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(address, rows.nbytes, owner)
+    # Its owner owns nothing: NumPy keeps the memory. To FAISS's wrapper the owner is a bare pointer into this vector,
+    # which must live until the view is made.
+    empty = faiss.MaybeOwnedVectorUInt8()
+    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(address, rows.nbytes, empty.owner)
     index.ntotal = len(rows)
     return index
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 import xxhash
@@ -23,7 +24,7 @@ import service.index.files
 from service.errors import LibraryError
 from service.index import Limits, VectorIndex
 from service.index.id_mask import IdMask
-from service.index.rows import Spool, evenly_spaced, exact_search, release_pages, to_float16, to_float32
+from service.index.rows import Spool, evenly_spaced, exact_search, flat_index, release_pages, to_float16, to_float32
 from service.index.scans import CodeScan, ExactScan, build_scan
 from service.store.array_files import checksum_of
 from service.types import Float16Array
@@ -557,6 +558,7 @@ def test_threads_search_while_one_catches_up_and_saves(stored: VectorCatalog) ->
 
 ASK = """
 import sys, json
+import faiss
 import numpy as np
 from pathlib import Path
 from service.store.catalog import Catalog
@@ -647,3 +649,26 @@ def test_mapped_rows_keep_their_content_when_their_pages_are_released(tmp_path: 
     release_pages(rows)
     with pytest.raises(ValueError, match="read-only"):
         mapped[0] = 0
+
+
+def test_the_owner_of_a_view_lives_until_the_view_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may use its memory otherwise, and the process crashes."""
+    alive: list[object] = []
+
+    class Recorded(faiss.MaybeOwnedVectorUInt8):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            alive.append(id(self))
+
+        def __del__(self) -> None:
+            alive.remove(id(self))
+
+        @staticmethod
+        def create_view(*arguments: object) -> object:
+            assert len(alive) == 1
+            return real.create_view(*arguments)
+
+    real = faiss.MaybeOwnedVectorUInt8
+    monkeypatch.setattr(faiss, "MaybeOwnedVectorUInt8", Recorded)
+    rows = np.ones((3, 4), np.float16)
+    assert flat_index(rows).reconstruct(1).tolist() == [1.0] * 4
