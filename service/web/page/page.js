@@ -110,6 +110,7 @@ function showPage(page) {
   const start = hits.length;
   hits = [...hits, ...page.hits];
   answer = { ...answer, hits, next_cursor: page.next_cursor };
+  cache.delete(cacheKey(query));
   query = { ...query, shown: hits.length };
   history.replaceState(historyState(query), "", addressOf(query));
   addToCache(answer);
