@@ -40,7 +40,7 @@ def opened_file(content: bytes, suffix: str) -> Iterator[Any]:
         file.write_bytes(content)
         opened = module.ImageInput.open(str(file))
         if opened is None:
-            raise _damaged(module.geterror())
+            raise _damaged("" if folder in (reason := module.geterror()) else reason)
         try:
             yield opened
         finally:

@@ -178,9 +178,8 @@ def test_a_large_tiff_is_read_in_bands(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_memory_is_announced_once_where_two_decoders_try(tmp_path: Path) -> None:
-    content = bytearray(
-        written(tmp_path, np.random.default_rng(0).integers(0, 255, (80, 120, 3), np.uint8), compression="lzw")
-    )
+    noise = np.random.default_rng(0).integers(0, 255, (80, 120, 3), np.uint8)
+    content = bytearray(written(tmp_path, noise, compression="lzw"))
     content[3000:4000] = bytes(1000)
     announced: list[int] = []
     with contextlib.suppress(PhotographError):
@@ -223,6 +222,14 @@ def test_random_damage_raises_nothing_but_photograph_errors(tmp_path: Path) -> N
             assert open_photograph(bytes(content)).image.mode == "RGB"
         except PhotographError as error:
             assert error.message
+            assert "smysl-" not in error.message, "no temporary file is named"
+
+
+@pytest.mark.parametrize("content", [b"II*\0\x08\0\0\0" + bytes(300), b"MM\0*" + bytes(100), b"II*\0"])
+def test_an_empty_tiff_is_refused(content: bytes) -> None:
+    with pytest.raises(PhotographError, match="the file is damaged") as refusal:
+        open_photograph(content)
+    assert "/" not in refusal.value.message
 
 
 def test_a_profile_that_says_srgb_changes_nothing(tmp_path: Path) -> None:
