@@ -14,6 +14,9 @@ THUMBNAIL_SIDE = 384
 PREVIEW_SIDE = 768
 """Pixels of a preview's longer side, which is shown on dense screens."""
 
+MAX_PREVIEW_SIDE = 1000
+"""Pixels up to which a decoded image is the preview as it is: scaling it takes longer than decoding and encoding."""
+
 _THUMBNAIL_QUALITY, _PREVIEW_QUALITY = 80, 75
 """Of JPEG. WebP of the same quality takes a quarter fewer bytes and more than twice the time to encode."""
 
@@ -24,13 +27,13 @@ def thumbnail(image: Image.Image) -> bytes:
 
 
 def thumbnails(image: Image.Image) -> tuple[bytes, bytes | None]:
-    """The thumbnail of an image, and its preview: a JPEG of at most `PREVIEW_SIDE` pixels on its longer side.
+    """The thumbnail of an image, and its preview: a JPEG of at most `MAX_PREVIEW_SIDE` pixels on its longer side.
 
     There is no preview, None, of an image that is no larger than its thumbnail.
     """
     if max(image.size) <= THUMBNAIL_SIDE:
         return thumbnail(image), None
-    large = _fitted(image, PREVIEW_SIDE)
+    large = image if max(image.size) <= MAX_PREVIEW_SIDE else _fitted(image, PREVIEW_SIDE)
     return thumbnail(large), _jpeg(large, _PREVIEW_QUALITY)
 
 

@@ -29,7 +29,7 @@ class Links(BaseModel):
     photo: str
     image: str
     thumbnail: str = Field(description="a JPEG of at most 384 pixels")
-    preview: str = Field(description="a JPEG of at most 768 pixels")
+    preview: str = Field(description="a JPEG of at most 1,000 pixels, mostly 768")
 
     @classmethod
     def of(cls, record: Record) -> Links:

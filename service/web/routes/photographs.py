@@ -107,7 +107,7 @@ def thumbnail(
     request: Request,
     library: OpenLibrary,
     version: Version = None,
-    size: Annotated[Literal["small", "large"], Query(description="at most 384 or 768 pixels")] = "small",
+    size: Annotated[Literal["small", "large"], Query(description="at most 384 or 1,000 pixels")] = "small",
 ) -> Response:
     """A small JPEG of the photograph, or a larger one."""
     import xxhash

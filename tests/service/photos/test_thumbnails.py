@@ -41,11 +41,11 @@ def test_a_thumbnail_is_never_enlarged() -> None:
 @pytest.mark.parametrize(
     ("size", "small", "large"),
     [
-        ((3000, 2000), (384, 256), (768, 512)), ((600, 900), (256, 384), (512, 768)),
+        ((3000, 2000), (384, 256), (768, 512)), ((600, 900), (256, 384), (600, 900)), ((1001, 700), (384, 268), (768, 537)),
         ((700, 500), (384, 274), (700, 500)), ((385, 200), (384, 199), (385, 200)), ((20000, 300), (384, 6), (768, 12)),
     ],
 )  # fmt: skip
-def test_the_preview_is_at_most_twice_as_large(
+def test_a_preview_is_scaled_only_where_that_is_worth_while(
     size: tuple[int, int], small: tuple[int, int], large: tuple[int, int]
 ) -> None:
     thumbnail, preview = thumbnails(quarters(size))
