@@ -380,6 +380,14 @@ def test_a_file_that_may_not_be_read_is_reported(
     assert "permission" in error_message(own_client.get(address), 415, "photograph")
 
 
+def test_a_file_that_vanishes_while_it_is_asked_for_is_reported(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("service.library.Library.file_of", lambda library, identity: tmp_path / "gone.jpg")
+    address = f"/photos/{photo_ids(client)['wood.jpg']}/image"
+    assert "No such file" in error_message(client.get(address), 415, "photograph")
+
+
 def test_an_image_can_be_read_in_ranges(client: TestClient, shared_library: SampleLibrary) -> None:
     answer = client.get(f"/photos/{photo_ids(client)['wood.jpg']}/image", headers={"range": "bytes=10-19"})
     assert answer.status_code == 206
