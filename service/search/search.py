@@ -43,7 +43,7 @@ def search(
     target: SearchTarget,
     catalog: Catalog,
     *,
-    select: Select | None = None,
+    select: Select,
     turn: AbstractContextManager[object] | None = None,
 ) -> SearchResult:
     """Find the photographs of `target` that fit `query`, best match first or by date.
@@ -53,7 +53,7 @@ def search(
             `service.search.query_crop`).
         target: the model or head that answers.
         catalog: where what a hit shows is read.
-        select: applies filters; needed for a query with filters or in order of date.
+        select: applies filters.
         turn: entered for what is computed once the query is encoded; it bounds how many threads compute at once.
 
     Raises:
@@ -67,11 +67,11 @@ def search(
     digest = digest_of(query, index.fingerprint)
     cursor = None if query.cursor is None else Cursor.decode(query.cursor, digest, index.dimension)
     vector = target.encode_query(query.item) if cursor is None else cursor.vector
-    needs_selection = query.filters or query.date_order is not None
+    # Not in the turn: the first time it may read the whole catalog.
+    selection = select(query.filters) if query.filters or query.date_order is not None else None
+    among = None if selection is None else selection.among
     without_filters = None
     with turn or nullcontext(), one_thread():
-        selection = select(query.filters) if needs_selection and select is not None else None
-        among = None if selection is None else selection.among
         compared = Comparison(vector, query.kind, index, scorer, cut, among, query.excluded)
         page = _page(query, compared, cursor or Cursor(digest, vector), selection)
         if query.filters and cursor is None and not len(page.ids):
@@ -90,7 +90,7 @@ def search(
         thumbnail_of=catalog.thumbnail,
         head=query.head,
         next_cursor=None if page.next is None else page.next.encode(),
-        filtered=None if selection is None or among is None else len(selection),
+        filtered=len(selection) if selection is not None and query.filters else None,
         without_filters=without_filters,
     )
 

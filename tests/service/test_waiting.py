@@ -17,8 +17,10 @@ import httpx
 import pytest
 
 from service.index import VectorIndex
+from service.index.attributes import attribute_index
 from service.library import Library
 from service.search.query import Query
+from service.store.catalog import Catalog
 from service.web.app import create_app
 from tests.service.conftest import SampleLibrary
 from tests.service.pictures import save_picture
@@ -126,6 +128,31 @@ def test_no_search_waits_for_a_rebuild(
     with library._main.latest.turn():
         pass
     assert found(library) == before + 1
+
+
+def test_filters_use_the_last_attributes_while_another_thread_reads_them(
+    library: Library, sample_library: SampleLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(library.photographs().hits)
+    save_picture(sample_library.photographs / "new.png", 77)
+    with sample_library.open() as writer:
+        index(writer)
+    reading, released = threading.Event(), threading.Event()
+    real = attribute_index.attribute_changes
+
+    def wait(catalog: Catalog, since: int) -> Any:
+        reading.set()
+        assert released.wait(WAIT_S)
+        return real(catalog, since)
+
+    monkeypatch.setattr(attribute_index, "attribute_changes", wait)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(library.photographs)
+        assert reading.wait(WAIT_S)
+        assert within_time(lambda: len(library.photographs().hits)) == before
+        assert within_time(lambda: found(library)) == before
+        released.set()
+        assert len(first.result(WAIT_S).hits) == before + 1
 
 
 def test_searches_with_a_head_go_on_while_its_index_is_written(

@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from service.index import VectorIndex
+from service.index.attributes import AttributeIndex
 from service.match.artifact import Logistic, QueryKind, ScorerArtifact, TextMatch
 from service.match.scorer import Scorer
 from service.search.hits import SearchResult
 from service.search.query import Query
 from service.search.search import MIN_CANDIDATES, search
+from service.search.selection import OfflinePlaces, Selector
 from service.search.target import QueryItem
 from service.store.catalog import Catalog
 from service.store.records import Entry, FileInfo, PhotographFacts
@@ -75,7 +77,9 @@ class AngleTarget:
         return np.stack([self.encode_query(image) for image in images])
 
     def search(self, query: Query, scorer: Scorer | None = None) -> SearchResult:
-        return search(query, self if scorer is None else replace(self, scorer=scorer), self.catalog)
+        target = self if scorer is None else replace(self, scorer=scorer)
+        selector = Selector(AttributeIndex(self.catalog.file.parent, self.catalog), OfflinePlaces())
+        return search(query, target, self.catalog, select=selector.select)
 
 
 def facts_of(root_id: int, name: str, content_hash: bytes) -> PhotographFacts:

@@ -184,6 +184,18 @@ def test_what_a_person_types(client: TestClient) -> None:
     assert nothing["hits"]
 
 
+@pytest.mark.parametrize("q", ["a cat 2019", "camera:canon", "a cat in 1980", "a cat"])
+def test_pages_of_what_a_person_types(client: TestClient, q: str) -> None:
+    whole = names(client.get("/search", params={"q": q, "limit": 100}))
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = client.get("/search", params={"q": q, "limit": 1} | ({"cursor": cursor} if cursor else {})).json()
+        found += [hit["name"] for hit in answer["hits"]]
+        cursor = answer["next_cursor"]
+    assert found == whole
+
+
 def test_filters_that_leave_nothing_say_what_there_is_without_them(client: TestClient) -> None:
     answer = client.get("/search", params={"text": "a cat", "min_match": 0, "taken_from": "2030"}).json()
     assert (answer["hits"], answer["filtered"], answer["best_match"]) == ([], 0, None)

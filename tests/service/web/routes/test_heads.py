@@ -49,6 +49,20 @@ def test_photographs_are_searched_with_a_head_over_http(client: TestClient, samp
     assert client.post("/search", json={"text": "a cat"}).json()["head"] is None
 
 
+def test_a_search_with_a_head_can_be_filtered_ordered_and_paged(client: TestClient) -> None:
+    search = {"photo_id": 1, "head": "flowers", "k": 2}
+    filtered = client.post("/search", json={**search, "format": ["webp", "png"]}).json()
+    assert sorted(hit["name"] for hit in filtered["hits"]) == ["sand.png", "snow.webp"]
+    first = client.post("/search", json=search).json()
+    second = client.post("/search", json={**search, "cursor": first["next_cursor"]}).json()
+    assert sorted(hit["id"] for page in (first, second) for hit in page["hits"]) == [2, 3, 4, 5]
+    by_date = client.post("/search", json={**search, "k": 5, "order": "taken_at"}).json()["hits"]
+    assert [hit["taken_at"] for hit in by_date] == sorted(hit["taken_at"] for hit in by_date)
+    assert len(by_date) == 4
+    main = client.post("/search", json={"photo_id": 1, "cursor": first["next_cursor"]})
+    assert "belongs to another search" in main.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("name", ["", "../../etc", "a/b", "x" * 300, "\u202e"])
 def test_a_hostile_name_over_http_is_an_error(client: TestClient, name: str) -> None:
     answer = client.post("/search", json={"photo_id": 1, "head": name})
