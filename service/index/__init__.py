@@ -1,8 +1,9 @@
-"""Vector index: the nearest photographs to an embedding, derived from the catalog and fast up to a million.
+"""What is derived from the catalog to answer searches fast, up to a million photographs: vectors and attributes.
 
-`rows` searches float16 vectors exactly, `scans` chooses between that and codes, `segments` adds ids and deletion,
-`files` reads and writes an index, `vector_index` keeps one up to date with the catalog, and `latest` lets searches go
-on meanwhile. May import `store` and what is below it.
+Of vectors, the nearest to an embedding: `rows` searches float16 vectors exactly, `scans` chooses between that and
+codes, `segments` adds ids and deletion, `id_mask` says which photographs may be found, `files` reads and writes an
+index, and `vector_index` keeps one up to date with the catalog. `attributes` answers filters. `latest` lets searches go
+on while either is brought up to date. May import `photos`, `store` and what is below them.
 """
 
 from service.index.scans import Limits

@@ -2,7 +2,7 @@
 
 `columns` holds one immutable snapshot, `encoding` makes it of the catalog's rows and brings it up to date, `conditions`
 answers filters, `facets` counts, `timeline` orders by date, `files` reads and writes a snapshot, and `attribute_index`
-publishes the latest one. May import `store` and what is below it.
+publishes the latest one. May import `photos`, `store` and what is below them.
 """
 
 from service.index.attributes.attribute_index import AttributeIndex
