@@ -159,7 +159,9 @@ def test_an_index_is_searched_on_one_thread(tmp_path: Path) -> None:
     used: list[tuple[int, int]] = []
 
     class Index:
-        def candidates(self, vector: AnyArray, k: int) -> tuple[AnyArray, AnyArray, AnyArray]:
+        fingerprint, dimension = "colours", 4
+
+        def candidates(self, vector: AnyArray, k: int, among: object) -> tuple[AnyArray, AnyArray, AnyArray]:
             used.append((faiss_threads(), threads()))
             return np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
 
@@ -169,6 +171,6 @@ def test_an_index_is_searched_on_one_thread(tmp_path: Path) -> None:
     scorer = Scorer(ColourEncoder(), make_artifact(), np.empty((0, 4), np.float32))
     with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
         target = ModelTarget(ColourEncoder(), Index(), scorer, TextBatcher(), catalog)  # type: ignore[arg-type]
-        search(Query(text="red"), target, catalog)
+        search(Query(text="red"), target, catalog, select=pytest.fail)
     assert used == [(1, 1)]
     assert faiss_threads() >= 1
