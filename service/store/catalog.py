@@ -118,9 +118,13 @@ class Catalog(Database):
 
         A new root takes over the photographs of roots inside it, so that no file is in the library twice.
         """
-        for root in self.roots():
+        roots = self.roots()
+        for root in roots:
             if folder.is_relative_to(root.path):
                 return root, relative_folder(folder, root.path)
+        if any(root.path.is_relative_to(folder) for root in roots):
+            with self.change() as (connection, generation):
+                return insert_root(connection, folder, generation), ""
         with self.transaction() as connection:
             return insert_root(connection, folder), ""
 

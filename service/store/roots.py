@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from dataclasses import asdict
 from pathlib import Path
@@ -28,18 +29,27 @@ def find_root(connection: sqlite3.Connection, folder: Path) -> Root:
     raise NotFoundError(f"{folder} is no folder of this library. Its folders are: {known}.")
 
 
-def insert_root(connection: sqlite3.Connection, folder: Path) -> Root:
-    """Adds a root (absolute, resolved, inside no other), which takes over the photographs of roots inside it."""
+def insert_root(connection: sqlite3.Connection, folder: Path, generation: int = 0) -> Root:
+    """Adds a root (absolute, resolved, inside no other), which takes over the photographs of roots inside it.
+
+    These are changed in `generation`.
+    """
     inner = [root for root in read_roots(connection) if root.path.is_relative_to(folder)]
     (identity,) = connection.execute("INSERT INTO root (path) VALUES (?) RETURNING id", (str(folder),)).fetchone()
     for root in inner:
         connection.execute(
-            "UPDATE photograph SET root_id = ?1, "
+            "UPDATE photograph SET root_id = ?1, generation = ?4, "
             "folder = CASE folder WHEN '' THEN ?2 ELSE ?2 || '/' || folder END WHERE root_id = ?3",
-            (identity, relative_folder(root.path, folder), root.id),
+            (identity, relative_folder(root.path, folder), root.id, generation),
         )
         connection.execute("DELETE FROM root WHERE id = ?", (root.id,))
-    return Root(identity, folder)
+    options = RootOptions(
+        tuple(pattern for root in inner for pattern in _patterns_below(root, folder)),
+        any(root.options.follow_links for root in inner),
+    )
+    if options != RootOptions():
+        set_root_options(connection, identity, options)
+    return Root(identity, folder, options)
 
 
 def set_root_options(connection: sqlite3.Connection, root_id: int, options: RootOptions) -> None:
@@ -73,6 +83,19 @@ def remove_root(connection: sqlite3.Connection, root: Root, generation: int) -> 
     connection.execute("DELETE FROM photograph WHERE root_id = ?", (root.id,))
     connection.execute("DELETE FROM root WHERE id = ?", (root.id,))
     return len(ids)
+
+
+def _patterns_below(root: Root, outer: Path) -> list[str]:
+    """What is excluded of a root, as patterns in gitignore's syntax relative to a folder around it."""
+    special = re.compile(r"([][*?!#\\ ])")
+    below = "".join("/" + special.sub(r"\\\1", part) for part in root.path.relative_to(outer).parts)
+    patterns = []
+    for pattern in root.options.exclude:
+        sign, plain = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+        # A slash before the end ties a pattern to its folder; others hold at any depth.
+        depth = "/" if "/" in plain.rstrip("/") else "/**/"
+        patterns.append(f"{sign}{below}{depth}{plain.lstrip('/')}")
+    return patterns
 
 
 def relative_folder(inner: Path, outer: Path) -> str:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from service.errors import LibraryError, NotFoundError
+from service.indexing.ignore import IgnoreRules
+from service.store.attributes import attribute_changes
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
-from service.store.records import Entry, FileInfo, FileUpdate, PhotographFacts
+from service.store.records import Entry, FileInfo, FileUpdate, PhotographFacts, RootOptions
 from tests.service.colours import count_vectors
 
 MODEL = "model"
@@ -207,6 +209,20 @@ def test_a_new_root_takes_over_the_photographs_of_roots_inside_it(catalog: Catal
     assert sorted(record.relative for record in records if record.root == outer.path) == [
         "one/p.jpg", "one/x/p.jpg", "two/deep/p.jpg", "two/deep/x/p.jpg"
     ]  # fmt: skip
+    _, _, chunks = attribute_changes(catalog, catalog.generation() - 1)
+    changed = [(row.root, row.folder) for rows in chunks for row in rows]
+    assert changed == [("/a", "one"), ("/a", "one/x"), ("/a", "two/deep"), ("/a", "two/deep/x")]
+
+
+def test_what_a_root_leaves_out_stays_left_out_when_another_takes_it_over(catalog: Catalog) -> None:
+    inner, _ = catalog.add_root(Path("/a/b [c]"))
+    catalog.set_root_options(inner.id, RootOptions(exclude=("drafts/", "/raw", "x/*.tmp", "!keep.tmp")))
+    outer, _ = catalog.add_root(Path("/a"))
+    rules = IgnoreRules.excluding(outer.options.exclude)
+    left_out = {"b [c]/drafts", "b [c]/deep/drafts", "b [c]/raw", "b [c]/x/1.tmp"}
+    kept = {"drafts", "raw", "b [c]/deep/raw", "x/1.tmp", "b [c]/x/keep.tmp"}
+    assert {path for path in left_out | kept if rules.reason(path, is_folder="." not in path)} == left_out
+    assert catalog.roots() == [outer]
 
 
 # -- readers and writers -------------------------------------------------------------------------------
