@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from service.config import Settings
 from service.library import Library
 from service.photos.places import place_named
 from tests.conftest import SMYSL, Finished
-from tests.e2e.photographers_tree import Tree, make_tree
+from tests.e2e.photographers_tree import Shot, Tree, make_tree
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,31 @@ def test_pairs_are_one_photograph_with_their_files(tmp_path: Path, shared_data: 
     live = next(details[record.id] for record in records.values() if record.name == "IMG_7943.HEIC")
     assert live.metadata.motion == pytest.approx(1.9, abs=0.2)
     assert live.metadata.camera == "Apple iPhone 13 Pro"
+
+
+FILTERS: list[tuple[list[str], Callable[[str, Shot], bool]]] = [
+    (["--from", "2019", "--to", "2019"], lambda path, shot: (shot.taken_at or "").startswith("2019")),
+    (["--to", "2018-01-05"], lambda path, shot: "2000" < (shot.taken_at or "9999") < "2018-01-06"),
+    (["--month", "7"], lambda path, shot: (shot.taken_at or "")[5:7] == "07"),
+    (["--camera", "canon"], lambda path, shot: "Canon" in (shot.camera or "")),
+    (["--keyword", "анна"], lambda path, shot: "Анна" in shot.keywords),
+    (["--min-stars", "3"], lambda path, shot: (shot.stars or 0) >= 3),
+    (["--place", "Paris"], lambda path, shot: shot.town == "Paris"),
+    (["--place", "Париж"], lambda path, shot: shot.town == "Paris"),
+    (["--place", "France"], lambda path, shot: shot.town == "Paris"),
+    (["--near", "48.85,2.35,10"], lambda path, shot: shot.town == "Paris"),
+    (["--no-place"], lambda path, shot: shot.town is None),
+    (["--folder", "2019/Свадьба 💍"], lambda path, shot: path.startswith("2019/")),
+    (["--orientation", "portrait"], lambda path, shot: shot.size[0] < shot.size[1]),
+    (["--format", "gif"], lambda path, shot: path.endswith(".gif")),
+    (["--camera", "canon", "--min-stars", "5"], lambda path, shot: False),
+]
+
+
+@pytest.mark.parametrize(("options", "fits"), FILTERS, ids=lambda value: " ".join(value) if type(value) is list else "")
+def test_filters_leave_what_a_look_at_every_photograph_leaves(
+    indexed: Indexed, options: list[str], fits: Callable[[str, Shot], bool], smysl: Callable[..., Finished]
+) -> None:
+    listed = smysl("search", *options, "-k", "100", "--library", indexed.library)
+    found = {str(Path(line.split("\t")[-1]).relative_to(indexed.tree.root)) for line in listed.out.splitlines()}
+    assert found == {path for path, shot in indexed.tree.shots.items() if fits(path, shot)}
