@@ -21,7 +21,6 @@ from service.encoder.library_encoders import LibraryEncoders
 from service.errors import LibraryError, NotFoundError, UsageError
 from service.heads.registry import HeadRegistry, HeadSummary
 from service.index.attributes import AttributeIndex
-from service.index.attributes.facets import Facets
 from service.index.attributes.timeline import DateOrder
 from service.kinds.labels import Kinds
 from service.kinds.vote_cache import VoteCache, check_kinds
@@ -51,6 +50,7 @@ from service.types import OnProgress
 if TYPE_CHECKING:
     from service.encoder.encoder import Encoder
     from service.encoder.models import DownloadProgress
+    from service.index.attributes.facets import Facets
     from service.indexing.changes import Scope
     from service.indexing.indexer import Event
     from service.indexing.options import IndexOptions, Postpone

@@ -10,10 +10,6 @@ from pathlib import Path
 from service.errors import PhotographError
 from service.photos.decoded import MAX_PIXELS, DecodedPhotograph, DecodeRequest, photograph_errors
 from service.photos.formats import is_jpeg_xl, is_tiff
-from service.photos.jpeg_xl import decode_jpeg_xl
-from service.photos.pillow_formats import decode_with_pillow
-from service.photos.raw import decode_raw, is_raw
-from service.photos.tiff_image import decode_tiff
 
 MAX_FILE_BYTES = 1 << 30
 """Bytes of a file; larger ones are not read."""
@@ -71,6 +67,12 @@ def open_photograph(
     Raises:
         PhotographError: the message is the reason and names no file, because an upload has none.
     """
+    # A search for a text in a new process decodes nothing and should not wait for these.
+    from service.photos.jpeg_xl import decode_jpeg_xl
+    from service.photos.pillow_formats import decode_with_pillow
+    from service.photos.raw import decode_raw, is_raw
+    from service.photos.tiff_image import decode_tiff
+
     content = read_file(source) if isinstance(source, Path) else source
     if not content:
         raise PhotographError("the file is empty")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.index.attributes import AttributeIndex, Attributes, Place, Places
 from service.index.attributes.columns import UNKNOWN_TIME
 from service.index.attributes.conditions import conjunction, masks_of
-from service.index.attributes.facets import Facets, count_facets
 from service.index.id_mask import IdMask
 from service.store.filters import Filters
 from service.types import BoolArray, Int64Array
+
+if TYPE_CHECKING:
+    from service.index.attributes.facets import Facets
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,8 @@ class Selector:
 
     def facets(self, filters: Filters, most: int) -> Facets:
         """How many of them have which attributes; see `service.index.attributes.facets`."""
+        from service.index.attributes.facets import count_facets
+
         return count_facets(self._index.get(), filters, self._places, most)
 
     def save(self) -> None:
