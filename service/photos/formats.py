@@ -30,7 +30,8 @@ RAW_FORMATS = frozenset(suffix[1:].upper() for suffix in RAW_SUFFIXES) | {RAW}
 SNIFFED_BYTES = 64
 """Bytes from the beginning of a file with which `looks_like_photograph` is certain."""
 
-_HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
+_HEIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", *_HEIC_BRANDS)
 _RAW_MAGIC = (
     *(b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR"),  # RAF, X3F, MRW, CRW
     *(b"IIRO", b"IIRS", b"MMOR", b"IIU\0"),  # ORF (three kinds), RW2
@@ -75,6 +76,11 @@ def looks_like_photograph(first_bytes: bytes) -> bool:
 def is_jpeg_xl(content: bytes) -> bool:
     """Whether a file is JPEG XL, in a container or as a bare codestream."""
     return content.startswith(_JPEG_XL_MAGIC)
+
+
+def is_heic(content: bytes) -> bool:
+    """Whether these are the bytes of a HEIC file, as phones write it."""
+    return content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS
 
 
 def is_tiff(content: bytes) -> bool:

@@ -7,10 +7,12 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
+from service.errors import PhotographError
 from service.photos.animation import is_animation, telling_frame
 from service.photos.colour import in_srgb
 from service.photos.damaged import load_what_decodes
 from service.photos.decoded import MAX_STORED_PIXELS, DecodedPhotograph, DecodeRequest, check_size
+from service.photos.formats import is_heic
 from service.photos.hdr import code_points_of
 from service.photos.orientation import SWAPPING, orientation_of, upright
 
@@ -37,8 +39,11 @@ def decode_with_pillow(content: bytes, request: DecodeRequest) -> DecodedPhotogr
     """Decode a file of one of `FORMATS`; raises `PhotographError`, and whatever Pillow raises, if it cannot be read."""
     from PIL import Image
 
-    prepare_pillow()
-    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+    has_heif = prepare_pillow()
+    if not has_heif and is_heic(content):
+        raise PhotographError("HEIC photographs are read with the package pillow-heif, which is not installed")
+    formats = FORMATS if has_heif else tuple(name for name in FORMATS if name != "HEIF")
+    with Image.open(io.BytesIO(content), formats=formats) as opened:
         return decode_opened(opened, content, request)
 
 
@@ -94,14 +99,23 @@ def _bytes_to_decode(opened: Image.Image, pixels: int) -> int:
 
 
 @cache
-def prepare_pillow() -> None:
-    """Register HEIF, set Pillow's limit and silence its warnings, once a process: all of this is global."""
-    import pillow_heif
+def prepare_pillow() -> bool:
+    """Register HEIF, set Pillow's limit and silence its warnings, once a process: all of this is global.
+
+    Returns whether HEIF can be read.
+    """
     from PIL import Image
 
-    pillow_heif.register_heif_opener()
+    try:
+        import pillow_heif
+    except ImportError:
+        has_heif = False
+    else:
+        pillow_heif.register_heif_opener()
+        has_heif = True
     # Beyond twice this number Pillow raises an error; what is decoded is limited by `DecodeRequest`.
     Image.MAX_IMAGE_PIXELS = MAX_STORED_PIXELS // 2
     # Broken EXIF is harmless.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    return has_heif

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from service.errors import PhotographError
 from service.photos.decode import open_photograph
 from service.photos.formats import (
     RAW_SUFFIXES,
@@ -17,6 +19,7 @@ from service.photos.formats import (
     is_raw_name,
     looks_like_photograph,
 )
+from service.photos.pillow_formats import prepare_pillow
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,20 @@ def test_a_jpeg_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (64, 48), "navy").save(file, "JPEG")
     photograph = open_photograph(file)
     assert (photograph.format, photograph.width) == ("JPEG", 64)
+
+
+def test_without_pillow_heif_heic_gets_a_sentence_and_everything_else_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_pillow()
+    image = Image.new("RGB", (40, 30), "red")
+    for name in ("a.heic", "a.jpg"):
+        image.save(tmp_path / name)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    prepare_pillow.cache_clear()
+    try:
+        assert open_photograph(tmp_path / "a.jpg").format == "JPEG"
+        with pytest.raises(PhotographError, match="package pillow-heif, which is not installed"):
+            open_photograph(tmp_path / "a.heic")
+    finally:
+        prepare_pillow.cache_clear()
