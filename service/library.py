@@ -29,14 +29,14 @@ from service.search.browse import browse
 from service.search.hits import Score, SearchResult
 from service.search.main_model import MainModel
 from service.search.neighbours import IdOrImage, Neighbours, neighbours_of
-from service.search.query import MAX_K, NO_FILTERS, Query
+from service.search.query import MAX_K, Query
 from service.search.query_crop import crop_query
 from service.search.search import score, search
 from service.search.selection import OfflinePlaces, Selection, Selector
 from service.search.target import ModelTarget, SearchTarget
 from service.search.understanding import understand
 from service.store.catalog import CATALOG_FILE, Catalog
-from service.store.filters import Filters
+from service.store.filters import NO_FILTERS, Filters
 from service.store.lock import Writer, current_writer, write_lock
 from service.store.paths import bytes_in, file_of, resolve_folder
 from service.store.photograph_files import photograph_at, photographs_at

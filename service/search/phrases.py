@@ -20,10 +20,8 @@ from service.search.date_words import MAX_WORDS, DateWords, month_named, normali
 from service.search.filter_values import dates_in_order, day_in_month, is_list, read_value, shown
 from service.search.periods import DATE_FORMS, Period, shortest_end, shortest_start
 from service.search.query_tokens import PUNCTUATION, Token, tokens_of
-from service.store.filters import Filters, Orientation
+from service.store.filters import NO_FILTERS, Filters, Orientation
 from service.texts import check_text
-
-_NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class ParsedQuery:
     chips: tuple[Chip, ...] = ()
 
 
-def parse_query(text: str, today: date, vocabulary: Vocabulary, filters: Filters = _NO_FILTERS) -> ParsedQuery:
+def parse_query(text: str, today: date, vocabulary: Vocabulary, filters: Filters = NO_FILTERS) -> ParsedQuery:
     """Take a query apart into words and filters.
 
     Args:

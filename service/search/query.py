@@ -10,7 +10,7 @@ from service.index.attributes.timeline import DateOrder
 from service.match.artifact import QueryKind
 from service.photos.crop import Box
 from service.search.target import QueryItem
-from service.store.filters import Filters
+from service.store.filters import NO_FILTERS, Filters
 from service.texts import check_text
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ MAX_K = 1_000
 Order = Literal["match", "taken_at", "-taken_at"]
 """How hits are ordered: best match first, or by date, oldest or newest first."""
 ORDERS: tuple[Order, ...] = ("match", "taken_at", "-taken_at")
-
-
-NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)

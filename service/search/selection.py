@@ -45,6 +45,13 @@ class Selection:
         """What a search is told of them; None where they are all."""
         return None if self.mask is None else IdMask(self.attributes.ids, self.mask)
 
+    @property
+    def town_ids(self) -> Int64Array:
+        """The towns where photographs of the whole library were taken."""
+        places = self.attributes.names["place"][1:]
+        known = (place.town_id for place in places if place.town_id is not None)
+        return self.attributes.derive("town ids", lambda: np.fromiter(known, np.int64))
+
     def dates(self, ids: Int64Array) -> Int64Array:
         """When photographs (n,) were taken; UNKNOWN_TIME for those that the snapshot does not have."""
         known = self.attributes.ids

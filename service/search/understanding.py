@@ -11,6 +11,7 @@ from service.search.hits import SearchResult
 from service.search.phrases import Vocabulary, parse_query
 from service.search.query import Query
 from service.search.search import Select
+from service.store.filters import NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ def understand(query: Query, select: Select) -> Understood:
     """
     if query.q is None:
         return Understood(query)
-    parsed = parse_query(query.q, date.today(), Vocabulary(is_place), query.filters)
+
+    def names_place(name: str) -> bool:
+        # A small town counts if photographs of the library were taken there.
+        return is_place(name) or is_place(name, select(NO_FILTERS).town_ids)
+
+    parsed = parse_query(query.q, date.today(), Vocabulary(names_place), query.filters)
     words = replace(query, q=None, text=query.q)
     if not parsed.chips:
         # Without the quotes around a phrase.

@@ -66,3 +66,7 @@ class Filters:
     def __bool__(self) -> bool:
         """Whether there is any condition."""
         return any(getattr(self, field.name) not in (None, ()) for field in fields(self))
+
+
+NO_FILTERS = Filters()
+"""Let every photograph pass."""

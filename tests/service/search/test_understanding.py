@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from service.errors import UsageError
+from service.photos.places import place_of
 from service.search.query import Query
 from service.search.understanding import understand
 from service.store.filters import Filters
+from service.store.metadata import Metadata
+from service.store.records import Details, Entry, FileInfo, PhotographFacts
 from tests.service.search.dated_library import DatedLibrary, Monotone
 
 
@@ -79,3 +82,16 @@ def test_q_is_one_of_the_things_to_look_for() -> None:
         Query(q="a", text="a")
     with pytest.raises(UsageError, match="text is empty"):
         Query(q=" ")
+
+
+def test_a_small_town_is_a_place_where_photographs_were_taken_there(library: DatedLibrary) -> None:
+    query = Query(q="ice in Khuzhir")
+    assert understand(query, library.selector.select).query == Query(text="ice in Khuzhir")
+    town = place_of(53.19, 107.34)
+    assert town is not None
+    file = FileInfo(library.root.id, "", "baikal.jpg", 1, 1)
+    details = Details(Metadata(latitude=53.19, longitude=107.34), town_id=town.id)
+    library.catalog.write([Entry(PhotographFacts(file, b"baikal", 4, 3, "JPEG"), {}, b"", details=details)])
+    understood = understand(query, library.selector.select)
+    assert understood.query == Query(text="ice", filters=Filters(place=("Khuzhir",)))
+    assert understand(Query(q="лёд в Хужире"), library.selector.select).query.text == "лёд"
