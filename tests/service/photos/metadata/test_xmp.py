@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 
 import pytest
@@ -215,9 +214,7 @@ def test_a_packet_that_is_refused_is_named(content: bytes, problem: str) -> None
 def test_entities_are_not_expanded() -> None:
     entities = "".join(f"<!ENTITY e{n} '{f'&e{n - 1};' * 10 if n else 'x' * 100}'>" for n in range(10))
     problems: list[str] = []
-    start = time.perf_counter()
     assert parse_xmp(f"<!DOCTYPE x [{entities}]><x>&e9;</x>".encode(), problems) is None
-    assert time.perf_counter() - start < 1
     assert parse_xmp(packet("<dc:title>&nothing;</dc:title>"), problems) is None
 
 
