@@ -14,6 +14,7 @@ import pytest
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
+expect.set_options(timeout=15_000)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -206,18 +206,14 @@ def test_an_empty_library_shows_how_to_fill_it(tab: Page) -> None:
 
 
 def test_the_progress_of_indexing_is_shown(tab: Page) -> None:
-    progress = iter([{"done": 0, "total": 0}, {"done": 20, "total": 26}])
-
-    def answer(route: Route) -> None:
-        indexing = next(progress, None)
-        status = {"photographs": indexing["done"] if indexing else 26, "model": None, "indexing": indexing}
-        fulfill(route, status)
-
-    tab.route("**/status", answer)
+    status: dict[str, Any] = {"photographs": 0, "model": None, "indexing": {"done": 0, "total": 0}}
+    tab.route("**/status", lambda route: fulfill(route, status))
     tab.goto("/")
     expect(tab.locator("#message-title")).to_have_text("Indexing photos")
+    status |= {"photographs": 20, "indexing": {"done": 20, "total": 26}}
     expect(tab.locator("#library")).to_contain_text("indexing 20 of 26")
     expect(tab.locator("#message")).to_be_hidden()
+    status |= {"photographs": 26, "indexing": None}
     expect(tab.locator("#library")).to_have_text("26 photos")
 
 
@@ -226,6 +222,30 @@ def test_an_empty_search_box_asks_for_a_description(tab: Page) -> None:
     tab.press("#text", "Enter")
     expect(tab.locator("#outcome")).to_have_text("Describe what the photo should show.")
     expect(tab.locator("#text")).to_be_focused()
+
+
+def test_photos_that_come_late_do_not_hide_what_is_asked_for(tab: Page) -> None:
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    tab.route(re.compile(r"/photos\?"), hold_first)
+    with tab.expect_request(re.compile(r"/photos\?")):
+        tab.goto("/")
+    tab.press("#text", "Enter")
+    expect(tab.locator("#outcome")).to_have_text("Describe what the photo should show.")
+    held[0].continue_()
+    expect(hits(tab).first).to_be_visible()
+    expect(tab.locator("#outcome")).to_have_text("Describe what the photo should show.")
+    search_for(tab, "a cat")
+    expect(tab.locator("#outcome")).to_contain_text("photos")
+    tab.click("h1 a")
+    expect(hits(tab).first).to_be_visible()
+    expect(tab.locator("#outcome")).to_have_text("")
 
 
 def test_the_api_documentation_needs_no_internet(tab: Page) -> None:

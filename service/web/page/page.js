@@ -63,6 +63,7 @@ function show(next, cached) {
   viewer.close();
   showQuery();
   if (query.uploadName && !query.upload) return showOnlyMessage(messages.lostUpload(query.uploadName));
+  if (isEmpty(query)) showLine("");
   if (cached) return showAnswer(cached);
   if (isEmpty(query) && !isRefinement) clear();
   return loadFirst(isRefinement);
@@ -197,8 +198,7 @@ function showNothingFound() {
 }
 
 function showCount() {
-  if (isEmpty(query)) showLine("");
-  else showOutcome(messages.count(answer), messages.details(answer));
+  if (!isEmpty(query)) showOutcome(messages.count(answer), messages.details(answer));
 }
 
 // More photos by date come by themselves, more matches when they are asked for.
@@ -217,7 +217,7 @@ function showFailure(error) {
 
 function showEmptyLibrary() {
   clear();
-  showLine("");
+  if (!isEmpty(query)) showLine("");
   if (library?.photographs === 0) showMessage(messages.emptyLibrary(library));
 }
 
