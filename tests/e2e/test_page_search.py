@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.browser import (
     expect,
+    fake_photos,
     fake_searches,
     fulfill,
     hits,
@@ -198,6 +199,7 @@ def test_a_search_can_be_retried_when_the_service_is_unreachable(tab: Page) -> N
 def test_an_empty_library_shows_how_to_fill_it(tab: Page) -> None:
     empty = {"photographs": 0, "model": {"name": "mini"}}
     tab.route("**/status", lambda route: fulfill(route, empty))
+    fake_photos(tab, [])
     fake_searches(tab, make_answer(photographs=0, answerable=False))
     tab.goto("/")
     expect(tab.locator("#message")).to_contain_text("smysl index DIR")
@@ -207,11 +209,16 @@ def test_an_empty_library_shows_how_to_fill_it(tab: Page) -> None:
 
 def test_the_progress_of_indexing_is_shown(tab: Page) -> None:
     status: dict[str, Any] = {"photographs": 0, "model": None, "indexing": {"done": 0, "total": 0}}
+    photos: list[dict[str, Any]] = []
     tab.route("**/status", lambda route: fulfill(route, status))
+    fake_searches(tab, make_answer())
+    fake_photos(tab, photos)
     tab.goto("/")
     expect(tab.locator("#message-title")).to_have_text("Indexing photos")
+    photos.append(make_hit(1, match=None, taken_at="2023-05-01T10:00:00"))
     status |= {"photographs": 20, "indexing": {"done": 20, "total": 26}}
     expect(tab.locator("#library")).to_contain_text("indexing 20 of 26")
+    expect(hits(tab)).to_have_count(1)
     expect(tab.locator("#message")).to_be_hidden()
     status |= {"photographs": 26, "indexing": None}
     expect(tab.locator("#library")).to_have_text("26 photos")
