@@ -203,9 +203,9 @@ def describe(summary: Summary) -> str:
     ]
     lines = [f"{', '.join(part for part in parts if part)}, in {summary.seconds:.1f} s"]
     if summary.missing:
-        many = f"{summary.missing:,} photographs are missing; --prune removes them from the library"
-        one = "1 photograph is missing; --prune removes it from the library"
-        lines.append(one if summary.missing == 1 else many)
+        is_one = summary.missing == 1
+        hint = "" if summary.losses else f"; --prune removes {'it' if is_one else 'them'} from the library"
+        lines.append(f"{count(summary.missing)} {'is' if is_one else 'are'} missing{hint}")
     lines += [f"skipped {reason.sentence}: {count:,}" for reason, count in summary.reasons().most_common()]
     return "\n".join(lines)
 

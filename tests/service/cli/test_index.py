@@ -47,6 +47,7 @@ def test_index_removes_missing_photographs_only_with_prune(sample_library: Sampl
     held_back = smysl("index", "--prune", "--library", sample_library.folder)
     assert held_back.code == 1
     assert "4 unchanged, 0 removed" in held_back.out
+    assert "1 photograph is missing\n" in held_back.out
     assert f"1 of 5 photographs of {sample_library.photographs} is gone" in held_back.err
     assert "smysl index --prune --confirm 1" in held_back.err
     pruned = smysl("index", "--prune", "--confirm", "1", "--library", sample_library.folder)
