@@ -167,7 +167,10 @@ class _LibraryBench:
         self._writer.add(missing, lambda done, total: self.on_stage(f"{size:,}: filling", done, total))
         filled = (self._writer.writing_s - before) / missing * 1_000
         index = elapsed_s(partial(save_index, self.folder, self.catalog))
-        return [Figure("filling, a thousand", "s", (filled,)), Figure("making the index", "s", (index,))]
+        return [
+            Figure("filling, a thousand", "s", (filled,)),
+            Figure("making the index and the attributes", "s", (index,)),
+        ]
 
     def _changes(self, size: int) -> list[Figure]:
         adding, removing = [], []

@@ -42,7 +42,7 @@ def test_every_size_has_every_figure_with_all_repeats(report: BenchReport) -> No
     for size in SIZES:
         once = [
             "filling, a thousand",
-            "making the index",
+            "making the index and the attributes",
             "catalog beside thumbnails, a photograph",
             "thumbnails, a photograph",
             "metadata in the catalog, a photograph",
