@@ -9,18 +9,18 @@ photographs that the filter leaves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.bench_report import BenchReport, Figure, check_range, check_repeats, machine_facts, versions_of
 from eval.query_texts import query_texts
 from eval.synthetic_library import check_photographs, temporary_library
 from eval.synthetic_metadata import SHARES
 from eval.timing import elapsed_s
-from service.errors import UsageError
 from service.library import Library
 from service.search.query import Query
 from service.search.search import MIN_CANDIDATES
@@ -55,8 +55,7 @@ def bench_filters(
         UsageError: an argument is out of range.
     """
     check_repeats(repeats)
-    if not 1 <= queries <= MAX_QUERIES:
-        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MAX_QUERIES:,}.")
+    check_range("--queries", queries, 1, MAX_QUERIES)
     sizes = sorted(set(photographs or SIZES))
     for each in sizes:
         check_photographs(each)
@@ -112,14 +111,10 @@ def _measure(
 
 
 def _median_ms(library: Library, queries: Sequence[Query], filters: Filters) -> float:
-    calls = [partial(library.search, _with(query, filters)) for query in queries]
+    calls = [partial(library.search, replace(query, filters=filters)) for query in queries]
     for call in calls[:WARM]:
         call()
     return 1_000 * float(np.median([elapsed_s(call) for call in calls]))
-
-
-def _with(query: Query, filters: Filters) -> Query:
-    return Query(text=query.text, photo_id=query.photo_id, k=query.k, min_match=query.min_match, filters=filters)
 
 
 def _recall(library: Library, queries: Sequence[Query], filters: Filters) -> float:

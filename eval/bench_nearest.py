@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eval.bench_report import processor
+from eval.bench_report import check_range, processor
 from eval.exact_search import kth_similarity
 from eval.synthetic_vectors import VectorSet
 from service.compute.cores import usable_cores
@@ -192,8 +192,7 @@ def bench_nearest(
 
 def _check(sizes: Sequence[int], repeats: int, threads: int | None) -> None:
     for size in sizes:
-        if not K <= size <= MAX_PHOTOGRAPHS:
-            raise UsageError(f"--photos is {size:,}; it must be from {K} to {MAX_PHOTOGRAPHS:,}.")
+        check_range("--photos", size, K, MAX_PHOTOGRAPHS)
     if not sizes or repeats < 1:
         raise UsageError("There is nothing to measure: --photos needs a number and --repeats must be 1 or more.")
     if threads is not None and threads < 1:

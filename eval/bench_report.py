@@ -113,6 +113,12 @@ def check_repeats(repeats: int) -> None:
         raise UsageError(f"--repeats is {repeats}; it must be 1 or more.")
 
 
+def check_range(option: str, value: int, least: int, most: int) -> None:
+    """Raise `UsageError` where the value of an option such as "--queries" is out of range."""
+    if not least <= value <= most:
+        raise UsageError(f"{option} is {value:,}; it must be from {least:,} to {most:,}.")
+
+
 def processor() -> str:
     """The processor's model name."""
     facts = Path("/proc/cpuinfo")

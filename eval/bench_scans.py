@@ -18,12 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from eval.bench_nearest import MAX_PHOTOGRAPHS, K
-from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.bench_report import BenchReport, Figure, check_range, check_repeats, machine_facts, versions_of
 from eval.exact_search import kth_similarity
 from eval.query_texts import query_texts
 from eval.synthetic_vectors import MAX_QUERIES, draw_vectors, mini_bank
 from eval.timing import elapsed_s
-from service.errors import UsageError
 from service.index import Limits, VectorIndex
 from service.index.rows import to_float32
 from service.search.search import MIN_CANDIDATES
@@ -77,11 +76,9 @@ def bench_scans(
         UsageError: an argument is out of range.
     """
     check_repeats(repeats)
-    if not 1 <= queries <= MAX_QUERIES:
-        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MAX_QUERIES:,}.")
+    check_range("--queries", queries, 1, MAX_QUERIES)
     for size in photographs:
-        if not MIN_PHOTOGRAPHS <= size <= MAX_PHOTOGRAPHS:
-            raise UsageError(f"--photos is {size:,}; it must be from {MIN_PHOTOGRAPHS:,} to {MAX_PHOTOGRAPHS:,}.")
+        check_range("--photos", size, MIN_PHOTOGRAPHS, MAX_PHOTOGRAPHS)
     machine = machine_facts()
     text_queries = encode([*islice(query_texts(seed), queries)])
     figures: list[Figure] = []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.bench_report import BenchReport, Figure, check_repeats, machine_facts, versions_of
+from eval.bench_report import BenchReport, Figure, check_range, check_repeats, machine_facts, versions_of
 from eval.exact_search import kth_similarity
 from eval.query_texts import query_texts
 from eval.service_process import ServiceClient, ServiceProcess, running_service
@@ -68,8 +68,7 @@ def bench_search(
     from eval.synthetic_library import check_photographs
 
     check_repeats(repeats)
-    if not 1 <= queries <= MAX_QUERIES:
-        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MAX_QUERIES:,}.")
+    check_range("--queries", queries, 1, MAX_QUERIES)
     if library is not None and photographs:
         raise UsageError("--photos is for synthetic libraries: leave out --photos or --library.")
     for each in photographs:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eval.bench_report import check_range
 from eval.synthetic_metadata import MetadataMixture
 from eval.synthetic_vectors import VectorMixture, mini_bank, mini_fingerprint
 from service.config import MINI
@@ -80,8 +81,7 @@ def temporary_library(photographs: int, *, seed: int, on_progress: OnProgress) -
 
 def check_photographs(photographs: int) -> None:
     """Raise `UsageError` for a number of photographs out of range."""
-    if not 1 <= photographs <= MAX_PHOTOGRAPHS:
-        raise UsageError(f"--photos is {photographs:,}; it must be from 1 to {MAX_PHOTOGRAPHS:,}.")
+    check_range("--photos", photographs, 1, MAX_PHOTOGRAPHS)
 
 
 def open_index(folder: Path, catalog: Catalog) -> VectorIndex:

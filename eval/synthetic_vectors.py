@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eval.bench_report import check_range
 from service.errors import LibraryError, UsageError
 from service.types import Float32Array, OnProgress
 
@@ -101,8 +102,7 @@ def draw_or_read(
 
     Raises `UsageError` for an argument out of range and for sizes beside a library, and as `library_vectors` does.
     """
-    if not 1 <= queries <= MAX_QUERIES:
-        raise UsageError(f"--queries is {queries:,}; it must be from 1 to {MAX_QUERIES:,}.")
+    check_range("--queries", queries, 1, MAX_QUERIES)
     if library is None:
         bank = mini_bank()
         return list(photographs) or [DEFAULT_SIZE], lambda size, shown: draw_vectors(
