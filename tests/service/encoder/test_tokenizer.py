@@ -30,13 +30,13 @@ def from_file(mini_tokenizer: Any) -> FileTokenizer:
 
 
 @given(st.text(max_size=300))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_text_gives_the_tokens_of_open_clip(mini_tokenizer: Any, from_file: FileTokenizer, text: str) -> None:
     assert np.array_equal(from_file([text]), mini_tokenizer([text]).numpy())
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=60))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_plain_ascii_needs_no_repair(text: str) -> None:
     mend_torchvision()
     from open_clip.tokenizer import basic_clean, whitespace_clean
@@ -73,7 +73,7 @@ def byte_pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, FileToken
 
 
 @given(st.text(st.characters(max_codepoint=0x4FFF, exclude_categories=["Cn", "Co", "Cs"]), max_size=200))
-@settings(deadline=None, max_examples=400, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 def test_byte_pairs_equal_open_clips(byte_pairs: tuple[Any, FileTokenizer], text: str) -> None:
     simple, from_file = byte_pairs
     assert np.array_equal(from_file([text]), simple([text]).numpy())

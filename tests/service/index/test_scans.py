@@ -218,7 +218,7 @@ def test_a_search_among_no_photographs_finds_none(stored: VectorCatalog) -> None
 
 
 @given(changes=st.lists(st.tuples(st.sampled_from("acrs"), st.integers(0, 2**20)), min_size=3, max_size=14))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_sequence_of_changes_and_saves_agrees_with_brute_force(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, int]]
 ) -> None:

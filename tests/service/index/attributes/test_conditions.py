@@ -29,14 +29,13 @@ def left_by(found: Sequence[AttributeRow], filters: Filters) -> list[int]:
     return [int(identity) for identity in attributes.ids[conjunction(masks.values(), len(attributes))]]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(libraries(), ONE_FILTER)
 def test_one_filter_leaves_what_a_naive_check_leaves(found: list[AttributeRow], filters: Filters) -> None:
     found = [row for row in found if not is_on_the_edge(row, filters)]
     assert left_by(found, filters) == [row.id for row in found if passes(row, filters)]
 
 
-@settings(deadline=None)
 @given(libraries(), FILTERS)
 def test_several_filters_must_all_hold(found: list[AttributeRow], filters: Filters) -> None:
     found = [row for row in found if not is_on_the_edge(row, filters)]

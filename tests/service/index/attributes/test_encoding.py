@@ -43,7 +43,6 @@ def dates(attributes: Attributes) -> list[int]:
     return [int(identity) for identity in attributes.ids[attributes.by_date]]
 
 
-@settings(deadline=None)
 @given(libraries(), st.data())
 def test_changes_give_what_making_the_columns_anew_gives(found: list[AttributeRow], data: st.DataObject) -> None:
     before = attributes_of(found)
@@ -59,7 +58,6 @@ def test_changes_give_what_making_the_columns_anew_gives(found: list[AttributeRo
     assert len(before) == len(found), "snapshots stay as they are"
 
 
-@settings(deadline=None)
 @given(libraries())
 def test_the_timeline_is_by_date_then_id_with_unknown_dates_last(found: list[AttributeRow]) -> None:
     attributes = attributes_of(found)
@@ -84,7 +82,7 @@ def test_dates_and_their_parts() -> None:
     assert attributes.month.tolist()[1:4] == [0, -1, 361]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(libraries())
 def test_a_file_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, found: list[AttributeRow]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from service.index.attributes.facets import count_facets
 from service.store.attributes import AttributeRow
@@ -33,13 +33,11 @@ def check(found: list[AttributeRow], filters: Filters) -> None:
             assert [each.count for each in counts] == sorted((each.count for each in counts), reverse=True)
 
 
-@settings(deadline=None)
 @given(libraries(), ONE_FILTER)
 def test_a_facet_is_counted_without_its_own_filter(found: list[AttributeRow], filters: Filters) -> None:
     check([row for row in found if not is_on_the_edge(row, filters)], filters)
 
 
-@settings(deadline=None)
 @given(libraries(), FILTERS)
 def test_other_filters_count(found: list[AttributeRow], filters: Filters) -> None:
     check([row for row in found if not is_on_the_edge(row, filters)], filters)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.index.attributes import timeline
@@ -35,7 +35,6 @@ def pages(found: list[AttributeRow], order: DateOrder, limit: int, mask: list[bo
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@settings(deadline=None)
 @given(found=libraries(), limit=st.integers(1, 5), data=st.data())
 def test_pages_join_to_the_whole_order(
     order: DateOrder, found: list[AttributeRow], limit: int, data: st.DataObject

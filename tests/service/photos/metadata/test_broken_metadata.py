@@ -69,14 +69,14 @@ def check(content: bytes, sidecars: list[Sidecar]) -> None:
     content_identifier(content)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), mutations)
 def test_mutated_files_are_read_without_an_error(data: st.DataObject, steps: list[tuple[float, str, bytes]]) -> None:
     content = data.draw(st.sampled_from([*made_files(), film(1.5, "X")]))
     check(mutated(content, steps), [])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(mutations, mutations)
 def test_mutated_sidecars_are_read_without_an_error(
     steps: list[tuple[float, str, bytes]], others: list[tuple[float, str, bytes]]
@@ -85,21 +85,21 @@ def test_mutated_sidecars_are_read_without_an_error(
     check(b"", [Sidecar("a.xmp", mutated(XMP, steps)), Sidecar("a.json", mutated(google, others))])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300), st.sampled_from([0, 2, 4, 8, 12]))
 def test_any_bytes_after_a_files_start_are_read_without_an_error(content: bytes, length: int) -> None:
     for start in made_files():
         check(start[:length] + content, [Sidecar("a.xmp", content), Sidecar("a.json", content)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=300))
 def test_any_name_is_read_without_an_error(name: str) -> None:
     date_in_name(name)
 
 
 @pytest.mark.data
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), mutations)
 def test_mutated_real_files_are_read_without_an_error(
     shared_data: Path, data: st.DataObject, steps: list[tuple[float, str, bytes]]

@@ -248,7 +248,7 @@ def test_unknown_photo_ids_are_not_found(client: TestClient, photo_id: int) -> N
     error_message(client.get("/photos/one"), 422, "usage")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.one_of(st.text(max_size=40), st.just("a" * 1001), st.text(alphabet="\x00\ud800\u202e🐱й\n", max_size=9)),
     k=st.one_of(st.integers(), st.integers(-1, MAX_K + 1)),
