@@ -95,13 +95,18 @@ class EncodingTask:
 class File:
     """A file that is new or looks changed.
 
-    `companions` are the files in the same folder that belong to it; `known` is the catalog's photograph at this path.
+    Attributes:
+        root, info: where it is, its size and times.
+        known: the catalog's photograph at this path.
+        companions: the files in the same folder that belong to it.
+        renamed: `known` was indexed under another name in the same folder.
     """
 
     root: Root
     info: FileInfo
     known: KnownFile | None
     companions: tuple[Companion, ...] = ()
+    renamed: bool = False
 
     @property
     def folder(self) -> Path:
@@ -236,7 +241,7 @@ class Decoder:
         content = read_file(file.path)
         content_hash = xxhash.xxh3_128_digest(content)
         image_hash = image_data_hash(content)
-        known = self._recogniser.recognise(file.path, file.known, content_hash, image_hash)
+        known = self._recogniser.recognise(file.path, file.known, content_hash, image_hash, renamed=file.renamed)
         details, problems = read_details(file.folder, file.info, file.companions, content)
         same_image = known.id is not None and self._is_same_image(known.id, known, details)
         stored = self._catalog.fingerprints_of(known.id) if known.id is not None and same_image else set()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -144,16 +145,19 @@ def update_catalog(
     summary.unchanged, summary.skipped = scan.unchanged, scan.skipped
     summary.folders, summary.unreadable = scan.folders, scan.unreadable
     yield Scanned(len(files), scan.unchanged)
-    done = 0
-    for stored in run_pipeline(
-        files,
-        Decoder(catalog, tasks, max_megapixels=options.max_megapixels).decode,
-        partial(_encode, tasks),
-        partial(_store, run),
+    pipeline = partial(
+        run_pipeline,
+        decode=Decoder(catalog, tasks, max_megapixels=options.max_megapixels).decode,
+        encode=partial(_encode, tasks),
+        store=partial(_store, run),
         needs_encoding=lambda outcome: isinstance(outcome, PreparedPhotograph) and bool(outcome.inputs),
         batch_size=options.batch_size or min(getattr(task.encoder, "batch_size", USUAL_BATCH) for task in tasks),
         threads=options.threads or usable_cores(),
-    ):
+    )
+    done = 0
+    # A photograph is the file with its content, if there is one, rather than the RAW file that it left behind.
+    renamed = [file for file in files if file.renamed]
+    for stored in chain(pipeline([file for file in files if not file.renamed]), pipeline(renamed)):
         if isinstance(stored, Failure | Flaw):
             yield stored
         else:

@@ -22,6 +22,10 @@ class KnownFiles:
         self._by_companion = {each.name: known[name] for name in gone for each in known[name].companions}
         self._by_spelling = {same_spelling(name): known[name] for name in gone}
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a photograph was indexed under this very name."""
+        return name in self._known
+
     def find(self, name: str, companions: Sequence[str] = ()) -> KnownFile | None:
         """The photograph of the file `name` and of the files that belong to it, or None.
 

@@ -57,12 +57,21 @@ class Recogniser:
         self._claiming = threading.Lock()
 
     def recognise(
-        self, path: Path, known: KnownFile | None, content_hash: bytes, image_hash: bytes | None
+        self,
+        path: Path,
+        known: KnownFile | None,
+        content_hash: bytes,
+        image_hash: bytes | None,
+        *,
+        renamed: bool = False,
     ) -> Recognised:
         """The photograph of the file at `path` with these hashes; `known` is the catalog's photograph at this path.
 
-        A photograph that was removed comes back under its id with its file, or with its image data.
+        One that was indexed under another name is `renamed`, and another file of the run may have taken it over. A
+        photograph that was removed comes back under its id with its file, or with its image data.
         """
+        if known is not None and renamed and not self._claim(known.id):
+            known = None
         same_content = self._catalog.records_with_content(content_hash)
         same_image = [] if image_hash is None else self._catalog.records_with_image(image_hash)
         same_image = [record for record in same_image if not _has(same_content, record.id)]

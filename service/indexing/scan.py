@@ -129,14 +129,15 @@ class Scanner:
             yield Failure(entry.path, f"the file cannot be read ({error.strerror})")
             return
         known = known_files.find(entry.name, [each.name for each in companions])
+        renamed = known is not None and entry.name not in known_files
         if known is not None:
             self.scan.found.add(known.id)
-            if not self._options.reread and _is_unchanged(info, companions, known):
+            if not (self._options.reread or renamed) and _is_unchanged(info, companions, known):
                 self.scan.unchanged += 1
                 return
         if self._options.postpone is not None and self._options.postpone(Path(entry.path), info):
             return
-        yield File(root, info, known, companions)
+        yield File(root, info, known, companions, renamed)
 
 
 def _companion(file: CompanionFile) -> Companion:

@@ -176,6 +176,58 @@ def test_a_name_composed_in_another_way_keeps_its_id(indexed: IndexedFolders) ->
     assert indexed.ids() == {decomposed: 1}
 
 
+def test_a_rename_that_leaves_no_trace_in_size_and_times_is_noticed(indexed: IndexedFolders) -> None:
+    """Some disks and network drives keep no time of the inode's last change."""
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    renamed = file.rename(indexed.photographs / "A.jpg")
+    with indexed.catalog.transaction() as connection:
+        connection.execute("UPDATE photograph SET changed_ns = ?", (renamed.stat().st_ctime_ns,))
+    assert counts(indexed.index()) == {"unchanged": 1}
+    assert indexed.ids() == {"A.jpg": 1}
+
+
+def test_a_new_file_with_another_spelling_of_a_renamed_photograph_takes_nothing_from_it(
+    indexed: IndexedFolders,
+) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    indexed.index()
+    file.rename(indexed.photographs / "A.jpg")
+    paint(indexed.photographs / "a.JPG", "blue")
+    if len(list(indexed.photographs.iterdir())) < 2:
+        pytest.skip("this disk does not distinguish upper and lower case")
+    indexed.index()
+    assert set(indexed.ids()) == {"A.jpg", "a.JPG"}
+
+
+@pytest.mark.parametrize("moved", ["jpg/1.jpg", "2.jpg"])
+def test_a_jpeg_that_leaves_its_raw_file_keeps_its_id_and_the_raw_file_is_new(
+    indexed: IndexedFolders, moved: str
+) -> None:
+    file = paint(indexed.photographs / "1.jpg", "red")
+    paint(indexed.photographs / "raw.jpg", "blue").rename(indexed.photographs / "1.NEF")
+    assert counts(indexed.index()) == {"added": 1}
+    rate(indexed, 1)
+    (indexed.photographs / moved).parent.mkdir(exist_ok=True)
+    file.rename(indexed.photographs / moved)
+    assert counts(indexed.index()) == {"added": 1, "moved": 1}
+    assert indexed.ids() == {moved: 1, "1.NEF": 2}
+    assert rated(indexed) == [1]
+
+
+def test_a_photograph_keeps_its_id_where_a_jpeg_joins_its_raw_file_and_where_it_goes_again(
+    indexed: IndexedFolders,
+) -> None:
+    paint(indexed.photographs / "raw.jpg", "blue").rename(indexed.photographs / "1.NEF")
+    indexed.index()
+    developed = paint(indexed.photographs / "1.jpg", "red")
+    assert counts(indexed.index()) == {"changed": 1}
+    assert indexed.ids() == {"1.jpg": 1}
+    developed.unlink()
+    assert counts(indexed.index()) == {"changed": 1}
+    assert indexed.ids() == {"1.NEF": 1}
+
+
 def test_two_files_whose_names_differ_in_case_stay_two(indexed: IndexedFolders) -> None:
     paint(indexed.photographs / "a.png", "red")
     paint(indexed.photographs / "A.png", "blue")
