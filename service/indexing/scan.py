@@ -110,31 +110,34 @@ class Scanner:
             self.scan.unreadable.append((root.id, listing.folder))
         for skipped in (*listing.failures, *listing.skipped):
             rows.append(SkippedRow(listing.path_of(skipped), str(skipped.reason), skipped.detail or None))
+        indexed = self._catalog.files_in(root.id, listing.folder, self._required)
         for unreadable in listing.failures:
+            if unreadable.name in indexed:
+                self.scan.found.add(indexed[unreadable.name].id)
             failure = Failure(str(root.path / listing.path_of(unreadable)), unreadable.sentence)
             self._remembered.add(failure.path)
             yield failure
         self.scan.skipped += [(str(root.path / listing.path_of(each)), each) for each in listing.skipped]
         names = {group.primary.name for group in listing.groups}
-        known = KnownFiles(self._catalog.files_in(root.id, listing.folder, self._required), names)
+        known = KnownFiles(indexed, names)
         for group in listing.groups:
             yield from self._compare(root, listing.folder, group, known)
 
     def _compare(self, root: Root, folder: str, group: Group, known_files: KnownFiles) -> Iterator[File | Failure]:
         entry = group.primary
+        known = known_files.find(entry.name, [each.entry.name for each in group.companions])
+        if known is not None:
+            self.scan.found.add(known.id)
         try:
             info = FileInfo.of(root.id, folder, entry.name, entry.stat())
             companions = tuple(_companion(each) for each in group.companions)
         except OSError as error:
             yield Failure(entry.path, f"the file cannot be read ({error.strerror})")
             return
-        known = known_files.find(entry.name, [each.name for each in companions])
         renamed = known is not None and entry.name not in known_files
-        if known is not None:
-            self.scan.found.add(known.id)
-            if not (self._options.reread or renamed) and _is_unchanged(info, companions, known):
-                self.scan.unchanged += 1
-                return
+        if known is not None and not (self._options.reread or renamed) and _is_unchanged(info, companions, known):
+            self.scan.unchanged += 1
+            return
         if self._options.postpone is not None and self._options.postpone(Path(entry.path), info):
             return
         yield File(root, info, known, companions, renamed)

@@ -7,16 +7,20 @@ import shutil
 import unicodedata
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 import service.indexing.recognise
+import service.indexing.scan
 from service.errors import LibraryError
+from service.indexing.grouping import CompanionFile
 from service.indexing.indexer import Scanned
 from service.indexing.sweep import Loss
+from service.indexing.walk import Walk
 from service.store.ratings import Ratings, make_rating
-from service.store.records import Details
+from service.store.records import Companion, Details
 from tests.service.colours import paint
 from tests.service.indexing.indexed_folders import IndexedFolders, counts
 
@@ -95,6 +99,39 @@ def test_a_removed_photograph_comes_back_with_its_ratings(indexed: IndexedFolder
     assert counts(indexed.index()) == {"revived": 1}
     assert indexed.ids() == {"under another name.png": identity}
     assert rated(indexed) == [identity]
+
+
+def test_a_photograph_of_which_a_file_cannot_be_examined_is_not_pruned(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a sidecar that a photo program is replacing."""
+    paint_many(indexed, 20)
+    (indexed.photographs / "03.xmp").write_text("")
+    indexed.index()
+
+    def refuse(file: CompanionFile) -> Companion:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(service.indexing.scan, "_companion", refuse)
+    assert counts(indexed.index(prune=True)) == {"unchanged": 19, "failed": 1}
+    assert "03.png" in indexed.ids()
+
+
+def test_a_photograph_whose_own_file_cannot_be_examined_is_not_pruned(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint_many(indexed, 20)
+    indexed.index()
+    real = Walk._examine
+
+    def refuse(walk: Walk, entry: os.DirEntry[str], *others: Any) -> object:
+        if entry.name == "03.png":
+            raise OSError(5, "Input/output error")
+        return real(walk, entry, *others)
+
+    monkeypatch.setattr(Walk, "_examine", refuse)
+    assert counts(indexed.index(prune=True)) == {"unchanged": 19, "failed": 1}
+    assert "03.png" in indexed.ids()
 
 
 def test_two_copies_of_a_removed_photograph_revive_it_once(indexed: IndexedFolders) -> None:
