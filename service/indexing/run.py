@@ -47,7 +47,7 @@ def index_folders(
         UsageError: there are neither folders nor roots.
     """
     own = catalog.setting("fingerprint")
-    named = bool(folders)
+    named = folders
     encoders.remember(main, additional)
     roots = [root.path for root in catalog.roots()]
     if not folders:
@@ -62,8 +62,10 @@ def index_folders(
         *(EncodingTask.additional(each) for each in additional),
     ]
     distinct = _distinct(catalog, folders, options.shallow)
-    if named:
-        distinct = [(_remember(catalog, root, options), folder) for root, folder in distinct]
+    distinct = [
+        (_remember(catalog, root, options) if any(each.is_relative_to(root.path) for each in named) else root, folder)
+        for root, folder in distinct
+    ]
     for event in update_catalog(catalog, tasks, distinct, options):
         if isinstance(event, Finished):
             whole = {

@@ -46,11 +46,10 @@ def test_a_sidecar_is_read_with_its_photograph_and_an_edit_of_it_costs_no_encodi
     assert indexed.encoder.encoded == encoded
 
 
-def test_a_photograph_stays_the_same_when_the_file_that_is_shown_changes(indexed: IndexedFolders) -> None:
-    """A RAW file that was there alone gets a JPEG beside it, and later is alone again."""
-    raw = paint(indexed.photographs / "IMG_1.png", "red").rename(indexed.photographs / "IMG_1.tif")
+def test_a_photograph_with_another_extension_stays_the_same(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "IMG_1.png", "red").rename(indexed.photographs / "IMG_1.tif")
     indexed.index()
-    raw.rename(indexed.photographs / "IMG_1.jpg")
+    file.rename(indexed.photographs / "IMG_1.jpg")
     assert counts(indexed.index()) == {"moved": 1}
     assert indexed.ids() == {"IMG_1.jpg": 1}
 
@@ -109,7 +108,7 @@ def test_a_photograph_that_is_ignored_later_is_missing(indexed: IndexedFolders) 
     assert counts(indexed.index()) == {"missing": 1}
 
 
-def test_a_pattern_of_a_root_is_checked_before_it_is_remembered(indexed: IndexedFolders) -> None:
+def test_what_the_options_of_a_root_leave_out_is_remembered_with_the_reason(indexed: IndexedFolders) -> None:
     root, _ = indexed.catalog.add_root(indexed.photographs)
     indexed.catalog.set_root_options(root.id, RootOptions(exclude=("drafts",), min_bytes=10))
     assert indexed.catalog.roots()[0].options == RootOptions(exclude=("drafts",), min_bytes=10)

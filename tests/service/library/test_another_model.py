@@ -15,6 +15,7 @@ from service.errors import MismatchError, ModelError, NotFoundError
 from service.indexing.indexer import Advanced, Finished
 from service.library import Library
 from service.search.query import Query
+from service.store.records import RootOptions
 from tests.service.colours import ColourEncoder, count_vectors, paint
 from tests.service.library.colour_library import OTHER, Models, found, index, opened
 from tests.service.sample_artifacts import make_artifact
@@ -125,6 +126,19 @@ def test_indexing_a_new_folder_with_another_model_encodes_the_whole_library_agai
         assert (summary.added, summary.changed) == (1, 4)
         assert count_vectors(writer.catalog) == {"others": 5}
         assert found(writer, "white")[0] == "white.png"
+
+
+def test_what_is_left_out_of_a_new_folder_is_not_left_out_of_others_that_are_encoded_again(
+    changing: Library, tmp_path: Path
+) -> None:
+    other = paint(tmp_path.resolve() / "other" / "white.png", "white").parent
+    with opened(changing.folder, OTHER) as writer:
+        summary = index(writer, other, exclude=("red.png",), min_bytes=1)
+        assert (summary.added, summary.changed, summary.missing) == (1, 4, 0)
+        assert [root.options for root in writer.catalog.roots()] == [
+            RootOptions(),
+            RootOptions(exclude=("red.png",), min_bytes=1),
+        ]
 
 
 def test_a_photograph_missing_during_the_change_of_model_comes_back_under_its_id(

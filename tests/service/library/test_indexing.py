@@ -15,6 +15,7 @@ from service.library import Library
 from service.search.query import Query
 from service.store.lock import write_lock
 from service.store.paths import resolve_folder
+from service.store.records import RootOptions
 from tests.service.colours import NAMES, paint
 from tests.service.library.colour_library import found, index, opened
 
@@ -89,6 +90,13 @@ def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
         pytest.skip("this file system refuses such names")
     with pytest.raises(UsageError, match="caf\ufffd is not valid UTF-8"):
         resolve_folder(folder)
+
+
+def test_a_pattern_that_cannot_be_understood_is_not_remembered(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    with pytest.raises(UsageError, match=r"--exclude \[z-a\] is not a pattern"):
+        index(library, photographs, exclude=("[z-a]",))
+    assert [root.options for root in library.catalog.roots()] == [RootOptions()]
 
 
 def test_a_missing_root_is_reported_and_its_photographs_are_not_pruned(
