@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.store.paths import is_folder
+
 MOST_FOLDERS = 1_000
 """Folders with changes from which on all of what is watched is indexed instead: events may have been lost."""
 
@@ -120,7 +122,6 @@ def outermost(folders: Iterable[Path]) -> list[Path]:
 
 def _still_there(folder: Path, root: Path) -> Path:
     """The folder, or the nearest one above it, that is there and that no link leads to; `root` at the latest."""
-    # `Path.is_dir` fails where `os.path.isdir` says no.
-    while folder != root and not (os.path.isdir(folder) and os.path.realpath(folder) == str(folder)):  # noqa: PTH112
+    while folder != root and not (is_folder(folder) and os.path.realpath(folder) == str(folder)):
         folder = folder.parent
     return folder

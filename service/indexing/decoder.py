@@ -20,6 +20,7 @@ from service.photos.decoded import MAX_PIXELS
 from service.photos.metadata.image_data import image_data_hash
 from service.photos.thumbnails import PREVIEW_SIDE, thumbnails
 from service.store.catalog import Catalog
+from service.store.paths import is_folder
 from service.store.records import Companion, Details, FileInfo, FileUpdate, KnownFile, PhotographFacts, Root
 from service.types import AnyArray, Float32Array
 
@@ -302,7 +303,7 @@ def required_by(tasks: Sequence[EncodingTask]) -> frozenset[str]:
 
 
 def _check_root(root: Root) -> None:
-    if not root.path.is_dir():
+    if not is_folder(root.path):
         raise LibraryError(
             f"The folder {root.path} vanished while it was being indexed. What was indexed is kept; run the command "
             "again when the drive is back."

@@ -46,7 +46,8 @@ def move_root(catalog: Catalog, root: Root, folder: Path, *, force: bool = False
         UsageError: the photographs are not in `folder`, or it overlaps with another root.
     """
     below = [Path(record.relative) for record in _spread(catalog, root)]
-    if below and not force and not any((folder / path).is_file() for path in below):
+    # `Path.is_file` raises where a folder on the way may not be entered.
+    if below and not force and not any(os.path.isfile(folder / path) for path in below):  # noqa: PTH113
         raise UsageError(
             f"{folder} does not hold the photographs of {root.path}: {below[0]} is not there, nor are others. Name the "
             "folder in which they are now, or use --force."

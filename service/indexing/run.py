@@ -15,6 +15,7 @@ from service.indexing.indexer import Event, Finished, update_catalog
 from service.indexing.options import IndexOptions
 from service.match.artifact import swap_match
 from service.store.catalog import Catalog
+from service.store.paths import is_folder
 from service.store.records import Root, RootOptions
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def index_folders(
     if not folders:
         folders = roots
     elif own not in (None, main.fingerprint):
-        folders = [*folders, *(root for root in roots if root.is_dir())]
+        folders = [*folders, *(root for root in roots if is_folder(root))]
         options = replace(options, shallow=frozenset())
     if not folders:
         raise UsageError("Name at least one folder of photographs: smysl index DIR.")
@@ -87,7 +88,7 @@ def _adopt_if_complete(
     """
     own = catalog.setting("fingerprint")
     if own != main.fingerprint:
-        if any(root.id not in walked or not root.path.is_dir() for root in catalog.roots()):
+        if any(root.id not in walked or not is_folder(root.path) for root in catalog.roots()):
             return False
         swap_match(library, str(own), main.fingerprint)
         encoders.adopt(main)

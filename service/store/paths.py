@@ -28,6 +28,11 @@ def resolve_folder(folder: Path) -> Path:
     return real
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; not where the disk does not answer, for which `Path.is_dir` raises `OSError`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def bytes_in(folder: Path) -> int:
     """Total size of the files directly in a folder."""
     size = 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,24 @@ def test_a_folder_is_not_moved_to_where_its_photographs_are_not(
     nowhere = smysl("roots", "move", tmp_path / "nothing", empty, "--library", sample_library.folder)
     assert nowhere.code == 2
     assert f"{tmp_path / 'nothing'} is no folder of this library. Its folders are: {empty}" in nowhere.err
+
+
+def test_a_folder_is_not_moved_to_where_nothing_may_be_read(
+    sample_library: SampleLibrary, smysl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut = tmp_path / "shut"
+    shut.mkdir()
+    real = os.stat
+
+    def refuse(path: object, **options: Any) -> os.stat_result:
+        if str(path).startswith(f"{shut}{os.sep}"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refuse)
+    refused = smysl("roots", "move", sample_library.photographs, shut, "--library", sample_library.folder)
+    assert refused.code == 2
+    assert f"{shut} does not hold the photographs of {sample_library.photographs}" in refused.err
 
 
 def test_folders_never_overlap(sample_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:

@@ -156,6 +156,26 @@ def test_a_folder_that_vanishes_while_it_is_indexed_ends_the_run_with_a_sentence
         list(events)
 
 
+def test_a_drive_that_stops_answering_while_it_is_indexed_ends_the_run_with_a_sentence(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint_many(indexed, 12)
+    events = indexed.events(batch_size=1)
+    for event in events:
+        if isinstance(event, Scanned):
+            break
+    real = os.stat
+
+    def refuse(path: object, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(indexed.photographs)):
+            raise OSError(107, "Transport endpoint is not connected")
+        return real(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(LibraryError, match="vanished while it was being indexed"):
+        list(events)
+
+
 # -- what was edited -----------------------------------------------------------------------------------
 
 
