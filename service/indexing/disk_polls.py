@@ -22,9 +22,10 @@ MOST_UNSETTLED_S = 30.0
 
 @dataclass(slots=True)
 class _Unsettled:
-    """A folder that differs from what was last reported: its state, None if it is gone, and since when it does."""
+    """A folder that differs from what was last reported: its state when last listed, None if it was gone."""
 
     state: FolderState | None
+    listed: float
     since: float
 
 
@@ -44,15 +45,12 @@ class DiskPolls:
         self._interval_s = interval_s
         self._clock = clock
         self._unsettled: dict[str, _Unsettled] = {}
-        self._recheck_at = 0.0
-        self._reported: dict[str, FolderState | None] = {}
-        self._reported = dict(self._list_all())
+        self._reported: dict[str, FolderState | None] = dict(self._list_all())
 
     def take(self) -> Changes:
         """The folders that have changed since they were last reported, and are not changing any more."""
         changes = Changes()
-        if self._unsettled and self._clock() >= self._recheck_at:
-            self._recheck(changes)
+        self._recheck(changes)
         if self._clock() >= self._list_at:
             self._compare(dict(self._list_all()))
         return changes
@@ -85,19 +83,19 @@ class DiskPolls:
         for folder in self._reported.keys() | states.keys():
             state = states.get(folder)
             if folder not in self._unsettled and state != self._reported.get(folder):
-                self._unsettled[folder] = _Unsettled(state, now)
-                self._recheck_at = now + RECHECK_S
+                self._unsettled[folder] = _Unsettled(state, now, now)
 
     def _recheck(self, changes: Changes) -> None:
         now = self._clock()
-        self._recheck_at = now + RECHECK_S
         for folder, unsettled in list(self._unsettled.items()):
+            if now - unsettled.listed < RECHECK_S:
+                continue
             try:
                 state, _ = state_of(folder)
             except OSError:
                 state = None
             if state != unsettled.state and now - unsettled.since < MOST_UNSETTLED_S:
-                unsettled.state = state
+                unsettled.state, unsettled.listed = state, now
                 continue
             del self._unsettled[folder]
             before = self._reported.pop(folder, None)

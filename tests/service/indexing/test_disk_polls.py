@@ -103,6 +103,16 @@ def test_a_folder_that_changes_without_end_is_found_all_the_same(polled: Polled)
     assert (found, waited) == ({"a": False}, MOST_UNSETTLED_S)
 
 
+def test_folders_are_found_while_others_go_on_to_change(polled: Polled) -> None:
+    polled.polls._interval_s = 1.0
+    polled.after(INTERVAL_S)
+    found: set[str] = set()
+    for number in range(20):
+        polled.write(f"import/{number}/one.jpg")
+        found |= polled.after(1).keys()
+    assert {f"import/{number}" for number in range(10)} <= found
+
+
 def test_rules_change_everything_below_them(polled: Polled) -> None:
     polled.write("a/inner/.smyslignore", b"*.png")
     assert polled.listed() == {"a": False, "a/inner": False}
