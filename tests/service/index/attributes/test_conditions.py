@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 from hypothesis import given, settings
@@ -40,6 +41,13 @@ def test_one_filter_leaves_what_a_naive_check_leaves(found: list[AttributeRow], 
 def test_several_filters_must_all_hold(found: list[AttributeRow], filters: Filters) -> None:
     found = [row for row in found if not is_on_the_edge(row, filters)]
     assert left_by(found, filters) == [row.id for row in found if passes(row, filters)]
+
+
+def test_a_period_is_from_the_first_to_the_last_second_of_its_days() -> None:
+    plain = random_rows(1)[0]
+    found = [plain._replace(id=n, taken_at=at) for n, at in enumerate((86_399, 86_400, 172_799, 172_800))]
+    second_of_january = date(1970, 1, 2)
+    assert left_by(found, Filters(taken_from=second_of_january, taken_to=second_of_january)) == [1, 2]
 
 
 def test_near_is_exact_to_metres_also_across_the_antimeridian_and_at_a_pole() -> None:
