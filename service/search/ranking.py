@@ -142,7 +142,7 @@ def _page_in_stages(compared: Comparison, start: Cursor, k: int) -> Page:
     missing = k
     following: Cursor | None = None
     while following is None:
-        part, floor = ranked.stage(position)
+        part, floor = ranked.stage(position, STAGE)
         values = part.matches(0, len(part))
         part.settle(values, compared.cut)
         best = _best(replace(start, best_match=best), values)
@@ -173,12 +173,10 @@ def _matching(compared: Comparison, start: Cursor) -> tuple[_Part, Float32Array,
 
     The first page chooses that similarity, and later ones keep to it, so that all pages are of the same photographs.
     """
-    ranked = _Ranked(compared, start)
+    part, floor = _Ranked(compared, start).stage(start, DATED if compared.cut > 0 else DATED_WITHOUT_CUT)
     if start.floor is not None:
-        part, floor = ranked.stage(start)
         matches = part.matches(0, len(part))
     else:
-        part, floor = ranked.stage(start, DATED if compared.cut > 0 else DATED_WITHOUT_CUT)
         parts = [np.empty(0, np.float32)]
         done = 0
         while done < len(part):
@@ -287,7 +285,7 @@ class _Ranked:
                 return part.first(count)
             depth *= 4
 
-    def stage(self, position: Cursor, count: int = STAGE) -> tuple[_Part, float]:
+    def stage(self, position: Cursor, count: int) -> tuple[_Part, float]:
         """The photographs between a cursor's similarities, and the lower of these.
 
         Where it names no lower one, these are the `count` nearest ones below the higher, and those as similar as the

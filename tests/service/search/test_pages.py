@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -91,6 +92,24 @@ def test_stages_follow_each_other_by_similarity(tmp_path: Path, monkeypatch: pyt
         assert_each_once(found, list(library.vectors))
         assert len(found) == 230
     library.catalog.close()
+
+
+@pytest.mark.parametrize(("stage", "k"), [(10, 3), (10, 250), (40, 100)])
+def test_a_stage_does_not_end_between_equal_photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int, k: int
+) -> None:
+    monkeypatch.setattr(ranking, "STAGE", stage)
+    library = DatedLibrary(tmp_path, Reordering())
+    library.add(60, copies=70)
+    found = flat(library.pages(replace(TEXT, k=k)))
+    assert sorted(found) == sorted(library.vectors)
+    library.catalog.close()
+
+
+def test_equal_photographs_are_all_found_where_more_are_than_are_ranked_at_once(library: DatedLibrary) -> None:
+    library.add(10)
+    library.add(1, copies=4 * ranking._SLACK)
+    assert sorted(flat(library.pages(replace(TEXT, k=7)))) == sorted(library.vectors)
 
 
 def test_pages_of_a_first_page_that_was_found_approximately(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,3 +299,14 @@ def test_what_is_no_cursor_is_refused(library: DatedLibrary, cursor: str) -> Non
     library.add(3)
     with pytest.raises(UsageError, match="cursor cannot be read"):
         library.search(replace(TEXT, cursor=cursor))
+
+
+def test_a_cursor_that_is_longer_than_any_is_refused(library: DatedLibrary) -> None:
+    library.add(20)
+    cursor = library.search(TEXT).next_cursor
+    assert cursor is not None
+    content = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    padded, long = (urlsafe_b64encode(b" " * spaces + content).decode() for spaces in (3, 30_000))
+    assert library.search(replace(TEXT, cursor=padded)).hits
+    with pytest.raises(UsageError, match="cursor cannot be read"):
+        library.search(replace(TEXT, cursor=long))
