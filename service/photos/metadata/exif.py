@@ -14,6 +14,7 @@ from service.photos.metadata.values import (
     clean_lines,
     clean_text,
     distinct_words,
+    is_believable,
     offset_between,
     parse_moment,
     parse_offset,
@@ -234,6 +235,6 @@ def _degrees(gps: Directory, tag: int, reference_tag: int, directions: str) -> f
 def _gps_time(gps: Directory) -> datetime | None:
     """The satellites' time, which is UTC."""
     day, clock = parse_moment(gps.text(_GPS_DATE)), gps.numbers(_GPS_TIME)
-    if day is None or len(clock) != 3 or not all(0 <= part < 60 for part in clock):
+    if day is None or not is_believable(day.time) or len(clock) != 3 or not all(0 <= part < 60 for part in clock):
         return None
     return day.time + timedelta(hours=clock[0], minutes=clock[1], seconds=clock[2])

@@ -38,7 +38,8 @@ def read_film(path: Path) -> Film:
     """What a film's file says about itself; reads its table of contents only, and a broken file says nothing."""
     try:
         moov = _moov_of(path)
-    except OSError:
+    # Of a broken file, a box may be longer than any file can be.
+    except (OSError, ValueError):
         return Film()
     whole = Part(b"moov", 0, len(moov))
     return Film(_seconds(moov, whole), _identifier(moov, whole))
@@ -83,10 +84,12 @@ def _moov_of(path: Path) -> bytes:
             length = size - _BOX_HEADER
             if size == 1:
                 length = int.from_bytes(file.read(8), "big") - 2 * _BOX_HEADER
-            if kind == b"moov":
-                return file.read(min(length, _MAX_MOOV) if size else _MAX_MOOV)
+            elif size == 0 and kind == b"moov":
+                length = _MAX_MOOV  # it goes on to the end
             if length < 0:
                 return b""
+            if kind == b"moov":
+                return file.read(min(length, _MAX_MOOV))
             file.seek(length, 1)
     return b""
 

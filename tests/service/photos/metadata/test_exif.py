@@ -72,6 +72,7 @@ def test_what_a_camera_writes_is_read() -> None:
         ({0x9003: "2020:01:01 12:00:00"}, {0x1D: "2019:12:20", 7: degrees(12, 0, 0)}, None),
         ({0x9003: "2020:01:01 12:00:00"}, {7: degrees(6, 0, 0)}, None),
         ({0x9003: "2020:01:01 12:00:00"}, {0x1D: "2020:01:01", 7: (NAN, NAN, NAN)}, None),
+        ({0x9003: "2020:01:01 12:00:00"}, {0x1D: "9999:12:31", 7: degrees(59, 0, 0)}, None),
     ],
 )
 def test_the_time_zone_is_that_of_the_camera_or_of_the_satellites(
