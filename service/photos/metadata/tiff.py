@@ -18,6 +18,9 @@ MAX_DIRECTORIES = 64
 MAX_DIRECTORY_BYTES = 16 << 20
 """Bytes of one directory of a file, with the values that it points at."""
 
+_MAX_OVERLAP = 1 << 20
+"""Bytes by which the directories of a file together may be larger than it, because they share values."""
+
 _PADDING = bytes(1 << 16)
 _SUB_DIRECTORIES = 0x014A
 _NO_GROUP = -1
@@ -75,16 +78,24 @@ class Directory:
 
 
 class _WholeFile(io.BytesIO):
-    """A file of which each directory may be read up to a number of bytes; layers of Photoshop take hundreds of MB."""
+    """A file of which each directory may be read up to a number of bytes; layers of Photoshop take hundreds of MB.
+
+    All of them together may be about as large as the file: a small one could make hours of directories that overlap.
+    """
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
-        self.left = MAX_DIRECTORY_BYTES
+        self._left_of_file = len(content) + _MAX_OVERLAP
+        self._left = 0
+
+    def begin_directory(self) -> None:
+        self._left = min(MAX_DIRECTORY_BYTES, self._left_of_file)
 
     def read(self, size: int | None = -1) -> bytes:
         """The next bytes; raises `OSError`, at which Pillow keeps what it has read of a directory."""
-        self.left -= size or 0
-        if self.left < 0:
+        self._left -= size or 0
+        self._left_of_file -= size or 0
+        if self._left < 0:
             raise OSError("the directory is too large")
         return super().read(size)
 
@@ -128,7 +139,7 @@ class TiffStructure:
             loaded = ImageFileDirectory_v2(self._header, group=_NO_GROUP)
             loaded.next = 0
             if isinstance(self._file, _WholeFile):
-                self._file.left = MAX_DIRECTORY_BYTES
+                self._file.begin_directory()
             self._file.seek(offset)
             number = int.from_bytes(self._file.read(2), "little" if self._header[:2] == b"II" else "big")
             self._file.seek(offset)

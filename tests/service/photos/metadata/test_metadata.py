@@ -152,6 +152,16 @@ def test_layers_in_a_tiff_are_not_read() -> None:
     assert peak < 40 << 20
 
 
+def test_directories_that_share_a_value_are_read_up_to_the_size_of_their_file() -> None:
+    count, size, tag = 50, 4 << 20, 0x927C
+    value = 8 + count * 18
+    entry = struct.pack("<HHHII", 1, tag, 1, size, value)
+    chain = b"".join(entry + struct.pack("<I", 8 + place * 18) for place in range(1, count))
+    content = b"II*\0\x08\0\0\0" + chain + entry + bytes(4) + bytes(size)
+    directories = list(TiffStructure(content, is_whole_file=True).directories())
+    assert size <= sum(len(directory.data(tag)) for directory in directories) < 2 * size
+
+
 def test_sidecars_count_more_than_the_file_and_xmp_more_than_iptc() -> None:
     inside = packet(
         bag("dc:subject", "inside") + bag("dc:creator", "Ann"), 'xmp:Rating="3" dc:title="Inside" xmp:Label="Red"'
