@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.errors import PhotographError
-from service.photos.decoded import DecodedPhotograph, DecodeRequest, check_size
+from service.photos.decoded import DecodedPhotograph, DecodeRequest, check_size, photograph_errors
 from service.photos.formats import RAW, RAW_FORMATS, has_raw_magic, is_raw_name, is_tiff, looks_like_photograph
 from service.photos.pillow_formats import FORMATS, decode_with_pillow, prepare_pillow
 
@@ -57,29 +57,36 @@ def is_raw(content: bytes, name: str) -> bool:
 def decode_raw(content: bytes, name: str, request: DecodeRequest) -> DecodedPhotograph:
     """Decode a RAW photograph; `name` is that of its file.
 
-    If the sensor's data cannot be read, a preview of any size is taken, with a warning. Raises `PhotographError` if
-    there is none either.
+    If the sensor's data cannot be read, a preview of any size or a damaged one is taken, with a warning. Raises
+    `PhotographError` if there is none either.
     """
     with _opened(content) as raw:
         sizes = raw.sizes
         # Flips 5 and 6 are quarter turns.
         width, height = (sizes.height, sizes.width) if sizes.flip in (5, 6) else (sizes.width, sizes.height)
         check_size(width, height)
-        preview, shorter = _preview(raw)
-        warning = None
-        if preview is not None and shorter >= (request.shorter_side or _FULL_PREVIEW_SIDE):
-            image = decode_with_pillow(preview, request).image
-        else:
-            try:
-                with _libraw_errors():
-                    image = _developed(raw, request)
-            except PhotographError as error:
-                if preview is None:
-                    raise
-                image = decode_with_pillow(preview, request).image
-                warning = f"{error.message}; only the small preview in it can be shown"
+        image, warning = _shown(raw, request)
     suffix = Path(name).suffix[1:].upper()
     return DecodedPhotograph(image, width, height, suffix if suffix in RAW_FORMATS else RAW, warning)
+
+
+def _shown(raw: rawpy.RawPy, request: DecodeRequest) -> tuple[Image.Image, str | None]:
+    """The picture of an opened RAW file, and a warning where it is less than the file should have."""
+    preview, shorter = _preview(raw)
+    if preview is not None and shorter >= (request.shorter_side or _FULL_PREVIEW_SIDE):
+        with suppress(PhotographError), photograph_errors():
+            decoded = decode_with_pillow(preview, request)
+            if decoded.warning is None:
+                return decoded.image, None
+    try:
+        with _libraw_errors():
+            return _developed(raw, request), None
+    except PhotographError as error:
+        if preview is None:
+            raise
+        decoded = decode_with_pillow(preview, request)
+        rest = "the small preview" if decoded.warning is None else "a part of the preview"
+        return decoded.image, f"{error.message}; only {rest} in it can be shown"
 
 
 @contextmanager

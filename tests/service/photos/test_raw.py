@@ -155,6 +155,20 @@ def test_the_preview_is_taken_where_it_is_large_enough(preview_side: int, shorte
     assert min(photograph.image.size) >= shorter_side
 
 
+def without_sensors_data(content: bytes) -> bytes:
+    """A DNG with a preview, whose first directory, of the sensor's data, has them begin shortly before its end."""
+    changed = bytearray(content)
+    struct.pack_into("<I", changed, changed.index(struct.pack("<HHI", 273, 4, 1)) + 8, len(changed) - 100)
+    return bytes(changed)
+
+
+def cut_preview(content: bytes, share: float) -> bytes:
+    """A DNG whose preview ends after this share of its pixels."""
+    start, end = content.index(b"\xff\xda") + 14, content.index(b"\xff\xd9")
+    middle = start + int(share * (end - start))
+    return content[:middle] + b"\xff\xd9" * ((end - middle) // 2) + content[middle + (end - middle) // 2 * 2 :]
+
+
 @pytest.mark.parametrize(("preview_side", "is_preview"), [(1000, True), (900, False)])
 def test_a_browser_gets_a_large_preview_or_the_developed_picture(preview_side: int, is_preview: bool) -> None:
     picture = squares((1600, 1200))
@@ -172,12 +186,28 @@ def test_a_damaged_preview_is_replaced_by_the_sensors_data() -> None:
     assert difference(photograph.image, picture) < 12
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_preview_that_ends_early_is_replaced_by_the_sensors_data(share: float) -> None:
+    picture = squares((640, 480))
+    photograph = open_photograph(cut_preview(dng(picture, marked(picture)), share), name="a.dng", shorter_side=200)
+    assert photograph.warning is None
+    assert difference(photograph.image, picture) < 12
+
+
+def test_a_part_of_the_preview_is_taken_where_the_sensors_data_are_damaged() -> None:
+    picture = squares((640, 480))
+    content = without_sensors_data(cut_preview(dng(picture, marked(picture)), 0.5))
+    photograph = open_photograph(content, name="a.dng", shorter_side=200)
+    assert photograph.image.width == 320
+    assert 0 < photograph.image.height < 240
+    assert photograph.warning is not None
+    assert photograph.warning.endswith("only a part of the preview in it can be shown")
+
+
 def test_a_small_preview_is_taken_where_the_sensors_data_are_damaged() -> None:
     picture = squares((1600, 1200))
-    content = bytearray(dng(picture, marked(picture).resize((160, 120))))
-    # The first directory in the file describes the sensor's data: they begin shortly before its end.
-    struct.pack_into("<I", content, content.index(struct.pack("<HHI", 273, 4, 1)) + 8, len(content) - 100)
-    photograph = open_photograph(bytes(content), name="a.dng", shorter_side=400)
+    content = without_sensors_data(dng(picture, marked(picture).resize((160, 120))))
+    photograph = open_photograph(content, name="a.dng", shorter_side=400)
     assert photograph.image.size == (160, 120)
     assert (photograph.width, photograph.height) == (1600, 1200)
     assert difference(photograph.image, marked(picture)) < 12
