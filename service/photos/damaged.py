@@ -7,12 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from service.errors import PhotographError
+from service.photos.metadata.containers import JPEG_END, jpeg_segments
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
 _JPEG = ("JPEG", "MPO")
-_JPEG_END = b"\xff\xd9"
+_RESTART_INTERVAL = b"\xdd"
 
 _GREY: dict[str, Any] = {
     "L": 128, "P": 128, "LA": (128, 128), "RGB": (128,) * 3, "RGBA": (128,) * 4, "CMYK": (128,) * 4, "I;16": 128 * 257,
@@ -53,7 +54,7 @@ def _load_upper_part(failed: ImageFile.ImageFile, content: bytes) -> tuple[Image
     """Load a file that Pillow gave up, again, onto a grey image."""
     from PIL import Image
 
-    ended = content + _JPEG_END if failed.format in _JPEG else content
+    ended = content + JPEG_END if failed.format in _JPEG else content
     with Image.open(io.BytesIO(ended), formats=(_JPEG[0] if failed.format in _JPEG else "PNG",)) as opened:
         if failed.decoderconfig:
             scale = failed.decoderconfig[0]
@@ -106,18 +107,13 @@ def _lowest(image: Image.Image) -> int:
 
 def _ends_early(content: bytes) -> bool:
     """Whether the first scan of a JPEG is ended by something other than the end of the picture."""
-    position, has_restarts = 2, False
-    while content[position : position + 1] == b"\xff":
-        marker = content[position + 1]
-        length = int.from_bytes(content[position + 2 : position + 4], "big")
-        has_restarts = has_restarts or marker == 0xDD
-        position += 2 + max(2, length)
-        if marker == 0xDA:
-            break
+    position, has_restarts = 0, False
+    for segment in jpeg_segments(content):
+        position, has_restarts = segment.end, has_restarts or segment.kind == _RESTART_INTERVAL
     stray = rb"\xff[^\x00\xd0-\xd7\xff]" if has_restarts else rb"\xff[^\x00\xff]"
     end = re.compile(stray).search(content, position)
-    if end is None or end.group() != _JPEG_END:
+    if end is None or end.group() != JPEG_END:
         return True
     # Other pictures may follow, each with a beginning of its own.
-    following = content.find(_JPEG_END, end.end())
+    following = content.find(JPEG_END, end.end())
     return following >= 0 and b"\xff\xd8" not in content[end.end() : following]

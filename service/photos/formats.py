@@ -31,7 +31,9 @@ SNIFFED_BYTES = 64
 """Bytes from the beginning of a file with which `looks_like_photograph` is certain."""
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
-_HEIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", *_HEIC_BRANDS)
+HEIF_BRANDS = frozenset({b"avif", b"avis", b"mif1", b"msf1", *_HEIC_BRANDS})
+"""Brands of HEIF files, AVIF among them, which hold still images or sequences of them."""
+
 _RAW_MAGIC = (
     *(b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR"),  # RAF, X3F, MRW, CRW
     *(b"IIRO", b"IIRS", b"MMOR", b"IIU\0"),  # ORF (three kinds), RW2
@@ -66,7 +68,7 @@ def looks_like_photograph(first_bytes: bytes) -> bool:
     return (
         head.startswith(_OTHER_MAGIC + _TIFF_MAGIC)
         or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
-        or (head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS)
+        or (head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS)
         or (head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES)
         or is_jpeg_xl(head)
         or has_raw_magic(head)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from service.photos.metadata.containers import boxes, find_box
 from service.types import Float64Array
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ _HDR_PEAK = 1000.0
 
 _GRID = 65
 """Points of the look-up table along each axis."""
-
-_PATH_TO_PROPERTIES = ((b"meta", 4), (b"iprp", 0), (b"ipco", 0))
-"""Boxes of an AVIF, one inside the other, and the bytes of version and flags before what is in them."""
-_MAX_BOXES = 256
 
 
 def is_hdr(code_points: CodePoints | None) -> bool:
@@ -131,32 +127,10 @@ def code_points_of(opened: Image.Image, content: bytes) -> CodePoints | None:
         found = profile.get("color_primaries"), profile.get("transfer_characteristics")
         return None if None in found else tuple(int(each) for each in found if each is not None)
     if opened.format == "AVIF":
-        span = (0, len(content))
-        for kind, header in _PATH_TO_PROPERTIES:
-            found_box = next(_boxes(content, span, kind), None)
-            if found_box is None:
-                return None
-            span = (found_box[0] + header, found_box[1])
-        for start, stop in _boxes(content, span, b"colr"):
-            if content[start : start + 4] == b"nclx" and start + 8 <= stop:
-                return struct.unpack_from(">HH", content, start + 4)
+        meta = find_box(content, (b"meta",))
+        # Its version and flags come before the boxes in it.
+        shared = find_box(content, (b"iprp", b"ipco"), meta.start + 4, meta.end) if meta else None
+        for box in boxes(content, shared.start, shared.end) if shared else ():
+            if box.kind == b"colr" and content.startswith(b"nclx", box.start) and box.start + 8 <= box.end:
+                return struct.unpack_from(">HH", content, box.start + 4)
     return None
-
-
-def _boxes(content: bytes, span: tuple[int, int], kind: bytes) -> Iterator[tuple[int, int]]:
-    """Where the contents of the boxes of one kind begin and end, among those in `span` of an ISO base media file."""
-    start, stop = span
-    for _ in range(_MAX_BOXES):
-        if start + 16 > stop:
-            return
-        size, found = struct.unpack_from(">I4s", content, start)
-        header = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", content, start + 8)
-            header = 16
-        end = stop if size == 0 else min(stop, start + size)
-        if found == kind:
-            yield start + header, end
-        if end < start + header:
-            return
-        start = end

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-
 from service.errors import PhotographError
 from service.photos.decoded import DecodedPhotograph, DecodeRequest, check_size
+from service.photos.metadata.containers import boxes
 from service.photos.openimageio import opened_file, read_image
 
 JPEG_XL = "JXL"
@@ -14,7 +13,6 @@ JPEG_XL = "JXL"
 _BYTES_PER_PIXEL = 16
 """Bytes that decoding takes a pixel: libjxl's own image, OpenImageIO's and Pillow's."""
 
-_MAX_BOXES = 1000
 _SIZE_BITS = (9, 13, 18, 30)
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """ISO/IEC 18181-1: bits of a side's length by its selector, and width over height by the ratio's number less one."""
@@ -73,20 +71,9 @@ def _codestream(content: bytes) -> int:
     """Where the codestream begins: at once, or in the first box `jxlc` or `jxlp` of a container."""
     if content.startswith(b"\xff\x0a"):
         return 0
-    start = 0
-    for _ in range(_MAX_BOXES):
-        if start + 16 > len(content):
-            break
-        size, kind = struct.unpack_from(">I4s", content, start)
-        header = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", content, start + 8)
-            header = 16
-        if kind == b"jxlc":
-            return start + header
-        if kind == b"jxlp":  # a part of the codestream, after its number
-            return start + header + 4
-        if size < header:
-            break
-        start += size
+    for box in boxes(content):
+        if box.kind == b"jxlc":
+            return box.start
+        if box.kind == b"jxlp":  # a part of the codestream, after its number
+            return box.start + 4
     raise PhotographError("the file is damaged (no JPEG XL codestream)")

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from service.photos.formats import HEIF_BRANDS
+
 MAX_SEGMENTS = 10_000
 MAX_CHUNKS = 200_000
 """Segments of a JPEG's header, and chunks or boxes of a file, that are looked at."""
@@ -21,7 +23,6 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 JPEG_END = b"\xff\xd9"
 JXL = b"\0\0\0\x0cJXL \r\n\x87\n"
 """The mark at the end of a JPEG, and how a JPEG XL file in boxes begins."""
-_STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
 _TIFF_NUMBERS = {b"II": (b"*\0", b"+\0", b"U\0", b"RO", b"RS"), b"MM": (b"\0*", b"\0+", b"OR")}
 """Byte orders, and after them the numbers of TIFF, BigTIFF, Panasonic's RW2 and Olympus' ORF."""
 _STARTS = (
@@ -62,7 +63,7 @@ def _format_of_boxes(content: bytes) -> str:
     # The main brand, a version, and the brands that it is compatible with.
     length = min(int.from_bytes(content[:4], "big"), 256)
     brands = {content[position : position + 4] for position in (8, *range(16, length, 4))}
-    return "heif" if brands & _STILL_BRANDS else "film"
+    return "heif" if brands & HEIF_BRANDS else "film"
 
 
 def jpeg_segments(content: bytes) -> Iterator[Part]:

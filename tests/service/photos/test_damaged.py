@@ -136,7 +136,11 @@ def test_a_picture_that_is_grey_at_the_bottom_is_whole() -> None:
     image.paste((128, 128, 128), (0, 240, 640, 480))
     plain = encoded(image, "JPEG", quality=95)
     other = encoded(picture((64, 48)), "JPEG")
-    for content in (plain, plain + b"\0" * 500, plain + other, plain + b"MotionPhoto_Data" + bytes(2000)):
+    trailing = (b"", b"\0" * 500, other, b"MotionPhoto_Data" + bytes(2000))
+    # A marker may be filled up with 0xFF.
+    with_restarts = encoded(image, "JPEG", quality=95, restart_marker_blocks=50)
+    filled = with_restarts[:2] + b"\xff" * 3 + with_restarts[2:]
+    for content in (*(plain + rest for rest in trailing), with_restarts, filled):
         photograph = open_photograph(content)
         assert photograph.image.size == (640, 480)
         assert photograph.warning is None
