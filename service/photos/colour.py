@@ -78,10 +78,11 @@ def _strips(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, int, int
 
 
 def _brightest(image: Image.Image) -> float:
-    """The greatest value of a floating-point grey image."""
+    """The greatest finite value of a floating-point grey image."""
     import numpy as np
 
-    return max(1e-12, *(float(np.fmax.reduce(np.asarray(image.crop(box)), axis=None)) for box in _strips(image)))
+    strips = (np.nan_to_num(np.asarray(image.crop(box)), posinf=0) for box in _strips(image))
+    return max(1e-12, *(float(strip.max()) for strip in strips))
 
 
 def _flattened(image: Image.Image, white: float) -> Image.Image:
@@ -163,5 +164,5 @@ def _eight_bits(image: Image.Image, white: float) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    values = np.nan_to_num(np.asarray(image).astype(np.float32)) * (255.0 / white)
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=white, neginf=0) * (255.0 / white)
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
