@@ -75,7 +75,8 @@ def _without(image: Image.Image, missing: int, fault: str) -> tuple[Image.Image,
         raise PhotographError(f"{fault}: only {kept:.0%} of the picture can be decoded".replace("%", " %"))
     if not missing and not image.info.get("progressive"):
         return image, None  # only the mark of the end is missing
-    lost = f"{1 - kept:.0%} of the picture".replace("%", " %") if missing else "fine detail"
+    percent = round(100 * (1 - kept)) or "less than 1"
+    lost = f"{percent} % of the picture" if missing else "fine detail"
     return image.crop((0, 0, image.width, image.height - missing)), f"{fault}: {lost} is missing"
 
 

@@ -105,6 +105,13 @@ def test_the_upper_part_of_a_truncated_png_is_kept(mode: str) -> None:
     assert same_rows(photograph, open_photograph(content).image) < 1
 
 
+def test_a_few_missing_rows_are_less_than_a_percent() -> None:
+    content = encoded(picture((640, 1000)), "PNG")
+    photograph = open_photograph(content[:-5000])
+    assert 990 < photograph.image.height < 1000
+    assert photograph.warning == "the file is truncated: less than 1 % of the picture is missing"
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 def test_less_than_a_tenth_is_refused(form: str) -> None:
     content = encoded(picture(), form)
