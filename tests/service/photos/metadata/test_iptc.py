@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import ftfy
 import pytest
 
 from service.photos.metadata.iptc import iptc_in_resources, read_iptc
@@ -70,6 +71,23 @@ def test_very_many_keywords_are_bounded() -> None:
     metadata = read_iptc(iptc(*((2, 25, str(number).encode()) for number in range(100_000))), problems)
     assert len(metadata.keywords) == MAX_WORDS
     assert problems == ["only the first 1,000 keywords were read"]
+
+
+def test_of_very_long_texts_no_more_is_mended_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    mend = ftfy.fix_encoding
+
+    def measured(text: str) -> str:
+        lengths.append(len(text))
+        return mend(text)
+
+    monkeypatch.setattr(ftfy, "fix_encoding", measured)
+    problems: list[str] = []
+    long = ("Ã©" * 8_000).encode()
+    metadata = read_iptc(iptc(UTF8, *[(2, 25, long)] * 3, *[(2, 5, long)] * 3, (2, 120, long)), problems)
+    assert (metadata.title, metadata.description, metadata.keywords) == ("é" * 1000, "é" * 8_000, ())
+    assert set(problems) == {"keywords of more than 500 characters were left out"}
+    assert sum(lengths) < 16_000 + 4 * 8_000
 
 
 def test_the_datasets_are_found_among_photoshops_resources() -> None:
