@@ -20,7 +20,6 @@ SENTENCE = "No good match: the best is 0.083, and only 0.210 or more is shown."
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output is a terminal of 40 columns."""
-    monkeypatch.setattr(wrapping, "terminal_width", lambda: 40)
     monkeypatch.setattr("service.cli.terminal.terminal_width", lambda: 40)
 
 
