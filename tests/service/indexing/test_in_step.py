@@ -145,6 +145,22 @@ def test_two_copies_of_a_removed_photograph_revive_it_once(indexed: IndexedFolde
     assert counts(indexed.index()) == {"revived": 1, "added": 1}
 
 
+def test_a_file_revives_the_photograph_with_its_bytes_before_one_with_its_image(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    content = file.read_bytes()
+    # A comment changes the file and leaves the image as it is.
+    commented = indexed.photographs / "b.jpg"
+    commented.write_bytes(content[:2] + b"\xff\xfe\x00\x04hi" + content[2:])
+    indexed.index()
+    ids = indexed.ids()
+    file.unlink()
+    commented.unlink()
+    indexed.index(prune=True, confirm=2)
+    (indexed.photographs / "c.jpg").write_bytes(content)
+    assert counts(indexed.index()) == {"revived": 1}
+    assert indexed.ids() == {"c.jpg": ids["a.jpg"]}
+
+
 def test_a_folder_that_vanishes_while_it_is_indexed_ends_the_run_with_a_sentence(indexed: IndexedFolders) -> None:
     paint_many(indexed, 12)
     events = indexed.events(batch_size=1)

@@ -418,3 +418,10 @@ def test_the_longest_query_looks_each_word_up_a_few_times_only() -> None:
         looked_up.clear()
         parse_query(text, date(2026, 11, 28), Vocabulary(is_place))
         assert len(looked_up) <= 10 * len(text.split())
+
+
+def test_a_date_counts_before_a_place_with_fewer_words() -> None:
+    vocabulary = Vocabulary(is_place=lambda text: text == "May")
+    assert filters_of(parse_query("beach in May 2019", TODAY, vocabulary)) == days("2019-05-01", "2019-05-31")
+    assert filters_of(parse_query("beach in May", TODAY, vocabulary)) == {"month": 5}
+    assert filters_of(parse_query("beach near May 2019", TODAY, vocabulary)) == {"place": ("May",), **YEAR_2019}
