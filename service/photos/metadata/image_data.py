@@ -164,10 +164,18 @@ def _heif(content: bytes, view: memoryview) -> Iterator[Piece]:
     items = read_items(content)
     if items.primary is None:
         return
-    yield b"heif"
-    yield items.types.get(items.primary, b"") + items.shapes.get(items.primary, b"")
-    for item in items.derived_from.get(items.primary, [items.primary]):
-        yield from (view[start:end] for start, end in items.extents.get(item, ()))
+    # Images may be made of others in several steps. What is made of none holds pixels, the rest only how to make it.
+    images = {items.primary: None}
+    waiting = [items.primary]
+    while waiting:
+        parts = [part for part in items.derived_from.get(waiting.pop(), ()) if part not in images]
+        images.update(dict.fromkeys(parts))
+        waiting += parts
+    extents = [extent for image in images if image not in items.derived_from for extent in items.extents.get(image, ())]
+    if extents:
+        yield b"heif"
+        yield items.types.get(items.primary, b"") + items.shapes.get(items.primary, b"")
+        yield from (view[start:end] for start, end in extents)
 
 
 def _jxl(content: bytes, view: memoryview) -> Iterator[Piece]:

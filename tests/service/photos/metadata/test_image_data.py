@@ -153,6 +153,42 @@ def _with_page(first: bytes, second: bytes, kind: int) -> bytes:
     return out
 
 
+def _heif_of_items(pixels: bytes, derived: dict[int, list[int]], stored: int | None) -> bytes:
+    """A HEIF whose item 1 is shown; `derived` says which are made of which, `stored` which one holds the pixels."""
+    start = box(b"ftyp", b"heic\0\0\0\0heic") + box(b"mdat", b"grid" + pixels)
+    place = len(start) - len(pixels)
+    references = b"".join(
+        box(b"dimg", struct.pack(f">HH{len(parts)}H", item, len(parts), *parts)) for item, parts in derived.items()
+    )
+    # What the others hold is the same in all files: how to put the tiles together.
+    places = {item: (place - 4, 4) for item in derived} | ({} if stored is None else {stored: (place, len(pixels))})
+    located = b"".join(struct.pack(">HHHII", item, 0, 1, *each) for item, each in places.items())
+    return start + box(
+        b"meta",
+        bytes(4)
+        + box(b"pitm", bytes(4) + b"\0\1")
+        + box(b"iref", bytes(4) + references)
+        + box(b"iloc", bytes(4) + b"\x44\0" + struct.pack(">H", len(places)) + located),
+    )
+
+
+@pytest.mark.parametrize(
+    ("derived", "stored"), [({}, 1), ({1: [2]}, 2), ({1: [2], 2: [3, 4, 3]}, 3), ({1: [2], 2: [1, 3]}, 3)]
+)
+def test_the_pixels_of_a_heif_count_however_many_steps_away_they_are(
+    derived: dict[int, list[int]], stored: int
+) -> None:
+    hashes = [image_data_hash(_heif_of_items(pixels, derived, stored)) for pixels in (b"one", b"one", b"two")]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert None not in hashes
+
+
+def test_a_heif_whose_pixels_are_not_found_has_no_hash() -> None:
+    assert image_data_hash(_heif_of_items(b"one", {1: [2]}, None)) is None
+    assert image_data_hash(_heif_of_items(b"one", {}, None)) is None
+    assert image_data_hash(_heif_of_items(b"one", {1: [1]}, None)) is None
+
+
 def test_boxes_of_jpeg_xl_and_canon_are_left_out() -> None:
     start = b"\0\0\0\x0cJXL \r\n\x87\n" + box(b"ftyp", b"jxl \0\0\0\0jxl ")
     stream = b"\xff\x0a" + bytes(range(200))
