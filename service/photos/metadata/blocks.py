@@ -124,7 +124,8 @@ def _in_png(content: bytes, blocks: Blocks, problems: list[str]) -> None:
         if chunk.kind == b"eXIf":
             exif = exif or content[chunk.start : min(chunk.end, chunk.start + MAX_EXIF)]
         elif chunk.kind == b"iTXt" and content.startswith(_PNG_XMP, chunk.start):
-            blocks.xmp = blocks.xmp or _international_text(content[chunk.start + len(_PNG_XMP) : chunk.end])
+            end = min(chunk.end, chunk.start + 2 * MAX_XMP)
+            blocks.xmp = blocks.xmp or _international_text(content[chunk.start + len(_PNG_XMP) : end])
     _add_exif(blocks, exif, problems)
 
 

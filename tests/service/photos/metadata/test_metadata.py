@@ -152,6 +152,17 @@ def test_layers_in_a_tiff_are_not_read() -> None:
     assert peak < 40 << 20
 
 
+def test_no_more_of_a_huge_packet_in_a_png_is_copied_than_it_takes_to_refuse_it() -> None:
+    text = b"XML:com.adobe.xmp" + bytes(5) + bytes(100 << 20)
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", len(text), b"iTXt") + text
+    tracemalloc.start()
+    problems = read_metadata(content, "a.png")[1]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert problems == ["its XMP is larger than 8 MB"]
+    assert peak < 60 << 20
+
+
 def test_directories_that_share_a_value_are_read_up_to_the_size_of_their_file() -> None:
     count, size, tag = 50, 4 << 20, 0x927C
     value = 8 + count * 18
