@@ -70,12 +70,22 @@ def to_srgb(coded: Float64Array, code_points: CodePoints) -> Float64Array:
     elif transfer == _HLG:
         light = _tone_mapped(_hlg_to_light(coded, primaries))
     else:
-        light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+        light = srgb_to_light(coded)
     unspecified = _BT2020 if transfer in (_PQ, _HLG) else _BT709
     matrix = _TO_SRGB.get(unspecified if primaries == _UNSPECIFIED else primaries, _TO_SRGB[_BT709])
-    linear = np.clip(light @ matrix.T, 0, 1)
-    srgb: Float64Array = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return srgb
+    return light_to_srgb(np.clip(light @ matrix.T, 0, 1))
+
+
+def srgb_to_light(coded: Float64Array) -> Float64Array:
+    """Linear light of values in sRGB (IEC 61966-2-1), both 0 to 1."""
+    light: Float64Array = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    return light
+
+
+def light_to_srgb(light: Float64Array) -> Float64Array:
+    """The inverse of `srgb_to_light`."""
+    coded: Float64Array = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return coded
 
 
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from service.errors import PhotographError
 from service.photos.decoded import DecodedPhotograph, DecodeRequest, check_size, photograph_errors
 from service.photos.formats import RAW, RAW_FORMATS, has_raw_magic, is_raw_name, is_tiff, looks_like_photograph
+from service.photos.hdr import light_to_srgb, srgb_to_light
 from service.photos.pillow_formats import FORMATS, decode_with_pillow, prepare_pillow
 
 if TYPE_CHECKING:
@@ -170,16 +171,14 @@ def _brightened(image: Image.Image) -> Image.Image:
     import numpy as np
     from PIL import ImageChops
 
-    levels = np.arange(256) / 255
     red, green, blue = image.split()
     counts = np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue).histogram())
     bright = int(np.searchsorted(np.cumsum(counts), (1 - _WHITE_SHARE) * counts.sum()))
-    light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    light = srgb_to_light(np.arange(256) / 255)
     gain = min(_MAX_GAIN, float(light[_WHITE] / light[max(1, bright)]))
     if gain <= 1:
         return image
-    light = np.minimum(light * gain, 1)
-    curve = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    curve = light_to_srgb(np.minimum(light * gain, 1))
     return image.point(np.rint(curve * 255).astype(int).tolist() * 3)
 
 

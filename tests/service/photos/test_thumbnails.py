@@ -9,16 +9,7 @@ import pytest
 from PIL import Image
 
 from service.photos.thumbnails import PREVIEW_SIDE, THUMBNAIL_SIDE, thumbnail, thumbnails
-
-
-def quarters(size: tuple[int, int]) -> Image.Image:
-    """Red and green over blue and yellow."""
-    width, height = size
-    image = Image.new("RGB", size, "red")
-    image.paste("green", (width // 2, 0, width, height // 2))
-    image.paste("blue", (0, height // 2, width // 2, height))
-    image.paste("yellow", (width // 2, height // 2, width, height))
-    return image
+from tests.service.photos.test_decode import quarters
 
 
 def opened(jpeg: bytes) -> Image.Image:
