@@ -20,6 +20,7 @@ from service.errors import PhotographError
 from service.photos.decode import browser_jpeg, open_photograph, read_file
 from service.photos.decoded import MAX_PIXELS, MIN_SIDE
 from service.photos.formats import is_photograph_name
+from service.photos.pillow_formats import prepare_pillow
 from service.photos.thumbnails import thumbnail
 from service.types import Float64Array, Int16Array
 
@@ -319,6 +320,16 @@ def test_a_progressive_jpeg_counts_in_full_size() -> None:
     assert open_photograph(content, shorter_side=100, max_pixels=1_920_000).image.size == (200, 150)
     with pytest.raises(PhotographError, match="too many pixels"):
         open_photograph(content, shorter_side=100, max_pixels=1_900_000)
+
+
+def test_the_thumbnail_in_a_heif_is_decoded_where_it_is_large_enough() -> None:
+    prepare_pillow()
+    content = encoded(quarters((1600, 1200)), "HEIF", thumbnails=[1000])
+    sizes = [open_photograph(content, shorter_side=side).image.size for side in (600, 800)]
+    assert sizes == [(1000, 750), (1600, 1200)]
+    photograph = open_photograph(content, shorter_side=600)
+    assert (photograph.width, photograph.height) == (1600, 1200)
+    assert np.abs(np.subtract(photograph.image.getpixel((900, 10)), (0, 128, 0))).max() < 8
 
 
 def test_a_panorama_thirty_thousand_pixels_wide_is_a_photograph() -> None:
