@@ -148,3 +148,12 @@ def test_a_search_finds_k_photographs_of_those_that_filters_leave(library: Libra
     shutil.rmtree(photographs / "summer")
     index(library, photographs, prune=True, confirm=2)
     assert library.search(Query(text="red", filters=summer)).hits == []
+
+
+def test_filters_by_folder_follow_a_root_that_was_moved(library: Library, photographs: Path) -> None:
+    index(library, photographs)
+    assert len(library.photographs(Filters(folder=("photographs",))).hits) == 4
+    moved = photographs.rename(photographs.with_name("pictures"))
+    library.move_root(photographs, moved)
+    assert len(library.photographs(Filters(folder=("pictures",))).hits) == 4
+    assert library.photographs(Filters(folder=("photographs",))).hits == []
