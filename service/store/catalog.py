@@ -273,7 +273,7 @@ class Catalog(Database):
         """Photographs by id, without ids that no longer exist."""
         found: dict[int, Record] = {}
         for start in range(0, len(ids), _IN_LIST):
-            part = ids[start : start + _IN_LIST]
+            part = [sqlite_id(identity) for identity in ids[start : start + _IN_LIST]]
             found.update({record.id: record for record in self._records(f"p.id IN ({placeholders(part)})", part)})
         return found
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from service.store.catalog import Catalog
 from service.store.records import Tombstone
+from service.store.sql import sqlite_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,12 @@ class Tombstones:
         """Erases photographs, removed ones or of the library, with all that people gave them, for good."""
         photographs = ratings = kinds = 0
         with self._catalog.change() as (connection, generation):
-            for identity in ids:
+            for identity in map(sqlite_id, ids):
                 held = connection.execute("DELETE FROM photograph WHERE id = ?", (identity,)).rowcount
                 buried = connection.execute("DELETE FROM tombstone WHERE photograph_id = ?", (identity,)).rowcount
                 photographs += bool(held or buried)
                 ratings += connection.execute("DELETE FROM rating WHERE photograph_id = ?", (identity,)).rowcount
                 kinds += connection.execute("DELETE FROM kind WHERE photograph_id = ?", (identity,)).rowcount
-                connection.execute("INSERT OR REPLACE INTO removal VALUES (?, ?)", (identity, generation))
+                if held:
+                    connection.execute("INSERT OR REPLACE INTO removal VALUES (?, ?)", (identity, generation))
         return Forgotten(photographs, ratings, kinds)

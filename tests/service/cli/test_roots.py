@@ -124,7 +124,7 @@ def test_forget_reaches_removed_photographs_by_their_old_path(rated: SampleLibra
 
 
 def test_forget_names_what_it_does_not_know(sample_library: SampleLibrary, smysl: Run) -> None:
-    for name in ("999", sample_library.photographs / "other.png"):
+    for name in ("999", "9" * 30, sample_library.photographs / "other.png"):
         refused = smysl("forget", name, "--yes", "--library", sample_library.folder)
         assert refused.code == 2
         assert f"{name} is no photograph of the library" in refused.err

@@ -131,7 +131,7 @@ def test_forgetting_a_photograph_erases_its_ratings_for_good(library: Library, i
     for identity in ids.values():
         library.rate(identity, "a flower", fits=True)
     library.catalog.remove([ids["b.png"]])
-    forgotten = Tombstones(library.catalog).forget([ids["a.png"], ids["b.png"], 999])
+    forgotten = Tombstones(library.catalog).forget([ids["a.png"], ids["b.png"], 999, 10**30])
     assert (forgotten.photographs, forgotten.ratings, forgotten.kinds) == (2, 2, 0)
     assert library.catalog.connection.execute("SELECT photograph_id FROM rating").fetchall() == [(ids["c.png"],)]
     assert library.catalog.count() == 1
