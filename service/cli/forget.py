@@ -62,7 +62,9 @@ def _number(count: int, noun: str) -> str:
 
 def _find(library: Library, name: str) -> list[int]:
     """The ids of the photographs that a person means by an id, a file or a folder."""
-    path = Path(name).expanduser().absolute()
+    from service.store.paths import real_path
+
+    path = real_path(Path(name))
     buried = library.removed()
     if name.isdecimal():
         library_has = library.catalog.records([int(name)])

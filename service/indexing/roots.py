@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.errors import NotFoundError, UsageError
 from service.store.catalog import Catalog
-from service.store.paths import resolve_folder
+from service.store.paths import real_path, resolve_folder
 from service.store.records import Record, Root
 
 _PROBES = 50
@@ -16,7 +16,7 @@ _PROBES = 50
 
 def find_root(catalog: Catalog, folder: Path) -> Root:
     """The root that a person means by `folder`, which may be gone from the disk; raises `NotFoundError`."""
-    return catalog.root_at(Path(os.path.realpath(folder.expanduser())))
+    return catalog.root_at(real_path(folder))
 
 
 def resolve_watched(catalog: Catalog, folder: Path) -> Path:
@@ -27,7 +27,7 @@ def resolve_watched(catalog: Catalog, folder: Path) -> Path:
     try:
         return resolve_folder(folder)
     except NotFoundError:
-        real = Path(os.path.realpath(folder.expanduser()))
+        real = real_path(folder)
         if not any(real.is_relative_to(root.path) for root in catalog.roots()):
             raise
         return real

@@ -33,6 +33,12 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path without links of a file or folder, which need not be there."""
+    # `Path.expanduser` raises where no user has the name after a tilde.
+    return Path(os.path.realpath(os.path.expanduser(path)))  # noqa: PTH111
+
+
 def bytes_in(folder: Path) -> int:
     """Total size of the files directly in a folder."""
     size = 0
@@ -64,7 +70,7 @@ def file_of(record: Record) -> Path:
     except (OSError, RuntimeError):
         raise NotFoundError(
             f"The file of photograph {record.id}, {record.relative}, is not there any more; `smysl index` finds "
-            "where it went, `smysl index --prune` forgets it."
+            "where it went, `smysl index --prune` takes it out of the library."
         ) from None
     if not real.is_relative_to(record.root):
         raise ForbiddenError(f"The file of photograph {record.id} leads out of its folder and is not shown.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from service.store.catalog import Catalog
+from service.store.paths import real_path
 from service.store.records import KnownFile, Record, Root
 from service.store.roots import relative_folder
 
@@ -23,7 +23,9 @@ def photographs_at(catalog: Catalog, path: Path) -> list[int]:
     found = photograph_at(catalog, path)
     if found is not None:
         return [found.id]
-    folder = Path(os.path.realpath(path.expanduser()))
+    folder = _indexable(path)
+    if folder is None:
+        return []
     ids: list[int] = []
     for root in catalog.roots():
         inside = folder.is_relative_to(root.path)
@@ -44,6 +46,16 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def _indexable(path: Path) -> Path | None:
+    """The real path; None where it cannot be resolved or not be written in UTF-8, so that it was never indexed."""
+    try:
+        real = real_path(path)
+        str(real).encode()
+    except (OSError, ValueError):
+        return None
+    return real
+
+
 class _Lookup:
     """Finds photographs by path; asks the catalog once for each folder."""
 
@@ -53,11 +65,8 @@ class _Lookup:
         self._ids_in: dict[Path, dict[str, int]] = {}
 
     def find(self, file: Path) -> int | None:
-        try:
-            real = file.expanduser().resolve()
-            str(real).encode()
-        # A path that cannot be resolved, or not be written in UTF-8, was never indexed.
-        except (OSError, RuntimeError, ValueError):
+        real = _indexable(file)
+        if real is None:
             return None
         if real.parent not in self._ids_in:
             self._ids_in[real.parent] = {name: identity for name, identity in self._photographs_in(real.parent)}

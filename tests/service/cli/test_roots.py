@@ -55,6 +55,9 @@ def test_a_folder_is_not_moved_to_where_its_photographs_are_not(
     assert refused.code == 2
     assert f"{empty} does not hold the photographs of {sample_library.photographs}" in refused.err
     assert smysl(*move, "--force").code == 0
+    unknown = smysl("roots", "remove", "~nosuchuser/photographs", "--library", sample_library.folder)
+    assert unknown.code == 2
+    assert "is no folder of this library" in unknown.err
     nowhere = smysl("roots", "move", tmp_path / "nothing", empty, "--library", sample_library.folder)
     assert nowhere.code == 2
     assert f"{tmp_path / 'nothing'} is no folder of this library. Its folders are: {empty}" in nowhere.err
@@ -123,8 +126,15 @@ def test_forget_reaches_removed_photographs_by_their_old_path(rated: SampleLibra
     assert "5 added" in back.out
 
 
+def test_forget_finds_a_removed_photograph_through_a_link(rated: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(rated.photographs)
+    smysl("roots", "remove", rated.photographs, "--library", rated.folder)
+    done = smysl("forget", tmp_path / "link" / "sand.png", "--yes", "--library", rated.folder)
+    assert "Erased 1 photograph, 1 rating and" in done.out
+
+
 def test_forget_names_what_it_does_not_know(sample_library: SampleLibrary, smysl: Run) -> None:
-    for name in ("999", "9" * 30, sample_library.photographs / "other.png"):
+    for name in ("999", "9" * 30, sample_library.photographs / "other.png", "~nosuchuser/a.png"):
         refused = smysl("forget", name, "--yes", "--library", sample_library.folder)
         assert refused.code == 2
         assert f"{name} is no photograph of the library" in refused.err

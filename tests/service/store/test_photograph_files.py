@@ -50,9 +50,9 @@ def test_a_raw_file_and_a_sidecar_lead_to_their_photograph(catalog: Catalog, tmp
 
 def test_paths_that_cannot_be_are_none(catalog: Catalog, tmp_path: Path) -> None:
     add_painted(catalog, tmp_path.resolve(), "a.png")
-    assert (
-        find_photographs(catalog, [tmp_path / "a\0.png", tmp_path / "\udcff.png", Path("~nobody/a.png")]) == [None] * 3
-    )
+    impossible = [tmp_path / "a\0.png", tmp_path / "\udcff.png", Path("~nosuchuser/a.png")]
+    assert find_photographs(catalog, impossible) == [None] * 3
+    assert [photographs_at(catalog, path) for path in impossible] == [[]] * 3
 
 
 def test_a_folder_stands_for_all_photographs_below_it(catalog: Catalog, tmp_path: Path) -> None:
