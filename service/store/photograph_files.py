@@ -20,19 +20,9 @@ def photograph_at(catalog: Catalog, file: Path) -> Record | None:
 
 def photographs_at(catalog: Catalog, path: Path) -> list[int]:
     """The ids of the photograph indexed from a file, or of all photographs in a folder and below it."""
-    found = photograph_at(catalog, path)
-    if found is not None:
-        return [found.id]
-    folder = _indexable(path)
-    if folder is None:
-        return []
-    ids: list[int] = []
-    for root in catalog.roots():
-        inside = folder.is_relative_to(root.path)
-        if inside or root.path.is_relative_to(folder):
-            below = relative_folder(folder, root.path) if inside else ""
-            ids += [identity for identity, _ in catalog.photographs_under(root.id, below)]
-    return ids
+    lookup = _Lookup(catalog)
+    found = lookup.find(path)
+    return lookup.find_below(path) if found is None else [found]
 
 
 def find_photographs(catalog: Catalog, files: Sequence[Path]) -> list[int | None]:
@@ -69,26 +59,39 @@ class _Lookup:
         if real is None:
             return None
         if real.parent not in self._ids_in:
-            self._ids_in[real.parent] = {name: identity for name, identity in self._photographs_in(real.parent)}
+            self._ids_in[real.parent] = dict(self._photographs_in(real.parent))
         ids = self._ids_in[real.parent]
         return ids.get(real.name, ids.get(composed(real.name)))
 
+    def find_below(self, path: Path) -> list[int]:
+        folder = _indexable(path)
+        if folder is None:
+            return []
+        for root, below in self._places(folder):
+            if ids := self._under(root, below):
+                return ids
+        return [
+            identity for root, _ in self._roots if root.path.is_relative_to(folder) for identity in self._under(root)
+        ]
+
+    def _under(self, root: Root, below: str = "") -> list[int]:
+        return [identity for identity, _ in self._catalog.photographs_under(root.id, below)]
+
     def _photographs_in(self, folder: Path) -> Iterable[tuple[str, int]]:
         """Names and ids in a folder: composed names first, so that a name that is there exactly replaces its like."""
-        found = [known for root, below in self._places(folder) for known in self._known(root, below)]
+        found = [known for root, below in reversed(self._places(folder)) for known in self._known(root, below)]
         yield from ((composed(name), identity) for name, identity in found)
         yield from found
 
-    def _places(self, folder: Path) -> Iterable[tuple[Root, str]]:
-        """Roots and paths below them that `folder` may mean, the least likely first."""
-        for root, path in self._roots:
-            spelt = Path(composed(str(folder)))
-            if spelt.is_relative_to(path):
-                below = spelt.relative_to(path).as_posix()
-                forms = [unicodedata.normalize("NFD", below), below]
-                if folder.is_relative_to(root.path):
-                    forms.append(folder.relative_to(root.path).as_posix())
-                yield from ((root, "" if form == "." else form) for form in dict.fromkeys(forms))
+    def _places(self, folder: Path) -> list[tuple[Root, str]]:
+        """Roots and paths below them that `folder` may mean, the most likely first."""
+        spelt = Path(composed(str(folder)))
+        exact = [
+            (root, relative_folder(folder, root.path)) for root, _ in self._roots if folder.is_relative_to(root.path)
+        ]
+        like = [(root, relative_folder(spelt, path)) for root, path in self._roots if spelt.is_relative_to(path)]
+        decomposed = [(root, unicodedata.normalize("NFD", below)) for root, below in like]
+        return [*dict.fromkeys((*exact, *like, *decomposed))]
 
     def _known(self, root: Root, below: str) -> Iterable[tuple[str, int]]:
         known: dict[str, KnownFile] = self._catalog.files_in(root.id, below)

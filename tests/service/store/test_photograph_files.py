@@ -31,6 +31,7 @@ def test_a_name_is_found_in_either_composition(catalog: Catalog, tmp_path: Path,
     found = photograph_at(catalog, Path(unicodedata.normalize(typed, str(folder / NAME))))
     assert found is not None
     assert [found.id] == list(ids.values())
+    assert photographs_at(catalog, Path(unicodedata.normalize(typed, str(folder)))) == list(ids.values())
 
 
 def test_an_exact_name_goes_before_one_that_is_composed_in_another_way(catalog: Catalog, tmp_path: Path) -> None:
@@ -62,3 +63,14 @@ def test_a_folder_stands_for_all_photographs_below_it(catalog: Catalog, tmp_path
     assert sorted(photographs_at(catalog, tmp_path)) == sorted([*inner.values(), *other.values()])
     assert photographs_at(catalog, tmp_path / "trip" / "a.png") == [inner["a.png"]]
     assert photographs_at(catalog, tmp_path / "elsewhere") == []
+
+
+def test_a_folder_that_is_there_exactly_goes_before_one_that_is_composed_in_another_way(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    catalog.add_root(tmp_path.resolve())
+    for form in ("NFC", "NFD"):
+        folder = tmp_path.resolve() / unicodedata.normalize(form, "Zoë")
+        ids = add_painted(catalog, folder, "a.png")
+        assert photographs_at(catalog, folder) == list(ids.values())
+        assert find_photographs(catalog, [folder / "a.png"]) == list(ids.values())
