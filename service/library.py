@@ -5,6 +5,7 @@ It is `smysl.Library` for people who write Python; `smysl.py` has an example.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -144,7 +145,8 @@ class Library:
     @staticmethod
     def is_in(folder: Path) -> bool:
         """Whether there is a library in `folder`."""
-        return (folder / CATALOG_FILE).is_file()
+        # `Path.is_file` raises for a name that is too long and for a folder that may not be entered.
+        return os.path.isfile(folder / CATALOG_FILE)  # noqa: PTH113
 
     def close(self) -> None:
         """Close the catalog, once nothing is brought up to date any more. Nothing else may be called afterwards."""

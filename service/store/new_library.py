@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,10 +18,11 @@ def removed_if_it_fails(folder: Path) -> Iterator[None]:
 
     Folders that the block made are removed too, unless something else is in them.
     """
-    if (folder / CATALOG_FILE).exists():
+    # `Path.exists` raises for a name that is too long and for a folder that may not be entered.
+    if os.path.lexists(folder / CATALOG_FILE):
         yield
         return
-    new_folders = [each for each in (folder, *folder.parents) if not each.exists()]
+    new_folders = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     try:
         yield
     except BaseException:

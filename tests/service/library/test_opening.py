@@ -27,6 +27,13 @@ def test_a_library_cannot_be_made_in_the_place_of_a_file(tmp_path: Path) -> None
         Library.open(tmp_path / "file" / "below", create=True)
 
 
+def test_a_name_that_is_too_long_is_no_library(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="There is no library in"):
+        Library.open(tmp_path / ("a" * 300))
+    with pytest.raises(LibraryError, match="cannot be made"):
+        Library.open(tmp_path / ("a" * 300), create=True)
+
+
 def test_an_empty_library_says_how_to_fill_it(library: Library) -> None:
     with pytest.raises(LibraryError, match=r"is empty. Fill it with `smysl index DIR`"):
         library.search(Query(text="red"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import UsageError
+from service.errors import LibraryError, UsageError
 from service.library import Library
 from service.store.lock import write_lock
 from service.store.new_library import removed_if_it_fails
@@ -58,6 +58,12 @@ def test_a_library_that_another_process_fills_stays(tmp_path: Path) -> None:
         Library.open(folder, create=True).close()
         raise KeyboardInterrupt
     assert Library.is_in(folder)
+
+
+def test_a_library_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 300)
+    with pytest.raises(LibraryError, match="cannot be made"), removed_if_it_fails(folder):
+        Library.open(folder, create=True)
 
 
 def test_nothing_is_removed_if_all_goes_well(tmp_path: Path) -> None:
