@@ -113,6 +113,10 @@ class Catalog(Database):
         """The root with this path (absolute); raises `NotFoundError`."""
         return find_root(self.connection, folder)
 
+    def photographs_by_root(self) -> dict[int, int]:
+        """The number of photographs of each root that has any, by the root's id."""
+        return dict(self.connection.execute("SELECT root_id, COUNT(*) FROM photograph GROUP BY root_id"))
+
     def add_root(self, folder: Path) -> tuple[Root, str]:
         """Adds `folder` (absolute, resolved) unless a root contains it; returns its root and its path below that.
 

@@ -34,6 +34,14 @@ def test_roots_lists_folders_and_says_which_is_away(sample_library: SampleLibrar
     assert (root["path"], root["photographs"], root["there"]) == (str(sample_library.photographs), 5, False)
 
 
+def test_each_folder_has_its_own_count(sample_library: SampleLibrary, smysl: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert smysl("index", empty, "--library", sample_library.folder).code == 0
+    listed = smysl("roots", "list", "--library", sample_library.folder)
+    assert listed.out == f"{sample_library.photographs}\t5\n{empty}\t0\n"
+
+
 def test_a_moved_folder_costs_nothing_but_a_command(rated: SampleLibrary, smysl: Run) -> None:
     new = rated.photographs.with_name("another drive")
     rated.photographs.rename(new)
