@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from service.store.catalog import Catalog
-from service.store.database import BUSY_TIMEOUT_S
-from service.store.sql import placeholders
+from service.store.sql import open_snapshot, placeholders
 
 
 class AttributeRow(NamedTuple):
@@ -71,10 +70,7 @@ def attribute_changes(
     Returns the current generation, the ids removed since, and chunks of rows added or replaced since, by ascending
     id. The chunks must be read to their end, which ends the snapshot.
     """
-    connection = sqlite3.connect(catalog.file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    connection.execute("BEGIN")
-    (generation,) = connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()
-    removed = [row[0] for row in connection.execute("SELECT photograph_id FROM removal WHERE generation > ?", (since,))]
+    connection, generation, removed = open_snapshot(catalog.file, since)
 
     def chunks() -> Iterator[list[AttributeRow]]:
         try:
@@ -88,7 +84,7 @@ def attribute_changes(
         finally:
             connection.close()
 
-    return int(generation), removed, chunks()
+    return generation, removed, chunks()
 
 
 def count_changed(catalog: Catalog, since: int, most: int) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import NotFoundError
-from service.store.database import BUSY_TIMEOUT_S, Database
+from service.store.database import Database
 from service.store.metadata_rows import select_metadata, write_metadata
 from service.store.records import (
     Companion,
@@ -40,6 +40,7 @@ from service.store.roots import (
 from service.store.sql import (
     bury,
     drop_outdated_vectors,
+    open_snapshot,
     placeholders,
     select_changed_vectors,
     sqlite_id,
@@ -344,11 +345,7 @@ class Catalog(Database):
         vector of each fingerprint and of which at least one was added or replaced since. The chunks must be read to
         their end, which ends the snapshot.
         """
-        connection = sqlite3.connect(self.file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        connection.execute("BEGIN")
-        (generation,) = connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()
-        rows = connection.execute("SELECT photograph_id FROM removal WHERE generation > ?", (since,))
-        removed = [row[0] for row in rows]
+        connection, generation, removed = open_snapshot(self.file, since)
         statement, values = select_changed_vectors(fingerprints, since)
 
         def chunks() -> Iterator[VectorChunk]:
@@ -363,7 +360,7 @@ class Catalog(Database):
             finally:
                 connection.close()
 
-        return int(generation), removed, chunks()
+        return generation, removed, chunks()
 
     def count_newer(self, fingerprints: Sequence[str], since: int, most: int) -> int:
         """The number of vectors of `fingerprints` written after generation `since`, counted up to `most`."""

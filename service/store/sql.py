@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
+from service.store.database import BUSY_TIMEOUT_S
 from service.store.records import Companion, PhotographFacts
 
 
@@ -25,6 +27,18 @@ def select_changed_vectors(fingerprints: Sequence[str], since: int) -> tuple[str
         f"WHERE fingerprint IN ({placeholders(fingerprints)}) AND generation > ?"
     )
     return f"{statement} AND v0.photograph_id IN ({changed})", (*more, first, *fingerprints, since)
+
+
+def open_snapshot(file: Path, since: int) -> tuple[sqlite3.Connection, int, list[int]]:
+    """A connection that reads one snapshot of a catalog until it is closed.
+
+    Also returns the generation of the snapshot, and the ids removed since another.
+    """
+    connection = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    connection.execute("BEGIN")
+    (generation,) = connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()
+    rows = connection.execute("SELECT photograph_id FROM removal WHERE generation > ?", (since,))
+    return connection, int(generation), [row[0] for row in rows]
 
 
 def placeholders(values: Collection[object]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 from service.index.attributes.columns import Attributes
@@ -51,7 +50,7 @@ class AttributeIndex:
         if generation == last.generation:
             return last
         generation, removed, chunks = attribute_changes(self._catalog, last.generation)
-        return replace(updated(last, removed, chunks), generation=generation, stamp=self._catalog.stamp(generation))
+        return updated(last, removed, chunks, generation, self._catalog.stamp(generation))
 
     def _takes_long(self, last: Attributes) -> bool:
         if self._catalog.generation() == last.generation:
