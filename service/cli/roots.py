@@ -25,13 +25,15 @@ roots_app = typer.Typer(
 @roots_app.command(name="list")
 def list_roots(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     """List the folders of the library, with how many photographs each has and whether it is there."""
+    from service.store.paths import is_folder
+
     with open_library(settings_of(library=library)) as opened:
         photographs = opened.catalog.photographs_by_root()
         rows = [
             {
                 "path": str(root.path),
                 "photographs": photographs.get(root.id, 0),
-                "there": root.path.is_dir(),
+                "there": is_folder(root.path),
                 "exclude": list(root.options.exclude),
                 "follow_links": root.options.follow_links,
                 "min_bytes": root.options.min_bytes,

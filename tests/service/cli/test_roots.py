@@ -42,6 +42,20 @@ def test_each_folder_has_its_own_count(sample_library: SampleLibrary, smysl: Run
     assert listed.out == f"{sample_library.photographs}\t5\n{empty}\t0\n"
 
 
+def test_a_folder_on_a_drive_that_does_not_answer_is_not_there(
+    sample_library: SampleLibrary, smysl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.stat
+
+    def refuse(path: object, **options: Any) -> os.stat_result:
+        if str(path) == str(sample_library.photographs):
+            raise OSError(5, "Input/output error")
+        return real(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert "not there" in smysl("roots", "list", "--library", sample_library.folder).out
+
+
 def test_a_moved_folder_costs_nothing_but_a_command(rated: SampleLibrary, smysl: Run) -> None:
     new = rated.photographs.with_name("another drive")
     rated.photographs.rename(new)
