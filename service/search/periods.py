@@ -31,8 +31,8 @@ class Period:
         """A year, a month or a day; raises `ValueError` where the calendar has none."""
         if month is None:
             return cls(date(year, 1, 1), date(year, 12, 31))
-        first = date(year, month, day or 1)
-        return cls(first, first if day else _last_of_month(first))
+        first = date(year, month, 1 if day is None else day)
+        return cls(first, _last_of_month(first) if day is None else first)
 
     @classmethod
     def parse(cls, text: str) -> Period:

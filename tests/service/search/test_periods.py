@@ -26,7 +26,20 @@ def test_a_period_is_a_year_a_month_or_a_day(text: str, first: date, last: date)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0000", "19", "2019-13", "2019-00", "2019-02-29", "20190714", "2019-07-14T10:00", "٢٠١٩", " 2019"]
+    "text",
+    [
+        "",
+        "0000",
+        "19",
+        "2019-13",
+        "2019-00",
+        "2019-07-00",
+        "2019-02-29",
+        "20190714",
+        "2019-07-14T10:00",
+        "٢٠١٩",
+        " 2019",
+    ],
 )
 def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
