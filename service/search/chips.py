@@ -79,7 +79,7 @@ _LABELS: dict[str, Callable[[str], str]] = {
     "folder": "in the folder {}".format,
     "keyword": "keyword {}".format,
     "person": "with {}".format,
-    "min_stars": "{} stars or more".format,
+    "min_stars": lambda value: f"{value} {'star' if value == '1' else 'stars'} or more",
     "label": "label {}".format,
     "format": "format {}".format,
     "orientation": "{}".format,

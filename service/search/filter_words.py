@@ -57,7 +57,7 @@ def _facts(filters: Filters) -> Iterator[str]:
         # One length is given a millimetre around it.
         yield f"with {(least + most) / 2:g} mm" if most - least <= 1 else f"with {least:g} to {most:g} mm"
     if filters.min_stars is not None:
-        yield f"with {filters.min_stars} {'star' if filters.min_stars == 1 else 'stars'} or more"
+        yield f"with {Chip('min_stars', str(filters.min_stars), '').label}"
     if filters.is_raw is not None:
         yield "that are RAW" if filters.is_raw else "that are not RAW"
     if filters.orientation is not None:

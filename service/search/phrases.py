@@ -203,7 +203,9 @@ def _read_filter(name: str, text: str) -> _Meaning:
     month = month_named(text) if name == "month" else None
     text = str(month or " ".join(text.split())).removesuffix("mm" if name == "focal_length" else "")
     value = read_value(name, text)
-    return _Meaning({name: (value,) if is_list(name) else value}, name, text)
+    # "yes", "1" and "true" are one value, and so are "04" and "4".
+    shown_value = str(value).lower() if isinstance(value, int) else text
+    return _Meaning({name: (value,) if is_list(name) else value}, name, shown_value)
 
 
 def _read_days(days_of: Callable[[Period], DateWords], text: str) -> DateWords:

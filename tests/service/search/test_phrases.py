@@ -299,11 +299,15 @@ def test_chips_say_what_was_understood_as_what() -> None:
         ("tag:dog", "keyword dog"),
         ("person:Anna", "with Anna"),
         ("stars:4", "4 stars or more"),
+        ("stars:01", "1 star or more"),
         ("label:red", "label red"),
         ("format:heic", "format heic"),
         ("is:square", "square"),
         ("is:raw", "RAW"),
+        ("is_raw:yes", "RAW"),
+        ("is_raw:0", "not RAW"),
         ("has:place", "with a place"),
+        ("has_place:TRUE", "with a place"),
     ],
 )
 def test_every_chip_has_a_label(typed: str, label: str) -> None:
