@@ -211,11 +211,9 @@ def _read_filter(name: str, text: str) -> _Meaning:
 def _read_days(days_of: Callable[[Period], DateWords], text: str) -> DateWords:
     """The days meant by a year, month or day, or by two of them as `2015..2018`; years also as `2015-2018`."""
     years = re.fullmatch("([0-9]{4})[-–]([0-9]{4})", text)
-    first, _, last = text.partition("..")
-    if years:
-        first, last = years.groups()
+    first, *rest = years.groups() if years else text.split("..", 1)
     try:
-        period = Period(Period.parse(first).first, Period.parse(last or first).last)
+        period = Period(Period.parse(first).first, Period.parse(rest[0] if rest else first).last)
         if period.first <= period.last:
             return days_of(period)
     except (ValueError, OverflowError):
