@@ -9,7 +9,7 @@ _QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“"}
 _QUOTED = "|".join(
     rf"{re.escape(start)}(?:\\.|[^{re.escape(end)}\\])*{re.escape(end)}" for start, end in _QUOTES.items()
 )
-_TOKEN = re.compile(rf"(?:(?P<key>[^\W\d_][\w-]*):)?(?P<quoted>{_QUOTED})(?=\s|$)|(?P<word>\S+)", re.DOTALL)
+_TOKEN = re.compile(rf"(?:(?P<key>[^\W\d_][\w-]*):)?(?P<quoted>{_QUOTED})[,;]*(?=\s|$)|(?P<word>\S+)", re.DOTALL)
 _PAIR = re.compile(r"([^\W\d_][\w-]*):(\S+)", re.DOTALL)
 PUNCTUATION = ".,;:!?()[]"
 
@@ -22,7 +22,7 @@ class Token:
         typed: as it was typed.
         start: where it begins in what was typed.
         key: what stands before the colon, in lower case, `-` as `_`; None without one.
-        value: what stands after the colon, or between quotes.
+        value: what stands after the colon, or between quotes; commas and semicolons after it are left out.
         quoted: whether there are quotes.
     """
 
@@ -57,7 +57,7 @@ def _token(found: re.Match[str]) -> Token:
         )
     pair = _PAIR.fullmatch(typed)
     if pair and not pair[2].startswith(tuple(_QUOTES)):
-        return Token(typed, start, _normalised(pair[1]), pair[2], quoted=False)
+        return Token(typed, start, _normalised(pair[1]), pair[2].rstrip(",;"), quoted=False)
     return Token(typed, start, None, typed, quoted=False)
 
 

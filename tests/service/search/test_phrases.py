@@ -184,6 +184,9 @@ def test_places(typed: str, text: str, filters: Mapping[str, Any]) -> None:
     ("typed", "filters"),
     [
         ("camera:canon", {"camera": ("canon",)}),
+        ("camera:canon,", {"camera": ("canon",)}),
+        ('camera:"Canon EOS",', {"camera": ("Canon EOS",)}),
+        ("near:48.85,2.35,5;", {"near": Near(48.85, 2.35, 5)}),
         ("CAMERA:canon camera:nikon", {"camera": ("canon", "nikon")}),
         ('lens:"50mm f/1.8"', {"lens": ("50mm f/1.8",)}),
         ("lens:“50mm”", {"lens": ("50mm",)}),
@@ -261,6 +264,7 @@ def test_what_is_not_understood_stays_as_it_is(typed: str) -> None:
         ('"beach"  "in Paris"', "beach in Paris"),
         ("«пляж 2019»", "пляж 2019"),
         ('"camera:canon"', "camera:canon"),
+        ('"beach 2019", "in Paris"', "beach 2019 in Paris"),
         (r'"a \"b\" \\ c"', r'a "b" \ c'),
         ('""', ""),
         ("  a \t red\ncar ", "a red car"),
@@ -388,6 +392,8 @@ PIECES = st.sampled_from([*SPOKEN.split(), '"', "“", "»", "-", "\\", "\x00", 
 @example('"' * 1000)
 @example('camera:"' * 120)
 @example(".,;" * 300)
+@example('"",' * 300)
+@example("camera:,")
 def test_any_text_is_a_query_or_a_usage_error(text: str) -> None:
     try:
         query = parse(text)
