@@ -10,6 +10,7 @@ from service.search.chips import Chip
 from service.search.hits import SearchResult
 from service.search.phrases import Vocabulary, parse_query
 from service.search.query import Query
+from service.search.query_tokens import PUNCTUATION
 from service.search.search import Select
 from service.store.filters import NO_FILTERS
 
@@ -55,7 +56,7 @@ def understand(query: Query, select: Select) -> Understood:
     if not parsed.chips:
         # Without the quotes around a phrase.
         return Understood(replace(words, text=parsed.text or query.q))
-    if not any(":" in chip.text for chip in parsed.chips) and not len(select(parsed.filters)):
+    if not any(":" in chip.text.rstrip(PUNCTUATION) for chip in parsed.chips) and not len(select(parsed.filters)):
         typed = ", ".join(f"“{chip.text}”" for chip in parsed.chips)
         return Understood(words, notice=f"No photograph fits {typed}, so the words were searched as they are.")
     if parsed.text:

@@ -64,6 +64,7 @@ def test_where_nothing_fits_the_words_are_searched_as_they_are(library: DatedLib
     result = understood.describe(library.search(understood.query))
     assert result.notice == "No photograph fits “1980”, so the words were searched as they are."
     assert result.hits
+    assert understand(Query(q="1980: beach"), library.selector.select).query == Query(text="1980: beach")
 
 
 def test_a_named_filter_is_kept_where_nothing_fits(library: DatedLibrary) -> None:
