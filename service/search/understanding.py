@@ -47,11 +47,9 @@ def understand(query: Query, select: Select) -> Understood:
     if query.q is None:
         return Understood(query)
 
-    def names_place(name: str) -> bool:
-        # A small town counts if photographs of the library were taken there.
-        return is_place(name) or is_place(name, select(NO_FILTERS).town_ids)
-
-    parsed = parse_query(query.q, date.today(), Vocabulary(names_place), query.filters)
+    # A small town counts if photographs of the library were taken there.
+    vocabulary = Vocabulary(lambda name: is_place(name, lambda: select(NO_FILTERS).town_ids))
+    parsed = parse_query(query.q, date.today(), vocabulary, query.filters)
     words = replace(query, q=None, text=query.q)
     if not parsed.chips:
         # Without the quotes around a phrase.

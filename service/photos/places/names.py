@@ -7,6 +7,7 @@ them the prepositional case of Russian ones ("в Париже"), so that a looku
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from functools import cache, cached_property, reduce
 
 import numpy as np
@@ -42,16 +43,16 @@ def find_places(text: str) -> Int64Array:
     return reduce(np.intersect1d, [_find(fold(part)) for part in text[:_LONGEST].split(",")])
 
 
-def is_place(text: str, among: Int64Array | None = None) -> bool:
+def is_place(text: str, among: Callable[[], Int64Array] | None = None) -> bool:
     """Whether a part of a query should be read as a place, and not as words.
 
     Names of small towns and ordinary words that are names, too ("spring", "море"), are often meant as words. So a name
-    counts where it is that of a country, a region, a town of 100,000 inhabitants, or a place in `among`; an ordinary
+    counts where it is that of a country, a region, a town of 100,000 inhabitants, or a town in `among`; an ordinary
     word only with a capital letter ("Nice", "Split").
 
     Args:
         text: the words, such as "Paris" or "Нижнем Новгороде".
-        among: ids of the places where the library's photographs were taken.
+        among: returns ids of the towns where the library's photographs were taken; called only where they decide.
     """
     if "," in text:
         return len(find_places(text)) > 0
@@ -63,7 +64,7 @@ def is_place(text: str, among: Int64Array | None = None) -> bool:
     towns = numbers[numbers < len(table.ids)]
     if len(towns) < len(numbers) or (table.radii[towns] >= _KNOWN_HECTOMETRES).any():
         return True
-    return among is not None and bool(np.isin(table.ids[towns], among).any())
+    return among is not None and bool(np.isin(table.ids[towns], among()).any())
 
 
 def _find(key: str) -> Int64Array:

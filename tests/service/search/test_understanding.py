@@ -12,6 +12,7 @@ import pytest
 from service.errors import UsageError
 from service.photos.places import place_of
 from service.search.query import Query
+from service.search.selection import Selection
 from service.search.understanding import understand
 from service.store.filters import Filters
 from service.store.metadata import Metadata
@@ -65,6 +66,13 @@ def test_where_nothing_fits_the_words_are_searched_as_they_are(library: DatedLib
     assert result.notice == "No photograph fits “1980”, so the words were searched as they are."
     assert result.hits
     assert understand(Query(q="1980: beach"), library.selector.select).query == Query(text="1980: beach")
+
+
+def test_words_without_a_filter_leave_the_attributes_alone() -> None:
+    def select(filters: Filters) -> Selection:
+        pytest.fail("making the attributes of a large library takes seconds")
+
+    assert understand(Query(q="a man in a red shirt"), select).query == Query(text="a man in a red shirt")
 
 
 def test_a_named_filter_is_kept_where_nothing_fits(library: DatedLibrary) -> None:
