@@ -240,10 +240,10 @@ _BOUNDS = (
     ("(?:after |после )", _after),
     ("(?:before |до )", _before),
 )
-_TO = "(?:-|–|—| - | – | — | to | through | по )"
+_TO = r"(?:\.\.|-|–|—| - | – | — | to | through | по )"
 _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], date], DateWords]], ...] = (
     *((bound + form, read) for bound, read in _BOUNDS for form in _DATES),
-    (rf"(?:in |from |с |во? |за )?(?P<from>[0-9]{{4}})(?:{_TO}|\.\.)(?P<to>[0-9]{{4}})(?: (?:год|года|годы|годах|гг))?", _years),
+    (rf"(?:in |from |с |во? |за )?(?P<from>[0-9]{{4}}){_TO}(?P<to>[0-9]{{4}})(?: (?:год(?:а|ы|ах)?|гг))?", _years),
     ("between (?P<from>[0-9]{4}) and (?P<to>[0-9]{4})", _years),
     ("между (?P<from>[0-9]{4}) и (?P<to>[0-9]{4})(?: годами)?", _years),
     # Without these words a decade is a style: "1950s cars".
