@@ -15,6 +15,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple, get_args
 
 from service.errors import UsageError
+from service.photos.places.ordinary_words import ORDINARY_WORDS
 from service.search.chips import Chip
 from service.search.date_words import MAX_WORDS, DateWords, month_named, normalised, read_date
 from service.search.filter_values import dates_in_order, day_in_month, is_list, read_value, shown
@@ -260,33 +261,10 @@ def _read_place(words: Sequence[Token], vocabulary: Vocabulary) -> Sequence[Toke
     if words and normalised(words[0].word) in _IN:
         for end in range(len(words), 1, -1):
             name = " ".join(token.typed for token in words[1:end]).strip(PUNCTUATION)
-            if _names_place(name, vocabulary):
+            if name and name not in ORDINARY_WORDS and vocabulary.is_place(name):
                 return words[1:end]
     return ()
 
 
 def _is_word(token: Token) -> bool:
     return not token.quoted and not _is_pair(token)
-
-
-def _names_place(name: str, vocabulary: Vocabulary) -> bool:
-    """Whether a text is meant as a place."""
-    return bool(name) and (name.casefold() != name or name not in _ORDINARY) and vocabulary.is_place(name)
-
-
-_CAPTION_WORDS = """
-afar ascension bale basic batman bender bled boulder buffalo caller camo cascade cascades centennial chili chin
-conception concord cork cypress deli der derby est falcon genes german grins gulf homo hue jersey lids lila lime limo
-logos lone male manning marches maritime mascara mesa midway name northeast northwest oriental panda pest phoenix
-plateau pre pristine pun reunion rim riverside roles ruse sari saris savanna savannah se shaping sour southwest spoken
-suede sumo sunning sur tango terminus thorn torn trident trinity tub tunes turn unite vale van vista von woodlands
-бассейне
-"""
-_ORDINARY = frozenset(
-    [
-        *_CAPTION_WORDS.split(),
-        *("green bay", "high point", "ocean side", "old town", "sandy ground", "sandy hill", "the valley"),
-        "white house",
-    ]
-)
-"""Words of captions that are names of places too; in lower case they are meant as words."""
