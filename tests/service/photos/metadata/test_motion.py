@@ -55,6 +55,7 @@ def test_a_film_with_boxes_of_64_bits_is_read(tmp_path: Path) -> None:
         box(b"moov", box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 0, 100))),
         box(b"moov", box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 1, 0xFFFFFFFF))),
         box(b"moov", box(b"mvhd", b"\0\0")),
+        film(86_401),  # more than a day
     ],
 )
 def test_a_broken_film_says_nothing(tmp_path: Path, content: bytes) -> None:
