@@ -114,4 +114,4 @@ def photograph_errors() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001
         if isinstance(error, OSError) and error.strerror:
             raise PhotographError(f"the file cannot be read ({error.strerror})") from None
-        raise PhotographError(f"the file is damaged ({error})") from None
+        raise PhotographError(f"the file is damaged ({error})" if str(error) else "the file is damaged") from None

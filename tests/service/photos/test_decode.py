@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 
 from service.errors import PhotographError
 from service.photos.decode import browser_jpeg, open_photograph, read_file
-from service.photos.decoded import MAX_PIXELS, MIN_SIDE
+from service.photos.decoded import MAX_PIXELS, MIN_SIDE, photograph_errors
 from service.photos.formats import is_photograph_name
 from service.photos.pillow_formats import prepare_pillow
 from service.photos.thumbnails import thumbnail
@@ -320,6 +320,13 @@ def test_a_progressive_jpeg_counts_in_full_size() -> None:
     assert open_photograph(content, shorter_side=100, max_pixels=1_920_000).image.size == (200, 150)
     with pytest.raises(PhotographError, match="too many pixels"):
         open_photograph(content, shorter_side=100, max_pixels=1_900_000)
+
+
+@pytest.mark.parametrize(("error", "reason"), [(EOFError(), ""), (SyntaxError("no tables"), " (no tables)")])
+def test_what_a_decoder_raises_becomes_a_sentence(error: Exception, reason: str) -> None:
+    with pytest.raises(PhotographError) as refusal, photograph_errors():
+        raise error
+    assert refusal.value.message == f"the file is damaged{reason}"
 
 
 def test_the_thumbnail_in_a_heif_is_decoded_where_it_is_large_enough() -> None:
