@@ -231,17 +231,11 @@ class Catalog(Database):
                 file = update.file
                 connection.execute(
                     "UPDATE photograph SET root_id = ?, folder = ?, name = ?, size = ?, modified_ns = ?, "
-                    "changed_ns = ?, generation = ? WHERE id = ?",
-                    (file.root_id, file.folder, file.name, file.size, file.modified_ns, file.changed_ns, generation,
-                     update.id),
+                    "changed_ns = ?, content_hash = ?, image_hash = ?, read_with = ?, generation = ? WHERE id = ?",
+                    (file.root_id, file.folder, file.name, file.size, file.modified_ns, file.changed_ns,
+                     update.content_hash, update.image_hash, READER_VERSION, generation, update.id),
                 )  # fmt: skip
-                if update.content_hash is not None:
-                    connection.execute(
-                        "UPDATE photograph SET content_hash = ?, image_hash = ?, read_with = ? WHERE id = ?",
-                        (update.content_hash, update.image_hash, READER_VERSION, update.id),
-                    )
-                if update.details is not None:
-                    _write_details(connection, update.id, update.details)
+                _write_details(connection, update.id, update.details)
 
     def remove(self, ids: Iterable[int]) -> int:
         """Takes photographs out of the library (never off the disk); returns how many there were.

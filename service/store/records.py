@@ -147,14 +147,14 @@ class Entry:
 class FileUpdate:
     """What has changed of a photograph whose pixels have not: where its file is, and what was read from it.
 
-    Without a `content_hash` the file was not read, and both hashes stay; without `details` these stay.
+    The hashes are those of `PhotographFacts`.
     """
 
     id: int
     file: FileInfo
-    content_hash: bytes | None = None
-    image_hash: bytes | None = None
-    details: Details | None = None
+    content_hash: bytes
+    image_hash: bytes | None
+    details: Details
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,5 +53,5 @@ def describe(
     record = record_of(library, name)
     file = FileInfo(1, record.folder, record.name, record.size, record.modified_ns)
     details = Details(metadata, tuple(companions))
-    library.catalog.update_files([FileUpdate(record.id, file, details=details)])
+    library.catalog.update_files([FileUpdate(record.id, file, record.content_hash, None, details)])
     return record

@@ -110,7 +110,8 @@ def test_the_table_has_metadata_of_the_library_or_else_of_the_file(
     with sorted_library.open() as library:
         record = library.photograph_at(known)
         file = FileInfo(1, record.folder, record.name, record.size, record.modified_ns)
-        library.catalog.update_files([FileUpdate(record.id, file, details=Details(Metadata(title="A fern")))])
+        details = Details(Metadata(title="A fern"))
+        library.catalog.update_files([FileUpdate(record.id, file, record.content_hash, None, details)])
     out = tmp_path / "out.csv"
     assert smysl("classify", known, unknown, "--csv", out, "--library", sorted_library.folder).code == 0
     with out.open(encoding="utf-8", newline="") as stream:

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import UsageError
 from service.kinds.labels import kind_named, kind_of_folder
-from service.store.records import FileInfo, FileUpdate
+from service.store.records import Details, FileInfo, FileUpdate
 from tests.service.kinds.conftest import Photographs
 
 
@@ -18,7 +18,8 @@ def test_kinds_are_the_names_of_folders_by_default_and_follow_moves(photographs:
     assert photographs.kinds.of([rose, daisy, deep, loose, unsorted]) == {rose: "rose", daisy: "daisy", deep: "rose"}
     assert photographs.kinds.counts() == {"daisy": 1, "rose": 2}
     assert photographs.kinds.ids().tolist() == [rose, daisy, deep]
-    photographs.catalog.update_files([FileUpdate(loose, FileInfo(photographs.root.id, "lily", "3.jpg", 1, 1))])
+    moved = FileInfo(photographs.root.id, "lily", "3.jpg", 1, 1)
+    photographs.catalog.update_files([FileUpdate(loose, moved, b"3", None, Details())])
     assert photographs.kinds.of([loose]) == {loose: "lily"}
 
 

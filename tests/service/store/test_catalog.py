@@ -16,7 +16,7 @@ from service.indexing.ignore import IgnoreRules
 from service.store.attributes import attribute_changes
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
-from service.store.records import Entry, FileInfo, FileUpdate, PhotographFacts, RootOptions
+from service.store.records import Details, Entry, FileInfo, FileUpdate, PhotographFacts, RootOptions
 from tests.service.colours import count_vectors
 
 MODEL = "model"
@@ -72,7 +72,7 @@ def test_each_change_makes_one_generation(catalog: Catalog) -> None:
     catalog.remove(ids[:1])
     assert catalog.generation() == 2
     catalog.save_settings(anything="x")
-    catalog.update_files([FileUpdate(ids[1], FileInfo(1, "", "c.jpg", 1, 1))])
+    catalog.update_files([FileUpdate(ids[1], FileInfo(1, "", "c.jpg", 1, 1), b"2", None, Details())])
     assert catalog.generation() == 3, "it is found by another folder"
 
 

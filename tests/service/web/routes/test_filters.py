@@ -49,7 +49,9 @@ def describe(library: Library) -> None:
             FileUpdate(
                 record.id,
                 FileInfo(root.id, record.folder, record.name, record.size, record.modified_ns),
-                details=Details(METADATA[record.name]),
+                record.content_hash,
+                None,
+                Details(METADATA[record.name]),
             )
             for record in records
         ]
