@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from service.indexing.names import NameIndex, same_spelling, stem_of, suffix_of
+from service.indexing.names import NameIndex, stem_of, suffix_of
 from service.indexing.takeout_names import TakeoutNames
 from service.photos.formats import RAW_SUFFIXES, SUFFIXES
 from service.store.records import CompanionRole
+from service.texts import fold
 
 FileKind = Literal["photograph", "raw", "video", "xmp", "json"]
 
@@ -106,17 +107,17 @@ def _attach_raw(groups: list[Group], files: list[os.DirEntry[str]]) -> list[Grou
         if suffix_of(group.primary.name) in _DEVELOPED:
             developed.add(stem_of(group.primary.name), group)
     # Two files whose names differ in case alone are two photographs.
-    spellings = Counter(same_spelling(entry.name) for entry in files)
+    spellings = Counter(fold(entry.name) for entry in files)
     alone: dict[tuple[bool, str], list[os.DirEntry[str]]] = {}
     for entry in files:
         stem = stem_of(entry.name)
-        unique = spellings[same_spelling(entry.name)] == 1
+        unique = spellings[fold(entry.name)] == 1
         found = [group for group in developed.find(stem) if unique or stem_of(group.primary.name) == stem]
         if found:
             best = min(found, key=lambda group: _DEVELOPED.index(suffix_of(group.primary.name)))
             best.companions.append(CompanionFile("raw", entry))
         else:
-            alone.setdefault((unique, same_spelling(stem) if unique else stem), []).append(entry)
+            alone.setdefault((unique, fold(stem) if unique else stem), []).append(entry)
     return [_raw_group(entries) for entries in alone.values()]
 
 

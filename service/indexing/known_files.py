@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from service.indexing.names import same_spelling
 from service.store.records import KnownFile
+from service.texts import fold
 
 
 class KnownFiles:
@@ -20,7 +20,7 @@ class KnownFiles:
         self._known = known
         gone = [name for name in known if name not in listed]
         self._by_companion = {each.name: known[name] for name in gone for each in known[name].companions}
-        self._by_spelling = {same_spelling(name): known[name] for name in gone}
+        self._by_spelling = {fold(name): known[name] for name in gone}
 
     def __contains__(self, name: str) -> bool:
         """Whether a photograph was indexed under this very name."""
@@ -37,4 +37,4 @@ class KnownFiles:
         for companion in companions:
             if (same := self._known.get(companion)) is not None:
                 return same
-        return self._by_companion.get(name) or self._by_spelling.get(same_spelling(name))
+        return self._by_companion.get(name) or self._by_spelling.get(fold(name))

@@ -1,10 +1,11 @@
-"""Names of files: their extensions, and finding them whatever their case and Unicode normalization."""
+"""Names of files: extension, encoding, and finding them whatever their case and Unicode normalization."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Generic, TypeVar
+
+from service.texts import fold
 
 _Value = TypeVar("_Value")
 
@@ -22,14 +23,14 @@ class NameIndex(Generic[_Value]):
 
     def add(self, name: str, value: _Value) -> None:
         """Files a value under a name, after those that are there; does nothing if there are 20."""
-        for index, key in ((self._exact, name), (self._folded, same_spelling(name))):
+        for index, key in ((self._exact, name), (self._folded, fold(name))):
             values = index.setdefault(key, [])
             if len(values) < _MOST:
                 values.append(value)
 
     def find(self, name: str) -> Sequence[_Value]:
         """The values under a name, in the order in which they were added."""
-        return self._exact[name] if name in self._exact else self._folded.get(same_spelling(name), [])
+        return self._exact[name] if name in self._exact else self._folded.get(fold(name), [])
 
 
 def suffix_of(name: str) -> str:
@@ -43,6 +44,9 @@ def stem_of(name: str) -> str:
     return name[: len(name) - len(suffix_of(name))]
 
 
-def same_spelling(name: str) -> str:
-    """A form of a name that it shares with its other spellings: in small letters and composed (NFC)."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+def is_utf8(name: str) -> bool:
+    """Whether a name as the system gives it is valid UTF-8."""
+    try:
+        return name.isascii() or bool(name.encode("utf-8"))
+    except UnicodeEncodeError:
+        return False

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from service.indexing.names import same_spelling
 from service.store.catalog import Catalog
 from service.store.records import KnownFile, Record
 from service.store.tombstones import Tombstones
+from service.texts import fold
 
 Outcome = Literal["added", "changed", "moved", "revived", "unchanged"]
 """What a run did with a file; revived are photographs that had been taken out of the library."""
@@ -114,7 +114,7 @@ def is_gone(path: Path, found: Path | None = None) -> bool:
 
 def _is_old_spelling(path: Path, found: Path, status: os.stat_result) -> bool:
     """Whether `path` is another spelling of `found` under which no folder lists the file."""
-    if path == found or same_spelling(str(path)) != same_spelling(str(found)):
+    if path == found or fold(str(path)) != fold(str(found)):
         return False
     if not os.path.samestat(status, os.lstat(found)):
         return False

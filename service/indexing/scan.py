@@ -13,7 +13,6 @@ from service.indexing.known_files import KnownFiles
 from service.indexing.options import IndexOptions
 from service.indexing.skipped import Reason, Skipped
 from service.indexing.walk import Listing, Walk
-from service.photos.formats import looks_like_photograph
 from service.store.catalog import READER_VERSION, Catalog
 from service.store.records import Companion, FileInfo, KnownFile, Root, RootOptions
 from service.store.skipped import SkippedFiles, SkippedRow
@@ -61,7 +60,7 @@ class Scanner:
         self._required = required
         self._options = options
         walked = [root.path / start for root, start in folders]
-        self._walk = Walk(walked, [root.path for root in catalog.roots()], sniff=looks_like_photograph)
+        self._walk = Walk(walked, [root.path for root in catalog.roots()])
         self._skipped = SkippedFiles(catalog)
         self._remembered: set[str] = set()
 

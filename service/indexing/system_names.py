@@ -46,11 +46,6 @@ def skipped_by_name(name: str, parent: str) -> Reason | None:
         return Reason.RUBBISH
     if lower.startswith("."):
         return Reason.HIDDEN
-    if is_package(parent) and lower not in _ORIGINALS:
+    if parent.lower().endswith(_PACKAGES) and lower not in _ORIGINALS:
         return Reason.RUBBISH
     return None
-
-
-def is_package(name: str) -> bool:
-    """Whether a folder is the library of a photo program, of which only the originals are the person's."""
-    return name.lower().endswith(_PACKAGES)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.indexing.grouping import FileKind, Group, group_files, kind_of
 from service.indexing.ignore import IGNORE_FILE, IgnoreRules
-from service.indexing.names import suffix_of
+from service.indexing.names import is_utf8, suffix_of
 from service.indexing.skipped import Reason, Skipped
 from service.indexing.system_names import skipped_by_name
 from service.photos.formats import SNIFFED_BYTES, looks_like_photograph
@@ -18,9 +18,6 @@ from service.store.records import RootOptions
 
 NOMEDIA = ".nomedia"
 """A file of this name hides its folder, and all below it, from Android's galleries."""
-
-Sniff = Callable[[bytes], bool]
-"""Whether the first bytes of a file are those of a photograph."""
 
 
 @dataclass(slots=True)
@@ -56,14 +53,12 @@ class Walk:
         folders: absolute paths without links of the folders that are walked. Links to what is inside them are not
             followed.
         roots: of the library, in the same form; a link to a folder around one of them is not followed.
-        sniff: asked about files without an extension; without it they are no photographs.
     """
 
-    def __init__(self, folders: Iterable[Path], roots: Iterable[Path] = (), *, sniff: Sniff | None = None) -> None:
+    def __init__(self, folders: Iterable[Path], roots: Iterable[Path] = ()) -> None:
         self._folders = list(folders)
         self._roots = list(roots)
         self._linked: dict[Path, RootOptions] = {}
-        self._sniff = sniff
 
     def listings(self, root: Path, start: str = "", options: RootOptions | None = None) -> Iterator[Listing]:
         """The folder `start` of a root and all folders below it, each before its subfolders, in the order of names.
@@ -156,7 +151,7 @@ class Walk:
         name, is_link = entry.name, entry.is_symlink()
         is_folder = _is_folder(entry, follow_link=is_link and options.follow_links)
         reason = skipped_by_name(name, parent)
-        if reason is None and not _is_text(name):
+        if reason is None and not is_utf8(name):
             return Skipped(_readable(name), Reason.NOT_UTF8, is_folder, "its name is not valid UTF-8")
         reason = reason or rules.reason(_joined(listing.folder, name), is_folder=is_folder)
         if reason is None and is_folder and not is_link:
@@ -177,7 +172,7 @@ class Walk:
             return Reason.SPECIAL
         kind = kind_of(entry.name)
         if kind is None:
-            if suffix_of(entry.name) or self._sniff is None or not _starts_with(Path(entry.path), self._sniff):
+            if suffix_of(entry.name) or not _begins_like_photograph(Path(entry.path)):
                 return Reason.NOT_PHOTOGRAPH
             kind = "photograph"
         if options.min_bytes and kind in ("photograph", "raw") and entry.stat().st_size < options.min_bytes:
@@ -187,7 +182,7 @@ class Walk:
     def _follow(self, link: os.DirEntry[str], options: RootOptions) -> Reason | None:
         """Remember the folder that a link leads to, or say why it is left out."""
         real = Path(os.path.realpath(link.path))
-        if not _is_text(str(real)):
+        if not is_utf8(str(real)):
             return Reason.NOT_UTF8
         if any(real.is_relative_to(folder) for folder in (*self._folders, *self._linked)):
             return Reason.REPEATED
@@ -217,10 +212,10 @@ class WalkResult:
     skipped: Counter[Reason] = field(default_factory=Counter)
 
 
-def walk(folder: Path, *, sniff: Sniff | None = looks_like_photograph) -> WalkResult:
+def walk(folder: Path) -> WalkResult:
     """Find the photographs in a folder and below it, as an index run does; of each the file that is shown."""
     result = WalkResult()
-    for listing in Walk([folder], sniff=sniff).listings(folder):
+    for listing in Walk([folder]).listings(folder):
         result.files.extend(folder / listing.folder / group.primary.name for group in listing.groups)
         result.failed.extend((str(folder / listing.path_of(each)), each.sentence) for each in listing.failures)
         result.skipped.update(each.reason for each in listing.skipped)
@@ -237,11 +232,11 @@ def _is_folder(entry: os.DirEntry[str], *, follow_link: bool) -> bool:
         raise
 
 
-def _starts_with(file: Path, sniff: Sniff) -> bool:
+def _begins_like_photograph(file: Path) -> bool:
     """Whether the first bytes of a file are those of a photograph; not if they cannot be read."""
     try:
         with file.open("rb") as stream:
-            return sniff(stream.read(SNIFFED_BYTES))
+            return looks_like_photograph(stream.read(SNIFFED_BYTES))
     except OSError:
         return False
 
@@ -250,12 +245,5 @@ def _joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _is_text(name: str) -> bool:
-    try:
-        return name.isascii() or bool(name.encode("utf-8"))
-    except UnicodeEncodeError:
-        return False
-
-
 def _readable(name: str) -> str:
-    return name if _is_text(name) else os.fsencode(name).decode("utf-8", "replace")
+    return name if is_utf8(name) else os.fsencode(name).decode("utf-8", "replace")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from service.indexing.grouping import kind_of
 from service.indexing.ignore import IGNORE_FILE
-from service.indexing.names import suffix_of
+from service.indexing.names import is_utf8, suffix_of
 from service.indexing.system_names import skipped_by_name
 from service.indexing.walk import NOMEDIA
 
@@ -19,7 +19,7 @@ RULES = (IGNORE_FILE, NOMEDIA)
 
 def is_left_out(name: str, parent: str) -> bool:
     """Whether an index run passes over a file or folder for its name, in a folder named `parent`."""
-    return name not in RULES and (skipped_by_name(name, parent) is not None or not _is_text(name))
+    return name not in RULES and (skipped_by_name(name, parent) is not None or not is_utf8(name))
 
 
 def may_be_photograph(name: str) -> bool:
@@ -85,10 +85,3 @@ def _stamp(entry: os.DirEntry[str]) -> tuple[int, int, int]:
     except OSError:
         return 0, 0, 0
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _is_text(name: str) -> bool:
-    try:
-        return name.isascii() or bool(name.encode("utf-8"))
-    except UnicodeEncodeError:
-        return False

@@ -17,10 +17,6 @@ from tests.service.trees import failures, grouped, listings, photographs, skippe
 JPEG = b"\xff\xd8\xff\xe0"
 
 
-def is_jpeg(content: bytes) -> bool:
-    return content.startswith(JPEG)
-
-
 # -- photographs and other files -----------------------------------------------------------------------
 
 
@@ -48,16 +44,18 @@ def test_a_raw_file_belongs_to_its_jpeg_and_is_a_photograph_without_one(tmp_path
 def test_files_without_an_extension_are_recognised_by_their_first_bytes(tmp_path: Path) -> None:
     write(tmp_path, "jpeg-without-a-name", "jpeg.dat", "dot.", content=JPEG + bytes(100))
     write(tmp_path, "README", "empty", content=b"")
-    found = list(Walk([tmp_path], sniff=is_jpeg).listings(tmp_path))
+    found = listings(tmp_path)
     assert photographs(found) == ["dot.", "jpeg-without-a-name"]
     assert set(skipped(found)) == {"jpeg.dat", "README", "empty"}
-    assert photographs(listings(tmp_path)) == [], "nothing is opened without being asked to"
 
 
-def test_at_most_64_bytes_of_a_file_without_an_extension_are_read(tmp_path: Path) -> None:
+def test_at_most_64_bytes_of_a_file_without_an_extension_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "large", content=bytes(1000))
     lengths: list[int] = []
-    list(Walk([tmp_path], sniff=lambda content: bool(lengths.append(len(content)))).listings(tmp_path))  # type: ignore[func-returns-value]
+    monkeypatch.setattr("service.indexing.walk.looks_like_photograph", lambda content: lengths.append(len(content)))
+    listings(tmp_path)
     assert lengths == [64]
 
 
@@ -76,7 +74,7 @@ def test_pipes_are_left_out_and_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     os.mkfifo(tmp_path / "a.xmp")
     write(tmp_path, "a.jpg")
-    found = list(Walk([tmp_path], sniff=is_jpeg).listings(tmp_path))
+    found = listings(tmp_path)
     assert skipped(found) == {"pipe.jpg": "special", "pipe": "special", "a.xmp": "special"}
 
 
