@@ -42,7 +42,7 @@ class Mount:
 def mounts_of(folder: Path, table: Path = MOUNTS) -> tuple[Mount, ...]:
     """The mount that a folder (absolute, resolved) is on, and those below it; none where the system does not say."""
     try:
-        lines = os.fsdecode(table.read_bytes()).splitlines()
+        lines = os.fsdecode(table.read_bytes()).split("\n")
     except OSError:
         return ()
     # A later mount hides an earlier one at the same place.

@@ -41,7 +41,8 @@ def suffix_of(name: str) -> str:
 
 def stem_of(name: str) -> str:
     """The name without its extension."""
-    return name[: len(name) - len(suffix_of(name))]
+    # The extension in lower case may be longer than the one in the name.
+    return name.rpartition(".")[0] if suffix_of(name) else name
 
 
 def is_utf8(name: str) -> bool:

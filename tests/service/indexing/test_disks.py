@@ -65,6 +65,12 @@ def test_a_system_without_a_table_of_mounts_says_nothing(tmp_path: Path) -> None
     assert mounts_of(Path("/home"), tmp_path / "missing") == ()
 
 
+def test_a_name_may_hold_what_separates_lines_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "mounts"
+    file.write_text("nas:/photos /mnt/a\u2028b\x0cc nfs4 rw 0 0\n", encoding="utf-8")
+    assert [mount.file_system for mount in mounts_of(Path("/mnt/a\u2028b\x0cc"), file)] == ["nfs4"]
+
+
 def test_the_table_may_hold_anything(tmp_path: Path) -> None:
     file = tmp_path / "mounts"
     file.write_bytes(b"\xff /\xff\xfe ext4\n\n / \n\0\0\n/dev/x / ext4 rw 0 0\n")
