@@ -13,6 +13,7 @@ from service.photos.places import place_of
 from service.store.records import Companion, Details, FileInfo
 
 _MAX_SIDECAR_BYTES = 16 << 20
+"""Bytes that are read of a photograph's sidecars and JSON together."""
 
 
 def read_details(
@@ -35,8 +36,10 @@ def read_details(
 
 
 def _sidecars(folder: Path, companions: Sequence[Companion]) -> Iterator[Sidecar]:
+    left = _MAX_SIDECAR_BYTES
     for companion in companions:
-        if companion.role in ("sidecar", "takeout") and companion.size <= _MAX_SIDECAR_BYTES:
+        if companion.role in ("sidecar", "takeout") and companion.size <= left:
+            left -= companion.size
             try:
                 yield Sidecar(companion.name, (folder / companion.name).read_bytes())
             except OSError:

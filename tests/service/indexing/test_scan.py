@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import service.indexing.details
 from service.indexing.ignore import IGNORE_FILE
 from service.indexing.skipped import Reason
 from service.store.records import FileInfo, RootOptions
@@ -44,6 +46,30 @@ def test_a_sidecar_is_read_with_its_photograph_and_an_edit_of_it_costs_no_encodi
     indexed.index()
     assert stars(indexed) is None
     assert indexed.encoder.encoded == encoded
+
+
+def test_many_large_sidecars_of_one_photograph_are_not_all_read(
+    indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that differ in case alone may be many."""
+    paint(indexed.photographs / "a.jpg", "red")
+    sidecar = SIDECAR.format(stars=3)
+    for name in ("a.jpg.xmp", "a.JPG.xmp", "A.jpg.xmp", "A.JPG.xmp"):
+        (indexed.photographs / name).write_text(sidecar)
+    if len(list(indexed.photographs.iterdir())) < 5:
+        pytest.skip("this disk does not distinguish upper and lower case")
+    monkeypatch.setattr(service.indexing.details, "_MAX_SIDECAR_BYTES", 2 * len(sidecar))
+    read: list[int] = []
+    real = service.indexing.details.read_metadata
+
+    def counted(*arguments: Any, sidecars: list[Any], **options: Any) -> object:
+        read.append(len(sidecars))
+        return real(*arguments, sidecars=sidecars, **options)
+
+    monkeypatch.setattr(service.indexing.details, "read_metadata", counted)
+    assert counts(indexed.index()) == {"added": 1}
+    assert read == [2]
+    assert stars(indexed) == 3
 
 
 def test_a_photograph_with_another_extension_stays_the_same(indexed: IndexedFolders) -> None:
