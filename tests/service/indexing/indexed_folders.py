@@ -11,7 +11,8 @@ from service.indexing.decoder import EncodingTask
 from service.indexing.indexer import Event, Finished, Summary, update_catalog
 from service.indexing.options import IndexOptions
 from service.store.catalog import Catalog
-from tests.service.colours import ColourEncoder
+from service.store.ratings import Ratings, make_rating
+from tests.service.colours import ColourEncoder, paint
 
 
 class IndexedFolders:
@@ -54,3 +55,15 @@ def counts(summary: Summary) -> dict[str, int]:
     names = ("added", "changed", "moved", "revived", "unchanged", "removed", "missing")
     facts = {name: getattr(summary, name) for name in names} | {"failed": len(summary.failed)}
     return {name: count for name, count in facts.items() if count}
+
+
+def paint_many(indexed: IndexedFolders, count: int) -> list[Path]:
+    return [paint(indexed.photographs / f"{n:02}.png", (n * 9 % 256, n * 40 % 256, n)) for n in range(count)]
+
+
+def rate(indexed: IndexedFolders, identity: int) -> None:
+    Ratings(indexed.catalog).add(make_rating(identity, "a flower", fits=True))
+
+
+def rated(indexed: IndexedFolders) -> list[int]:
+    return [rating.photograph_id for rating in Ratings(indexed.catalog).select()]
