@@ -96,6 +96,17 @@ def fake_photos(tab: Page, photos: Sequence[dict[str, Any]]) -> list[dict[str, s
     return sent
 
 
+def hold(tab: Page, address: re.Pattern[str], times: int | None = None) -> list[Route]:
+    """Leave requests unanswered, so many of them or all; returns those that have been made."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    tab.route(address, keep, times=times)
+    return held
+
+
 def fulfill(route: Route, answer: dict[str, Any], status: int = 200) -> None:
     route.fulfill(status=status, content_type="application/json", body=json.dumps(answer))
 

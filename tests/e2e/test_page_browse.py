@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.e2e.browser import (
     OpenTab,
     expect,
@@ -12,6 +14,7 @@ from tests.e2e.browser import (
     fake_searches,
     fulfill,
     hits,
+    hold,
     make_answer,
     make_hit,
     search_for,
@@ -223,6 +226,73 @@ def test_a_page_of_an_earlier_search_is_not_added_to_a_later_one(tab: Page) -> N
     tab.click("#more")
     expect(hits(tab)).to_have_count(2)
     expect(hits(tab).last).to_contain_text("3.jpg")
+
+
+@pytest.mark.parametrize("address", ["/", "/?q=a+cat"])
+def test_a_photo_opens_while_another_order_is_awaited(tab: Page, address: str) -> None:
+    fake_searches(tab, make_answer(*(make_hit(number) for number in range(1, 4))))
+    fake_photos(tab, make_photos(130))
+    tab.goto(address)
+    expect(hits(tab).nth(2)).to_be_visible()
+    awaited = re.compile(r"/photos\?|/search$")
+    held = hold(tab, awaited)
+    with tab.expect_request(awaited):
+        tab.select_option("#order", "taken_at")
+    hits(tab).nth(1).click()
+    count = hits(tab).count()
+    expect(tab.locator("#viewer-position")).to_have_text(f"2 of {count}")
+    held[0].fallback()
+    expect(tab.locator("#hits[aria-busy]")).to_have_count(0)
+    tab.keyboard.press("ArrowRight")
+    expect(tab.locator("#viewer-name")).to_have_text("3.jpg")
+
+
+def test_more_photos_in_another_order_are_not_added_to_an_open_viewer(tab: Page) -> None:
+    fake_searches(tab, make_answer())
+    fake_photos(tab, make_photos(130))
+    tab.goto("/")
+    expect(hits(tab)).to_have_count(100)
+    held = hold(tab, re.compile(r"/photos\?"), times=1)
+    with tab.expect_request(re.compile(r"/photos\?")):
+        tab.select_option("#order", "taken_at")
+    hits(tab).nth(97).click()
+    held[0].fallback()
+    expect(hits(tab).first).to_have_accessible_name("130.jpg")
+    tab.keyboard.press("ArrowRight")
+    expect(hits(tab)).to_have_count(130)
+    expect(tab.locator("#viewer-position")).to_have_text("99 of 100")
+    tab.keyboard.press("ArrowRight")
+    expect(tab.locator("#viewer-name")).to_have_text("100.jpg")
+
+
+def test_photos_by_date_that_come_late_do_not_replace_those_of_a_library_that_has_grown(tab: Page) -> None:
+    status: dict[str, Any] = {"photographs": 10, "model": None, "indexing": {"done": 10, "total": 90}}
+    fake_searches(tab, make_answer(make_hit(50)))
+    fake_photos(tab, [])
+    tab.route("**/status", lambda route: fulfill(route, status))
+    held = hold(tab, re.compile(r"/photos\?"), times=1)
+    with tab.expect_request(re.compile(r"/photos\?")):
+        tab.goto("/")
+    expect(tab.locator("#library")).to_contain_text("10 of 90")
+    with tab.expect_event("requestfailed") as stopped:
+        status["photographs"] = 20
+    assert "/photos?" in stopped.value.url
+    assert len(held) == 1
+    search_for(tab, "a cat")
+    expect(hits(tab).first).to_contain_text("50.jpg")
+
+
+def test_a_service_that_is_gone_is_reported_where_photos_by_date_were_to_be(tab: Page) -> None:
+    fake_searches(tab, make_answer(make_hit(1)))
+    tab.goto("/?q=a+cat")
+    expect(hits(tab)).to_have_count(1)
+    tab.route(re.compile(r"/photos\?"), lambda route: route.abort("connectionrefused"))
+    tab.click("#wordmark")
+    expect(tab.locator("#message-title")).to_have_text("Cannot reach the service")
+    fake_photos(tab, make_photos(6))
+    tab.click("#message-action")
+    expect(hits(tab)).to_have_count(6)
+    expect(tab.locator("#message")).to_be_hidden()
 
 
 def test_an_empty_search_box_leads_back_to_the_newest_photos(tab: Page) -> None:

@@ -207,6 +207,13 @@ def test_an_empty_library_shows_how_to_fill_it(tab: Page) -> None:
     expect(tab.locator("#message")).to_contain_text("smysl index DIR")
 
 
+def test_a_search_in_an_empty_library_says_so_before_its_status_is_known(tab: Page) -> None:
+    fake_searches(tab, make_answer(photographs=0, answerable=False))
+    tab.route("**/status", lambda route: None)
+    tab.goto("/?q=a+cat")
+    expect(tab.locator("#message")).to_contain_text("smysl index DIR")
+
+
 def test_the_progress_of_indexing_is_shown(tab: Page) -> None:
     status: dict[str, Any] = {"photographs": 0, "model": None, "indexing": {"done": 0, "total": 0}}
     photos: list[dict[str, Any]] = []

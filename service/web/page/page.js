@@ -70,6 +70,7 @@ function show(next, cached) {
 }
 
 async function loadFirst(isRefinement) {
+  pending?.abort();
   const { signal } = (pending = new AbortController());
   const waiting = isEmpty(query) ? null : setTimeout(() => showWaiting(isRefinement), WAITING_DELAY_MS);
   try {
@@ -171,16 +172,16 @@ function showMatches() {
 
 // Whether photos are listed by date and compared with nothing.
 function isByDate() {
-  return isEmpty(query) || answer.model === null;
+  return isEmpty(query) || answer?.model === null;
 }
 
 function gridOptions() {
   return { onOpen: (index) => viewer.open(hits, index, total()), byDay: isByDate() };
 }
 
-// How many matches there are is not known before they have been loaded.
+// How many matches there are is not known before they have been loaded; hits of an earlier query are all there are.
 function total() {
-  return isByDate() ? (answer.filtered ?? answer.photographs) : hits.length;
+  return answer && isByDate() ? (answer.filtered ?? answer.photographs) : hits.length;
 }
 
 function understood() {
@@ -210,15 +211,13 @@ function showEnd() {
 
 function showFailure(error) {
   if (error.kind === "library" && (isEmpty(query) || library?.photographs === 0)) return showEmptyLibrary();
-  // What is wrong with the service itself is said by `readStatus`.
-  if (isEmpty(query)) return clear();
   return showOnlyMessage(messages.failure(error), () => show(query));
 }
 
 function showEmptyLibrary() {
   clear();
   if (!isEmpty(query)) showLine("");
-  if (library?.photographs === 0) showMessage(messages.emptyLibrary(library));
+  if (!isEmpty(query) || library?.photographs === 0) showMessage(messages.emptyLibrary(library));
 }
 
 function showOnlyMessage(message, onAction) {

@@ -43,9 +43,9 @@ export class Viewer {
     this.dialog.showModal();
   }
 
-  /** Go on with `hits`, which are the same ones and more, of `total`. */
+  /** Go on with `hits`, of `total`, if they are the same ones and more, and not those of a later query. */
   extend(hits, total) {
-    if (!this.dialog.open) return;
+    if (!this.dialog.open || hits[0] !== this.hits[0]) return;
     this.hits = hits;
     this.total = total;
     this.#showPosition();
