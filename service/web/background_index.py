@@ -104,8 +104,12 @@ class BackgroundIndex:
             self._change(indexing=None, last_run=LastRunOut.of(event.summary, datetime.now(UTC)))
         elif isinstance(event, Notice):
             self._log.warning(event.sentence)
+            if self._state.last_run is not None:
+                # Nothing else says that a later run has failed.
+                self._change(indexing=None)
         elif isinstance(event, Watching):
-            self._change(watching=list(map(str, event.folders)), away=list(map(str, event.away)))
+            # Folders that are all away are not indexed at the start.
+            self._change(indexing=None, watching=list(map(str, event.folders)), away=list(map(str, event.away)))
 
     def _change(self, **changes: object) -> None:
         self._state = self._state.model_copy(update=changes)

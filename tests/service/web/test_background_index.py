@@ -155,6 +155,26 @@ def test_what_happens_is_in_the_state_and_in_the_log(
     assert [record.getMessage() for record in caplog.records] == ["/b is back.", "/a.jpg: no photograph"]
 
 
+def test_a_later_run_that_fails_is_not_going_on(watching: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = (Scanned(100, 0), Advanced(16, 100))
+    fake = FakeWatch(watching, monkeypatch, Finished(Summary()), *started, Notice("The disk is full."))
+    assert fake.last.indexing is None
+    fake = FakeWatch(watching, monkeypatch, Notice("Changes are not reported."), *started)
+    assert fake.last.indexing is not None
+
+
+def test_a_folder_to_index_that_is_away_is_waited_for(sample_library: SampleLibrary) -> None:
+    folder = sample_library.photographs
+    away = folder.rename(folder.with_name("away"))
+    with (
+        sample_library.open(model=sample_library.model, watch=True) as library,
+        client_of(create_app(library, folders=[folder])) as client,
+    ):
+        eventually(lambda: status(client)["away"] == [str(folder)])
+        assert status(client)["indexing"] is None
+    away.rename(folder)
+
+
 @pytest.mark.parametrize(
     ("fault", "says"), [(LibraryError("Another model."), "Another model."), (ZeroDivisionError(), "a bug in smysl")]
 )
