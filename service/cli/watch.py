@@ -128,9 +128,12 @@ class _Output:
         from service.indexing.indexer import Advanced, Scanned
         from service.indexing.watch_events import Notice, Ran
 
-        if isinstance(event, Scanned) and event.to_read >= _MANY:
-            self._steps = Steps(self.console, "Indexing")
-            self._steps(0, event.to_read)
+        if isinstance(event, Scanned):
+            # Of a run that failed like the one before it, nothing else says that it has ended.
+            self._end_progress()
+            if event.to_read >= _MANY:
+                self._steps = Steps(self.console, "Indexing")
+                self._steps(0, event.to_read)
         elif isinstance(event, Advanced) and self._steps is not None:
             self._steps(event.done, event.total)
         elif isinstance(event, Failure | Flaw):

@@ -104,13 +104,16 @@ def test_progress_is_shown_of_runs_that_take_long(
     monkeypatch.setattr("service.cli.progress._LINE_INTERVAL_S", 0.0)
     few = run(Scanned(99, 0), Advanced(98, 99), added=99)
     failed = [Scanned(100, 0), Advanced(16, 100), Notice("The disk is full. Trying again every 60 s.")]
-    happens(*FIRST, *few, *failed, Scanned(90, 10), Advanced(90, 90), *run(added=90))
+    failed_likewise = failed[:2]
+    happens(*FIRST, *few, *failed, *failed_likewise, Scanned(90, 10), Advanced(90, 90), *run(added=90))
     done = smysl("watch", "--library", sample_library.folder)
     assert done.out.splitlines()[2:] == ["99 added", "90 added"]
     assert [line.split(",")[0] for line in done.err.splitlines() if " of 3," not in line] == [
         "Indexing: 0 of 100",
         "Indexing: 16 of 100",
         "The disk is full. Trying again every 60 s.",
+        "Indexing: 0 of 100",
+        "Indexing: 16 of 100",
         "Stopped watching.",
     ]
 
