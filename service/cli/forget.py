@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,9 +36,9 @@ def forget(
     if not photographs and not removed:
         raise UsageError("Name photographs to forget, or use --removed for all that were taken out of the library.")
     with open_library(settings_of(library=library)) as opened:
-        ids = sorted({identity for name in photographs or () for identity in _find(opened, name)})
-        if removed:
-            ids = sorted({*ids, *(each.id for each in opened.removed())})
+        buried = {each.id: Path(each.path) for each in opened.removed()}
+        named = {identity for name in photographs or () for identity in _find(opened, name, buried)}
+        ids = sorted(named | buried.keys() if removed else named)
         if not ids:
             say("There is nothing to forget.")
             return
@@ -60,17 +61,17 @@ def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _find(library: Library, name: str) -> list[int]:
-    """The ids of the photographs that a person means by an id, a file or a folder."""
+def _find(library: Library, name: str, buried: Mapping[int, Path]) -> list[int]:
+    """The ids of the photographs that a person means by an id, a file or a folder; `buried` are the removed ones."""
     from service.store.paths import real_path
 
+    if not name:
+        raise UsageError("One of the names is empty; name a photograph or a folder, or use . for the current folder.")
     path = real_path(Path(name))
-    buried = library.removed()
     if name.isdecimal():
-        library_has = library.catalog.records([int(name)])
-        ids = [int(name)] if library_has or any(each.id == int(name) for each in buried) else []
+        ids = [int(name)] if int(name) in buried or library.catalog.records([int(name)]) else []
     else:
-        ids = [each.id for each in buried if Path(each.path).is_relative_to(path)]
+        ids = [identity for identity, file in buried.items() if file.is_relative_to(path)]
         ids += library.photographs_at(path)
     if not ids:
         raise NotFoundError(f"{name} is no photograph of the library, and none that was taken out of it.")

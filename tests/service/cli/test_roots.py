@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.cli.commands import Run
+from tests.service.cli.commands import Run, error_of
 from tests.service.conftest import SampleLibrary
 
 
@@ -161,3 +161,11 @@ def test_forget_names_what_it_does_not_know(sample_library: SampleLibrary, smysl
         assert refused.code == 2
         assert f"{name} is no photograph of the library" in refused.err
     assert smysl("forget", "--library", sample_library.folder).code == 2
+
+
+def test_forget_does_not_take_an_empty_name_for_the_current_folder(
+    rated: SampleLibrary, smysl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(rated.photographs)
+    assert "One of the names is empty" in error_of(smysl("forget", "", "--yes", "--library", rated.folder), 2)
+    assert "Erased 5 photographs" in smysl("forget", ".", "--yes", "--library", rated.folder).out
