@@ -119,10 +119,10 @@ def search(
     }
     filters = {name: value for name, value in filters.items() if value not in (None, [])}
     # A wrong value is reported before a model is loaded, and under the name of its flag.
-    filters_from_names(filters)
+    is_filtered = bool(filters_from_names(filters))
     if order not in _ORDERS:
-        raise UsageError(f"--order is {order}; it must be {', '.join(_ORDERS)}.")
-    if image is None and not words and not filters and order == "match":
+        raise UsageError(f"--order is {order}; it must be match, date or -date.")
+    if image is None and not words and not is_filtered and order == "match":
         raise UsageError('Say what to look for: smysl search "a red flower", or smysl search --image FILE.')
     settings = settings_of(library=library, device=device, precision=precision)
     request = SearchRequest(joined(words), image, k, min_match, head, box, keep_borders, filters, _ORDERS[order])

@@ -16,6 +16,7 @@ from service.cli.terminal import (
     say,
     settings_of,
 )
+from service.errors import UsageError
 
 
 def skipped(
@@ -33,20 +34,24 @@ def skipped(
     from service.indexing.skipped import Reason, sentence_of
 
     with open_library(settings_of(library=library)) as opened:
-        rows = [(root / row.path, row) for root, row in opened.skipped() if reason in (None, row.reason)]
+        rows = [
+            (f"{root / row.path}{'/' if row.path.endswith('/') else ''}", row)
+            for root, row in opened.skipped()
+            if reason in (None, row.reason)
+        ]
+    # A newer version of smysl may have written further reasons.
+    if not rows and reason is not None and reason not in list(Reason):
+        raise UsageError(f"--reason is {reason}; it must be one of {', '.join(Reason)}.")
     if as_json:
-        print_json(
-            [
-                {"path": f"{path}{'/' if row.path.endswith('/') else ''}", "reason": row.reason,
-                 "sentence": row.detail or sentence_of(row.reason)}
-                for path, row in rows
-            ],
-            ensure_ascii=False,
-        )  # fmt: skip
+        facts = [
+            {"path": path, "reason": row.reason, "sentence": row.detail or sentence_of(row.reason)}
+            for path, row in rows
+        ]
+        print_json(facts, ensure_ascii=False)
         return
     for path, row in rows:
-        print_line(f"{row.reason}\t{path}{'/' if row.path.endswith('/') else ''}\t{row.detail or ''}".rstrip("\t"))
+        print_line(f"{row.reason}\t{path}\t{row.detail or ''}".rstrip("\t"))
     for code, count in Counter(row.reason for _, row in rows).most_common():
         say(f"{count:,} {code}: {sentence_of(code)}")
     if not rows:
-        say("Nothing was left out." if reason is None or reason in list(Reason) else f"There is no reason {reason}.")
+        say("Nothing was left out.")
