@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -104,13 +104,25 @@ def test_a_saved_file_spares_reading_the_catalog(photographs: Photographs, monke
     assert cameras(photographs.index().get()) == wanted | {three: "Leica"}
 
 
-def test_a_damaged_file_is_remade(photographs: Photographs) -> None:
-    photographs.add("Canon", "Nikon")
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "a letter": lambda content: content.replace(b"Nikon", b"Nixon"),
+    "its end": lambda content: content[:-1],
+    "its second half": lambda content: content[: len(content) // 2],
+    "all but the checksum": lambda content: content[:16],
+    "all but a part of the checksum": lambda content: content[:7],
+    "all": lambda _: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_remade(photographs: Photographs, damage: str) -> None:
+    one, two = photographs.add("Canon", "Nikon")
     photographs.index().save()
-    content = bytearray((photographs.folder / FILE).read_bytes())
-    content[-3] ^= 1
-    (photographs.folder / FILE).write_bytes(content)
-    assert len(photographs.index().get()) == 2
+    file = photographs.folder / FILE
+    whole = file.read_bytes()
+    file.write_bytes(DAMAGES[damage](whole))
+    assert file.read_bytes() != whole
+    assert cameras(photographs.index().get()) == {one: "Canon", two: "Nikon"}
 
 
 def test_a_file_of_another_catalog_is_not_used(photographs: Photographs, tmp_path: Path) -> None:
