@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from service.indexing.ignore import IgnoreRules
 from service.store.attributes import attribute_changes
 from service.store.catalog import Catalog
 from service.store.migrations import MIGRATIONS
+from service.store.ratings import Ratings
 from service.store.records import Details, Entry, FileInfo, FileUpdate, PhotographFacts, RootOptions
 from tests.service.colours import count_vectors
 
@@ -300,12 +302,59 @@ def test_an_older_catalog_is_migrated_with_its_content(tmp_path: Path, version: 
     catalog.close()
 
 
+def test_a_migration_that_fails_leaves_the_catalog_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "catalog.sqlite"
+    make_rated(file)
+    with monkeypatch.context() as patched:
+        broken = (*MIGRATIONS[:3], f"{MIGRATIONS[3]}; DROP TABLE nothing")
+        patched.setattr("service.store.database.MIGRATIONS", broken)
+        with pytest.raises(LibraryError, match="nothing was lost"):
+            Catalog(file)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("SELECT value FROM rating").fetchall() == [(4,)]
+        assert connection.execute("SELECT name FROM sqlite_schema WHERE name = 'tombstone'").fetchall() == []
+    assert_rated(file)
+
+
+def test_many_threads_can_migrate_a_catalog(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.sqlite"
+    make_rated(file)
+    open_in_threads(file)
+    assert_rated(file)
+
+
+def make_rated(file: Path) -> None:
+    """A catalog of version 0.1.0 with one rating."""
+    with closing(sqlite3.connect(file)) as connection:
+        for migration in MIGRATIONS[:3]:
+            connection.executescript(migration)
+        connection.executescript(
+            """
+            INSERT INTO root (path) VALUES ('/photographs');
+            INSERT INTO photograph VALUES (7, 1, '', 'a.png', 10, 1, x'01', 48, 32, 'PNG');
+            INSERT INTO rating VALUES (3, 7, 'a flower', 'expert', 4, 'me', 1700000000);
+            PRAGMA user_version = 3;
+            """
+        )
+
+
+def assert_rated(file: Path) -> None:
+    catalog = Catalog(file)
+    assert [rating.grade for rating in Ratings(catalog).select()] == [4]
+    catalog.close()
+
+
 def test_many_threads_can_open_a_new_catalog(tmp_path: Path) -> None:
+    open_in_threads(tmp_path / "catalog.sqlite")
+
+
+def open_in_threads(file: Path) -> None:
     failures: list[BaseException] = []
 
     def make() -> None:
         try:
-            Catalog(tmp_path / "catalog.sqlite").close()
+            Catalog(file).close()
         except LibraryError as error:
             failures.append(error)
 
