@@ -60,13 +60,14 @@ def sweep(
         options: whether to remove, the number that a person has confirmed, and which folders were walked without those
             below them.
     """
+    unlisted = frozenset(unreadable)
     gone: list[int] = []
     losses: list[Loss] = []
     for root, start in folders:
         known = [
             identity
             for identity, folder in _photographs(catalog, root, start, options)
-            if not _is_unreadable(unreadable, root.id, folder)
+            if not _is_unlisted(unlisted, root.id, folder)
         ]
         lost = [identity for identity in known if identity not in found]
         gone += lost
@@ -86,9 +87,7 @@ def _photographs(catalog: Catalog, root: Root, start: str, options: IndexOptions
     return catalog.photographs_under(root.id, start)
 
 
-def _is_unreadable(unreadable: Sequence[tuple[int, str]], root_id: int, folder: str) -> bool:
+def _is_unlisted(unlisted: Collection[tuple[int, str]], root_id: int, folder: str) -> bool:
     """Whether a folder, or one above it, could not be listed."""
-    return any(
-        root_id == unreadable_root and (not path or folder == path or folder.startswith(f"{path}/"))
-        for unreadable_root, path in unreadable
-    )
+    names = folder.split("/")
+    return any((root_id, "/".join(names[:depth])) in unlisted for depth in range(len(names) + 1))

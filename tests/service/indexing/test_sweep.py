@@ -62,16 +62,18 @@ def test_pruning_one_folder_changes_no_other(indexed: IndexedFolders) -> None:
 
 def test_a_root_that_is_gone_is_not_pruned(indexed: IndexedFolders) -> None:
     paint(indexed.photographs / "a.jpg", "red")
+    paint(indexed.photographs / "trip" / "b.jpg", "blue")
     indexed.index()
     indexed.photographs.rename(indexed.photographs.with_name("unplugged"))
     summary = indexed.index(prune=True)
     assert counts(summary) == {"failed": 1}
     assert "folder cannot be read" in summary.failed[0].reason
-    assert indexed.catalog.count() == 1
+    assert indexed.catalog.count() == 2
 
 
 def test_a_folder_that_cannot_be_read_is_not_pruned(indexed: IndexedFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     paint(indexed.photographs / "shut" / "deep" / "a.jpg", "red")
+    paint(indexed.photographs / "shut" / "c.jpg", "green")
     paint(indexed.photographs / "shut2" / "b.jpg", "blue")
     indexed.index()
     (indexed.photographs / "shut2" / "b.jpg").unlink()
@@ -88,7 +90,7 @@ def test_a_folder_that_cannot_be_read_is_not_pruned(indexed: IndexedFolders, mon
     assert summary.failed == [
         Failure(str(indexed.photographs / "shut"), "the folder cannot be read (Permission denied)")
     ]
-    assert set(indexed.ids()) == {"shut/deep/a.jpg"}
+    assert set(indexed.ids()) == {"shut/deep/a.jpg", "shut/c.jpg"}
 
 
 def test_a_root_replaced_by_a_file_is_not_pruned(indexed: IndexedFolders) -> None:
