@@ -43,11 +43,6 @@ class Tombstones:
         )
         return [Tombstone(identity, path, datetime.fromtimestamp(at, UTC)) for identity, path, at in rows]
 
-    def count(self) -> int:
-        """How many there are."""
-        (count,) = self._catalog.connection.execute("SELECT COUNT(*) FROM tombstone").fetchone()
-        return int(count)
-
     def forget(self, ids: Iterable[int]) -> Forgotten:
         """Erases photographs, removed ones or of the library, with all that people gave them, for good."""
         photographs = ratings = kinds = 0

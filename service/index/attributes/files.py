@@ -39,7 +39,6 @@ def write_attributes(folder: Path, attributes: Attributes) -> bool:
         "names": {name: attributes.names[name] for name in CODED}
         | {name: getattr(attributes, name).names for name in _POSTINGS},
     }
-    # JSON in ASCII, since names of files need not be UTF-8.
     content = save({name: np.ascontiguousarray(each) for name, each in arrays.items()}, {"facts": json.dumps(facts)})
     return write_checksummed(folder / FILE, content)
 

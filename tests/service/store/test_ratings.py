@@ -124,7 +124,7 @@ def test_ratings_come_back_with_their_photograph(library: Library, ids: dict[str
     library.catalog.write([Entry(facts, {"colours": np.full(4, 0.5, np.float16)}, b"", ids["b.png"])])
     assert library.ratings() == [rating]
     assert library.photograph(ids["b.png"]).relative == "elsewhere/b.png"
-    assert Tombstones(library.catalog).count() == 0
+    assert library.removed() == []
 
 
 def test_forgetting_a_photograph_erases_its_ratings_for_good(library: Library, ids: dict[str, int]) -> None:
