@@ -244,11 +244,12 @@ class Decoder:
         image_hash = image_data_hash(content)
         known = self._recogniser.recognise(file.path, file.known, content_hash, image_hash, renamed=file.renamed)
         details, problems = read_details(file.folder, file.info, file.companions, content)
+        minor = flaws_of(file, problems)
         same_image = known.id is not None and self._is_same_image(known.id, known, details)
         stored = self._catalog.fingerprints_of(known.id) if known.id is not None and same_image else set()
-        if known.id is not None and self._required <= stored and self._catalog.is_up_to_date(known.id):
+        if known.id is not None and self._required <= stored and self._is_up_to_date(known.id, minor):
             update = FileUpdate(known.id, file.info, content_hash, image_hash, details)
-            return AlreadyIndexed(update, known.outcome, flaws_of(file, problems))
+            return AlreadyIndexed(update, known.outcome, minor)
 
         def reserve(amount: int) -> None:
             reserved.enter_context(self._decoding.reserve(amount))
@@ -264,9 +265,14 @@ class Decoder:
             before_decoding=reserve,
         )
         flaws = flaws_of(file, problems, photograph.warning)
-        warning = "; ".join(flaw.sentence for flaw in flaws) or None
         facts = PhotographFacts(
-            file.info, content_hash, photograph.width, photograph.height, photograph.format, image_hash, warning
+            file.info,
+            content_hash,
+            photograph.width,
+            photograph.height,
+            photograph.format,
+            image_hash,
+            _warning(flaws),
         )
         inputs = {
             number: task.encoder.prepare(photograph.image)
@@ -277,6 +283,10 @@ class Decoder:
         return PreparedPhotograph(
             facts, inputs, *thumbnails(photograph.image), known.id, details, same_image, outcome, flaws
         )
+
+    def _is_up_to_date(self, identity: int, flaws: Sequence[Flaw]) -> bool:
+        """Whether neither pixels need to be read again nor what is wrong with the file, which is partly in them."""
+        return self._catalog.is_up_to_date(identity) and self._catalog.record(identity).warning == _warning(flaws)
 
     def _is_same_image(self, identity: int, known: Recognised, details: Details) -> bool:
         """Whether the photograph looks as it did when it was encoded: the same image data, turned the same way."""
@@ -295,6 +305,10 @@ def flaws_of(file: File, problems: Sequence[str], damage: str | None = None) -> 
     """What is wrong with a file: `damage` to its pixels, and `problems` of its metadata."""
     major = [Flaw(str(file.path), damage, is_minor=False)] if damage else []
     return (*major, *(Flaw(str(file.path), problem, is_minor=True) for problem in problems))
+
+
+def _warning(flaws: Sequence[Flaw]) -> str | None:
+    return "; ".join(flaw.sentence for flaw in flaws) or None
 
 
 def required_by(tasks: Sequence[EncodingTask]) -> frozenset[str]:

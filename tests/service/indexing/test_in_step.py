@@ -104,6 +104,22 @@ def test_a_file_that_is_turned_is_encoded_again(indexed: IndexedFolders) -> None
     assert (record.width, record.height) == (32, 48)
 
 
+def test_what_is_said_to_be_wrong_with_a_file_follows_its_sidecar(indexed: IndexedFolders) -> None:
+    file = paint(indexed.photographs / "a.jpg", "red")
+    sidecar = file.with_suffix(".xmp")
+    indexed.index()
+    encoded = indexed.encoder.encoded
+    sidecar.write_text("<x:xmpmeta")
+    indexed.index()
+    warning = indexed.catalog.record(1).warning
+    assert warning is not None
+    assert "sidecar is damaged" in warning
+    sidecar.write_text('<x:xmpmeta xmlns:x="adobe:ns:meta/"/>')
+    indexed.index()
+    assert indexed.catalog.record(1).warning is None
+    assert indexed.encoder.encoded == encoded
+
+
 def test_a_library_of_before_gets_metadata_without_encoding(indexed: IndexedFolders) -> None:
     file = paint(indexed.photographs / "IMG_20190714_153000.jpg", "red")
     with_keywords(file, "tulip")
