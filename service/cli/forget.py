@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.terminal import LibraryOption, open_library, print_line, say, settings_of
+from service.cli.terminal import LibraryOption, id_of, open_library, print_line, say, settings_of
 from service.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ def _find(library: Library, name: str, buried: Mapping[int, Path]) -> list[int]:
 
     if not name:
         raise UsageError("One of the names is empty; name a photograph or a folder, or use . for the current folder.")
-    path = real_path(Path(name))
-    if name.isdecimal():
-        ids = [int(name)] if int(name) in buried or library.catalog.records([int(name)]) else []
+    identity = id_of(name)
+    if identity is not None:
+        ids = [identity] if identity in buried or library.catalog.records([identity]) else []
     else:
+        path = real_path(Path(name))
         ids = [identity for identity, file in buried.items() if file.is_relative_to(path)]
         ids += library.photographs_at(path)
     if not ids:

@@ -12,6 +12,7 @@ from service.cli.terminal import (
     JsonOption,
     LibraryOption,
     errors_console,
+    id_of,
     open_library,
     print_line,
     print_sentences,
@@ -53,8 +54,9 @@ def rate(
     if (grade is not None) + yes + no != 1:
         raise UsageError('Give one of --grade N, --yes and --no, such as smysl rate PHOTO "a red flower" --yes.')
     with open_library(settings_of(library=library)) as opened:
-        # The files of photographs have a suffix, so digits alone are an id.
-        identity = int(photograph) if photograph.isdecimal() else opened.photograph_at(Path(photograph)).id
+        identity = id_of(photograph)
+        if identity is None:
+            identity = opened.photograph_at(Path(photograph)).id
         fits = None if grade is not None else yes
         rater = DEFAULT_RATER if by is None else by
         rating = opened.rate(identity, " ".join(words), grade=grade, fits=fits, rater=rater)

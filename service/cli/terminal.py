@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _TABLE_WIDTH = 80
 """Columns of a terminal from which on a table is readable."""
 
+_LONGEST_ID = 19
+"""Digits of the largest number that SQLite takes for an id."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells: 128 plus the number of the signal."""
 
@@ -55,6 +58,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 def joined(words: Sequence[str] | None) -> str | None:
     """Words typed without quotes as one text; None without any."""
     return " ".join(words) if words else None
+
+
+def id_of(name: str) -> int | None:
+    """The id that a person typed, or None for a name of a file; photographs' files have a suffix."""
+    return int(name) if name.isdecimal() and len(name) <= _LONGEST_ID else None
 
 
 def print_line(text: str) -> None:

@@ -31,6 +31,11 @@ def test_rates_by_file_and_by_id_and_lists_ratings(sample_library: SampleLibrary
     assert all(line[4].endswith("Z") for line in lines)
 
 
+def test_a_number_too_long_for_an_id_is_no_photograph(sample_library: SampleLibrary, smysl: Run) -> None:
+    refused = smysl("rate", "9" * 5000, "a cat", "--yes", "--library", sample_library.folder)
+    assert "is no photograph of the library" in error_of(refused, 2)
+
+
 def test_exports_a_folder_of_data_and_lists_what_is_left_out(
     sample_library: SampleLibrary, smysl: Run, tmp_path: Path
 ) -> None:

@@ -156,7 +156,7 @@ def test_forget_finds_a_removed_photograph_through_a_link(rated: SampleLibrary, 
 
 
 def test_forget_names_what_it_does_not_know(sample_library: SampleLibrary, smysl: Run) -> None:
-    for name in ("999", "9" * 30, sample_library.photographs / "other.png", "~nosuchuser/a.png"):
+    for name in ("999", "9" * 30, "9" * 5000, sample_library.photographs / "other.png", "~nosuchuser/a.png"):
         refused = smysl("forget", name, "--yes", "--library", sample_library.folder)
         assert refused.code == 2
         assert f"{name} is no photograph of the library" in refused.err
