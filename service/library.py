@@ -424,6 +424,8 @@ class Library:
         Raises:
             UsageError: an argument cannot be.
         """
+        if not 1 <= limit <= MAX_K:
+            raise UsageError(f"The limit is {limit}; it must be from 1 to {MAX_K:,}.")
         return self.search(Query(filters=filters, order=order, k=limit, cursor=cursor))
 
     def select(self, filters: Filters = NO_FILTERS) -> Selection:
